@@ -1,0 +1,1 @@
+"""Training, evaluation and segmentation of many files."""

@@ -1,0 +1,1 @@
+"""Files to structures and back."""

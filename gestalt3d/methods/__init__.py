@@ -1,0 +1,1 @@
+"""One paper, one file; and the baselines they are compared with."""

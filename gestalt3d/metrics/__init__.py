@@ -1,0 +1,1 @@
+"""Evaluators: NumPy arrays in, numbers out. Nothing here imports torch or numba."""

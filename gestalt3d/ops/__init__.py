@@ -1,0 +1,1 @@
+"""Operators: tensors in, tensors out. One file each: public function, plain PyTorch reference, registration."""

@@ -1,0 +1,63 @@
+"""CPU kernels. Each file has the name of its operator; `kernel` compiles, `parallel` spreads rows over a small thread pool."""
+
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import torch
+
+
+def kernel(fn: Callable[..., Any] | None = None, *, fastmath: Any = False) -> Any:
+    """`njit(nogil=True, cache=True)`, never `parallel=True`: that kills or hangs forked data-loader workers.
+
+    Unwrapped first, because jaxtyping's import hook wraps every function. Without a writable cache folder the kernel is
+    compiled in every process instead of failing at import.
+    """
+    if fn is None:
+        return lambda f: kernel(f, fastmath=fastmath)
+    plain = inspect.unwrap(fn)
+    try:
+        return numba.njit(nogil=True, cache=True, fastmath=fastmath)(plain)
+    except RuntimeError:
+        return numba.njit(nogil=True, cache=False, fastmath=fastmath)(plain)
+
+
+_pool: tuple[int, int, ThreadPoolExecutor] | None = None
+_pool_lock = threading.Lock()
+
+
+def _executor(threads: int) -> ThreadPoolExecutor:
+    """The process's pool. Keyed by pid: an executor inherited through fork has no threads and would hang."""
+    global _pool
+    with _pool_lock:
+        if _pool is None or _pool[:2] != (os.getpid(), threads):
+            _pool = (os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="gestalt3d"))
+        return _pool[2]
+
+
+os.register_at_fork(after_in_child=lambda: globals().update(_pool=None, _pool_lock=threading.Lock())) if hasattr(
+    os, "register_at_fork"
+) else None
+
+
+def num_threads() -> int:
+    """As many as torch may use: one inside a data-loader worker."""
+    return max(1, torch.get_num_threads())
+
+
+def parallel(work: Callable[[int, int], Any], rows: int, *, grain: int = 256) -> None:
+    """Call `work(first, last)` on slices of `range(rows)`, on as many threads as torch has; small inputs run in place.
+
+    Slices are fixed by `rows` and the thread count and every row is computed independently, so results do not depend on timing.
+    """
+    threads = min(num_threads(), rows // max(grain, 1))
+    if threads <= 1:
+        work(0, rows)
+        return
+    parts = threads * 4 if rows >= threads * 4 * grain else threads
+    edges = [rows * p // parts for p in range(parts + 1)]
+    list(_executor(threads).map(work, edges[:-1], edges[1:]))

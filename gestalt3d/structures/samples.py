@@ -1,0 +1,19 @@
+"""What every data set and generator yields."""
+
+from dataclasses import dataclass
+
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A labelled cloud. `instances.point_classes` holds the semantic class of every point."""
+
+    name: str
+    cloud: PointCloud
+    instances: Instances
+
+    def __post_init__(self) -> None:
+        if len(self.cloud) != self.instances.num_points:
+            raise ValueError(f"scan {self.name!r} has {len(self.cloud)} points and labels for {self.instances.num_points}")

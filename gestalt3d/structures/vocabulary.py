@@ -1,0 +1,127 @@
+"""Class names, the data sets' official ids, which classes are structure, and tables between vocabularies (NumPy only)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """An ordered list of classes. A class id is a position in `names`; -1 means no class."""
+
+    title: str
+    names: tuple[str, ...]
+    official_ids: tuple[int, ...] = ()
+    """The data set's own number of each class; empty: the position itself."""
+    structure: frozenset[str] = frozenset()
+    """Names of the classes that are the building, not objects in it: void in class-agnostic scores."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"vocabulary {self.title!r} names a class twice")
+        if self.official_ids and len(self.official_ids) != len(self.names):
+            raise ValueError(f"vocabulary {self.title!r} has {len(self.names)} names and {len(self.official_ids)} ids")
+        if unknown := self.structure - set(self.names):
+            raise ValueError(f"vocabulary {self.title!r} calls unknown classes structure: {sorted(unknown)}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+    def id(self, name: str) -> int:
+        """Position of `name`; `KeyError` naming the known classes when there is none."""
+        if name not in self._position:
+            raise KeyError(f"no class {name!r} in {self.title}; it has {', '.join(self.names)}")
+        return self._position[name]
+
+    @property
+    def is_structure(self) -> np.ndarray:
+        """(c,) bool."""
+        return np.array([name in self.structure for name in self.names], dtype=bool)
+
+    def from_official(self, ids: np.ndarray) -> np.ndarray:
+        """Official ids → positions, -1 for ids outside the vocabulary. Any integer array; int64 of the same shape."""
+        official = np.array(self.official_ids or range(len(self)), dtype=np.int64)
+        order = np.argsort(official)
+        ids = np.asarray(ids).astype(np.int64)
+        at = np.clip(np.searchsorted(official[order], ids), 0, max(len(official) - 1, 0))
+        return np.where(official[order][at] == ids, order[at], -1)
+
+
+def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
+    """(len(source) + 1,) int64 table: `table[id]` is the target's id. Entry -1 maps to -1, so index with ids as they are.
+
+    A class maps to the target's class of the same name, else through `SYNONYMS`, else to the target's rest class
+    ("clutter", "otherfurniture", "object") where it has one, else to -1.
+    """
+    rest = next((target.id(name) for name in ("clutter", "otherfurniture", "object") if name in target.names), -1)
+    table = np.full(len(source) + 1, -1, dtype=np.int64)
+    for i, name in enumerate(source.names):
+        candidates = (name, *SYNONYMS.get(name, ()))
+        table[i] = next((target.id(c) for c in candidates if c in target.names), rest)
+    return table
+
+
+# What a class of `SYNTH` is called elsewhere, nearest name first.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "shower_curtain": ("showercurtain", "curtain"),
+    "desk": ("table",),
+    "coffee_table": ("table",),
+    "night_stand": ("cabinet",),
+    "dresser": ("cabinet",),
+    "bookshelf": ("bookcase",),
+    "bookcase": ("bookshelf",),
+    "armchair": ("sofa", "chair"),
+    "office_chair": ("chair",),
+    "stool": ("chair",),
+    "bench": ("chair",),
+    "whiteboard": ("board",),
+    "board": ("picture",),
+    "picture": ("board",),
+    "fridge": ("refrigerator",),
+    "garbage_bin": ("bin",),
+    "column": ("wall",),
+    "beam": ("ceiling",),
+    "floor_lamp": ("lamp",),
+    "desk_lamp": ("lamp",),
+    "monitor": ("tv",),
+    "tv": ("monitor",),
+}
+
+SYNTH = Vocabulary(
+    "synth",
+    (
+        "ceiling", "floor", "wall", "beam", "column", "window", "door",
+        "table", "desk", "coffee_table", "chair", "office_chair", "armchair", "stool", "bench", "sofa", "bed",
+        "bookcase", "cabinet", "dresser", "night_stand", "counter", "fridge", "board", "picture", "curtain",
+        "monitor", "lamp", "garbage_bin", "toilet", "sink", "bathtub", "box", "book", "bag", "pillow", "plant", "clutter",
+    ),
+    structure=frozenset({"ceiling", "floor", "wall", "beam", "column"}),
+)  # fmt: skip
+
+S3DIS = Vocabulary(
+    "s3dis",
+    (
+        "ceiling", "floor", "wall", "beam", "column", "window", "door",
+        "table", "chair", "sofa", "bookcase", "board", "clutter",
+    ),
+    structure=frozenset({"ceiling", "floor", "wall", "beam", "column"}),
+)  # fmt: skip
+
+SCANNET20 = Vocabulary(
+    "scannet20",
+    (
+        "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
+        "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub", "otherfurniture",
+    ),
+    official_ids=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39),
+    structure=frozenset({"wall", "floor"}),
+)  # fmt: skip
+
+SCANNET18 = Vocabulary("scannet18", SCANNET20.names[2:], SCANNET20.official_ids[2:])
+
+VOCABULARIES: dict[str, Vocabulary] = {v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET18)}

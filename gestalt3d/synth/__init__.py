@@ -1,0 +1,1 @@
+"""The synthetic world: shapes, rooms and the scanner that looks at them."""

@@ -1,0 +1,1 @@
+"""Looking at results: a web page and a picture."""
