@@ -1,1 +1,66 @@
-"""Data sets, each a class that yields `Scan`s."""
+"""Data sets: each has `vocabulary`, `names`, a length, and yields `Scan`s by position."""
+
+from pathlib import Path
+from typing import Protocol
+
+from gestalt3d.errors import UserError
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import Vocabulary
+
+
+class DataSet(Protocol):
+    """What `open_data` returns."""
+
+    vocabulary: Vocabulary
+    names: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about the data."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int) -> Scan: ...
+
+
+KNOWN = {
+    "rooms": "rooms:train, rooms:val, rooms:test",
+    "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
+    "folder": "folder, any folder of clouds with labels beside them; with --root",
+}
+
+
+def open_data(
+    spec: str,
+    *,
+    root: Path | str | None = None,
+    vocabulary: Vocabulary | None = None,
+    limit: int | None = None,
+) -> DataSet:
+    """The data set called `spec`, "name" or "name:split".
+
+    `root` is its folder on disk, `vocabulary` the classes to map it to (its own by default), `limit` the
+    number of scans.
+    """
+    name, _, split = spec.partition(":")
+    if name not in KNOWN:
+        raise UserError(f"no data set {spec!r}; there are {'; '.join(KNOWN.values())}")
+    if name == "rooms":
+        from gestalt3d.data.rooms import Rooms
+        from gestalt3d.structures.vocabulary import SYNTH
+
+        return Rooms(split or "test", count=limit, vocabulary=vocabulary or SYNTH)
+    if root is None:
+        raise UserError(f"{spec} lies in a folder of yours; name it with --root DIR")
+    if name == "s3dis":
+        from gestalt3d.data.s3dis import S3DIS
+
+        return S3DIS(root, split or "all", vocabulary=vocabulary, limit=limit)
+    from gestalt3d.data.folder import Folder
+
+    if split:
+        raise UserError(
+            f"a folder has no splits, got {spec!r}; write 'folder' and name the folder with --root"
+        )
+    return Folder(root, vocabulary=vocabulary, limit=limit)

@@ -1,0 +1,255 @@
+"""Random changes of a labelled cloud that leave its objects what they are.
+
+Made so that weights trained on synthetic rooms carry over to scanners, phones and depth cameras: coarse
+meshes, rooms without ceiling or upper half, holes, noise, colourless clouds, odd white balance.
+Labels follow their points.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.samples import Scan
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Ranges are drawn from uniformly; `p_…` is the probability of a change. Lengths in metres."""
+
+    rotation: bool = True
+    """About z by any angle."""
+    flip: bool = True
+    """Mirror x, y or both."""
+    scale: Range = (0.9, 1.1)
+    stretch: float = 0.03
+    """Each axis differs from the common scale by at most this fraction."""
+    tilt_degrees: float = 3.0
+    """Largest rotation about a horizontal axis, as of a scan levelled badly."""
+    p_tilt: float = 0.5
+    elastic: Range = (0.0, 0.015)
+    """Amplitude of a smooth random displacement …"""
+    elastic_wavelength: Range = (0.6, 3.0)
+    """… and its wavelength."""
+    p_elastic: float = 0.5
+    noise: Range = (0.0, 0.006)
+    """Standard deviation of the independent error of every coordinate."""
+
+    p_crop: float = 0.3
+    """Keep a part of the room: the points nearest to a random one in an oblong, turned window."""
+    crop: Range = (0.3, 0.9)
+    """Share of the points a crop keeps."""
+    p_no_ceiling: float = 0.3
+    p_cut_height: float = 0.1
+    """Nothing above a height, as in scans made by hand."""
+    cut_height: Range = (1.2, 2.2)
+    """Above the lowest point."""
+
+    p_thin: float = 0.3
+    """One point per voxel, as in a mesh's vertices."""
+    thin: Range = (0.01, 0.035)
+    """Size of that voxel."""
+    p_dropout: float = 0.5
+    dropout: Range = (0.1, 0.6)
+    """Share of points that are lost anywhere."""
+    p_falloff: float = 0.3
+    """Density falls with the squared distance from a random place, as around a scanner."""
+    falloff: Range = (1.0, 3.0)
+    """Distance from which it falls."""
+    p_holes: float = 0.3
+    holes: tuple[int, int] = (1, 8)
+    hole_radius: Range = (0.05, 0.25)
+
+    p_no_color: float = 0.2
+    """The whole cloud loses its colours."""
+    p_gray: float = 0.05
+    p_color: float = 0.8
+    """Of the following changes together."""
+    brightness: float = 0.2
+    contrast: Range = (0.6, 1.4)
+    gamma: Range = (0.7, 1.4)
+    saturation: Range = (0.4, 1.5)
+    hue_degrees: float = 25.0
+    white_balance: Range = (0.8, 1.2)
+    """Gain of each channel."""
+    color_noise: Range = (0.0, 0.04)
+
+    min_points: int = 500
+    """A removal that would leave fewer points does not happen."""
+
+
+def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = AugmentConfig()) -> Scan:
+    """A changed copy: instances that lost all their points are gone, and so are boxes and normals."""
+    points = scan.cloud.points.numpy()
+    kept = _surviving_points(points, _is_ceiling(scan), rng, config)
+    points = _moved(points[kept], rng, config)
+    colors = scan.cloud.colors
+    colors = None if colors is None else _recolored(colors.numpy()[kept], rng, config)
+    tinted = None if colors is None else torch.from_numpy(colors)
+    cloud = PointCloud(torch.from_numpy(points), tinted, origin=scan.cloud.origin)
+    return Scan(scan.name, cloud, _restricted(scan.instances, torch.from_numpy(kept)))
+
+
+def _is_ceiling(scan: Scan) -> np.ndarray | None:
+    found = scan.instances
+    if found.point_classes is None or "ceiling" not in found.vocabulary.names:
+        return None
+    return (found.point_classes == found.vocabulary.id("ceiling")).numpy()
+
+
+def _surviving_points(
+    points: np.ndarray, is_ceiling: np.ndarray | None, rng: np.random.Generator, config: AugmentConfig
+) -> np.ndarray:
+    """Ascending indices. Removals run from coarse to fine, each on what the ones before left."""
+    kept = np.arange(len(points))
+
+    def remove(gone: np.ndarray) -> None:
+        nonlocal kept
+        if len(gone) - np.count_nonzero(gone) >= config.min_points:
+            kept = kept[~gone]
+
+    if len(points) <= config.min_points:
+        return kept
+    if rng.random() < config.p_crop:
+        remove(_outside_window(points[kept], rng.uniform(*config.crop), rng))
+    if rng.random() < config.p_no_ceiling and is_ceiling is not None:
+        remove(is_ceiling[kept])
+    if rng.random() < config.p_cut_height:
+        height = points[kept, 2]
+        remove(height > np.quantile(height, 0.005) + rng.uniform(*config.cut_height))
+    if rng.random() < config.p_holes:
+        remove(_in_holes(points[kept], rng, config))
+    if rng.random() < config.p_falloff:
+        remove(_too_far(points[kept], rng.uniform(*config.falloff), rng))
+    if rng.random() < config.p_dropout:
+        remove(rng.random(len(kept), dtype=np.float32) < rng.uniform(*config.dropout))
+    if rng.random() < config.p_thin:
+        remove(_crowded(points[kept], rng.uniform(*config.thin), rng))
+    return kept
+
+
+def _outside_window(points: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """All but the `share` of points nearest to a random one, by the larger of two horizontal distances."""
+    angle, aspect = rng.uniform(0, np.pi), np.exp(rng.uniform(-0.5, 0.5))
+    axes = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * [aspect, 1 / aspect]
+    flat = (points[:, :2] - points[rng.integers(len(points)), :2]) @ axes.astype(np.float32)
+    distance = np.abs(flat).max(axis=1)
+    return distance > np.quantile(distance, share)
+
+
+def _in_holes(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
+    gone = np.zeros(len(points), dtype=bool)
+    for _ in range(rng.integers(config.holes[0], config.holes[1] + 1)):
+        offset = points - points[rng.integers(len(points))]
+        gone |= np.einsum("nc,nc->n", offset, offset) < rng.uniform(*config.hole_radius) ** 2
+    return gone
+
+
+def _too_far(points: np.ndarray, distance: float, rng: np.random.Generator) -> np.ndarray:
+    offset = points - points[rng.integers(len(points))]
+    dist2 = np.einsum("nc,nc->n", offset, offset)
+    return rng.random(len(points), dtype=np.float32) * np.maximum(dist2, distance**2) > distance**2
+
+
+def _crowded(points: np.ndarray, voxel_size: float, rng: np.random.Generator) -> np.ndarray:
+    """All but one random point of each voxel."""
+    cell = ((points - points.min(axis=0)) / voxel_size).astype(np.int64)
+    size = cell.max(axis=0) + 1
+    key = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
+    order = rng.permutation(len(points))
+    _, first = np.unique(key[order], return_index=True)
+    gone = np.ones(len(points), dtype=bool)
+    gone[order[first]] = False
+    return gone
+
+
+def _moved(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
+    """(n, 3) float32 about the same centre as before."""
+    centre = points.mean(axis=0) if len(points) else np.zeros(3, dtype=np.float32)
+    points = (points - centre) @ _pose(rng, config).astype(np.float32).T
+    if rng.random() < config.p_elastic:
+        points = points + _waves(points, rng, config)
+    deviation = rng.uniform(*config.noise)
+    if deviation > 0:
+        points = points + rng.standard_normal(points.shape, dtype=np.float32) * np.float32(deviation)
+    return (points + centre).astype(np.float32)
+
+
+def _pose(rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
+    """(3, 3): stretch, then flip, then turn, then tilt."""
+    size = rng.uniform(*config.scale) * (1 + rng.uniform(-config.stretch, config.stretch, 3))
+    if config.flip:
+        size[:2] *= rng.choice([-1, 1], 2)
+    pose = np.diag(size)
+    if config.rotation:
+        pose = _rotation(np.array([0.0, 0.0, 1.0]), rng.uniform(0, 2 * np.pi)) @ pose
+    if rng.random() < config.p_tilt:
+        heading, angle = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(0, config.tilt_degrees))
+        pose = _rotation(np.array([np.cos(heading), np.sin(heading), 0.0]), angle) @ pose
+    return pose
+
+
+def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Rodrigues: (3, 3) about a unit axis."""
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def _waves(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig, count: int = 4) -> np.ndarray:
+    """Sum of plane waves of random direction: neighbours move together, far points do not."""
+    directions = rng.standard_normal((count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    waves = directions * (2 * np.pi / rng.uniform(*config.elastic_wavelength, (count, 1)))
+    amplitudes = rng.standard_normal((count, 3)) * rng.uniform(*config.elastic) / np.sqrt(count)
+    phases = points @ waves.T.astype(np.float32) + rng.uniform(0, 2 * np.pi, count).astype(np.float32)
+    return np.sin(phases) @ amplitudes.astype(np.float32)
+
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def _recolored(colors: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray | None:
+    if rng.random() < config.p_no_color:
+        return None
+    if rng.random() < config.p_gray:
+        colors = np.repeat((colors @ _LUMA)[:, None], 3, axis=1)
+    if rng.random() >= config.p_color or not len(colors):
+        return colors
+    gain = rng.uniform(*config.white_balance, (3, 1)) * _hue_and_saturation(rng, config)
+    contrast, mean = np.float32(rng.uniform(*config.contrast)), colors.mean()
+    shift = mean + np.float32(rng.uniform(-config.brightness, config.brightness))
+    changed = (colors @ gain.astype(np.float32).T - mean) * contrast + shift
+    changed += rng.standard_normal(colors.shape, dtype=np.float32) * np.float32(
+        rng.uniform(*config.color_noise)
+    )
+    return (np.clip(changed, 0, 1) ** rng.uniform(*config.gamma)).astype(np.float32)
+
+
+def _hue_and_saturation(rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
+    """(3, 3): a rotation about the grey axis, then a blend with the grey of the same brightness."""
+    angle = np.deg2rad(rng.uniform(-config.hue_degrees, config.hue_degrees))
+    saturation = rng.uniform(*config.saturation)
+    gray = np.tile(_LUMA, (3, 1))
+    return (saturation * np.eye(3) + (1 - saturation) * gray) @ _rotation(np.full(3, 3**-0.5), angle)
+
+
+def _restricted(found: Instances, kept: torch.Tensor) -> Instances:
+    """The instances of the points at `kept`, numbered anew in their old order."""
+    labels = found.to_labels()[kept]
+    present = torch.bincount(labels[labels >= 0], minlength=len(found)) > 0
+    row = torch.cat([torch.where(present, present.cumsum(0) - 1, -1), torch.full((1,), -1)])
+    return replace(
+        Instances.from_labels(
+            row[labels],
+            found.classes[present],
+            found.scores[present],
+            vocabulary=found.vocabulary,
+            point_classes=None if found.point_classes is None else found.point_classes[kept],
+        ),
+        method=found.method,
+    )

@@ -1,0 +1,92 @@
+"""Synthetic scanned rooms as a data set: generated when first asked for, cached on disk afterwards."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+
+from gestalt3d import stages
+from gestalt3d.data.cache import Packed, ScanCache, digest, pack, unpack
+from gestalt3d.data.relabel import relabel
+from gestalt3d.errors import UserError
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import SYNTH, Vocabulary
+from gestalt3d.synth.rooms import GENERATOR_VERSION, SPLITS, RoomConfig, make_room
+
+COUNTS = {"train": 1000, "val": 20, "test": 50}
+"""Rooms per split where nothing is said."""
+
+
+class Rooms:
+    """Room `i` of a split is `make_room(SPLITS[split] + i)`, with 8-bit colours whether cached or not."""
+
+    def __init__(
+        self,
+        split: str,
+        *,
+        count: int | None = None,
+        vocabulary: Vocabulary = SYNTH,
+        cache_dir: Path | None = None,
+        config: RoomConfig | None = None,
+    ) -> None:
+        if split not in SPLITS:
+            raise UserError(f"rooms has no split {split!r}; it has {', '.join(SPLITS)}")
+        count = COUNTS[split] if count is None else count
+        self.split, self.vocabulary = split, vocabulary
+        self.config = RoomConfig() if config is None else config
+        self.names = [f"{split}_{i:06d}" for i in range(count)]
+        self._cache = ScanCache(f"rooms-{GENERATOR_VERSION}-{digest(self.config)}", root=cache_dir)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know, for instance that nothing can be cached."""
+        return self._cache.notes
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, i: int) -> Scan:
+        if not 0 <= i < len(self):
+            raise IndexError(f"rooms:{self.split} has {len(self)} rooms, asked for {i}")
+        seed = SPLITS[self.split] + i
+        packed = self._cache.get(str(seed), lambda: _make(seed, self.config))
+        return relabel(unpack(packed, self.names[i], SYNTH), self.vocabulary)
+
+    def build(self, *, workers: int = 2, progress: Callable[[int, int], None] = stages.progress) -> None:
+        """Generate what the cache lacks, in `workers` processes (in this one if 1)."""
+        seeds = [SPLITS[self.split] + i for i in range(len(self))]
+        todo = [seed for seed in seeds if str(seed) not in self._cache]
+        if self._cache.folder is None or not todo:
+            return
+        jobs = [(seed, self.config, self._cache.folder) for seed in todo]
+        done = len(self) - len(todo)
+        if workers <= 1:
+            for n, job in enumerate(jobs, 1):
+                _build(job)
+                progress(done + n, len(self))
+            return
+        # Spawned, because a forked child would inherit torch's and Numba's threads dead.
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread) as pool:
+            for n, _ in enumerate(pool.map(_build, jobs), 1):
+                progress(done + n, len(self))
+
+
+def _make(seed: int, config: RoomConfig) -> Packed:
+    scan = make_room(seed, config)
+    if scan.instances.vocabulary != SYNTH:
+        raise ValueError(
+            f"make_room must answer in vocabulary {SYNTH.title}, got {scan.instances.vocabulary.title}"
+        )
+    return pack(scan)
+
+
+def _build(job: tuple[int, RoomConfig, Path]) -> None:
+    seed, config, folder = job
+    ScanCache(folder.name, root=folder.parent).get(str(seed), lambda: _make(seed, config))
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
