@@ -1,0 +1,258 @@
+"""Cut a room into overlapping blocks, and merge what was found in the blocks: BlockMerging of SGPN (Wang et al., 2018)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gestalt3d.ops._numba import blocks as cpu
+
+MOST_BLOCKS = 1 << 24
+
+
+class Blocks(NamedTuple):
+    """`indices[offsets[k]:offsets[k + 1]]` are the points of block `k`, ascending; blocks overlap."""
+
+    offsets: Int[Tensor, "k_plus_1"]
+    indices: Int[Tensor, "m"]
+    origins: Float[Tensor, "k 2"]
+    """Lowest x and y of each block."""
+
+
+def cut_blocks(points: Float[Tensor, "n 3"], *, size: float, stride: float, min_points: int = 100) -> Blocks:
+    """Square blocks on the ground plane over the whole height, in serpentine order: odd columns of x run back in y.
+
+    The first block starts at the lowest x and y; there are `ceil((extent - size) / stride) + 1` along an axis, at least one. A
+    point belongs to every block with `origin <= p <= origin + size`, both ends included. Blocks with fewer than `min_points`
+    points (and empty ones) are dropped, so a stray point may lie in no block.
+    """
+    if not (size > 0 and stride > 0):
+        raise ValueError(f"size and stride must be positive metres, got {size} and {stride}")
+    if stride > size:
+        raise ValueError(f"stride {stride} exceeds size {size}: points between blocks would be lost; use stride <= size")
+    if len(points) and not bool(torch.isfinite(points).all()):
+        raise ValueError("points must be finite, got NaN or infinity; drop those points first")
+    return Blocks(*torch.ops.gestalt3d.cut_blocks(points.detach(), float(size), float(stride), int(min_points)))
+
+
+def block_counts(extent: Float[Tensor, "2"], size: float, stride: float) -> tuple[int, int]:
+    """Blocks along x and y of a room of that extent."""
+    # The tolerance keeps a room of exactly 3 m from a fourth block because of float32 coordinates.
+    columns, rows = (max(0, int(np.ceil((float(e) - size) / stride - 1e-6))) + 1 for e in extent)
+    if columns * rows > MOST_BLOCKS:
+        raise ValueError(
+            f"points extend over {float(extent[0]):.0f} x {float(extent[1]):.0f} m, which is {columns} x {rows} blocks; "
+            "crop stray points, check the unit, or use a larger stride"
+        )
+    return columns, rows
+
+
+def reference(points: Tensor, size: float, stride: float, min_points: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The definition, block by block in plain PyTorch."""
+    if len(points) == 0:
+        return points.new_zeros(1, dtype=torch.int64), points.new_zeros(0, dtype=torch.int64), points.new_zeros((0, 2))
+    ground = points[:, :2].double()
+    low = ground.amin(0)
+    ground = ground - low
+    columns, rows = block_counts(ground.amax(0), size, stride)
+    members, origins = [], []
+    for u in range(columns):
+        for v in range(rows) if u % 2 == 0 else reversed(range(rows)):
+            corner = torch.tensor([u * stride, v * stride], dtype=torch.float64, device=points.device)
+            # The last block is closed by the room itself: what rounding left outside still belongs to it.
+            last = torch.tensor([u == columns - 1, v == rows - 1], device=points.device)
+            inside = ((ground >= corner) & ((ground <= corner + size) | last)).all(1).nonzero().flatten()
+            if len(inside) >= max(min_points, 1):
+                members.append(inside)
+                origins.append(low + corner)
+    sizes = torch.tensor([0, *map(len, members)], device=points.device)
+    nothing = points.new_zeros(0, dtype=torch.int64)
+    return (
+        sizes.cumsum(0),
+        torch.cat([nothing, *members]),
+        torch.stack(origins).to(points.dtype) if origins else points.new_zeros((0, 2)),
+    )
+
+
+@torch.library.custom_op(
+    "gestalt3d::cut_blocks",
+    mutates_args=(),
+    schema="(Tensor points, float size, float stride, int min_points) -> (Tensor, Tensor, Tensor)",
+)
+def _cut_blocks(points, size, stride, min_points):
+    if points.device.type != "cpu" or len(points) == 0:
+        return reference(points, size, stride, min_points)
+    x, y = points[:, 0].numpy(), points[:, 1].numpy()
+    low_x, low_y = float(x.min()), float(y.min())
+    extent = torch.tensor([float(x.max()) - low_x, float(y.max()) - low_y])
+    counts = np.zeros(block_counts(extent.double(), size, stride), dtype=np.int64)
+    cpu.count_members(x, y, low_x, low_y, size, stride, counts)
+    u, v = np.indices(counts.shape, sparse=True)
+    rank = u * counts.shape[1] + np.where(u % 2 == 0, v, counts.shape[1] - 1 - v)
+    order = np.argsort(rank, axis=None)
+    order = order[counts.ravel()[order] >= max(min_points, 1)]
+    offsets = np.concatenate([[0], counts.ravel()[order].cumsum()])
+    cursor = np.full(counts.size, -1, dtype=np.int64)
+    cursor[order] = offsets[:-1]
+    indices = np.empty(offsets[-1], dtype=np.int64)
+    cpu.write_members(x, y, low_x, low_y, size, stride, cursor.reshape(counts.shape), indices)
+    columns, rows = np.unravel_index(order, counts.shape)
+    origins = np.stack([low_x + columns * stride, low_y + rows * stride], axis=1)
+    return torch.from_numpy(offsets), torch.from_numpy(indices), torch.from_numpy(origins).to(points.dtype)
+
+
+@_cut_blocks.register_fake
+def _(points, size, stride, min_points):
+    context = torch.library.get_ctx()
+    blocks, members = context.new_dynamic_size(), context.new_dynamic_size()
+    return (
+        points.new_empty(blocks + 1, dtype=torch.int64),
+        points.new_empty(members, dtype=torch.int64),
+        points.new_empty((blocks, 2)),
+    )
+
+
+class BlockMerger:
+    """Carry instance ids from block to block through a sparse table of voxels; blocks are added in order.
+
+    A cluster takes over the id it meets most often in its own voxels, counting only voxels of its own class. With fewer than
+    `min_overlap` such points it starts a new id when it has at least `min_points` points, and stays unassigned otherwise. A
+    voxel keeps the first id it gets. Ties: the lowest id, the lowest class. There is no limit on clusters or ids.
+
+    `reference_compat` reproduces the released code, where a small cluster with little overlap takes the id of its best
+    overlap, and id 0 when it meets none at all.
+    """
+
+    def __init__(
+        self,
+        voxel_size: float | Float[Tensor, "3"],
+        *,
+        origin: Float[Tensor, "3"] | None = None,
+        min_overlap: int = 7,
+        min_points: int = 30,
+        reference_compat: bool = False,
+    ) -> None:
+        self.voxel_size = np.broadcast_to(np.asarray(voxel_size, dtype=np.float64), 3).copy()
+        """In metres along x, y, z."""
+        if not (np.isfinite(self.voxel_size) & (self.voxel_size > 0)).all():
+            raise ValueError(f"voxel_size must be positive metres, got {voxel_size}")
+        self.origin = np.zeros(3) if origin is None else origin.cpu().double().numpy()
+        self.min_overlap, self.min_points, self.reference_compat = min_overlap, min_points, reference_compat
+        self.num_instances = 0
+        """One more than the highest id in the table."""
+        self._used = 0
+        self._keys, self._instances, self._classes = _table(1 << 12)
+
+    @classmethod
+    def of_room(cls, points: Float[Tensor, "n 3"], *, fraction: float = 0.005, **options) -> "BlockMerger":
+        """Voxels of `fraction` of the room along each axis, the paper's 0.5 %: longer in the longer direction."""
+        low, high = points.double().amin(0), points.double().amax(0)
+        return cls((high - low).clamp_min(1e-9) * fraction, origin=low, **options)
+
+    def add(self, points: Float[Tensor, "n 3"], clusters: Int[Tensor, "n"], classes: Int[Tensor, "n"]) -> Int[Tensor, "c"]:
+        """Merge one block and return the id of each of its clusters, -1 for unassigned.
+
+        `points` are in the room's frame; cluster -1 is ignored; a cluster's class is the mode of its points' `classes`.
+        """
+        clusters_ = clusters.cpu().numpy().astype(np.int64)
+        count = int(clusters_.max(initial=-1)) + 1
+        member = np.flatnonzero(clusters_ >= 0)
+        clusters_ = clusters_[member]
+        keys = self._voxels(points)[member]
+        class_of = _mode(clusters_, classes.cpu().numpy().astype(np.int64)[member], count)
+
+        met, met_classes = self._look_up(keys)
+        agree = (met >= 0) & (met_classes == class_of[clusters_])
+        best, overlap = _most_frequent(clusters_[agree], met[agree].astype(np.int64), count)
+        sizes = np.bincount(clusters_, minlength=count)
+        fresh = (overlap < self.min_overlap) & (sizes >= self.min_points)
+        stay = overlap >= self.min_overlap
+        if self.reference_compat:
+            target = np.where(sizes > 0, np.maximum(best, 0), -1)
+        else:
+            target = np.where(stay, best, -1)
+        target[fresh] = self.num_instances + np.arange(int(fresh.sum()))
+
+        self._reserve(len(keys))
+        owners = target[clusters_].astype(np.int32)
+        owner_classes = class_of[clusters_].astype(np.int32)
+        self._used += cpu.claim(keys, owners, owner_classes, self._keys, self._instances, self._classes)
+        self.num_instances = max(self.num_instances, int(target.max(initial=-1)) + 1)
+        return torch.from_numpy(target)
+
+    def labels(self, points: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
+        """Instance id of the voxel each point lies in, -1 where nothing was merged."""
+        return torch.from_numpy(self._look_up(self._voxels(points))[0].astype(np.int64)).to(points.device)
+
+    def _voxels(self, points: Tensor) -> np.ndarray:
+        coordinates = points.detach().cpu().numpy()
+        keys = np.empty(len(coordinates), dtype=np.int64)
+        bad = cpu.voxel_keys(coordinates, self.origin, self.voxel_size, keys)
+        if bad >= 0:
+            raise ValueError(
+                f"point {bad} at {coordinates[bad].tolist()} lies outside the 2^21 voxels of {self.voxel_size.tolist()} m around "
+                f"{self.origin.tolist()}; drop stray and non-finite points, or pass an origin"
+            )
+        return keys
+
+    def _look_up(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        instances, classes = np.empty((2, len(keys)), dtype=np.int32)
+        cpu.look_up(keys, self._keys, self._instances, self._classes, instances, classes)
+        return instances, classes
+
+    def _reserve(self, more: int) -> None:
+        """Make room for `more` voxels at a load of at most one half."""
+        size = len(self._keys)
+        while size < 2 * (self._used + more):
+            size *= 2
+        if size > len(self._keys):
+            larger = _table(size)
+            cpu.rehash(self._keys, self._instances, self._classes, *larger)
+            self._keys, self._instances, self._classes = larger
+
+
+def merge_blocks(
+    points: Float[Tensor, "n 3"],
+    offsets: Int[Tensor, "k_plus_1"],
+    indices: Int[Tensor, "m"],
+    clusters: Int[Tensor, "m"],
+    classes: Int[Tensor, "m"],
+    *,
+    voxel_size: float | Float[Tensor, "3"],
+    min_overlap: int = 7,
+    min_points: int = 30,
+    reference_compat: bool = False,
+) -> Int[Tensor, "n"]:
+    """Instance id of every point from the clusters found in each block (`BlockMerger`), -1 for none.
+
+    Row `j` says that point `indices[j]` belongs to cluster `clusters[j]` of its block and looks like class `classes[j]`.
+    """
+    merger = BlockMerger(
+        voxel_size, min_overlap=min_overlap, min_points=min_points, reference_compat=reference_compat
+    )
+    for k in range(len(offsets) - 1):
+        rows = slice(int(offsets[k]), int(offsets[k + 1]))
+        merger.add(points[indices[rows]], clusters[rows], classes[rows])
+    return merger.labels(points)
+
+
+def _table(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return (np.full(size, cpu.EMPTY, dtype=np.int64), *np.full((2, size), -1, dtype=np.int32))
+
+
+def _most_frequent(rows: np.ndarray, values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Most frequent value of each row and how often it occurs; the lowest on ties, (-1, 0) for rows without values."""
+    best, often = np.full(count, -1, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    width = int(values.max(initial=0)) + 1
+    pairs, times = np.unique(rows * width + values, return_counts=True)
+    # Written from rare to frequent and, among equals, from high to low: the wanted one remains.
+    order = np.lexsort((-pairs, times))
+    best[pairs[order] // width], often[pairs[order] // width] = pairs[order] % width, times[order]
+    return best, often
+
+
+def _mode(rows: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """Most frequent value of each row, the lowest on ties. Values may be -1."""
+    return _most_frequent(rows, values + 1, count)[0] - 1
