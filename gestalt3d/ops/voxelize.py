@@ -1,0 +1,84 @@
+"""The voxels that points occupy, in an order that does not depend on the order of the points."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gestalt3d.ops._numba import voxelize as cpu
+
+
+class Voxels(NamedTuple):
+    coordinates: Int[Tensor, "v 3"]
+    """`floor(points / voxel_size)`, ascending in x, then y, then z. May be negative."""
+    voxel_of_point: Int[Tensor, "n"]
+    counts: Int[Tensor, "v"]
+    """Points in each voxel, at least one."""
+
+
+def voxelize(points: Float[Tensor, "n 3"], *, voxel_size: float) -> Voxels:
+    """Occupied voxels of a cubic grid through the origin. The division is done in float64."""
+    if not (voxel_size > 0 and np.isfinite(voxel_size)):
+        raise ValueError(f"voxel_size must be positive metres, got {voxel_size}")
+    return Voxels(*torch.ops.gestalt3d.voxelize(points.detach(), float(voxel_size)))
+
+
+def reference(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The definition in plain PyTorch."""
+    if not bool(torch.isfinite(points).all()):
+        raise _not_finite()
+    cells = torch.floor(points.double() / voxel_size)
+    if len(cells):
+        _extent(cells.amin(0).cpu().numpy(), cells.amax(0).cpu().numpy(), voxel_size)
+    coordinates, voxel_of_point, counts = torch.unique(cells.long(), dim=0, return_inverse=True, return_counts=True)
+    return coordinates, voxel_of_point, counts
+
+
+def _extent(low: np.ndarray, high: np.ndarray, voxel_size: float) -> list[int]:
+    """Cells along each axis, whose product must fit a 63-bit key."""
+    if max(np.abs(low).max(), np.abs(high).max()) < 2**62:
+        extent = [int(b) - int(a) + 1 for a, b in zip(low, high, strict=True)]
+        if extent[0] * extent[1] * extent[2] < 2**63:
+            return extent
+    size = " x ".join(f"{b - a + 1:.3g}" for a, b in zip(low, high, strict=True))
+    raise ValueError(
+        f"points span {size} voxels of {voxel_size} m, more than 2^63; drop stray points, check the unit, or use larger voxels"
+    )
+
+
+def _not_finite() -> ValueError:
+    return ValueError("points must be finite, got NaN or infinity; drop those points first")
+
+
+@torch.library.custom_op(
+    "gestalt3d::voxelize", mutates_args=(), schema="(Tensor points, float voxel_size) -> (Tensor, Tensor, Tensor)"
+)
+def _voxelize(points, voxel_size):
+    if points.device.type != "cpu" or len(points) == 0:
+        return reference(points, voxel_size)
+    xyz = points.contiguous().numpy()
+    low, high = np.empty(3), np.empty(3)
+    if not cpu.bounds(xyz, voxel_size, low, high):
+        raise _not_finite()
+    extent = np.array(_extent(low, high, voxel_size))
+    first = low.astype(np.int64)
+    keys = np.empty(len(xyz), dtype=np.int64)
+    cpu.pack(xyz, voxel_size, first, extent, keys)
+    order = np.argsort(keys)
+    voxel_of_point, counts = np.empty((2, len(xyz)), dtype=np.int64)
+    voxels = 1 + int(np.count_nonzero(np.diff(keys[order])))
+    coordinates = np.empty((voxels, 3), dtype=np.int64)
+    cpu.number(keys, order, first, extent, voxel_of_point, coordinates, counts)
+    return torch.from_numpy(coordinates), torch.from_numpy(voxel_of_point), torch.from_numpy(counts[:voxels].copy())
+
+
+@_voxelize.register_fake
+def _(points, voxel_size):
+    count = torch.library.get_ctx().new_dynamic_size()
+    return (
+        points.new_empty((count, 3), dtype=torch.int64),
+        points.new_empty(points.shape[0], dtype=torch.int64),
+        points.new_empty(count, dtype=torch.int64),
+    )
