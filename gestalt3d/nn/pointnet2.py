@@ -1,0 +1,142 @@
+"""PointNet++ (Qi et al., NeurIPS 2017), single-scale grouping, for per-point predictions.
+
+Linear maps commute with gathering, with subtracting the centroid and with interpolating, so the first layer of every
+module is applied where there are fewest rows: to the points before grouping, to the coarse level before interpolation.
+The function is the paper's, with a fraction of the multiplications.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gestalt3d.nn.pointnet import PointLayer, point_layers, scaled
+from gestalt3d.ops.ball_query import ball_query
+from gestalt3d.ops.farthest_points import farthest_points
+from gestalt3d.ops.gather import gather
+from gestalt3d.ops.interpolate import interpolate
+from gestalt3d.ops.knn import Neighbours, knn
+
+WIDTHS = ((32, 32, 64), (64, 64, 128), (128, 128, 256), (256, 256, 512))
+RADII = (0.1, 0.2, 0.4, 0.8)
+DECODER_WIDTHS = ((256, 256), (256, 256), (256, 128), (128, 128, 128))
+
+
+class Level(NamedTuple):
+    """One level of the pyramid: a quarter of the points below it."""
+
+    points: Float[Tensor, "b m 3"]
+    group: Int[Tensor, "b m k"]
+    """Rows of the level below within the radius of each point, the first one repeated to fill up."""
+    below: Neighbours
+    """For every point of the level below: its three nearest of this level."""
+
+
+class PointNet2Features(NamedTuple):
+    skips: tuple[Float[Tensor, "b _m _c"], ...]
+    """Features per level, the input's own (without coordinates) first."""
+    levels: tuple[Level, ...]
+
+
+@torch.no_grad()
+def pyramid(points: Float[Tensor, "b n 3"], *, radii: Sequence[float], group_size: int) -> tuple[Level, ...]:
+    """Farthest points, the balls around them, and the way back; 1024, 256, 64, 16 points for 4,096."""
+    levels = []
+    for radius in radii:
+        chosen = farthest_points(points, max(1, points.shape[1] // 4))
+        centers = gather(points, chosen)
+        group = ball_query(centers, points, radius=radius, k=group_size)
+        group = torch.where(group < 0, group[..., :1], group)
+        levels.append(Level(centers, group, knn(points, centers, k=3)))
+        points = centers
+    return tuple(levels)
+
+
+class SetAbstraction(nn.Module):
+    """Features of each ball: layers on (relative coordinates, features), maximum over the ball."""
+
+    def __init__(self, inputs: int, widths: Sequence[int]):
+        super().__init__()
+        self.first = PointLayer(3 + inputs, widths[0])
+        self.rest = point_layers(widths)
+
+    def forward(
+        self, points: Float[Tensor, "b n 3"], features: Float[Tensor, "b n c"], level: Level
+    ) -> Float[Tensor, "b m d"]:
+        weight, bias = self.first.weight_and_bias()
+        # In float32 whatever autocast says: the difference of two positions would drown in bfloat16's steps.
+        with torch.autocast(points.device.type, enabled=False):
+            each = F.linear(torch.cat([points, features.float()], dim=-1), weight, bias)
+            center = F.linear(level.points, weight[:, :3])
+            grouped = gather(each, level.group) - center[:, :, None]
+        return self.rest(self.first.finish(grouped)).amax(dim=2)
+
+
+class FeaturePropagation(nn.Module):
+    """Features of a coarse level brought to the finer one below and joined with what that level knew."""
+
+    def __init__(self, coarse: int, skip: int, widths: Sequence[int]):
+        super().__init__()
+        self.first = PointLayer(coarse + skip, widths[0])
+        self.rest = point_layers(widths)
+
+    def forward(
+        self, coarse: Float[Tensor, "b m c"], skip: Float[Tensor, "b n s"], below: Neighbours
+    ) -> Float[Tensor, "b n d"]:
+        weight, bias = self.first.weight_and_bias()
+        split = coarse.shape[-1]
+        brought = interpolate(F.linear(coarse, weight[:, :split]), below)
+        return self.rest(self.first.finish(brought + F.linear(skip, weight[:, split:], bias)))
+
+
+class PointNet2Encoder(nn.Module):
+    """Four set abstractions. The first three input channels are the coordinates, metres in the block."""
+
+    def __init__(
+        self, inputs: int, *, radii: Sequence[float] = RADII, group_size: int = 32, width_scale: float = 1.0
+    ):
+        super().__init__()
+        self.radii, self.group_size = tuple(radii), group_size
+        channels = [inputs - 3]
+        stages = []
+        for widths in WIDTHS:
+            widths = [scaled(w, width_scale) for w in widths]
+            stages.append(SetAbstraction(channels[-1], widths))
+            channels.append(widths[-1])
+        self.stages = nn.ModuleList(stages)
+        self.channels = tuple(channels)
+
+    def forward(self, points: Float[Tensor, "b n c"]) -> PointNet2Features:
+        xyz, features = points[..., :3].contiguous(), points[..., 3:]
+        levels = pyramid(xyz, radii=self.radii, group_size=self.group_size)
+        skips = [features]
+        for stage, level in zip(self.stages, levels, strict=True):
+            skips.append(stage(xyz, skips[-1], level))
+            xyz = level.points
+        return PointNet2Features(tuple(skips), levels)
+
+
+class PointNet2Decoder(nn.Module):
+    """Four feature propagations back to the points, then one layer to `outputs` channels per point."""
+
+    def __init__(self, encoder: PointNet2Encoder, outputs: int, *, width_scale: float = 1.0):
+        super().__init__()
+        coarse = encoder.channels[-1]
+        stages = []
+        for skip, widths in zip(reversed(encoder.channels[:-1]), DECODER_WIDTHS, strict=True):
+            widths = [scaled(w, width_scale) for w in widths]
+            stages.append(FeaturePropagation(coarse, skip, widths))
+            coarse = widths[-1]
+        self.stages = nn.ModuleList(stages)
+        self.last = PointLayer(coarse, outputs)
+
+    def forward(self, features: PointNet2Features) -> Float[Tensor, "b n d"]:
+        x = features.skips[-1]
+        for stage, skip, level in zip(
+            self.stages, reversed(features.skips[:-1]), reversed(features.levels), strict=True
+        ):
+            x = stage(x, skip, level.below)
+        return self.last(x)
