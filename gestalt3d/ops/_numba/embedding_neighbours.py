@@ -1,0 +1,106 @@
+"""Exact nearest neighbours in few dimensions, L1 or squared L2, in a kd-tree; equal distances by lowest index."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gestalt3d.ops._numba import kernel, parallel
+from gestalt3d.ops._numba.kdtree import build_all
+
+_LEAF = 32
+
+
+@kernel
+def _query(points, order, low, high, lowest, depth, manhattan, distance, index, first, last):
+    """Rows `first` to `last` of the reordered cloud, so that neighbours in a row share their cache."""
+    e, n = points.shape
+    k = distance.shape[1]
+    nodes = np.empty(2 * depth + 4, np.int64)
+    bounds = np.empty(2 * depth + 4, points.dtype)
+    row = np.empty(2 * _LEAF, points.dtype)
+    pair = np.empty(2, points.dtype)
+    leaves = (1 << depth) - 1
+    for r in range(first, last):
+        q = order[r]
+        zero = points[0, r] * 0
+        found = 0
+        top = 1
+        nodes[0] = 0
+        bounds[0] = zero
+        while top > 0:
+            top -= 1
+            node = nodes[top]
+            bound = bounds[top]
+            if found == k:
+                worst = distance[q, k - 1]
+                if bound > worst or (bound == worst and lowest[node] > index[q, k - 1]):
+                    continue
+            if node >= leaves:
+                i = node - leaves
+                start = (n * i) >> depth
+                size = ((n * (i + 1)) >> depth) - start
+                row[:size] = zero
+                for a in range(e):
+                    x = points[a, r]
+                    if manhattan:
+                        for j in range(size):
+                            row[j] += abs(points[a, start + j] - x)
+                    else:
+                        for j in range(size):
+                            u = points[a, start + j] - x
+                            row[j] += u * u
+                for s in range(size):
+                    d = row[s]
+                    o = order[start + s]
+                    if found == k:
+                        worst = distance[q, k - 1]
+                        if d > worst or (d == worst and o > index[q, k - 1]):
+                            continue
+                        j = k - 1
+                    else:
+                        j = found
+                        found += 1
+                    while j > 0 and (
+                        distance[q, j - 1] > d or (distance[q, j - 1] == d and index[q, j - 1] > o)
+                    ):
+                        distance[q, j] = distance[q, j - 1]
+                        index[q, j] = index[q, j - 1]
+                        j -= 1
+                    distance[q, j] = d
+                    index[q, j] = o
+                continue
+            near = 2 * node + 1
+            for child in range(2):
+                bound = zero
+                for a in range(e):
+                    x = points[a, r]
+                    u = max(zero, max(low[near + child, a] - x, x - high[near + child, a]))
+                    bound += u if manhattan else u * u
+                pair[child] = bound
+            other = 0
+            if pair[1] < pair[0] or (pair[1] == pair[0] and lowest[near + 1] < lowest[near]):
+                other = 1
+            nodes[top] = near + 1 - other
+            bounds[top] = pair[1 - other]
+            nodes[top + 1] = near + other
+            bounds[top + 1] = pair[other]
+            top += 2
+
+
+def embedding_neighbours(x: Tensor, k: int, p: int) -> tuple[Tensor, Tensor]:
+    b, n, e = x.shape
+    distance = x.new_full((b, n, k), torch.inf)
+    index = torch.full((b, n, k), -1, dtype=torch.int64)
+    if b * n * k == 0:
+        return distance, index
+    # Without coordinates all distances are zero, as with one that is zero.
+    cloud = x.numpy() if e else np.zeros((b, n, 1), x.numpy().dtype)
+    trees = build_all(cloud, _LEAF)
+    d, i = distance.numpy(), index.numpy()
+
+    def work(first: int, last: int) -> None:
+        for s in range(first // n, (last - 1) // n + 1):
+            _query(*trees[s], p == 1, d[s], i[s], max(first - s * n, 0), min(last - s * n, n))
+
+    parallel(work, b * n)
+    return (distance if p == 1 else distance.sqrt_()), index

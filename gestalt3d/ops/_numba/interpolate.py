@@ -1,0 +1,70 @@
+"""Weighted sums of rows and their adjoint; both add in a fixed order, whatever the number of threads."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gestalt3d.ops._numba import kernel, num_threads, parallel
+from gestalt3d.ops._numba.gather import checked
+
+_CHANNELS_AT_ONCE = 32
+
+
+@kernel
+def _mix(features, index, weights, out, first, last):
+    for i in range(first, last):
+        for q in range(index.shape[1]):
+            row = index[i, q]
+            if row >= 0:
+                w = weights[i, q]
+                for j in range(features.shape[1]):
+                    out[i, j] += w * features[row, j]
+
+
+@kernel
+def _spread(grad, index, weights, out, first, last):
+    for i in range(len(index)):
+        for q in range(index.shape[1]):
+            row = index[i, q]
+            if row >= 0:
+                w = weights[i, q]
+                for j in range(first, last):
+                    out[row, j] += w * grad[i, j]
+
+
+def interpolate(features: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+    b, n, c = features.shape
+    m = index.shape[1]
+    indices = checked(index, n)
+    out = torch.zeros((b, m, c), dtype=torch.promote_types(features.dtype, torch.float32))
+    source, target = features.to(out.dtype).contiguous().numpy(), out.numpy()
+    w = np.ascontiguousarray(weights.to(out.dtype).numpy())
+
+    def work(first: int, last: int) -> None:
+        for s in range(first // m, (last - 1) // m + 1):
+            _mix(source[s], indices[s], w[s], target[s], max(first - s * m, 0), min(last - s * m, m))
+
+    if out.numel():
+        parallel(work, b * m, grain=max(1, 2**14 // c))
+    return out.to(features.dtype)
+
+
+def interpolate_backward(grad: Tensor, index: Tensor, weights: Tensor, n: int) -> Tensor:
+    b, _, c = grad.shape
+    indices = checked(index, n)
+    out = torch.zeros((b, n, c), dtype=torch.promote_types(grad.dtype, torch.float32))
+    if grad.numel() == 0 or n == 0:
+        return out.to(grad.dtype)
+    source, total = grad.to(out.dtype).contiguous().numpy(), out.numpy()
+    w = np.ascontiguousarray(weights.to(out.dtype).numpy())
+    # Few batches: threads share the channels instead, which leaves the order of the sums alone.
+    width = c if b >= num_threads() else _CHANNELS_AT_ONCE
+    slices = -(-c // width)
+
+    def work(first: int, last: int) -> None:
+        for t in range(first, last):
+            s, part = divmod(t, slices)
+            _spread(source[s], indices[s], w[s], total[s], part * width, min(c, part * width + width))
+
+    parallel(work, b * slices, grain=1)
+    return out.to(grad.dtype)
