@@ -1,0 +1,125 @@
+"""What is there of a data set on disk, what is missing, and what to do about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gestalt3d.data.folder import Folder
+from gestalt3d.data.s3dis import (
+    ROOMS,
+    annotation_files,
+    class_of,
+    find_rooms,
+    has_foreign_bytes,
+    official_rooms,
+)
+from gestalt3d.errors import UserError
+
+KINDS = ("s3dis", "folder")
+
+
+class Count(NamedTuple):
+    """One row of a report: how many of `name` there are, and how many there should be (None: any number)."""
+
+    name: str
+    found: int
+    expected: int | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer of `check`. `problems` keep the data from being complete, `notes` are worth knowing."""
+
+    kind: str
+    root: Path
+    counts: tuple[Count, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    advice: str
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.problems
+
+
+def check(kind: str, root: Path | str) -> Report:
+    """Look at the data set of `kind` below `root`; S3DIS's text files are counted, not parsed."""
+    if kind not in KINDS:
+        raise UserError(f"cannot check {kind!r}; data sets with files of yours are {', '.join(KINDS)}")
+    root = Path(root)
+    return _check_s3dis(root) if kind == "s3dis" else _check_folder(root)
+
+
+def _check_s3dis(root: Path) -> Report:
+    counts, problems, notes = [], [], []
+    for area in ROOMS:
+        rooms = find_rooms(root, area)
+        expected = {f"{area}_{room}" for room in official_rooms(area)}
+        counts.append(Count(area, len(rooms), len(expected), "rooms"))
+        if missing := sorted(expected - rooms.keys()):
+            problems.append(
+                f"{area}: {len(missing)} of {len(expected)} rooms are missing: {_listed(missing)}"
+            )
+        if extra := sorted(rooms.keys() - expected):
+            notes.append(f"{area}: not among the official rooms: {_listed(extra)}")
+        for name, path in sorted(rooms.items()):
+            if path.is_dir():
+                _check_annotations(name, path, problems, notes)
+    if not any(count.found for count in counts):
+        advice = (
+            "Ask for Stanford3dDataset_v1.2_Aligned_Version at http://buildingparser.stanford.edu, unpack it "
+            "and name the folder that holds Area_1 … Area_6."
+        )
+    elif problems:
+        advice = "Unpack the archive again for what is missing; splits work with the rooms that are there."
+    else:
+        advice = "All 272 rooms are there: gestalt3d evaluate -m asis-rooms -d s3dis:area5 --root DIR"
+    return Report("s3dis", root, tuple(counts), tuple(problems), tuple(notes), advice)
+
+
+def _check_annotations(name: str, folder: Path, problems: list[str], notes: list[str]) -> None:
+    files = annotation_files(folder)
+    if empty := [file.name for file in files if not file.stat().st_size]:
+        problems.append(f"{name}: empty files: {_listed(empty)}")
+    if not files:
+        problems.append(f"{name}: no *.txt in {folder}")
+    if unknown := [file.name for file in files if class_of(file) is None]:
+        notes.append(f"{name}: read as clutter: {_listed(unknown)}")
+    if name == "Area_5_hallway_6":
+        for file in files:
+            if has_foreign_bytes(file.read_bytes()):
+                notes.append(f"{name}: {file.name} holds the known bad line; it is mended when read")
+
+
+def _check_folder(root: Path) -> Report:
+    data = Folder(root)
+    problems, without, scored = [], [], 0
+    for i, name in enumerate(data.names):
+        try:
+            if len(data[i].instances):
+                scored += 1
+            else:
+                without.append(name)
+        except UserError as error:
+            problems.append(str(error))
+    counts = (
+        Count("labelled clouds", len(data), None, "files"),
+        Count("with instance labels", scored, None, "files"),
+        Count("classes", len(data.vocabulary), None, "names"),
+    )
+    notes = list(data.notes)
+    if without:
+        notes.append(f"without instance labels, listed but not scored: {_listed(without)}")
+    if data.unlabelled:
+        notes.append(f"without labels, left out: {_listed(data.unlabelled)}")
+    advice = (
+        "Mend or remove the files above."
+        if problems
+        else "gestalt3d evaluate -m asis-rooms -d folder --root DIR"
+    )
+    return Report("folder", root, counts, tuple(problems), tuple(notes), advice)
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
