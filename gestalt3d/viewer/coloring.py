@@ -1,0 +1,61 @@
+"""The colour of every point by what it shows."""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from gestalt3d.structures.instances import Instances
+from gestalt3d.viewer.palette import (
+    NOTHING,
+    class_color,
+    class_colors,
+    height_colors,
+    instance_colors,
+    score_colors,
+)
+from gestalt3d.viewer.scene import Scene
+
+Mode = Literal["rgb", "instance", "class", "score"]
+
+
+def point_colors(scene: Scene, instances: Instances, mode: Mode) -> np.ndarray:
+    """(n, 3) uint8."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"color_by must be one of {', '.join(get_args(Mode))}, got {mode!r}")
+    if mode == "rgb":
+        return base_colors(scene)
+    if mode == "class":
+        return np.append(class_colors(scene.vocabulary), [class_color("unknown")], axis=0).astype(np.uint8)[
+            scene.classes
+        ]
+    per_instance = (
+        instance_palette(instances) if mode == "instance" else score_colors(instances.scores.cpu().numpy())
+    )
+    table = np.append(per_instance, [NOTHING], axis=0).astype(np.uint8)
+    colors = table[scene.labels]
+    loose = scene.labels < 0
+    colors[loose] = quiet(base_colors(scene)[loose])
+    return colors
+
+
+def base_colors(scene: Scene) -> np.ndarray:
+    """The scan's own colours, or its height."""
+    if scene.colors is not None:
+        return scene.colors
+    low, high = scene.bounds[:, 2]
+    return height_colors((scene.points[:, 2] - low) / max(high - low, 1e-6))
+
+
+def quiet(colors: np.ndarray) -> np.ndarray:
+    """What belongs to no instance: grey of the same brightness, pulled to the middle."""
+    brightness = colors.astype(np.float32) @ np.float32([0.3, 0.59, 0.11])
+    return np.repeat((110 + 0.35 * brightness)[:, None], 3, axis=1).astype(np.uint8)
+
+
+def instance_palette(instances: Instances) -> np.ndarray:
+    """(i, 3) uint8: walls and floors are instances too, in quiet shades, so that the things in the room stand out."""
+    colors = instance_colors(len(instances)).astype(np.float64)
+    structure = np.append(instances.vocabulary.is_structure, False)[instances.classes.cpu().numpy()]
+    grey = np.array([186.0, 189.0, 194.0])
+    colors[structure] = 0.2 * colors[structure] + 0.8 * grey
+    return np.rint(colors).astype(np.uint8)
