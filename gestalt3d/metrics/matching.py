@@ -1,0 +1,171 @@
+"""Overlaps between predicted and true instances of one scan: all that the instance metrics need to know of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Sizes, classes and common points of `p` predictions and `r` true regions. Regions are disjoint, predictions need not be."""
+
+    prediction_classes: np.ndarray
+    """(p,) int64."""
+    prediction_scores: np.ndarray
+    """(p,) float64."""
+    prediction_sizes: np.ndarray
+    """(p,) int64: points of the prediction, unlabelled ones included."""
+    unlabelled: np.ndarray
+    """(p,) int64: points of the prediction that have no true class."""
+    region_classes: np.ndarray
+    """(r,) int64."""
+    region_sizes: np.ndarray
+    """(r,) int64."""
+    common: np.ndarray
+    """(p, r) int64: points in both."""
+
+    def __post_init__(self) -> None:
+        p, r = len(self.prediction_classes), len(self.region_classes)
+        for name, shape in (
+            ("prediction_scores", (p,)),
+            ("prediction_sizes", (p,)),
+            ("unlabelled", (p,)),
+            ("region_sizes", (r,)),
+            ("common", (p, r)),
+        ):
+            if (got := getattr(self, name).shape) != shape:
+                raise ValueError(f"{name} must be {shape} for {p} predictions and {r} regions, got {got}")
+
+    def iou(self, *, labelled_only: bool = False) -> np.ndarray:
+        """(p, r) float64, 0 where a prediction has no point. `labelled_only` takes unlabelled points out of the predictions first."""
+        sizes = self.prediction_sizes - self.unlabelled if labelled_only else self.prediction_sizes
+        union = sizes[:, None] + self.region_sizes[None, :] - self.common
+        return self.common / np.maximum(union, 1)
+
+    def keep(self, predictions: np.ndarray, regions: np.ndarray) -> "Overlaps":
+        """The chosen predictions and regions (masks or positions)."""
+        return Overlaps(
+            prediction_classes=self.prediction_classes[predictions],
+            prediction_scores=self.prediction_scores[predictions],
+            prediction_sizes=self.prediction_sizes[predictions],
+            unlabelled=self.unlabelled[predictions],
+            region_classes=self.region_classes[regions],
+            region_sizes=self.region_sizes[regions],
+            common=self.common[predictions][:, regions],
+        )
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The true instances of one scan."""
+
+    of_point: np.ndarray
+    """(n,) int64: region of each point, -1 none."""
+    classes: np.ndarray
+    """(r,) int64."""
+    sizes: np.ndarray
+    """(r,) int64."""
+    labelled: np.ndarray | None = None
+    """(n,) bool: has a true class. None: all have."""
+
+    @classmethod
+    def from_labels(cls, semantic: np.ndarray, instance: np.ndarray) -> "Regions":
+        """One region per instance id, in ascending order of the ids; its class is the commonest, the smallest on a tie.
+
+        Points whose class or id is negative belong to no region.
+        """
+        semantic, instance = _labels(semantic, "semantic"), _labels(instance, "instance")
+        if len(semantic) != len(instance):
+            raise ValueError(f"semantic has {len(semantic)} points and instance {len(instance)}")
+        labelled = semantic >= 0
+        ids, of_point = compact(np.where(labelled, instance, -1))
+        return cls(of_point, majority(of_point, semantic, len(ids)), sizes_of(of_point, len(ids)), labelled)
+
+    def common(self, points: np.ndarray) -> np.ndarray:
+        """(r,) int64: how many of `points` (positions) lie in each region."""
+        return np.bincount(self.of_point[points] + 1, minlength=len(self.classes) + 1)[1:]
+
+    def unlabelled(self, points: np.ndarray) -> int:
+        """How many of `points` (positions) have no true class."""
+        return 0 if self.labelled is None else len(points) - int(np.count_nonzero(self.labelled[points]))
+
+
+def overlaps_of_masks(
+    regions: Regions, offsets: np.ndarray, indices: np.ndarray, classes: np.ndarray, scores: np.ndarray
+) -> Overlaps:
+    """Overlaps of predicted masks `indices[offsets[i]:offsets[i + 1]]` (points, each at most once) with the regions."""
+    count = len(classes)
+    if len(offsets) != count + 1 or len(scores) != count:
+        raise ValueError(f"{count} classes need {count + 1} offsets and {count} scores, got {len(offsets)} and {len(scores)}")
+    common = np.zeros((count, len(regions.classes)), dtype=np.int64)
+    unlabelled = np.zeros(count, dtype=np.int64)
+    for i in range(count):
+        points = indices[offsets[i] : offsets[i + 1]]
+        common[i], unlabelled[i] = regions.common(points), regions.unlabelled(points)
+    return Overlaps(
+        prediction_classes=np.asarray(classes, dtype=np.int64),
+        prediction_scores=np.asarray(scores, dtype=np.float64),
+        prediction_sizes=np.diff(np.asarray(offsets, dtype=np.int64)),
+        unlabelled=unlabelled,
+        region_classes=regions.classes,
+        region_sizes=regions.sizes,
+        common=common,
+    )
+
+
+def overlaps_of_labels(regions: Regions, semantic: np.ndarray, instance: np.ndarray) -> Overlaps:
+    """Overlaps of a predicted labelling: one prediction per id ≥ 0, its class the commonest, the smallest on a tie."""
+    semantic, instance = _labels(semantic, "semantic"), _labels(instance, "instance")
+    if not len(semantic) == len(instance) == len(regions.of_point):
+        raise ValueError(f"{len(regions.of_point)} points, but {len(semantic)} predicted classes and {len(instance)} ids")
+    ids, of_point = compact(instance)
+    r = len(regions.classes)
+    inside = of_point >= 0
+    cell = of_point[inside] * (r + 1) + regions.of_point[inside] + 1
+    counts = np.bincount(cell, minlength=len(ids) * (r + 1)).reshape(len(ids), r + 1)
+    none = np.zeros(len(ids), dtype=np.int64)
+    return Overlaps(
+        prediction_classes=majority(of_point, semantic, len(ids)),
+        prediction_scores=np.ones(len(ids)),
+        prediction_sizes=counts.sum(axis=1),
+        unlabelled=none if regions.labelled is None else sizes_of(np.where(regions.labelled, -1, of_point), len(ids)),
+        region_classes=regions.classes,
+        region_sizes=regions.sizes,
+        common=counts[:, 1:],
+    )
+
+
+def compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct ids ≥ 0, ascending, and the position of each point's id among them, -1 for negative ids."""
+    highest = int(ids.max(initial=-1))
+    if highest <= 4 * len(ids) + 1_000_000:  # a table is ten times as fast as sorting
+        present = np.bincount(ids[ids >= 0], minlength=1) > 0
+        table = np.append(np.where(present, np.cumsum(present) - 1, -1), -1)
+        return np.flatnonzero(present), table[np.maximum(ids, -1)]
+    distinct, position = np.unique(ids, return_inverse=True)
+    negative = int(np.searchsorted(distinct, 0))
+    return distinct[negative:], np.maximum(position.reshape(-1) - negative, -1)
+
+
+def majority(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int64: the commonest value of each group, the smallest on a tie, -1 for an empty group. Negative groups are left out."""
+    inside = groups >= 0
+    groups, values = groups[inside], values[inside]
+    if not len(values):
+        return np.full(count, -1, dtype=np.int64)
+    lowest = int(values.min())
+    width = int(values.max()) - lowest + 1
+    table = np.bincount(groups * width + (values - lowest), minlength=count * width).reshape(count, width)
+    return np.where(table.any(axis=1), table.argmax(axis=1) + lowest, -1)
+
+
+def sizes_of(groups: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int64: points of each group. Negative groups are left out."""
+    return np.bincount(groups + 1, minlength=count + 1)[1:]
+
+
+def _labels(values: np.ndarray, name: str) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"{name} must be integers (n,), got {values.dtype} {values.shape}")
+    return values.astype(np.int64, copy=False)

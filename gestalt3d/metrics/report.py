@@ -1,0 +1,126 @@
+"""Results as plain dicts, JSON files and aligned text tables."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gestalt3d.errors import UserError
+from gestalt3d.metrics.average_precision import nan_mean
+from gestalt3d.metrics.coverage import Coverage
+from gestalt3d.metrics.semantic import Semantic
+
+
+def defined(value: float) -> float | None:
+    """The value as a plain float, `None` for NaN."""
+    return None if math.isnan(value) else float(value)
+
+
+def percent(scores: Any) -> Any:
+    """Every float of a nested dict times 100; counts (integers), `None` and strings stay."""
+    if isinstance(scores, Mapping):
+        return {key: percent(value) for key, value in scores.items()}
+    return 100.0 * scores if isinstance(scores, float) else scores
+
+
+def by_class(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """`{class: {column: value}}`: floats become `None` where NaN, integers stay integers."""
+    plain = {
+        column: values.tolist() if np.issubdtype(values.dtype, np.integer) else [defined(v) for v in values.tolist()]
+        for column, values in columns.items()
+    }
+    return {name: {column: values[i] for column, values in plain.items()} for i, name in enumerate(names)}
+
+
+def room_scores(names: Sequence[str], instances: Coverage, semantics: Semantic) -> dict[str, Any]:
+    """The S3DIS table: plain means (undefined as soon as one class is), `nan_skipped` means, and `per_class`."""
+    columns = {
+        "Cov": instances.cov,
+        "WCov": instances.wcov,
+        "Prec": instances.precision,
+        "Rec": instances.recall,
+        "Acc": semantics.accuracy,
+        "IoU": semantics.iou,
+    }
+    counts = {"n_gt": instances.num_true, "n_pred": instances.num_predicted}
+    return {
+        **{f"m{column}": defined(float(values.mean())) for column, values in columns.items()},
+        "oAcc": defined(semantics.overall_accuracy),
+        "nan_skipped": {f"m{column}": defined(nan_mean(values)) for column, values in columns.items()},
+        "per_class": by_class(names, columns | counts),
+    }
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write `data` as JSON, NaN and infinities as null. The file appears whole or not at all."""
+    text = json.dumps(_plain(data), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        _give_default_mode(Path(temporary))
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            with suppress(OSError):
+                Path(temporary).unlink()
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another file with --json") from error
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: int = 1) -> str:
+    """Columns aligned by spaces, the first to the left, the others to the right. Floats get `digits` decimals, undefined is "–"."""
+    cells = [[str(c) for c in columns], *([_cell(value, digits) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = [
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in cells
+    ]
+    return "\n".join(line.rstrip() for line in [lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def class_table(scores: Mapping[str, Any], *, digits: int = 1, scale: float = 1.0) -> tuple[list[str], list[list[Any]]]:
+    """Column names and rows (one per class, then the means) of a result with `per_class`; `scale=100` turns fractions into percent."""
+    per_class: Mapping[str, Any] = scores["per_class"]
+    first = next(iter(per_class.values()))
+    columns = list(first) if isinstance(first, Mapping) else ["IoU"]
+    rows = [[name, *_row(values, columns, scale)] for name, values in per_class.items()]
+    skipped: Mapping[str, Any] = scores.get("nan_skipped", {})
+    means = {column: scores.get(column, skipped.get(f"m{column}", scores.get(f"m{column}"))) for column in columns}
+    return ["class", *columns], [*rows, ["mean", *_row(means, columns, scale)]]
+
+
+def _row(values: Any, columns: Sequence[str], scale: float) -> list[Any]:
+    found = [values.get(column) for column in columns] if isinstance(values, Mapping) else [values]
+    return [value * scale if isinstance(value, float) else value for value in found]
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _give_default_mode(path: Path) -> None:
+    """`mkstemp` makes private files; results should be as readable as any other file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
