@@ -1,13 +1,14 @@
 """Data sets: each has `vocabulary`, `names`, a length, and yields `Scan`s by position."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gestalt3d.errors import UserError
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
+@runtime_checkable
 class DataSet(Protocol):
     """What `open_data` returns."""
 

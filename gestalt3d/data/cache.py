@@ -126,7 +126,7 @@ class ScanCache:
         assert self.folder is not None
         try:
             return _read(self.folder / key)
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             shutil.rmtree(self.folder / key, ignore_errors=True)
             return None
 

@@ -1,0 +1,162 @@
+"""Augmentation moves, thins and tints a scan; its labels stay with their points."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gestalt3d.data.augment import AugmentConfig, augment
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import S3DIS
+
+NOTHING = AugmentConfig(
+    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0),
+    p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
+    p_no_color=0.0, p_gray=0.0, p_color=0.0, min_points=0,
+)  # fmt: skip
+
+
+def room(n: int = 3000) -> Scan:
+    """A floor, a ceiling, a chair; each point's red is its index, so that it can be recognised."""
+    rng = np.random.default_rng(1)
+    points = rng.random((n, 3), dtype=np.float32) * [4, 5, 0.1] + [10, 0, 0]
+    labels = np.arange(n) % 4 - 1
+    points[labels == 1, 2] += 2.5
+    points[labels == 2] = points[labels == 2] * [0.1, 0.1, 5] + [9, 0, 0]
+    classes = torch.tensor([1, 0, 8])
+    colors = torch.arange(n).float()[:, None].expand(-1, 3) / n
+    found = Instances.from_labels(
+        torch.from_numpy(labels),
+        classes,
+        vocabulary=S3DIS,
+        point_classes=torch.cat([classes, torch.tensor([-1])])[torch.from_numpy(labels)],
+    )
+    return Scan("room", PointCloud(torch.from_numpy(points.astype(np.float32)), colors.contiguous()), found)
+
+
+def which(changed: Scan, n: int = 3000) -> torch.Tensor:
+    assert changed.cloud.colors is not None
+    return (changed.cloud.colors[:, 0] * n).round().long()
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    changed = augment(room(), np.random.default_rng(0), NOTHING)
+    assert torch.allclose(changed.cloud.points, room().cloud.points, atol=2e-6)
+    assert torch.equal(changed.instances.to_labels(), room().instances.to_labels())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_follow_their_points(seed: int) -> None:
+    before = room()
+    changed = augment(
+        before, np.random.default_rng(seed), replace(AugmentConfig(), p_no_color=0.0, p_gray=0.0, p_color=0.0)
+    )
+    kept = which(changed)
+    assert bool((kept.diff() > 0).all()) and len(kept) == len(changed.cloud) >= 500
+    assert changed.instances.point_classes is not None and before.instances.point_classes is not None
+    assert torch.equal(changed.instances.point_classes, before.instances.point_classes[kept])
+    old, new = before.instances.to_labels()[kept], changed.instances.to_labels()
+    assert torch.equal(old < 0, new < 0)
+    assert torch.equal(changed.instances.classes[new[new >= 0]], before.instances.classes[old[old >= 0]])
+    assert bool((changed.instances.sizes > 0).all())
+
+
+def test_the_same_seed_gives_the_same_scan_and_the_input_stays() -> None:
+    before = room()
+    a, b = (augment(before, np.random.default_rng(7)) for _ in range(2))
+    assert torch.equal(a.cloud.points, b.cloud.points)
+    assert not torch.equal(
+        a.cloud.points, augment(before, np.random.default_rng(8)).cloud.points[: len(a.cloud)]
+    )
+    assert torch.equal(before.cloud.points, room().cloud.points)
+    assert before.cloud.colors is not None and room().cloud.colors is not None
+    assert torch.equal(before.cloud.colors, room().cloud.colors)
+
+
+def test_rotation_and_flip_keep_distances_and_heights() -> None:
+    before = room().cloud.points
+    after = augment(room(), np.random.default_rng(3), replace(NOTHING, rotation=True, flip=True)).cloud.points
+    assert torch.allclose(after[:, 2], before[:, 2], atol=1e-5)
+    assert torch.allclose(torch.pdist(after[:50]), torch.pdist(before[:50]), atol=1e-4)
+    assert not torch.allclose(after, before, atol=0.1)
+
+
+def test_tilt_stays_within_its_angle() -> None:
+    config = replace(NOTHING, p_tilt=1.0, tilt_degrees=3.0)
+    before = room().cloud.points
+    for seed in range(20):
+        after = augment(room(), np.random.default_rng(seed), config).cloud.points
+        centred = [p.double() - p.double().mean(0) for p in (before, after)]
+        turn = torch.linalg.lstsq(centred[0], centred[1]).solution
+        assert 0 <= float(torch.arccos(turn[2, 2].clamp(max=1)).rad2deg()) <= 3.05
+
+
+def test_noise_has_the_deviation_asked_for() -> None:
+    after = augment(room(), np.random.default_rng(0), replace(NOTHING, noise=(0.01, 0.01))).cloud.points
+    # 9,000 samples: the standard error of a deviation is s / sqrt(2 n).
+    assert float((after - room().cloud.points).std()) == pytest.approx(0.01, abs=4 * 0.01 / np.sqrt(18_000))
+
+
+def test_elastic_moves_neighbours_together() -> None:
+    config = replace(NOTHING, p_elastic=1.0, elastic=(0.05, 0.05), elastic_wavelength=(2.0, 2.0))
+    moved = augment(room(), np.random.default_rng(0), config).cloud.points - room().cloud.points
+    points = room().cloud.points.double()
+    near = torch.cdist(points, points).fill_diagonal_(9).min(dim=1)
+    step = (moved - moved[near.indices]).norm(dim=1)
+    # Slope of 4 waves of amplitude a_k: at most sum |a_k| 2 pi / wavelength.
+    assert (
+        bool((step <= near.values * 4 * 0.05 * 3 * np.pi + 1e-5).all())
+        and float(moved.norm(dim=1).max()) > 0.01
+    )
+
+
+def test_the_ceiling_goes_and_with_it_its_instance() -> None:
+    changed = augment(room(), np.random.default_rng(0), replace(NOTHING, p_no_ceiling=1.0))
+    assert changed.instances.point_classes is not None
+    assert not bool((changed.instances.point_classes == 0).any())
+    assert changed.instances.classes.tolist() == [1, 8]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_a_crop_keeps_its_share(share: float) -> None:
+    changed = augment(room(), np.random.default_rng(0), replace(NOTHING, p_crop=1.0, crop=(share, share)))
+    assert len(changed.cloud) == pytest.approx(share * 3000, abs=2)
+
+
+def test_thinning_leaves_one_point_per_voxel() -> None:
+    config = replace(NOTHING, p_thin=1.0, thin=(0.25, 0.25))
+    changed = augment(room(), np.random.default_rng(0), config)
+    points = room().cloud.points
+    voxels = {tuple(v) for v in ((points - points.min(0).values) / np.float32(0.25)).long().tolist()}
+    assert len(changed.cloud) == len(voxels)
+
+
+def test_removals_never_empty_a_scan() -> None:
+    config = AugmentConfig(
+        p_dropout=1.0, dropout=(0.999, 0.999), p_thin=1.0, thin=(9.0, 9.0), p_crop=1.0, crop=(0.001, 0.001)
+    )
+    assert len(augment(room(), np.random.default_rng(0), config).cloud) >= config.min_points
+
+
+def test_colour_dropout_takes_all_colours_and_changes_stay_in_range() -> None:
+    assert augment(room(), np.random.default_rng(0), replace(NOTHING, p_no_color=1.0)).cloud.colors is None
+    for seed in range(10):
+        colors = augment(room(), np.random.default_rng(seed), replace(NOTHING, p_color=1.0)).cloud.colors
+        assert colors is not None and float(colors.min()) >= 0 and float(colors.max()) <= 1
+        assert not torch.equal(colors, room().cloud.colors)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_tiny_scans_survive(n: int) -> None:
+    scan = Scan("tiny", PointCloud(torch.ones(n, 3), torch.ones(n, 3)), Instances.empty(n, S3DIS))
+    for seed in range(5):
+        assert len(augment(scan, np.random.default_rng(seed)).cloud) == n
+
+
+def test_a_colourless_scan_stays_colourless() -> None:
+    scan = room()
+    scan = replace(scan, cloud=replace(scan.cloud, colors=None))
+    assert augment(scan, np.random.default_rng(0)).cloud.colors is None
