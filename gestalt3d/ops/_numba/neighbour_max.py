@@ -1,0 +1,147 @@
+"""Maxima over rows, compared as integers for bfloat16, which NumPy lacks: its bits order like sign and magnitude."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gestalt3d.ops._numba import kernel, num_threads, parallel
+from gestalt3d.ops._numba.gather import checked
+
+_CHANNELS_AT_ONCE = 32
+
+
+@kernel
+def _neighbour_max(features, index, out, which, first, last):
+    c = features.shape[1]
+    for i in range(first, last):
+        some = False
+        for t in range(index.shape[1]):
+            row = index[i, t]
+            if row < 0:
+                continue
+            if not some:
+                some = True
+                for j in range(c):
+                    out[i, j] = features[row, j]
+                    which[i, j] = t
+                continue
+            for j in range(c):
+                larger = features[row, j] > out[i, j]
+                out[i, j] = features[row, j] if larger else out[i, j]
+                which[i, j] = t if larger else which[i, j]
+        if not some:
+            for j in range(c):
+                out[i, j] = 0
+                which[i, j] = -1
+
+
+@kernel
+def _group_max(values, out, which, first, last):
+    c = values.shape[2]
+    for i in range(first, last):
+        for j in range(c):
+            out[i, j] = values[i, 0, j]
+            which[i, j] = 0
+        for t in range(1, values.shape[1]):
+            for j in range(c):
+                larger = values[i, t, j] > out[i, j]
+                out[i, j] = values[i, t, j] if larger else out[i, j]
+                which[i, j] = t if larger else which[i, j]
+
+
+@kernel
+def _scatter_neighbours(grad, index, which, out, first, last):
+    for i in range(grad.shape[0]):
+        for j in range(first, last):
+            t = which[i, j]
+            if t >= 0:
+                out[index[i, t], j] += grad[i, j]
+
+
+@kernel
+def _scatter_groups(grad, which, out, first, last):
+    c = grad.shape[1]
+    for i in range(first, last):
+        for t in range(out.shape[1]):
+            for j in range(c):
+                out[i, t, j] = grad[i, j] if which[i, j] == t else 0
+
+
+@kernel
+def _ordered(bits, out):
+    """bfloat16 bits as int16 whose order is that of the numbers; its own inverse."""
+    for i in range(bits.shape[0]):
+        b = bits[i]
+        out[i] = b ^ ((b >> 15) & 0x7FFF)
+
+
+def _comparable(values: Tensor) -> np.ndarray:
+    values = values.contiguous()
+    if values.dtype != torch.bfloat16:
+        return (values.float() if values.dtype == torch.float16 else values).numpy()
+    bits = values.view(torch.int16).numpy().reshape(-1)
+    out = np.empty_like(bits)
+    parallel(lambda a, b: _ordered(bits[a:b], out[a:b]), len(bits), grain=2**16)
+    return out.reshape(values.shape)
+
+
+def _restored(values: np.ndarray, like: Tensor) -> Tensor:
+    if like.dtype != torch.bfloat16:
+        return torch.from_numpy(values).to(like.dtype)
+    out = np.empty(values.size, np.int16)
+    _ordered(values.reshape(-1), out)
+    return torch.from_numpy(out.reshape(values.shape)).view(torch.bfloat16)
+
+
+def neighbour_max(features: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    b, n, c = features.shape
+    m = index.shape[1]
+    indices = checked(index, n)
+    source = _comparable(features)
+    out, which = np.zeros((b, m, c), source.dtype), np.full((b, m, c), -1, np.int16)
+
+    def work(first: int, last: int) -> None:
+        for s in range(first // m, (last - 1) // m + 1):
+            _neighbour_max(source[s], indices[s], out[s], which[s], max(first - s * m, 0), min(last - s * m, m))
+
+    if out.size:
+        parallel(work, b * m, grain=64)
+    return _restored(out, features), torch.from_numpy(which)
+
+
+def neighbour_max_backward(grad: Tensor, index: Tensor, which: Tensor, n: int) -> Tensor:
+    b, _, c = grad.shape
+    dtype = torch.promote_types(grad.dtype, torch.float32)
+    out = torch.zeros((b, n, c), dtype=dtype)
+    source, indices, chosen = grad.to(dtype).contiguous().numpy(), index.contiguous().numpy(), which.contiguous().numpy()
+    total = out.numpy()
+    width = c if b >= num_threads() else _CHANNELS_AT_ONCE
+    slices = -(-c // width)
+
+    def work(first: int, last: int) -> None:
+        for t in range(first, last):
+            s, part = divmod(t, slices)
+            _scatter_neighbours(source[s], indices[s], chosen[s], total[s], part * width, min(c, part * width + width))
+
+    if grad.numel() and n:
+        parallel(work, b * slices, grain=1)
+    return out.to(grad.dtype)
+
+
+def group_max(values: Tensor) -> tuple[Tensor, Tensor]:
+    source = _comparable(values)
+    r, _, c = source.shape
+    out, which = np.empty((r, c), source.dtype), np.empty((r, c), np.int16)
+    if out.size:
+        parallel(lambda a, b: _group_max(source, out, which, a, b), r, grain=64)
+    return _restored(out, values), torch.from_numpy(which)
+
+
+def group_max_backward(grad: Tensor, which: Tensor, k: int) -> Tensor:
+    # Copied as they are, so bfloat16 may pass as its bits.
+    bits = torch.int16 if grad.element_size() == 2 else grad.dtype
+    source, chosen = grad.contiguous().view(bits).numpy(), which.contiguous().numpy()
+    out = np.empty((len(source), k, source.shape[1]), source.dtype)
+    if out.size:
+        parallel(lambda a, b: _scatter_groups(source, chosen, out, a, b), len(source), grain=64)
+    return torch.from_numpy(out).view(grad.dtype)
