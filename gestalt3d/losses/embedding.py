@@ -24,8 +24,8 @@ def discriminative_loss(
 ) -> EmbeddingTerms:
     """ASIS Eq. 2-4 (`norm=1`), MTML Eq. 2-4 (`norm=2`), unweighted: one scene per row, the mean over rows.
 
-    Ids are small and start at 0; points with a negative id take no part. A row with one instance has nothing to push
-    apart, a row without instances contributes zeros. In float32 also under autocast.
+    Ids are small and start at 0; points with a negative id take no part. A row with one instance has
+    nothing to push apart, a row without instances contributes zeros. In float32 also under autocast.
     """
     with torch.autocast(embedding.device.type, enabled=False):
         embedding = embedding.float() if embedding.dtype != torch.float64 else embedding

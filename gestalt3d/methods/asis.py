@@ -1,13 +1,13 @@
 """ASIS: Associatively Segmenting Instances and Semantics in Point Clouds (Wang et al., CVPR 2019).
 
 Two decoders share one encoder. Semantics make the instance embedding aware of classes (Eq. 5), and the
-embedding's neighbourhoods pool the semantic features (Eq. 6). Section and equation numbers are the paper's. Its
-baseline, "vanilla", has neither.
+embedding's neighbourhoods pool the semantic features (Eq. 6). Section and equation numbers are the paper's.
+Its baseline, "vanilla", has neither.
 
 Readings, where the paper is silent or the authors' code differs:
-- A neighbour farther than delta_var in the embedding takes no part in Eq. 6; the code puts the point itself in its
-  place, which is the same maximum. Neighbours are searched with the L1 norm of Eq. 2; no gradient flows through the
-  choice.
+- A neighbour farther than delta_var in the embedding takes no part in Eq. 6; the code puts the point itself
+  in its place, which is the same maximum. Neighbours are searched with the L1 norm of Eq. 2; no gradient
+  flows through the choice.
 - Mean shift works with the Euclidean norm although the embedding is trained with L1, as in the code.
 - F_SEM and F_INS are one layer of 128 channels behind each decoder; the "FC" of Eq. 5 is another.
 - Dropout of one half before both output layers, as in the code; the paper names none.
@@ -19,7 +19,6 @@ Readings, where the paper is silent or the authors' code differs:
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -28,8 +27,8 @@ from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.methods.blockwise import Batch, BlockConfig, BlockMethod, backbone
 from gestalt3d.nn.pointnet import PointLayer
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
-from gestalt3d.ops.gather import gather
 from gestalt3d.ops.mean_shift import mean_shift
+from gestalt3d.ops.neighbour_max import neighbour_max
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
@@ -107,9 +106,7 @@ class ASIS(BlockMethod):
     ) -> Float[Tensor, "b n f"]:
         """Maximum over the K nearest points in the embedding, those beyond delta_var left out (Sec. 3.2)."""
         near = embedding_neighbours(embedding.detach(), k=self.config.neighbours, p=1)
-        itself = torch.arange(embedding.shape[1], device=embedding.device)[:, None]
-        index = torch.where((near.index < 0) | (near.distance > self.config.delta_var), itself, near.index)
-        return gather(f_sem, index).amax(dim=2)
+        return neighbour_max(f_sem, near.index.masked_fill(near.distance > self.config.delta_var, -1))
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The cross entropy and the three terms of Eq. 1, weighted."""
@@ -124,9 +121,9 @@ class ASIS(BlockMethod):
             "regularisation": c.alpha * terms.regularisation,  # Eq. 1
         }
 
-    def group(self, prediction: Prediction, block: int) -> Int[Tensor, "n"]:
+    def group(self, prediction: Prediction) -> Int[Tensor, "n"]:
         """Instances of one block: mean shift on the embedding (Sec. 3.1)."""
-        return mean_shift(prediction.embedding[block], bandwidth=self.config.bandwidth).labels
+        return mean_shift(prediction.embedding[0], bandwidth=self.config.bandwidth).labels
 
 
 def semantic_loss(logits: Float[Tensor, "b n c"], classes: Int[Tensor, "b n"]) -> Float[Tensor, ""]:

@@ -1,23 +1,24 @@
 """What methods that look at a room block by block share: ASIS and SGPN.
 
-S3DIS blocks as in PointNet: 1 m x 1 m over the whole height, a fixed number of points, nine features a point. Rooms
-stream through the network block by block and BlockMerging (SGPN, Wang et al., CVPR 2018) joins what was found.
+S3DIS blocks as in PointNet: 1 m x 1 m over the whole height, a fixed number of points, nine features a
+point. Rooms stream through the network block by block and BlockMerging (SGPN, Wang et al., CVPR 2018) joins
+what was found.
 
 Readings:
-- Features: x, y relative to the block's centre; z above the room's floor; colour - 0.5, so that zeros, which also
-  stand for missing colour, are a middle grey; coordinates relative to the room's extent. The floor is the 0.5th
-  percentile of the heights, because scans have points below it.
+- Features: x, y relative to the block's centre; z above the room's floor; colour - 0.5, so that zeros,
+  which also stand for missing colour, are a middle grey; coordinates relative to the room's extent. The
+  floor is the 0.5th percentile of the heights, because scans have points below it.
 - Points of a block are drawn without replacement (the authors: with), repeated only where there are too few.
 - Training blocks lie anywhere in the room, not only on the test's lattice.
-- At test time the order in which points are drawn depends on their coordinates and colours alone, so the answer does
-  not depend on the order of the input.
-- Neighbouring blocks draw different points where there are enough, so that overlapping blocks cover more of the cloud;
-  a point that no block drew is answered by its nearest drawn point.
+- At test time the order in which points are drawn depends on their coordinates and colours alone, so the
+  answer does not depend on the order of the input.
+- Neighbouring blocks draw different points where there are enough, so that overlapping blocks cover more of
+  the cloud; a point that no block drew is answered by its nearest drawn point.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -121,6 +122,10 @@ class BlockMethod(nn.Module):
     def from_config(cls, config: Any, vocabulary: Vocabulary) -> Self:
         raise NotImplementedError
 
+    def group(self, prediction: Any) -> Int[Tensor, "n"]:
+        """Instances of a prediction for a single block, counted from 0, -1 for none."""
+        raise NotImplementedError
+
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """`blocks_per_scan` random blocks of a scan, on the CPU."""
         c = self.config
@@ -130,12 +135,8 @@ class BlockMethod(nn.Module):
             order = thin(cloud.points, order, c.grid)
         points = cloud.points.numpy()[order]
         room = _any_room(rooms(points, c), points, rng)
-        chosen, centers = [], []
-        for _ in range(c.blocks_per_scan):
-            members, center = _random_block(points, room, c, rng)
-            chosen.append(order[members])
-            centers.append(center)
-        rows = torch.from_numpy(np.stack(chosen))
+        blocks = [_random_block(points, room, c, rng) for _ in range(c.blocks_per_scan)]
+        rows = torch.from_numpy(order[np.stack([np.resize(block.rows, c.points) for block in blocks])])
         labels = scan.instances.to_labels()
         classes = scan.instances.point_classes
         if classes is None:
@@ -143,11 +144,251 @@ class BlockMethod(nn.Module):
                 torch.where(labels < 0, -1, scan.instances.classes[labels]) if len(scan.instances) else labels
             )
         instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
-        return Batch(block_features(cloud, rows, np.stack(centers), room), classes[rows].long(), instances)
+        return Batch(block_features(cloud, rows, blocks), classes[rows].long(), instances)
+
+    @torch.inference_mode()
+    def segment(self, cloud: PointCloud) -> Instances:
+        """Instances of a cloud of finite points, every point answered by itself or the nearest drawn point.
+
+        A score is the mean predicted probability of the instance's class over its drawn points. Points
+        farther than a block from all drawn points belong to no instance.
+        """
+        if len(cloud) == 0:
+            empty = Instances.empty(0, self.vocabulary, self.name)
+            return replace(empty, point_classes=torch.zeros(0, dtype=torch.int64))
+        training = self.training
+        self.eval()
+        try:
+            return self._segment(cloud)
+        finally:
+            self.train(training)
+
+    def _segment(self, cloud: PointCloud) -> Instances:
+        c = self.config
+        with stage("blocks"):
+            order = drawing_order(cloud, c.seed)
+            if c.grid is not None:
+                order = thin(cloud.points, order, c.grid)
+            points = cloud.points.numpy()[order]
+            parts = rooms(points, c)
+            # Where every block is sparse, all of them count.
+            tasks = _tasks(points, parts, c, c.min_block_points) or _tasks(points, parts, c, 1)
+        samples = _Samples(points, _merger(parts, c), len(self.vocabulary))
+        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+            for first in range(0, len(tasks), c.inference_blocks):
+                some = tasks[first : first + c.inference_blocks]
+                with stage("blocks"):
+                    rows = torch.from_numpy(
+                        order[np.stack([np.resize(task.rows, c.points) for task in some])]
+                    )
+                    batch = _unlabelled(block_features(cloud, rows, some))
+                with stage("network"):
+                    prediction = self._predict(batch)
+                with stage("grouping"):
+                    # The repeats that fill a sparse block up take no part.
+                    blocks = [_one(prediction, k, len(task.rows)) for k, task in enumerate(some)]
+                    clusters = list(pool.map(self._group, blocks))
+                with stage("merging"):
+                    for task, block, found in zip(some, blocks, clusters, strict=True):
+                        samples.add(task.rows, block.logits[0].float().softmax(-1), found)
+                progress(min(first + c.inference_blocks, len(tasks)), len(tasks))
+        with stage("merging"):
+            labels, classes, scores = samples.instances(self.mean_sizes if c.size_filter else None, c)
+        del points
+        with stage("assign"):
+            point_labels, point_classes = _assign(
+                cloud.points, order[samples.rows], labels, samples.classes, c.block_size
+            )
+        return Instances.from_labels(
+            point_labels,
+            classes,
+            scores,
+            vocabulary=self.vocabulary,
+            point_classes=point_classes,
+            method=self.name,
+        )
+
+    def _predict(self, batch: Batch) -> Any:
+        device = self.mean_sizes.device
+        prediction = self(Batch(*(values.to(device) for values in batch)))
+        return type(prediction)(*(values.cpu() for values in prediction))
+
+    def _group(self, prediction: Any) -> Int[Tensor, "n"]:
+        with torch.inference_mode():  # a mode of the thread, not of the process
+            return self.group(prediction)
+
+    def fit_statistics(self, scans: Sequence[Scan], *, most: int = 100) -> None:
+        """Mean size of every class's instances for `size_filter`, from at most `most` evenly spaced scans."""
+        if not self.config.size_filter:
+            return
+        total, number = torch.zeros(2, len(self.vocabulary), dtype=torch.float64)
+        for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
+            found = scans[int(i)].instances
+            sizes = _sizes(scans[int(i)].cloud.points, found.to_labels(), len(found), self.config.merge_voxel)
+            known = found.classes >= 0
+            total.index_add_(0, found.classes[known], sizes[known].double())
+            number.index_add_(0, found.classes[known], torch.ones(int(known.sum()), dtype=torch.float64))
+        self.mean_sizes.copy_(total / number.clamp(min=1))
+
+
+class _Task(NamedTuple):
+    """A block to look at."""
+
+    rows: np.ndarray
+    """Drawn points, none twice."""
+    center: np.ndarray
+    room: Room
+
+
+def _tasks(points: np.ndarray, parts: list[Room], config: BlockConfig, min_points: int) -> list[_Task]:
+    """All blocks of the lattice over each room, in BlockMerging's order."""
+    tasks = []
+    for room in parts:
+        inside = np.flatnonzero(room.inside(points))
+        if len(inside) == 0:
+            continue
+        ground = torch.from_numpy(points[inside])
+        blocks = cut_blocks(ground, size=config.block_size, stride=config.stride, min_points=min_points)
+        low, high = (side[:2].double().numpy() for side in (ground.amin(0), ground.amax(0)))
+        origins = blocks.origins.double().numpy()
+        lattice = np.rint((origins - low) / config.stride).astype(np.int64) % 2
+        # A room narrower than a block stands in the middle of it, as in training.
+        centers = np.where(high - low < config.block_size, (low + high) / 2, origins + config.block_size / 2)
+        offsets = blocks.offsets.tolist()
+        for k, center in enumerate(centers):
+            members = blocks.indices[offsets[k] : offsets[k + 1]].numpy()
+            count = min(len(members), config.points)
+            # Overlapping blocks start to draw at another quarter of their points.
+            start = len(members) * int(lattice[k] @ (1, 2)) // 4
+            drawn = members[np.arange(start, start + count) % len(members)]
+            tasks.append(_Task(inside[drawn], center, room))
+    return tasks
+
+
+def _merger(parts: list[Room], config: BlockConfig) -> BlockMerger:
+    low = np.min([room.low for room in parts], axis=0)
+    extent = np.max([room.high for room in parts], axis=0) - low
+    fraction = config.merge_voxel_fraction
+    voxel = np.full(3, config.merge_voxel) if fraction is None else extent.clip(1e-3) * fraction
+    return BlockMerger(
+        torch.from_numpy(voxel).float(),
+        origin=torch.from_numpy(low).float(),
+        min_overlap=config.merge_overlap,
+        min_points=config.merge_points,
+    )
+
+
+class _Samples:
+    """What is known about the drawn points, and sums per instance: blocks stream by and are forgotten."""
+
+    AT_ONCE = 1 << 20
+
+    def __init__(self, points: np.ndarray, merger: BlockMerger, classes: int):
+        self._points, self._merger = points, merger
+        self._pending: list[tuple[np.ndarray, Tensor]] = []
+        self._waiting = 0
+        self._done: list[tuple[np.ndarray, Tensor, Tensor]] = []
+        self._votes = torch.zeros(0, classes, dtype=torch.int64)
+        self._sums = torch.zeros(0, classes, dtype=torch.float64)
+
+    def add(self, rows: np.ndarray, probabilities: Float[Tensor, "n c"], clusters: Int[Tensor, "n"]) -> None:
+        self._merger.add(torch.from_numpy(self._points[rows]), clusters, probabilities.argmax(1))
+        self._pending.append((rows, probabilities.half()))
+        self._waiting += len(rows)
+        if self._waiting > self.AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Average what several blocks said about the same point; count its vote for its instance."""
+        if not self._pending:
+            return
+        rows, index = np.unique(np.concatenate([rows for rows, _ in self._pending]), return_inverse=True)
+        index = torch.from_numpy(index)
+        mean = torch.zeros(len(rows), self._votes.shape[1])
+        mean.index_add_(0, index, torch.cat([p for _, p in self._pending]).float())
+        mean /= torch.bincount(index, minlength=len(rows))[:, None]
+        self._pending, self._waiting = [], 0
+        classes = mean.argmax(1)
+        labels = self._merger.labels(torch.from_numpy(self._points[rows]))
+        self._done.append((rows, labels, classes))
+
+        more = (0, 0, 0, self._merger.num_instances - len(self._votes))
+        self._votes = torch.nn.functional.pad(self._votes, more)
+        self._sums = torch.nn.functional.pad(self._sums, more)
+        assigned = labels >= 0
+        self._sums.index_add_(0, labels[assigned], mean[assigned].double())
+        self._votes.index_put_((labels[assigned], classes[assigned]), torch.tensor(1), accumulate=True)
+
+    def instances(
+        self, mean_sizes: Float[Tensor, "c"] | None, config: BlockConfig
+    ) -> tuple[Int[Tensor, "n"], Int[Tensor, "i"], Float[Tensor, "i"]]:
+        """Instance of every point of `rows`; class (the mode) and score of every instance."""
+        self._flush()
+        labels = torch.cat([labels for _, labels, _ in self._done])
+        classes = self._votes.argmax(1) if len(self._votes) else torch.zeros(0, dtype=torch.int64)
+        number = self._votes.sum(1)
+        scores = self._sums.gather(1, classes[:, None])[:, 0] / number.clamp(min=1)
+        keep = number > 0
+        if mean_sizes is not None:
+            sizes = _sizes(torch.from_numpy(self._points[self.rows]), labels, len(keep), config.merge_voxel)
+            keep &= sizes > config.size_filter * mean_sizes.cpu()[classes]
+        renumber = torch.where(keep, keep.cumsum(0) - 1, -1)
+        labels = torch.where(labels < 0, -1, renumber[labels]) if len(keep) else labels
+        return labels, classes[keep], scores[keep].float()
+
+    @property
+    def rows(self) -> np.ndarray:
+        return np.concatenate([rows for rows, _, _ in self._done])
+
+    @property
+    def classes(self) -> Int[Tensor, "n"]:
+        return torch.cat([classes for _, _, classes in self._done])
+
+
+def _sizes(
+    points: Float[Tensor, "n 3"], labels: Int[Tensor, "n"], count: int, voxel: float
+) -> Int[Tensor, "i"]:
+    """Voxels that each instance touches: unlike its points, not a matter of how densely it was scanned."""
+    member = labels >= 0
+    voxels = voxelize(points[member], voxel_size=voxel).voxel_of_point
+    pairs = torch.unique(voxels * max(count, 1) + labels[member])
+    return torch.bincount(pairs % max(count, 1), minlength=count)
+
+
+def _assign(
+    points: Float[Tensor, "n 3"],
+    drawn: np.ndarray,
+    labels: Int[Tensor, "m"],
+    classes: Int[Tensor, "m"],
+    reach: float,
+) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
+    """Instance and class of every point: of the nearest drawn point; no instance beyond `reach` metres."""
+    rows = torch.from_numpy(drawn)
+    nearest = torch.full((len(points),), -1, dtype=torch.int64)
+    nearest[rows.flip(0)] = torch.arange(len(rows)).flip(0)
+    left = (nearest < 0).nonzero().flatten()
+    far = left
+    if len(left):
+        found = knn(points[left][None], points[rows][None], k=1)
+        nearest[left] = found.index[0, :, 0]
+        far = left[found.dist2[0, :, 0] > reach**2]
+    point_labels = labels[nearest]
+    point_labels[far] = -1
+    return point_labels, classes[nearest]
+
+
+def _unlabelled(points: Float[Tensor, "b n 9"]) -> Batch:
+    nothing = torch.full(points.shape[:2], -1)
+    return Batch(points, nothing, nothing)
+
+
+def _one(prediction: Any, block: int, count: int) -> Any:
+    """The first `count` points of one block, as a batch of one."""
+    return type(prediction)(*(values[block : block + 1, :count] for values in prediction))
 
 
 def drawing_order(cloud: PointCloud, seed: int) -> np.ndarray:
-    """Indices of the points in a random order that depends on what the points are, not on where they stand."""
+    """Indices of the points in a random order that depends on what they are, not on where they stand."""
     columns = [cloud.points] if cloud.colors is None else [cloud.points, cloud.colors]
     return np.argsort(_hash_rows(torch.cat(columns, dim=1).numpy(), seed))
 
@@ -218,25 +459,21 @@ def _any_room(choices: list[Room], points: np.ndarray, rng: np.random.Generator)
 
 def _random_block(
     points: np.ndarray, room: Room, config: BlockConfig, rng: np.random.Generator, *, tries: int = 10
-) -> tuple[np.ndarray, np.ndarray]:
-    """`points` members and the centre of a block that lies anywhere in the room but is not nearly empty."""
+) -> _Task:
+    """A block that lies anywhere in the room but is not nearly empty."""
     size = config.block_size
-    span = np.maximum(room.high[:2] - room.low[:2] - size, 0)
+    extent = room.high[:2] - room.low[:2]
     for _ in range(tries):
-        low = room.low[:2] + rng.random(2) * span
+        low = room.low[:2] + rng.random(2) * np.maximum(extent - size, 0)
         inside = np.flatnonzero(((points[:, :2] >= low) & (points[:, :2] <= low + size)).all(1))
         if len(inside) >= config.min_block_points:
+            center = np.where(extent < size, (room.low + room.high)[:2] / 2, low + size / 2)
             break
     else:
         # A sparse cloud: the block around one of its points.
-        low = points[rng.integers(len(points)), :2] - size / 2
-        inside = np.flatnonzero(((points[:, :2] >= low) & (points[:, :2] <= low + size)).all(1))
-    return _draw(inside, config.points, rng.permutation(len(inside))), low + size / 2
-
-
-def _draw(members: np.ndarray, count: int, order: np.ndarray) -> np.ndarray:
-    """`count` of the members in the given order, repeated only when there are fewer."""
-    return members[np.resize(order, count)]
+        center = points[rng.integers(len(points)), :2].astype(np.float64)
+        inside = np.flatnonzero((np.abs(points[:, :2] - center) <= size / 2).all(1))
+    return _Task(rng.permutation(inside)[: config.points], center, room)
 
 
 def _count_from_zero(labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
@@ -245,15 +482,19 @@ def _count_from_zero(labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
 
 
 def block_features(
-    cloud: PointCloud, rows: Int[Tensor, "b n"], centers: np.ndarray, room: Room
+    cloud: PointCloud, rows: Int[Tensor, "b n"], blocks: Sequence[_Task]
 ) -> Float[Tensor, "b n 9"]:
-    """x, y from the block's centre, z from the floor; colour about grey, zeros when missing; place in the room."""
+    """x, y from the centre, z from the floor; colour about grey, zeros when missing; place in the room."""
     points = cloud.points[rows]
-    low, high = (torch.from_numpy(side).float() for side in (room.low, room.high))
-    origin = torch.cat([torch.from_numpy(centers).float(), low[2].expand(len(centers), 1)], dim=1)
+    low, high, center = (
+        torch.from_numpy(np.stack(sides)).float()[:, None]
+        for sides in zip(
+            *((b.room.low, b.room.high, [*b.center, b.room.low[2]]) for b in blocks), strict=True
+        )
+    )
     color = torch.zeros_like(points) if cloud.colors is None else cloud.colors[rows] - 0.5
     place = ((points - low) / (high - low).clamp(min=1e-3)).clamp(0, 1)
-    return torch.cat([points - origin[:, None], color, place], dim=-1)
+    return torch.cat([points - center, color, place], dim=-1)
 
 
 def backbone(config: BlockConfig) -> tuple[nn.Module, Any]:

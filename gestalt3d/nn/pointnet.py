@@ -1,6 +1,7 @@
 """PointNet (Qi et al., CVPR 2017) for per-point predictions, and the layer shared by every point network.
 
-Rows of channels instead of convolutions: a layer shared by all points is a matrix product on (rows, channels).
+Rows of channels instead of convolutions: a layer shared by all points is a matrix product on (rows,
+channels).
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gestalt3d.ops.neighbour_max import group_max
+
 
 class PointLayer(nn.Module):
     """Fully connected layer shared by all points, batch norm, ReLU.
 
-    In eval mode the batch norm is folded into the weight. `weight_and_bias` and `finish` are its two halves, for
-    callers that apply the linear map before gathering or interpolating, where it costs a fraction.
+    In eval mode the batch norm is folded into the weight. `weight_and_bias` and `finish` are its two
+    halves, for callers that apply the linear map before gathering or interpolating, where it costs a
+    fraction.
     """
 
     def __init__(self, inputs: int, outputs: int):
@@ -84,7 +88,7 @@ class PointNetEncoder(nn.Module):
 
     def forward(self, points: Float[Tensor, "b n c"]) -> PointNetFeatures:
         local = self.local(points)
-        return PointNetFeatures(local, self.whole(local.amax(dim=1)))
+        return PointNetFeatures(local, self.whole(group_max(local)))
 
 
 class PointNetDecoder(nn.Module):

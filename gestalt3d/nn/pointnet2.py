@@ -1,8 +1,8 @@
 """PointNet++ (Qi et al., NeurIPS 2017), single-scale grouping, for per-point predictions.
 
-Linear maps commute with gathering, with subtracting the centroid and with interpolating, so the first layer of every
-module is applied where there are fewest rows: to the points before grouping, to the coarse level before interpolation.
-The function is the paper's, with a fraction of the multiplications.
+Linear maps commute with gathering, with subtracting the centroid and with interpolating, so the first layer
+of every module is applied where there are fewest rows: to the points before grouping, to the coarse level
+before interpolation. The function is the paper's, with a fraction of the multiplications.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from gestalt3d.ops.farthest_points import farthest_points
 from gestalt3d.ops.gather import gather
 from gestalt3d.ops.interpolate import interpolate
 from gestalt3d.ops.knn import Neighbours, knn
+from gestalt3d.ops.neighbour_max import group_max
 
 WIDTHS = ((32, 32, 64), (64, 64, 128), (128, 128, 256), (256, 256, 512))
 RADII = (0.1, 0.2, 0.4, 0.8)
@@ -72,7 +73,7 @@ class SetAbstraction(nn.Module):
             each = F.linear(torch.cat([points, features.float()], dim=-1), weight, bias)
             center = F.linear(level.points, weight[:, :3])
             grouped = gather(each, level.group) - center[:, :, None]
-        return self.rest(self.first.finish(grouped)).amax(dim=2)
+        return group_max(self.rest(self.first.finish(grouped)))
 
 
 class FeaturePropagation(nn.Module):
