@@ -1,1 +1,37 @@
-"""Files to structures and back."""
+"""Files to structures and back. Nothing is imported before it is used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gestalt3d.io.atomic import atomic_path
+    from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, load_cloud, save_cloud
+    from gestalt3d.io.instances import load_instances, save_instances, save_objects
+
+__all__ = [
+    "load_cloud",
+    "save_cloud",
+    "find_clouds",
+    "CLOUD_SUFFIXES",
+    "load_instances",
+    "save_instances",
+    "save_objects",
+    "atomic_path",
+]
+
+_HOMES = {
+    "load_cloud": "clouds",
+    "save_cloud": "clouds",
+    "find_clouds": "clouds",
+    "CLOUD_SUFFIXES": "clouds",
+    "load_instances": "instances",
+    "save_instances": "instances",
+    "save_objects": "instances",
+    "atomic_path": "atomic",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

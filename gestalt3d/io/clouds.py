@@ -1,0 +1,189 @@
+"""Clouds by file extension."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gestalt3d.errors import UserError
+from gestalt3d.io.atomic import atomic_path
+from gestalt3d.io.columns import Stored
+from gestalt3d.io.frame import place
+from gestalt3d.structures.pointcloud import PointCloud
+
+
+def _ply(path: Path) -> Stored:
+    from gestalt3d.io.ply import read_ply
+
+    return read_ply(path)
+
+
+def _pcd(path: Path) -> Stored:
+    from gestalt3d.io.pcd import read_pcd
+
+    return read_pcd(path)
+
+
+def _las(path: Path) -> Stored:
+    from gestalt3d.io.las import read_las
+
+    return read_las(path)
+
+
+def _text(path: Path) -> Stored:
+    from gestalt3d.io.text import read_text
+
+    return read_text(path)
+
+
+def _npy(path: Path) -> Stored:
+    from gestalt3d.io.numpy_files import read_npy
+
+    return read_npy(path)
+
+
+def _npz(path: Path) -> Stored:
+    from gestalt3d.io.numpy_files import read_npz
+
+    return read_npz(path)
+
+
+def _mesh(path: Path) -> Stored:
+    from gestalt3d.io.mesh import read_mesh
+
+    return read_mesh(path)
+
+
+_READERS: dict[str, Callable[[Path], Stored]] = {
+    ".ply": _ply,
+    ".pcd": _pcd,
+    ".las": _las,
+    ".laz": _las,
+    ".xyz": _text,
+    ".txt": _text,
+    ".csv": _text,
+    ".asc": _text,
+    ".pts": _text,
+    ".npy": _npy,
+    ".npz": _npz,
+    ".obj": _mesh,
+    ".glb": _mesh,
+    ".stl": _mesh,
+    ".off": _mesh,
+}
+CLOUD_SUFFIXES: tuple[str, ...] = tuple(_READERS)
+
+
+def load_cloud(
+    path: str | os.PathLike[str], *, units: str | None = None, up: str | None = None
+) -> PointCloud:
+    """Read any of `CLOUD_SUFFIXES`; points keep the file's order, those that are not finite included.
+
+    `units` is m, cm, mm, ft or in; `up` is x, y, z, -x, -y or -z. Without them millimetres, centimetres and y up are guessed where
+    the coordinates say so, and `cloud.source.notes` tells. A file that is damaged, empty or unknown is a `UserError`.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; name the files in it")
+        if not path.exists():
+            raise UserError(f"{path}: does not exist; check the name")
+        read = _READERS.get(path.suffix.lower())
+        if read is None:
+            raise UserError(
+                f"{path}: unknown extension {path.suffix!r}; convert it to one of {' '.join(CLOUD_SUFFIXES)}"
+            )
+        if not path.is_file():
+            raise UserError(f"{path}: is no regular file; save it as a file first")
+        if path.stat().st_size == 0:
+            raise UserError(f"{path}: is empty; export the scan again")
+        return place(path, read(path), units=units, up=up)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
+        ) from error
+    except MemoryError as error:
+        raise UserError(f"{path}: does not fit into memory; reduce the scan") from error
+
+
+def find_clouds(folder: str | os.PathLike[str]) -> list[Path]:
+    """Scans directly in `folder`, sorted; labels (`*.gt.npz`) and results (`*.instances.*`) are left out."""
+    files = (
+        p for p in Path(folder).iterdir() if p.suffix.lower() in CLOUD_SUFFIXES and not p.name.startswith(".")
+    )
+    return sorted(p for p in files if p.is_file() and not p.stem.endswith((".gt", ".instances")))
+
+
+def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:
+    """Write points, colours and normals in metres, z up, the origin added: .ply, .npz, .npy, .xyz, .las or .laz by suffix.
+
+    Points with an origin are written as doubles (.npz keeps them apart), colours as bytes.
+    """
+    from gestalt3d.io.las import write_las
+    from gestalt3d.io.ply import METRIC_COMMENT, write_ply
+
+    path = Path(path)
+    table = world_table(cloud)
+    position = np.column_stack([table[n] for n in ("x", "y", "z")])
+    suffix = path.suffix.lower()
+    if suffix not in (".ply", ".npz", ".npy", ".xyz", ".las", ".laz"):
+        raise UserError(
+            f"{path}: clouds are not written as {suffix!r}; choose .ply .npz .npy .xyz .las or .laz"
+        )
+    if suffix in (".las", ".laz"):
+        write_las(path, {}, position.astype(np.float64), byte_colors(cloud))
+        return
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        if suffix == ".ply":
+            write_ply(temporary, table, comments=(METRIC_COMMENT,))
+        elif suffix == ".npz":
+            np.savez(file, **cloud_arrays(cloud))
+        elif suffix == ".npy":
+            np.save(file, position)
+        else:
+            digits = {"u": "%d", "f": "%.9g" if table.dtype[0] == np.float32 else "%.15g"}
+            np.savetxt(file, table, fmt=[digits[table.dtype[n].kind] for n in table.dtype.names or ()])
+
+
+def world_table(cloud: PointCloud) -> np.ndarray:
+    """Structured array x y z [red green blue] [nx ny nz] in metres, z up, the origin added."""
+    return cloud_table(
+        _world_points(cloud),
+        byte_colors(cloud),
+        None if cloud.normals is None else cloud.normals.cpu().numpy(),
+    )
+
+
+def cloud_table(position: np.ndarray, colors: np.ndarray | None, normals: np.ndarray | None) -> np.ndarray:
+    """Structured array x y z [red green blue] [nx ny nz] of (n, 3) arrays."""
+    columns = dict(zip("xyz", position.T, strict=True))
+    if colors is not None:
+        columns |= dict(zip(("red", "green", "blue"), colors.T, strict=True))
+    if normals is not None:
+        columns |= dict(zip(("nx", "ny", "nz"), normals.T, strict=True))
+    table = np.empty(len(position), [(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table
+
+
+def cloud_arrays(cloud: PointCloud) -> dict[str, np.ndarray]:
+    """points float32, origin float64 (3,), and where the cloud has them colors uint8 and normals float32."""
+    colors = byte_colors(cloud)
+    arrays = {"points": cloud.points.cpu().numpy()}
+    arrays |= {} if colors is None else {"colors": colors}
+    arrays |= {} if cloud.normals is None else {"normals": cloud.normals.cpu().numpy()}
+    arrays["origin"] = np.zeros(3) if cloud.origin is None else cloud.origin.cpu().numpy()
+    return arrays
+
+
+def _world_points(cloud: PointCloud) -> np.ndarray:
+    points = cloud.points.detach().cpu().numpy()
+    return points if cloud.origin is None else points + cloud.origin.cpu().numpy()
+
+
+def byte_colors(cloud: PointCloud) -> np.ndarray | None:
+    if cloud.colors is None:
+        return None
+    return (cloud.colors.detach().cpu() * 255).round().clamp(0, 255).byte().numpy()

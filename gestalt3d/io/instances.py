@@ -1,0 +1,333 @@
+"""Instances in files: results and the way back."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gestalt3d.errors import UserError
+from gestalt3d.io.atomic import atomic_path
+from gestalt3d.io.clouds import byte_colors, cloud_arrays, cloud_table
+from gestalt3d.io.frame import source_normals, source_points
+from gestalt3d.io.numpy_files import read_members
+from gestalt3d.io.ply import write_ply
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud, Source
+from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
+
+ANSWERS = ("instance", "semantic", "score")
+
+
+def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: PointCloud) -> None:
+    """Write by suffix; the file appears complete or not at all.
+
+    `.npz`: everything, in metres, z up, points and boxes relative to `origin`; `load_instances` reads it.
+    `.ply`: the input's points in its order, frame, units and types with all its properties, plus `instance` (int, -1 none),
+    `semantic` (int, -1 unknown) and `score` (float, 0 none), which replace properties of these names.
+    `.las`, `.laz`: the same as extra dimensions; a LAS input keeps its format, scales, offsets and dimensions.
+    `.json`: one entry per instance; boxes in world coordinates: metres, z up, the origin added.
+    """
+    path = Path(path)
+    if instances.num_points != len(cloud):
+        raise ValueError(
+            f"instances describe {instances.num_points} points, the cloud has {len(cloud)}; pass the same scan"
+        )
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
+        raise UserError(
+            f"{path}: results are not written as {path.suffix!r}; choose one of {' '.join(_WRITERS)}"
+        )
+    write(path, instances.to("cpu"), cloud.to("cpu"))
+
+
+def load_instances(path: str | os.PathLike[str]) -> tuple[Instances, PointCloud]:
+    """Read what `save_instances` wrote as `.npz`; a file that does not fit together is a `UserError`."""
+    path = Path(path)
+    try:
+        if path.is_dir() or not path.exists():
+            raise UserError(f"{path}: is no result file; name an .instances.npz that segment has written")
+        members = read_members(path, _KEYS)
+        return _unpack(path, members)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
+        ) from error
+    except MemoryError as error:
+        raise UserError(f"{path}: does not fit into memory; reduce the scan") from error
+
+
+def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: PointCloud) -> list[Path]:
+    """One PLY per instance, `0007_chair.ply`, with the input's properties in its frame; returns the paths."""
+    instances, cloud = instances.to("cpu"), cloud.to("cpu")
+    table = _own_table(cloud)
+    paths = []
+    for i in range(len(instances)):
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", instances.class_name(i)).strip("-")[:60] or "object"
+        paths.append(Path(folder) / f"{i:04d}_{name}.ply")
+        with atomic_path(paths[-1]) as temporary:
+            write_ply(temporary, table[instances.points_of(i).numpy()])
+    return paths
+
+
+def visible_boxes(instances: Instances, cloud: PointCloud) -> np.ndarray:
+    """(i, 7) float32 boxes: the method's own, else the axis-aligned extent of the finite points (zeros without any)."""
+    if instances.boxes is not None:
+        return instances.boxes.numpy().astype(np.float32)
+    points, boxes = cloud.points.numpy(), np.zeros((len(instances), 7), np.float32)
+    for i in range(len(instances)):
+        own = points[instances.points_of(i).numpy()]
+        own = own[np.isfinite(own).all(1)]
+        if len(own):
+            low, high = own.min(0), own.max(0)
+            boxes[i, :3], boxes[i, 3:6] = (low + high) / 2, high - low
+    return boxes
+
+
+def point_answers(instances: Instances) -> dict[str, np.ndarray]:
+    """One answer per point: `instance` int32 (best score wins, -1 none), `semantic` int32 (-1 unknown), `score` float32 (0 none)."""
+    labels = instances.to_labels()
+    held = labels >= 0
+    row = labels.clamp(min=0)
+    if instances.point_classes is not None:
+        semantic = instances.point_classes
+    elif len(instances):
+        semantic = torch.where(held, instances.classes[row], -1)
+    else:
+        semantic = torch.full_like(labels, -1)
+    score = torch.where(held, instances.scores[row], 0.0) if len(instances) else torch.zeros(len(labels))
+    return {
+        "instance": labels.numpy().astype(np.int32),
+        "semantic": semantic.numpy().astype(np.int32),
+        "score": score.numpy().astype(np.float32),
+    }
+
+
+def _own_table(cloud: PointCloud) -> np.ndarray:
+    """The input's properties; made from the cloud, in the input's frame, where the file gave no table."""
+    table = None if cloud.source is None else cloud.source.table
+    if table is not None and len(table) == len(cloud):
+        return table
+    return cloud_table(source_points(cloud), byte_colors(cloud), source_normals(cloud))
+
+
+def _save_ply(path: Path, instances: Instances, cloud: PointCloud) -> None:
+    answers = point_answers(instances)
+    table = _own_table(cloud)
+    kept = [name for name in table.dtype.names or () if name not in ANSWERS]
+    columns = {name: table[name] for name in kept} | answers
+    names = instances.vocabulary.names
+    comments = tuple(f"semantic {i} {name}" for i, name in enumerate(names))
+    with atomic_path(path) as temporary:
+        write_ply(temporary, columns, comments=comments)
+
+
+def _save_las(path: Path, instances: Instances, cloud: PointCloud) -> None:
+    from gestalt3d.io.las import extend_las, write_las
+
+    answers = point_answers(instances)
+    if cloud.source is not None and cloud.source.kind == "las":
+        extend_las(cloud.source.path, path, answers)
+    else:
+        write_las(path, answers, source_points(cloud).astype(np.float64), byte_colors(cloud))
+
+
+def _save_npz(path: Path, instances: Instances, cloud: PointCloud) -> None:
+    vocabulary = instances.vocabulary
+    count = len(instances)
+    empty = {"colors": np.zeros((0, 3), np.uint8), "normals": np.zeros((0, 3), np.float32)}
+    arrays = empty | cloud_arrays(cloud)
+    source = cloud.source
+    arrays |= {
+        "offsets": instances.offsets.numpy(),
+        "indices": instances.indices.numpy(),
+        "classes": instances.classes.numpy(),
+        "scores": instances.scores.numpy(),
+        "class_names": np.array(vocabulary.names, dtype=np.str_),
+        "official_ids": np.array(vocabulary.official_ids, dtype=np.int64),
+        "structure": vocabulary.is_structure,
+        "vocabulary": np.array(vocabulary.title),
+        "boxes": visible_boxes(instances, cloud),
+        "amodal_boxes": np.zeros((0, 7), np.float32) if instances.amodal_boxes is None else instances.amodal_boxes.numpy(),
+        "point_classes": np.zeros(0, np.int32) if instances.point_classes is None else instances.point_classes.numpy().astype(np.int32),
+        "method": np.array(instances.method),
+        "version": np.array(package_version()),
+        "world_from_source": np.eye(4) if source is None else source.world_from_source,
+        "notes": np.array(() if source is None else source.notes, dtype=np.str_),
+    }  # fmt: skip
+    assert len(arrays["boxes"]) == count
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _save_json(path: Path, instances: Instances, cloud: PointCloud) -> None:
+    origin = np.zeros(3) if cloud.origin is None else cloud.origin.numpy()
+    boxes = visible_boxes(instances, cloud)
+    amodal = None if instances.amodal_boxes is None else instances.amodal_boxes.numpy()
+    source = cloud.source
+    document = {
+        "file": None if source is None else source.path.name,
+        "method": instances.method,
+        "version": package_version(),
+        "frame": "metres, z up, origin added; a box is centre, size along its own axes, yaw about z in radians",
+        "world_from_source": None if source is None else source.world_from_source.tolist(),
+        "notes": [] if source is None else list(source.notes),
+        "points": len(cloud),
+        "instances": [
+            {
+                "id": i,
+                "class": instances.class_name(i),
+                "score": _finite(instances.scores[i]),
+                "points": int(instances.sizes[i]),
+                "box": _box(boxes[i], origin),
+                "amodal_box": None if amodal is None else _box(amodal[i], origin),
+                "shape": None,
+            }
+            for i in range(len(instances))
+        ],
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+_WRITERS: dict[str, Callable[[Path, Instances, PointCloud], None]] = {
+    ".npz": _save_npz,
+    ".ply": _save_ply,
+    ".las": _save_las,
+    ".laz": _save_las,
+    ".json": _save_json,
+}
+
+
+def package_version() -> str:
+    try:
+        return version("gestalt3d")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _finite(value: Any) -> float | None:
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def _box(box: np.ndarray, origin: np.ndarray) -> dict[str, Any]:
+    centre = box[:3].astype(np.float64) + origin
+    return {
+        "center": [_finite(v) for v in centre],
+        "size": [_finite(v) for v in box[3:6]],
+        "yaw": _finite(box[6]),
+    }
+
+
+# Key → (kinds of dtype, number of dimensions).
+_LAYOUT = {
+    "points": ("f", 2),
+    "colors": ("uf", 2),
+    "normals": ("f", 2),
+    "origin": ("f", 1),
+    "offsets": ("iu", 1),
+    "indices": ("iu", 1),
+    "classes": ("iu", 1),
+    "scores": ("f", 1),
+    "class_names": ("U", 1),
+    "official_ids": ("iuf", 1),
+    "structure": ("b", 1),
+    "vocabulary": ("U", 0),
+    "boxes": ("f", 2),
+    "amodal_boxes": ("f", 2),
+    "point_classes": ("iu", 1),
+    "method": ("U", 0),
+    "version": ("U", 0),
+    "world_from_source": ("f", 2),
+    "notes": ("Uf", 1),
+}
+_KEYS = tuple(_LAYOUT)
+_NEEDED = ("points", "offsets", "indices", "classes", "scores", "class_names")
+
+
+def _unpack(path: Path, members: dict[str, np.ndarray]) -> tuple[Instances, PointCloud]:
+    def check(is_good: bool, what: str) -> None:
+        if not is_good:
+            raise UserError(f"{path}: {what}; write it again with segment")
+
+    for key in _NEEDED:
+        check(key in members, f"is no result of segment, it has no {key!r}")
+    for key, array in members.items():
+        kinds, dimensions = _LAYOUT[key]
+        check(
+            array.dtype.kind in kinds and array.ndim == dimensions,
+            f"{key!r} is {array.dtype} of shape {array.shape}",
+        )
+    given = {k: v for k, v in members.items() if v.size}
+    n, i, c = len(members["points"]), len(members["classes"]), len(members["class_names"])
+    shapes = {
+        "points": (n, 3), "colors": (n, 3), "normals": (n, 3), "origin": (3,), "offsets": (i + 1,), "scores": (i,),
+        "structure": (c,), "official_ids": (c,), "boxes": (i, 7), "amodal_boxes": (i, 7), "point_classes": (n,),
+        "world_from_source": (4, 4),
+    }  # fmt: skip
+    for key, shape in shapes.items():
+        check(
+            key not in given or given[key].shape == shape,
+            f"{key!r} has shape {members.get(key, np.zeros(0)).shape} instead of {shape}",
+        )
+    for key in ("classes", "point_classes"):
+        if key in given:
+            check(
+                -1 <= int(given[key].min()) and int(given[key].max()) < c,
+                f"{key!r} are not positions in its {c} class names",
+            )
+    tensor = lambda key, dtype: torch.from_numpy(given[key].astype(dtype)) if key in given else None  # noqa: E731
+    points = torch.from_numpy(members["points"].reshape(n, 3).astype(np.float32))
+    colors = tensor("colors", np.float32)
+    if colors is not None and members["colors"].dtype.kind == "u":
+        colors = colors / float(np.iinfo(members["colors"].dtype).max)
+    origin = tensor("origin", np.float64)
+    matrix = members.get("world_from_source", np.eye(4)).astype(np.float64)
+    check(
+        bool(np.isfinite(matrix).all()) and abs(np.linalg.det(matrix[:3, :3])) > 0,
+        "'world_from_source' is no frame",
+    )
+    notes = tuple(str(note) for note in given.get("notes", ()))
+    source = Source(path, "npz", matrix, None, notes)
+    cloud = PointCloud(
+        points,
+        colors,
+        tensor("normals", np.float32),
+        origin if origin is not None and bool(origin.any()) else None,
+        source,
+    )
+    try:
+        vocabulary = _vocabulary(members)
+        instances = Instances(
+            torch.from_numpy(members["offsets"].astype(np.int64)),
+            torch.from_numpy(members["indices"].astype(np.int64)),
+            torch.from_numpy(members["classes"].astype(np.int64)),
+            torch.from_numpy(members["scores"].astype(np.float32)),
+            n,
+            vocabulary,
+            tensor("point_classes", np.int64),
+            tensor("boxes", np.float32),
+            tensor("amodal_boxes", np.float32),
+            str(members.get("method", "")),
+        )
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; write it again with segment") from error
+    return instances, cloud
+
+
+def _vocabulary(members: dict[str, np.ndarray]) -> Vocabulary:
+    """The known vocabulary of that title when the names agree, else one made of the names."""
+    title, names = str(members.get("vocabulary", "file")), tuple(str(n) for n in members["class_names"])
+    known = VOCABULARIES.get(title)
+    if known is not None and known.names == names:
+        return known
+    structure = members.get("structure", np.zeros(0, bool))
+    inside = frozenset(n for n, s in zip(names, structure, strict=False) if s)
+    return Vocabulary(title, names, tuple(int(v) for v in members.get("official_ids", ())), inside)

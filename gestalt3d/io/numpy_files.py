@@ -1,0 +1,154 @@
+"""NPY and NPZ, never with pickles, never larger than they may be."""
+
+import os
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, TypeVar
+
+import numpy as np
+
+from gestalt3d.errors import UserError
+from gestalt3d.io.columns import NORMAL_NAMES, Stored, Triple, column_names, from_table
+
+POINT_KEYS = ("points", "xyz", "coords", "coord", "positions", "vertices")
+COLOR_KEYS = ("colors", "rgb", "color", "colours")
+NORMAL_KEYS = ("normals", "normal")
+
+MAX_RATIO = 200
+"""An archive member may be this many times its compressed size, or `MIN_CAP` bytes: labels compress well, bombs better."""
+MIN_CAP = 64 << 20
+_HEADER_LIMIT = 1 << 16
+
+T = TypeVar("T")
+
+
+def read_npy(path: Path) -> Stored:
+    """(n, 3 or more) columns as `column_names` reads them, (h, w, 3 or 6) row by row, or a structured array with x, y, z."""
+    with path.open("rb") as file:
+        array = _read_array(path, file, path.stat().st_size)
+    return _from_array(path, "npy", array)
+
+
+def read_npz(path: Path) -> Stored:
+    """Arrays called points (or xyz, …), colors (or rgb, …) and normals; with `origin` it is in metres, z up, as we write it."""
+    members = read_members(path, (*POINT_KEYS, *COLOR_KEYS, *NORMAL_KEYS, "origin"))
+    points = next((members[k] for k in POINT_KEYS if k in members), None)
+    if points is None:
+        raise UserError(f"{path}: has no array called points; name it one of {', '.join(POINT_KEYS)}")
+    stored = _from_array(path, "npz", points)
+    count = len(stored.position[0])
+    colors = _triple(path, members, COLOR_KEYS, count)
+    normals = _triple(path, members, NORMAL_KEYS, count)
+    stored = stored._replace(
+        kind="npz",
+        colors=colors or stored.colors,
+        normals=normals or stored.normals,
+        table=stored.table if colors is None and normals is None else None,
+    )
+    origin = members.get("origin")
+    if origin is None:
+        return stored
+    if origin.shape != (3,) or origin.dtype.kind not in "iuf" or not np.isfinite(origin).all():
+        raise UserError(f"{path}: its origin is not three numbers; write it again")
+    return stored._replace(units="m", up="z", origin=origin.astype(np.float64))
+
+
+def read_members(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz that `names` lists (None: all). Sizes are checked before anything is unpacked."""
+    members = {}
+    with _guard(path, lambda: zipfile.ZipFile(path)) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if names is not None and name not in names:
+                continue
+            if info.file_size > max(MIN_CAP, MAX_RATIO * info.compress_size):
+                raise UserError(
+                    f"{path}: {name[:40]!r} unpacks to {info.file_size} bytes, suspiciously many; save it uncompressed"
+                )
+            with _guard(path, lambda info=info: archive.open(info)) as file:
+                members[name] = _guard(
+                    path, lambda file=file, info=info: _read_array(path, file, info.file_size)
+                )
+    return members
+
+
+def _read_array(path: Path, file: IO[bytes], size: int) -> np.ndarray:
+    """As `np.load` without pickles, but the header's claim is held against `size` first."""
+
+    def read() -> np.ndarray:
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read_header is None:
+            raise UserError(f"{path}: its NPY version {version} is unknown; save it again with numpy.save")
+        shape, fortran_order, dtype = read_header(file, max_header_size=_HEADER_LIMIT)
+        if dtype.hasobject:
+            raise UserError(
+                f"{path}: holds Python objects (a pickle), which are never loaded; save numbers only"
+            )
+        count = 1
+        for length in shape:
+            count *= length
+        if min(shape, default=1) < 0 or count * dtype.itemsize > size - file.tell():
+            raise UserError(
+                f"{path}: claims an array of {shape} {dtype}, more than the file holds; it is cut off, copy it again"
+            )
+        data = file.read(count * dtype.itemsize)
+        if len(data) < count * dtype.itemsize:
+            raise UserError(f"{path}: is cut off; copy or save it again")
+        array = np.frombuffer(data, dtype, count) if dtype.itemsize else np.zeros(count, dtype)
+        return array.reshape(shape, order="F" if fortran_order else "C")
+
+    return _guard(path, read)
+
+
+def _guard(path: os.PathLike[str], call: Callable[[], T]) -> T:
+    """Whatever NumPy and zipfile raise on damaged files, as a `UserError`."""
+    try:
+        return call()
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        cause = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"{path}: cannot be read ({cause}); save it again with numpy.save or numpy.savez"
+        ) from error
+
+
+def _from_array(path: Path, kind: str, array: np.ndarray) -> Stored:
+    if array.dtype.names:
+        return from_table(path, kind, array.reshape(-1))
+    if array.ndim == 3 and array.shape[2] in (3, 6, 9):
+        array = array.reshape(-1, array.shape[2])
+    if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "iuf":
+        raise UserError(
+            f"{path}: holds {array.shape} {array.dtype}, not points; save an (n, 3) or (n, 6) array of numbers"
+        )
+    head = array[:: max(1, len(array) // 1000)].astype(np.float64)
+    names = column_names(head) if array.shape[1] <= 64 else ["x", "y", "z"]
+    columns = dict(zip(names, array.T, strict=False))
+    pick = lambda wanted: tuple(columns[n] for n in wanted) if wanted[0] in columns else None  # noqa: E731
+    position = (columns["x"], columns["y"], columns["z"])
+    return Stored(kind, position, pick(("red", "green", "blue")), pick(NORMAL_NAMES[0]))
+
+
+def _triple(path: Path, members: dict[str, np.ndarray], keys: tuple[str, ...], count: int) -> Triple | None:
+    """The array under the first of `keys` as three columns; an empty one stands for none."""
+    name = next((k for k in keys if k in members), None)
+    if name is None or members[name].shape[:1] == (0,) != (count,):
+        return None
+    array = members[name]
+    array = array.reshape(-1, 3) if array.ndim == 3 and array.shape[2] == 3 else array
+    if (
+        array.ndim != 2
+        or array.shape[1] not in (3, 4)
+        or len(array) != count
+        or array.dtype.kind not in "iuf"
+    ):
+        raise UserError(
+            f"{path}: {name!r} is {array.shape} {array.dtype}, but there are {count} points; give ({count}, 3) numbers"
+        )
+    return array[:, 0], array[:, 1], array[:, 2]
