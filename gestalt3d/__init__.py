@@ -1,1 +1,63 @@
-"""x"""
+"""gestalt3d: object instances from scans. The public API, loaded on first use so that the import stays cheap."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    # files
+    "load_cloud": "gestalt3d.io",
+    "save_cloud": "gestalt3d.io",
+    "load_instances": "gestalt3d.io",
+    "save_instances": "gestalt3d.io",
+    "save_objects": "gestalt3d.io",
+    # structures
+    "PointCloud": "gestalt3d.structures.pointcloud",
+    "Instances": "gestalt3d.structures.instances",
+    "Scan": "gestalt3d.structures.samples",
+    "Vocabulary": "gestalt3d.structures.vocabulary",
+    # methods and what one does with them
+    "load": "gestalt3d.engine.model",
+    "Model": "gestalt3d.engine.model",
+    "evaluate": "gestalt3d.engine.evaluate",
+    "train": "gestalt3d.engine.train",
+    "open_data": "gestalt3d.data",
+    "make_room": "gestalt3d.synth.rooms",
+    "score": "gestalt3d.metrics.official",
+    # looking
+    "view": "gestalt3d.viewer",
+    "save_page": "gestalt3d.viewer",
+    "save_picture": "gestalt3d.viewer",
+    # errors
+    "UserError": "gestalt3d.errors",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from gestalt3d.data import open_data
+    from gestalt3d.engine.evaluate import evaluate
+    from gestalt3d.engine.model import Model, load
+    from gestalt3d.engine.train import train
+    from gestalt3d.errors import UserError
+    from gestalt3d.io import load_cloud, load_instances, save_cloud, save_instances, save_objects
+    from gestalt3d.metrics.official import score
+    from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.pointcloud import PointCloud
+    from gestalt3d.structures.samples import Scan
+    from gestalt3d.structures.vocabulary import Vocabulary
+    from gestalt3d.synth.rooms import make_room
+    from gestalt3d.viewer import save_page, save_picture, view
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'gestalt3d' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

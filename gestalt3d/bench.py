@@ -1,0 +1,54 @@
+"""Finds and runs the benchmarks: each a file with `TITLE` and `run() -> list of rows`, ours beside the usual alternative."""
+
+import importlib.util
+import platform
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gestalt3d
+from gestalt3d.errors import UserError
+
+
+def _folder() -> Path:
+    """Inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    return next((f for f in (package / "benchmarks", package.parent / "benchmarks") if f.is_dir()), package / "benchmarks")
+
+
+def _load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"gestalt3d_benchmark_{file.stem}", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _files() -> dict[str, Path]:
+    files = {file.stem.replace("_", "-"): file for file in sorted(_folder().glob("[a-z]*.py"))}
+    if not files:
+        raise UserError(f"{_folder()}: no benchmarks here; install gestalt3d anew or run from a checkout")
+    return files
+
+
+def titles() -> dict[str, str]:
+    """Name → first line of what it measures."""
+    return {name: (_docstring(file) or "").splitlines()[0] for name, file in _files().items()}
+
+
+def _docstring(file: Path) -> str | None:
+    import ast
+
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def run(name: str) -> dict[str, Any]:
+    """Run one benchmark: `{"benchmark", "version", "machine", "rows"}`."""
+    files = _files()
+    if name not in files:
+        raise UserError(f"no benchmark {name!r}; there are {', '.join(files)}")
+    import torch
+
+    rows = _load(files[name]).run()
+    machine = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return {"benchmark": name, "version": gestalt3d.__version__, "machine": machine, "rows": rows}

@@ -1,0 +1,54 @@
+"""Milliseconds to process one block, split into network and grouping as in ASIS Table 5, with scikit-learn's mean shift beside."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from gestalt3d.data import open_data
+from gestalt3d.engine.model import Model
+
+
+def block_times(model: Model, *, blocks: int = 8) -> dict[str, float]:
+    """Medians over blocks of test rooms, in the same process on the same blocks.
+
+    "scikit-learn grouping ms" clusters the same embeddings with the usual choice, where the method clusters an embedding and
+    scikit-learn is installed.
+    """
+    method = model.method
+    rng = np.random.default_rng(0)
+    scans = open_data("rooms:test", vocabulary=model.vocabulary, limit=4)
+    batches = [method.prepare(scans[i % len(scans)], rng) for i in range(blocks)]
+    network, grouping, usual = [], [], []
+    with torch.inference_mode():
+        for batch in [type(b)(*(t[:1] for t in b)) for b in batches]:
+            method(batch)  # compiled kernels and caches are warm
+            took, prediction = _timed(lambda b=batch: method(b))
+            network.append(took)
+            method.group(prediction, 0)
+            took, _ = _timed(lambda p=prediction: method.group(p, 0))
+            grouping.append(took)
+            if hasattr(prediction, "embedding"):
+                usual.append(_scikit_learn(prediction.embedding[0].double().numpy(), method.config.bandwidth))
+    result = {"network ms": statistics.median(network), "grouping ms": statistics.median(grouping)}
+    result["overall ms"] = result["network ms"] + result["grouping ms"]
+    if usual and not any(np.isnan(usual)):
+        result["scikit-learn grouping ms"] = statistics.median(usual)
+    return result
+
+
+def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = call()
+    return (time.perf_counter() - start) * 1e3, result
+
+
+def _scikit_learn(embedding: np.ndarray, bandwidth: float) -> float:
+    try:
+        from sklearn.cluster import MeanShift
+    except ImportError:
+        return float("nan")
+    return _timed(lambda: MeanShift(bandwidth=bandwidth, bin_seeding=True).fit(embedding))[0]

@@ -1,0 +1,176 @@
+"""Weight files and checkpoints: one safetensors file whose metadata rebuild the model, written atomically.
+
+A *weight file* holds the tensors of a method; its metadata name method, config, vocabulary and version. A *checkpoint* is a
+weight file with the optimiser's state and the step beside it, so that a killed training continues bit for bit.
+"""
+
+import json
+import typing
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import gestalt3d
+from gestalt3d.configs import from_plain, to_plain
+from gestalt3d.errors import UserError
+from gestalt3d.io.atomic import atomic_path
+from gestalt3d.methods import METHODS, method_class
+from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
+
+SUFFIX = ".safetensors"
+
+UNTRAINED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "geometric": ("geometric", {"variant": "dbscan"}, "RANSAC planes, then DBSCAN"),
+    "geometric-regions": ("geometric", {"variant": "regions"}, "RANSAC planes, then region growing by smoothness"),
+}
+"""Models that need no weights: name → method, settings, what it does."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A weight file as it lies on disk."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    about: dict[str, Any]
+
+
+def describe(method: nn.Module, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Metadata from which `build` makes an untrained twin of `method`."""
+    vocabulary: Any = method.vocabulary
+    return {
+        "format": "gestalt3d",
+        "version": gestalt3d.__version__,
+        "method": method.name,
+        "config": to_plain(method.config),
+        "vocabulary": {
+            "title": vocabulary.title,
+            "names": list(vocabulary.names),
+            "official_ids": list(vocabulary.official_ids),
+            "structure": sorted(vocabulary.structure),
+        },
+        **(extra or {}),
+    }
+
+
+def build(about: dict[str, Any], where: str) -> Any:
+    """An untrained method from metadata."""
+    name = about.get("method")
+    if about.get("format") != "gestalt3d" or name not in METHODS:
+        raise UserError(f"{where}: not a weight file of gestalt3d; known methods are {', '.join(METHODS)}")
+    cls = method_class(name)
+    words = about.get("vocabulary")
+    try:
+        vocabulary = Vocabulary(
+            words["title"], tuple(words["names"]), tuple(words["official_ids"]), frozenset(words["structure"])
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise UserError(f"{where}: its vocabulary cannot be read ({problem})") from None
+    return cls.from_config(from_plain(config_class(cls), about.get("config"), where), vocabulary)
+
+
+def config_class(method: type) -> type:
+    """The dataclass a method declares as its `config`."""
+    return typing.get_type_hints(method)["config"]
+
+
+def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write one safetensors file; a reader never sees half of it."""
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata={"gestalt3d": json.dumps(about)})
+
+
+def read(path: Path) -> Stored:
+    """Tensors and metadata of a weight file, or a `UserError` that says what the file is instead."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about = json.loads((stored.metadata() or {}).get("gestalt3d", "{}"))
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such weight file; `gestalt3d models` lists the shipped ones") from None
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror or problem})") from None
+    except (SafetensorError, ValueError) as problem:
+        raise UserError(f"{path}: not a safetensors file ({problem}); pickled weights are never loaded") from None
+    if not isinstance(about, dict):
+        raise UserError(f"{path}: its metadata are not those of gestalt3d")
+    return Stored(path, tensors, about)
+
+
+def load_into(method: nn.Module, stored: Stored, *, prefix: str = "", partial: bool = False) -> list[str]:
+    """Copy tensors into `method`. With `partial`, those of another shape stay as they are and are returned by name."""
+    own = method.state_dict()
+    given = {name[len(prefix) :]: value for name, value in stored.tensors.items() if name.startswith(prefix)}
+    differing = [name for name, value in own.items() if name not in given or given[name].shape != value.shape]
+    if differing and not partial:
+        raise UserError(
+            f"{stored.path}: does not fit the method {stored.about.get('method')!r} it names"
+            f" ({len(differing)} tensors differ, first {differing[0]})"
+        )
+    method.load_state_dict({n: v for n, v in given.items() if n in own and n not in differing}, strict=False)
+    return differing
+
+
+def shipped() -> dict[str, Path]:
+    """Name → file of every weight file in the package."""
+    folder = Path(str(resources.files("gestalt3d") / "weights"))
+    return {file.stem: file for file in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
+    """A ready method in eval mode: a shipped name, a weight or checkpoint file, or a method that needs no training."""
+    name = str(name_or_path)
+    if name in UNTRAINED:
+        method, settings, _ = UNTRAINED[name]
+        cls = method_class(method)
+        return cls.from_config(config_class(cls)(**settings), S3DIS)
+    known = shipped()
+    path = known.get(name, Path(name_or_path))
+    if name not in known and not path.exists():
+        raise UserError(
+            f"{name}: neither a shipped model nor a file; shipped are {', '.join([*known, *UNTRAINED])}"
+            + ("" if path.suffix == SUFFIX else f" (a weight file ends in {SUFFIX})")
+        )
+    stored = read(path)
+    method = build(stored.about, str(path))
+    load_into(method, stored, prefix=_prefix(stored))
+    return method.to(usable_device(device)).eval()
+
+
+def _prefix(stored: Stored) -> str:
+    """Where a file keeps the weights to use: a checkpoint has averaged ones, or the model's own, under a prefix."""
+    for prefix in ("ema.", "model."):
+        if any(name.startswith(prefix) for name in stored.tensors):
+            return prefix
+    return ""
+
+
+def export_weights(checkpoint: Path, out: Path, card: dict[str, Any]) -> None:
+    """The weights of a checkpoint without the training state, with a model card beside them."""
+    stored = read(checkpoint)
+    prefix = _prefix(stored)
+    tensors = {n[len(prefix) :]: v for n, v in stored.tensors.items() if n.startswith(prefix)}
+    keep = ("format", "version", "method", "config", "vocabulary")
+    save(out, tensors, {k: stored.about[k] for k in keep})
+    with atomic_path(out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(card, indent=2) + "\n")
+
+
+def usable_device(wanted: str) -> torch.device:
+    """The torch device of that name, or a `UserError` where this machine lacks it; "auto" takes CUDA when there is one."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise UserError(f"--device {wanted}: no such device; use cpu, cuda, cuda:0 or auto") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {wanted}: torch sees no CUDA device here; use --device cpu or install a GPU driver")
+    return device

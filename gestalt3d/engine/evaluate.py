@@ -1,0 +1,105 @@
+"""Score a model on labelled scans. The method receives the cloud alone, never its labels."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from gestalt3d.engine.model import Model
+from gestalt3d.metrics.evaluator import CloudEvaluator
+from gestalt3d.ops.blocks import cut_blocks
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import Vocabulary
+
+
+class Scans(Protocol):
+    """What every data set offers."""
+
+    vocabulary: Vocabulary
+    names: list[str]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> Scan: ...
+
+
+Report = Callable[[int, int, str], None]
+"""Called before each scan with its number, the number of scans and its name."""
+
+
+def evaluate(
+    model: Model,
+    scans: Scans,
+    *,
+    data: str = "",
+    class_agnostic: bool = False,
+    sampled_blocks: bool = False,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """`{"method", "data", "scans": {name: figures}, "pooled": figures, "skipped": [names]}`, percent, None where undefined.
+
+    Figures are those of `CloudEvaluator`. With `class_agnostic` the scans may have other classes than the model: every
+    instance that is no structure counts, ScanNet's rule, structure is void. With `sampled_blocks` points count as often as
+    overlapping blocks of 4,096 draw them, as in the ASIS paper, instead of once. Scans without instance labels are listed in
+    "skipped" and not segmented.
+    """
+    evaluator = CloudEvaluator(model.vocabulary, class_agnostic=class_agnostic)
+    for i in range(len(scans)):
+        if report is not None:
+            report(i, len(scans), scans.names[i])
+        scan = scans[i]
+        if len(scan.instances) == 0:
+            _add(evaluator, scan, Instances.empty(len(scan.cloud), model.vocabulary), class_agnostic, sampled_blocks)
+            continue
+        _add(evaluator, scan, model.segment(scan.cloud), class_agnostic, sampled_blocks)
+    return {"method": model.name, "data": data, **evaluator.results()}
+
+
+def evaluate_found(scan: Scan, found: Instances) -> dict[str, Any]:
+    """The figures of one scan whose instances were found already."""
+    evaluator = CloudEvaluator(found.vocabulary)
+    _add(evaluator, scan, found, False, False)
+    return evaluator.results()["pooled"]
+
+
+def _add(evaluator: CloudEvaluator, scan: Scan, found: Instances, class_agnostic: bool, sampled_blocks: bool) -> None:
+    truth = scan.instances
+    semantic, instance, predicted = truth.point_classes, truth.to_labels(), found.point_classes
+    if semantic is None:
+        semantic = torch.cat([truth.classes, torch.tensor([-1])])[instance]
+    if predicted is None:
+        predicted = torch.cat([found.classes, torch.tensor([-1])])[found.to_labels()]
+    if sampled_blocks:
+        drawn = draw_blocks(scan)
+        semantic, instance, predicted = semantic[drawn], instance[drawn], predicted[drawn]
+        found = Instances.from_labels(
+            found.to_labels()[drawn], found.classes, found.scores, vocabulary=found.vocabulary
+        )
+    evaluator.add(
+        scan.name,
+        semantic.numpy(),
+        instance.numpy(),
+        found.offsets.numpy(),
+        found.indices.numpy(),
+        found.classes.numpy(),
+        found.scores.numpy(),
+        predicted.numpy(),
+        gt_structure=truth.vocabulary.is_structure if class_agnostic else None,
+    )
+
+
+def draw_blocks(scan: Scan, *, size: float = 1.0, stride: float = 0.5, points: int = 4096) -> torch.Tensor:
+    """Indices of the points that overlapping blocks draw, in all blocks together; the draw depends on the scan alone."""
+    blocks = cut_blocks(scan.cloud.points, size=size, stride=stride)
+    rng = np.random.default_rng(0)
+    offsets, indices = blocks.offsets.tolist(), blocks.indices.numpy()
+    drawn = []
+    for first, last in zip(offsets[:-1], offsets[1:], strict=True):
+        members = indices[first:last]
+        enough = len(members) >= points
+        drawn.append(rng.choice(members, points, replace=False) if enough else np.resize(rng.permutation(members), points))
+    if not drawn:
+        return torch.arange(len(scan.cloud))
+    return torch.from_numpy(np.concatenate(drawn))

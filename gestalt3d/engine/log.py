@@ -1,0 +1,56 @@
+"""JSON-lines log of a run, with TensorBoard beside it where the extra is installed."""
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+
+class Log:
+    """Appends one JSON object per call to `log.jsonl`. Lines a killed run left half-written are cut off on opening."""
+
+    def __init__(self, folder: Path, *, first_step: int = 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "log.jsonl"
+        self._keep_before(first_step)
+        self._file = self.path.open("a", encoding="utf-8")
+        self._board = _tensorboard(folder)
+        self._start = time.time()
+
+    def _keep_before(self, step: int) -> None:
+        """A resumed run repeats the steps after its checkpoint: drop their old lines."""
+        if not self.path.exists():
+            return
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line).get("step", 0) <= step and step > 0:
+                    kept.append(line)
+            except json.JSONDecodeError:
+                continue
+        self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def write(self, step: int, **values: Any) -> None:
+        self._file.write(json.dumps({"step": step, "seconds": round(time.time() - self._start, 3), **values}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, (int, float)):
+                    self._board.add_scalar(name, value, step)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))

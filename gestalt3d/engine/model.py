@@ -1,0 +1,98 @@
+"""A loaded method that takes clouds as people have them: with NaN points, far from the origin, on any device."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gestalt3d.engine import checkpoint
+from gestalt3d.errors import UserError
+from gestalt3d.ops.boxes import oriented_boxes
+from gestalt3d.stages import stage
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Model:
+    """A method ready to segment."""
+
+    name: str
+    method: Any
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.method.vocabulary
+
+    def with_seed(self, seed: int) -> "Model":
+        """The same model drawing its samples from another seed."""
+        method = copy.copy(self.method)
+        method.config = replace(method.config, seed=seed)
+        return Model(self.name, method)
+
+    def segment(self, cloud: PointCloud, *, classes: Sequence[str] | None = None, min_score: float = 0.0) -> Instances:
+        """Instances of the cloud, best first, with their visible boxes. Points that are not finite belong to none (-1).
+
+        `classes` and `min_score` choose among the instances found; they do not change the segmentation. Raises `UserError`
+        for an unknown class or when no point is finite.
+        """
+        wanted = _class_ids(self.vocabulary, classes)
+        finite = torch.isfinite(cloud.points).all(1)
+        if not bool(finite.any()):
+            raise UserError("the cloud has no finite point; nothing to segment")
+        found = self.method.segment(_centred(cloud, finite))
+        found = _in_order(_spread(found, finite))
+        if wanted is not None:
+            found = found[torch.isin(found.classes, wanted)]
+        found = found[found.scores >= min_score]
+        with stage("boxes"):
+            boxes = oriented_boxes(cloud.points, found.offsets, found.indices)
+        return replace(found, boxes=boxes, method=self.name)
+
+
+def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
+    """A shipped model by name ("asis-rooms", "geometric", …) or a weight file or checkpoint by path, ready to `segment`.
+
+    Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
+    """
+    path = Path(name_or_path)
+    name = path.stem if path.suffix == checkpoint.SUFFIX else str(name_or_path)
+    return Model(name, checkpoint.load(name_or_path, device=device))
+
+
+def _class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Tensor | None:
+    if classes is None:
+        return None
+    for name in classes:
+        if name not in vocabulary.names:
+            raise UserError(f"--classes {name}: no such class; the model knows {', '.join(vocabulary.names)}")
+    return torch.tensor([vocabulary.id(name) for name in classes], dtype=torch.int64)
+
+
+def _centred(cloud: PointCloud, finite: torch.Tensor) -> PointCloud:
+    """The finite points, moved to their median: float32 has its best resolution there."""
+    kept = cloud if bool(finite.all()) else cloud[finite]
+    centre = kept.points.median(dim=0).values
+    if float(centre.abs().max()) < 100.0:
+        return kept
+    return replace(kept, points=kept.points - centre)
+
+
+def _spread(found: Instances, finite: torch.Tensor) -> Instances:
+    """Instances of the finite points as instances of all points."""
+    if bool(finite.all()):
+        return found
+    where = finite.nonzero().flatten()
+    classes = None
+    if found.point_classes is not None:
+        classes = torch.full((len(finite),), -1, dtype=torch.int64)
+        classes[where] = found.point_classes
+    return replace(found, indices=where[found.indices], num_points=len(finite), point_classes=classes)
+
+
+def _in_order(found: Instances) -> Instances:
+    return found[torch.argsort(found.scores, descending=True, stable=True)]

@@ -1,0 +1,204 @@
+"""Named experiments: each function returns a frozen `Recipe`, whose fields are the command line's options."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from gestalt3d.data.augment import AugmentConfig
+from gestalt3d.errors import UserError
+from gestalt3d.methods.asis import ASISConfig
+from gestalt3d.methods.sgpn import SGPNConfig
+from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
+
+
+@dataclass(frozen=True)
+class Optim:
+    """Adam and its schedules."""
+
+    steps: int = 10_000
+    """Optimiser steps."""
+    lr: float = 1e-3
+    lr_floor: float = 1e-5
+    schedule: Literal["halving", "cosine", "constant"] = "halving"
+    halve_every: int = 300_000
+    """Samples (blocks) after which "halving" halves the rate and batch norm's momentum."""
+    samples_per_step: int = 24
+    """Blocks in a step, for the schedules that count samples."""
+    warmup: int = 0
+    weight_decay: float = 0.0
+    clip: float = 0.0
+    """Largest gradient norm; 0 leaves gradients alone."""
+    bn_momentum: float = 0.5
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    ema: float = 0.0
+    """Decay of the averaged weights; 0 keeps none."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training depends on. `--init`, `--out` and `--resume` are the command's own options."""
+
+    name: str
+    method: Literal["asis", "sgpn"]
+    model: ASISConfig | SGPNConfig
+    optim: Optim = field(default_factory=Optim)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    data: str = "rooms:train"
+    """Data set and split to train on: rooms:train, s3dis:not5, folder."""
+    root: Path | None = None
+    """Folder of the data set, for those that lie on disk."""
+    count: int | None = None
+    """Use this many scans; all where unset."""
+    classes: str = "s3dis"
+    """Vocabulary the scans are mapped to; empty takes the data's own classes."""
+    validate: str = "rooms:val"
+    validate_every: int = 0
+    """Steps between validations; 0 never validates."""
+    validate_count: int = 4
+    scans_per_step: int = 4
+    workers: int = 1
+    """Data-loader processes."""
+    freeze_bn: bool = False
+    log_every: int = 20
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def vocabulary(self) -> Vocabulary | None:
+        """The vocabulary named by `classes`; None takes the data's own."""
+        if not self.classes:
+            return None
+        if self.classes not in VOCABULARIES:
+            raise UserError(f"--classes {self.classes}: no such vocabulary; there are {', '.join(VOCABULARIES)}")
+        return VOCABULARIES[self.classes]
+
+
+# The paper augments nothing.
+PLAIN = AugmentConfig(
+    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0), p_crop=0.0,
+    p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0, p_no_color=0.0, p_gray=0.0,
+    p_color=0.0,
+)  # fmt: skip
+
+
+def asis_rooms() -> Recipe:
+    """The shipped weights: ASIS (PN++) on synthetic rooms, made to carry over to real scans; two CPU cores, a few hours."""
+    return Recipe(
+        name="asis-rooms",
+        method="asis",
+        model=ASISConfig(
+            block_size=2.0, stride=1.0, grid=0.03, blocks_per_scan=1, radii=(0.12, 0.25, 0.5, 1.0), dropout=0.3, bandwidth=0.6
+        ),
+        optim=Optim(
+            steps=6000, lr=2e-3, schedule="cosine", samples_per_step=6, warmup=100, clip=1.0, bn_momentum=0.1,
+            halve_every=1_000_000, precision="bf16", ema=0.995,
+        ),
+        count=1000,
+        scans_per_step=6,
+        validate_every=1000,
+        checkpoint_every=100,
+    )  # fmt: skip
+
+
+def asis_folder() -> Recipe:
+    """Your own labelled folder and classes, from the shipped weights: add --root DIR --init asis-rooms."""
+    base = asis_rooms()
+    return replace(
+        base,
+        name="asis-folder",
+        data="folder",
+        validate="folder",
+        classes="",
+        count=None,
+        validate_every=0,
+        optim=replace(base.optim, steps=500, lr=5e-4, warmup=20, ema=0.0),
+    )
+
+
+def asis_s3dis() -> Recipe:
+    """The paper's ASIS (PN++) on S3DIS, tested on Area 5: 100 epochs, batch 24; add --root DIR. Wants a GPU."""
+    return Recipe(
+        name="asis-s3dis",
+        method="asis",
+        model=ASISConfig(blocks_per_scan=24),
+        optim=Optim(steps=100 * _S3DIS_STEPS),
+        augment=PLAIN,
+        data="s3dis:not5",
+        validate="s3dis:area5",
+        scans_per_step=1,
+    )
+
+
+def asis_s3dis_pointnet() -> Recipe:
+    """The paper's ASIS (PN) on S3DIS, tested on Area 5: 50 epochs, batch 24; add --root DIR. Wants a GPU."""
+    base = asis_s3dis()
+    return replace(
+        base,
+        name="asis-s3dis-pointnet",
+        model=replace(base.model, backbone="pointnet"),
+        optim=replace(base.optim, steps=50 * _S3DIS_STEPS),
+    )
+
+
+def sgpn_s3dis() -> Recipe:
+    """SGPN on S3DIS as its authors train it: batch 4, 200 epochs; add --root DIR. Wants a GPU."""
+    return Recipe(
+        name="sgpn-s3dis",
+        method="sgpn",
+        model=SGPNConfig(backbone="pointnet", blocks_per_scan=4),
+        optim=Optim(
+            steps=200 * 6 * _S3DIS_STEPS, lr=1e-4, lr_floor=1e-6, halve_every=800_000, samples_per_step=4
+        ),
+        augment=PLAIN,
+        data="s3dis:not5",
+        validate="s3dis:area5",
+        scans_per_step=1,
+        freeze_bn=True,
+    )
+
+
+# Areas 1-4 and 6 give about 16,700 blocks at a stride of half a metre; an epoch is that many, 24 a step.
+_S3DIS_STEPS = 700
+
+
+def table_row(key: str, *, steps: int, seed: int) -> Recipe:
+    """A row of the paper's tables on synthetic rooms: "asis-pn2", "if-pn", …. All rows differ in the method alone."""
+    kind, _, backbone = key.partition("-")
+    if kind not in ("sgpn", "vanilla", "if", "sa", "asis") or backbone not in ("pn", "pn2"):
+        raise UserError(f"no row {key!r}")
+    shared = {
+        "backbone": {"pn": "pointnet", "pn2": "pointnet2"}[backbone],
+        "blocks_per_scan": 2,
+        "seed": seed,
+    }
+    if kind == "sgpn":
+        model = SGPNConfig(**shared)
+    else:
+        model = ASISConfig(**shared, semantic_awareness=kind in ("sa", "asis"), instance_fusion=kind in ("if", "asis"))
+    return Recipe(
+        name=key,
+        method="sgpn" if kind == "sgpn" else "asis",
+        model=model,
+        optim=Optim(steps=steps, lr=1e-3, schedule="cosine", samples_per_step=8, clip=1.0, bn_momentum=0.1,
+                    halve_every=1_000_000, precision="bf16"),
+        augment=replace(PLAIN, rotation=True, flip=True),
+        scans_per_step=4,
+        seed=seed,
+        checkpoint_every=100,
+    )  # fmt: skip
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "asis-rooms": asis_rooms,
+    "asis-folder": asis_folder,
+    "asis-s3dis": asis_s3dis,
+    "asis-s3dis-pointnet": asis_s3dis_pointnet,
+    "sgpn-s3dis": sgpn_s3dis,
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; `UserError` listing the known ones."""
+    if name not in RECIPES:
+        raise UserError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]()

@@ -1,0 +1,30 @@
+"""Run by torchrun: the gradient of one step, batch norm in eval and dropout off, saved by the first process."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from gestalt3d.data import open_data
+from gestalt3d.engine.train import StepBatches
+from gestalt3d.methods.asis import ASIS, ASISConfig
+from gestalt3d.recipes import Recipe
+
+folder = Path(os.environ["GESTALT3D_TEST_SCANS"])
+accelerator = Accelerator(cpu=True)
+scans = open_data("folder", root=folder)
+model = ASISConfig(points=128, width_scale=0.25, width=16, group_size=8, neighbours=4, blocks_per_scan=1, dropout=0.0)
+recipe = Recipe(name="gradients", method="asis", model=model, data="folder", root=folder, scans_per_step=2)
+torch.manual_seed(0)
+method = ASIS.from_config(model, scans.vocabulary)
+rank, world = accelerator.process_index, accelerator.num_processes
+batch = StepBatches(scans, method, recipe, rank=rank, world=world)[0]
+wrapped = accelerator.prepare(method)
+wrapped.eval()
+loss = torch.stack(list(method.losses(wrapped(batch), batch).values())).sum()
+accelerator.backward(loss)
+if accelerator.is_main_process:
+    torch.save({n: p.grad for n, p in method.named_parameters() if p.grad is not None}, sys.argv[1])
+accelerator.end_training()

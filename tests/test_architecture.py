@@ -1,0 +1,80 @@
+"""The layers of the package, read from the imports: a layer may import only those after it in one of the lists."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "gestalt3d"
+
+# From the top down. A layer may import any layer to its right; those in one tuple know nothing of each other.
+LAYERS: list[tuple[str, ...]] = [
+    ("__main__",),
+    ("cli",),
+    ("reproduce", "bench"),
+    ("engine",),
+    ("recipes",),
+    ("viewer", "data"),
+    ("methods", "synth", "io"),
+    ("nn", "losses"),
+    ("ops", "structures", "metrics"),
+    ("configs", "errors", "stages", "__init__"),
+]
+RANK = {name: i for i, names in enumerate(LAYERS) for name in names}
+ALLOWED_BESIDE = {
+    ("metrics", "structures.vocabulary"),  # NumPy only
+    ("viewer", "data"): False,
+}
+
+
+def layer(module: str) -> str:
+    return module.split(".")[0] or "__init__"
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(file: Path) -> set[str]:
+    """Names below `gestalt3d.` that a file imports anywhere, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names if a.name.split(".")[0] == "gestalt3d"}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "gestalt3d":
+            base = node.module or ""
+            found |= {f"{base}.{a.name}" if (PACKAGE.parent / base.replace(".", "/") / f"{a.name}.py").exists() or base == "gestalt3d" else base for a in node.names}
+    return {name.removeprefix("gestalt3d").lstrip(".") for name in found}
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_point_down(file: Path) -> None:
+    own = layer(".".join(file.relative_to(PACKAGE).with_suffix("").parts))
+    if own == "__init__":
+        return  # the public API reaches everywhere, lazily
+    for name in imports(file):
+        other = layer(name)
+        if other == own or other not in RANK:
+            continue
+        beside = (own, ".".join(name.split(".")[:2]))
+        assert RANK[own] < RANK[other] or beside in ALLOWED_BESIDE, f"{file.name} ({own}) imports {name}"
+
+
+def test_every_module_has_a_layer() -> None:
+    names = {f.relative_to(PACKAGE).parts[0].removesuffix(".py") for f in modules()}
+    assert names <= set(RANK), names - set(RANK)
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(' '.join(sys.modules))"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_package_loads_neither_torch_nor_numba() -> None:
+    assert not {"torch", "numba", "scipy"} & loaded_by("import gestalt3d")
+
+
+def test_score_needs_numpy_only() -> None:
+    assert not {"torch", "numba", "scipy"} & loaded_by("import gestalt3d; gestalt3d.score; import gestalt3d.cli")
