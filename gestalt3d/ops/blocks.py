@@ -1,4 +1,6 @@
-"""Cut a room into overlapping blocks, and merge what was found in the blocks: BlockMerging of SGPN (Wang et al., 2018)."""
+"""Cut a room into overlapping blocks, and merge what was found in the blocks: BlockMerging of SGPN (Wang et
+al., 2018).
+"""
 
 from typing import NamedTuple
 
@@ -6,8 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from gestalt3d.ops._numba import blocks as cpu
 
 MOST_BLOCKS = 1 << 24
 
@@ -22,19 +22,25 @@ class Blocks(NamedTuple):
 
 
 def cut_blocks(points: Float[Tensor, "n 3"], *, size: float, stride: float, min_points: int = 100) -> Blocks:
-    """Square blocks on the ground plane over the whole height, in serpentine order: odd columns of x run back in y.
+    """Square blocks on the ground plane over the whole height, in serpentine order: odd columns of x run back
+    in y.
 
-    The first block starts at the lowest x and y; there are `ceil((extent - size) / stride) + 1` along an axis, at least one. A
-    point belongs to every block with `origin <= p <= origin + size`, both ends included. Blocks with fewer than `min_points`
-    points (and empty ones) are dropped, so a stray point may lie in no block.
+    The first block starts at the lowest x and y; there are `ceil((extent - size) / stride) + 1` along an
+    axis, at least one. A point belongs to every block with `origin <= p <= origin + size`, both ends
+    included. Blocks with fewer than `min_points` points (and empty ones) are dropped, so a stray point may
+    lie in no block.
     """
     if not (size > 0 and stride > 0):
         raise ValueError(f"size and stride must be positive metres, got {size} and {stride}")
     if stride > size:
-        raise ValueError(f"stride {stride} exceeds size {size}: points between blocks would be lost; use stride <= size")
+        raise ValueError(
+            f"stride {stride} exceeds size {size}: points between blocks would be lost; use stride <= size"
+        )
     if len(points) and not bool(torch.isfinite(points).all()):
         raise ValueError("points must be finite, got NaN or infinity; drop those points first")
-    return Blocks(*torch.ops.gestalt3d.cut_blocks(points.detach(), float(size), float(stride), int(min_points)))
+    return Blocks(
+        *torch.ops.gestalt3d.cut_blocks(points.detach(), float(size), float(stride), int(min_points))
+    )
 
 
 def block_counts(extent: Float[Tensor, "2"], size: float, stride: float) -> tuple[int, int]:
@@ -49,10 +55,16 @@ def block_counts(extent: Float[Tensor, "2"], size: float, stride: float) -> tupl
     return columns, rows
 
 
-def reference(points: Tensor, size: float, stride: float, min_points: int) -> tuple[Tensor, Tensor, Tensor]:
+def cut_blocks_reference(
+    points: Tensor, size: float, stride: float, min_points: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """The definition, block by block in plain PyTorch."""
     if len(points) == 0:
-        return points.new_zeros(1, dtype=torch.int64), points.new_zeros(0, dtype=torch.int64), points.new_zeros((0, 2))
+        return (
+            points.new_zeros(1, dtype=torch.int64),
+            points.new_zeros(0, dtype=torch.int64),
+            points.new_zeros((0, 2)),
+        )
     ground = points[:, :2].double()
     low = ground.amin(0)
     ground = ground - low
@@ -76,14 +88,20 @@ def reference(points: Tensor, size: float, stride: float, min_points: int) -> tu
     )
 
 
-@torch.library.custom_op(
+_op = torch.library.custom_op(
     "gestalt3d::cut_blocks",
+    cut_blocks_reference,
     mutates_args=(),
     schema="(Tensor points, float size, float stride, int min_points) -> (Tensor, Tensor, Tensor)",
 )
-def _cut_blocks(points, size, stride, min_points):
-    if points.device.type != "cpu" or len(points) == 0:
-        return reference(points, size, stride, min_points)
+
+
+@_op.register_kernel("cpu")
+def _cpu(points: Tensor, size: float, stride: float, min_points: int) -> tuple[Tensor, Tensor, Tensor]:
+    if len(points) == 0:
+        return cut_blocks_reference(points, size, stride, min_points)
+    from gestalt3d.ops._numba import blocks as cpu
+
     x, y = points[:, 0].numpy(), points[:, 1].numpy()
     low_x, low_y = float(x.min()), float(y.min())
     extent = torch.tensor([float(x.max()) - low_x, float(y.max()) - low_y])
@@ -103,8 +121,8 @@ def _cut_blocks(points, size, stride, min_points):
     return torch.from_numpy(offsets), torch.from_numpy(indices), torch.from_numpy(origins).to(points.dtype)
 
 
-@_cut_blocks.register_fake
-def _(points, size, stride, min_points):
+@_op.register_fake
+def _fake(points: Tensor, size: float, stride: float, min_points: int) -> tuple[Tensor, Tensor, Tensor]:
     context = torch.library.get_ctx()
     blocks, members = context.new_dynamic_size(), context.new_dynamic_size()
     return (
@@ -117,12 +135,13 @@ def _(points, size, stride, min_points):
 class BlockMerger:
     """Carry instance ids from block to block through a sparse table of voxels; blocks are added in order.
 
-    A cluster takes over the id it meets most often in its own voxels, counting only voxels of its own class. With fewer than
-    `min_overlap` such points it starts a new id when it has at least `min_points` points, and stays unassigned otherwise. A
-    voxel keeps the first id it gets. Ties: the lowest id, the lowest class. There is no limit on clusters or ids.
+    A cluster takes over the id it meets most often in its own voxels, counting only voxels of its own class.
+    With fewer than `min_overlap` such points it starts a new id when it has at least `min_points` points, and
+    stays unassigned otherwise. A voxel keeps the first id it gets. Ties: the lowest id, the lowest class.
+    There is no limit on clusters or ids.
 
-    `reference_compat` reproduces the released code, where a small cluster with little overlap takes the id of its best
-    overlap, and id 0 when it meets none at all.
+    `reference_compat` reproduces the released code, where a small cluster with little overlap takes the id of
+    its best overlap, and id 0 when it meets none at all.
     """
 
     def __init__(
@@ -143,18 +162,26 @@ class BlockMerger:
         self.num_instances = 0
         """One more than the highest id in the table."""
         self._used = 0
+        from gestalt3d.ops._numba import blocks as cpu
+
+        self._cpu = cpu
         self._keys, self._instances, self._classes = _table(1 << 12)
 
     @classmethod
     def of_room(cls, points: Float[Tensor, "n 3"], *, fraction: float = 0.005, **options) -> "BlockMerger":
-        """Voxels of `fraction` of the room along each axis, the paper's 0.5 %: longer in the longer direction."""
+        """Voxels of `fraction` of the room along each axis, the paper's 0.5 %: longer in the longer
+        direction.
+        """
         low, high = points.double().amin(0), points.double().amax(0)
         return cls((high - low).clamp_min(1e-9) * fraction, origin=low, **options)
 
-    def add(self, points: Float[Tensor, "n 3"], clusters: Int[Tensor, "n"], classes: Int[Tensor, "n"]) -> Int[Tensor, "c"]:
+    def add(
+        self, points: Float[Tensor, "n 3"], clusters: Int[Tensor, "n"], classes: Int[Tensor, "n"]
+    ) -> Int[Tensor, "c"]:
         """Merge one block and return the id of each of its clusters, -1 for unassigned.
 
-        `points` are in the room's frame; cluster -1 is ignored; a cluster's class is the mode of its points' `classes`.
+        `points` are in the room's frame; cluster -1 is ignored; a cluster's class is the mode of its points'
+        `classes`.
         """
         clusters_ = clusters.cpu().numpy().astype(np.int64)
         count = int(clusters_.max(initial=-1)) + 1
@@ -178,7 +205,7 @@ class BlockMerger:
         self._reserve(len(keys))
         owners = target[clusters_].astype(np.int32)
         owner_classes = class_of[clusters_].astype(np.int32)
-        self._used += cpu.claim(keys, owners, owner_classes, self._keys, self._instances, self._classes)
+        self._used += self._cpu.claim(keys, owners, owner_classes, self._keys, self._instances, self._classes)
         self.num_instances = max(self.num_instances, int(target.max(initial=-1)) + 1)
         return torch.from_numpy(target)
 
@@ -189,7 +216,7 @@ class BlockMerger:
     def _voxels(self, points: Tensor) -> np.ndarray:
         coordinates = points.detach().cpu().numpy()
         keys = np.empty(len(coordinates), dtype=np.int64)
-        bad = cpu.voxel_keys(coordinates, self.origin, self.voxel_size, keys)
+        bad = self._cpu.voxel_keys(coordinates, self.origin, self.voxel_size, keys)
         if bad >= 0:
             raise ValueError(
                 f"point {bad} at {coordinates[bad].tolist()} lies outside the 2^21 voxels of {self.voxel_size.tolist()} m around "
@@ -199,7 +226,7 @@ class BlockMerger:
 
     def _look_up(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         instances, classes = np.empty((2, len(keys)), dtype=np.int32)
-        cpu.look_up(keys, self._keys, self._instances, self._classes, instances, classes)
+        self._cpu.look_up(keys, self._keys, self._instances, self._classes, instances, classes)
         return instances, classes
 
     def _reserve(self, more: int) -> None:
@@ -209,7 +236,7 @@ class BlockMerger:
             size *= 2
         if size > len(self._keys):
             larger = _table(size)
-            cpu.rehash(self._keys, self._instances, self._classes, *larger)
+            self._cpu.rehash(self._keys, self._instances, self._classes, *larger)
             self._keys, self._instances, self._classes = larger
 
 
@@ -227,7 +254,8 @@ def merge_blocks(
 ) -> Int[Tensor, "n"]:
     """Instance id of every point from the clusters found in each block (`BlockMerger`), -1 for none.
 
-    Row `j` says that point `indices[j]` belongs to cluster `clusters[j]` of its block and looks like class `classes[j]`.
+    Row `j` says that point `indices[j]` belongs to cluster `clusters[j]` of its block and looks like class
+    `classes[j]`.
     """
     merger = BlockMerger(
         voxel_size, min_overlap=min_overlap, min_points=min_points, reference_compat=reference_compat
@@ -239,11 +267,14 @@ def merge_blocks(
 
 
 def _table(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return (np.full(size, cpu.EMPTY, dtype=np.int64), *np.full((2, size), -1, dtype=np.int32))
+    keys = np.full(size, -1, dtype=np.int64)
+    return keys, np.full(size, -1, dtype=np.int32), np.full(size, -1, dtype=np.int32)
 
 
 def _most_frequent(rows: np.ndarray, values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Most frequent value of each row and how often it occurs; the lowest on ties, (-1, 0) for rows without values."""
+    """Most frequent value of each row and how often it occurs; the lowest on ties, (-1, 0) for rows without
+    values.
+    """
     best, often = np.full(count, -1, dtype=np.int64), np.zeros(count, dtype=np.int64)
     width = int(values.max(initial=0)) + 1
     pairs, times = np.unique(rows * width + values, return_counts=True)

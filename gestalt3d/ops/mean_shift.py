@@ -1,4 +1,6 @@
-"""Mean shift with a flat kernel and bin seeds (Comaniciu & Meer, 2002), as scikit-learn's `MeanShift(bin_seeding=True)`."""
+"""Mean shift with a flat kernel and bin seeds (Comaniciu & Meer, 2002), as scikit-learn's
+`MeanShift(bin_seeding=True)`.
+"""
 
 from typing import NamedTuple
 
@@ -6,9 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from gestalt3d.ops._numba import mean_shift as cpu
-from gestalt3d.ops._numba import parallel
 
 
 class Clusters(NamedTuple):
@@ -19,13 +18,13 @@ class Clusters(NamedTuple):
 
 
 def mean_shift(x: Float[Tensor, "n d"], *, bandwidth: float, max_iterations: int = 300) -> Clusters:
-    """Cluster the rows of `x`: seeds climb to the mean of the points within `bandwidth` (inclusive) until they move less than
-    a thousandth of it.
+    """Cluster the rows of `x`: seeds climb to the mean of the points within `bandwidth` (inclusive) until
+    they move less than a thousandth of it.
 
-    Seeds are the occupied cells of a grid of that spacing, or all points where every point has a cell of its own. Modes are
-    ordered by (points within the bandwidth, coordinates), both descending; a mode within the bandwidth of an earlier one is
-    dropped. Everything is computed in float64. Where no seed has a point within reach, scikit-learn raises; here the points
-    themselves become the seeds. Not differentiable.
+    Seeds are the occupied cells of a grid of that spacing, or all points where every point has a cell of its
+    own. Modes are ordered by (points within the bandwidth, coordinates), both descending; a mode within the
+    bandwidth of an earlier one is dropped. Everything is computed in float64. Where no seed has a point
+    within reach, scikit-learn raises; here the points themselves become the seeds. Not differentiable.
     """
     if not (bandwidth > 0 and np.isfinite(bandwidth)):
         raise ValueError(f"bandwidth must be a positive finite distance, got {bandwidth}")
@@ -38,14 +37,16 @@ def mean_shift(x: Float[Tensor, "n d"], *, bandwidth: float, max_iterations: int
 
 
 def bin_seeds(x: Float[Tensor, "n d"], bandwidth: float) -> Float[Tensor, "s d"]:
-    """Centres of the occupied cells, rounded to float32 as scikit-learn rounds them; all points if each has its own cell."""
+    """Centres of the occupied cells, rounded to float32 as scikit-learn rounds them; all points if each has
+    its own cell.
+    """
     cells = torch.unique(torch.round(x / bandwidth), dim=0)
     if len(cells) == len(x):
         return x.double()
     return (cells.float() * torch.tensor(bandwidth, dtype=torch.float32, device=x.device)).double()
 
 
-def reference(x: Tensor, bandwidth: float, max_iterations: int) -> tuple[Tensor, Tensor]:
+def mean_shift_reference(x: Tensor, bandwidth: float, max_iterations: int) -> tuple[Tensor, Tensor]:
     """The definition in plain PyTorch: (centers, labels)."""
     seeds, x64 = bin_seeds(x, bandwidth), x.double()
     modes, counts = _climb(seeds, x64, bandwidth, max_iterations)
@@ -91,14 +92,20 @@ def _ranked(modes: Tensor, counts: Tensor) -> Tensor:
     return modes[torch.from_numpy(np.lexsort(keys)[::-1].copy()).to(modes.device)]
 
 
-@torch.library.custom_op(
+_op = torch.library.custom_op(
     "gestalt3d::mean_shift",
+    mean_shift_reference,
     mutates_args=(),
     schema="(Tensor x, float bandwidth, int max_iterations) -> (Tensor, Tensor)",
 )
-def _mean_shift(x, bandwidth, max_iterations):
-    if x.device.type != "cpu" or len(x) == 0 or x.shape[1] == 0:
-        return reference(x, bandwidth, max_iterations)
+
+
+@_op.register_kernel("cpu")
+def _cpu(x: Tensor, bandwidth: float, max_iterations: int) -> tuple[Tensor, Tensor]:
+    if x.numel() == 0:
+        return mean_shift_reference(x, bandwidth, max_iterations)
+    from gestalt3d.ops._numba import mean_shift as cpu
+
     points = np.ascontiguousarray(x.double().numpy())
     tree = cpu.build_tree(points, cpu.WIDTH)
     modes, counts = _climb_tree(bin_seeds(x, bandwidth).numpy(), points, tree, bandwidth, max_iterations)
@@ -113,7 +120,13 @@ def _mean_shift(x, bandwidth, max_iterations):
     return torch.from_numpy(centers).to(x.dtype), torch.from_numpy(labels)
 
 
-def _climb_tree(seeds, points, tree, bandwidth, max_iterations):
+def _climb_tree(
+    seeds: np.ndarray, points: np.ndarray, tree: tuple[np.ndarray, ...], bandwidth: float, max_iterations: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`_climb` with the kernels."""
+    from gestalt3d.ops._numba import mean_shift as cpu
+    from gestalt3d.ops._numba import parallel
+
     order, start, stop, skip, low, high = tree
     packed, leaf_of = cpu.pack_leaves(points, order, start, stop, skip)
     totals, sizes = cpu.leaf_totals(packed)
@@ -123,7 +136,7 @@ def _climb_tree(seeds, points, tree, bandwidth, max_iterations):
     return modes, counts
 
 
-@_mean_shift.register_fake
-def _(x, bandwidth, max_iterations):
+@_op.register_fake
+def _fake(x: Tensor, bandwidth: float, max_iterations: int) -> tuple[Tensor, Tensor]:
     count = torch.library.get_ctx().new_dynamic_size()
     return x.new_empty((count, x.shape[1])), x.new_empty(x.shape[0], dtype=torch.int64)

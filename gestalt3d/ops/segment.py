@@ -1,39 +1,47 @@
 """Reduce the rows that share a segment id: sum, mean, max, min, mode.
 
-`out[s]` reduces `values[segments == s]`. Negative ids are ignored, empty segments are 0 (mode: -1). Sums are accumulated in
-float64 in row order, so results repeat bit for bit whatever the number of threads.
+`out[s]` reduces `values[segments == s]`. Negative ids are ignored, empty segments are 0 (mode: -1). Sums are
+accumulated in float64 in row order, so results repeat bit for bit whatever the number of threads.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gestalt3d.ops._numba import segment as cpu
-
 DENSE_PAIRS = 1 << 24
 """Largest (segments, values) table that `segment_mode` counts in directly: 128 MB."""
 
 
-def segment_sum(values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int) -> Float[Tensor, "s c"]:
+def segment_sum(
+    values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
+) -> Float[Tensor, "s c"]:
     """Sum of each segment's rows."""
     _check(segments, num_segments)
     return torch.ops.gestalt3d.segment_sum(values, segments.long(), num_segments)
 
 
-def segment_mean(values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int) -> Float[Tensor, "s c"]:
+def segment_mean(
+    values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
+) -> Float[Tensor, "s c"]:
     """Mean of each segment's rows."""
     sums = segment_sum(values, segments, num_segments)
     return sums / segment_count(segments, num_segments).clamp_min(1)[:, None].to(values.dtype)
 
 
-def segment_max(values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int) -> Float[Tensor, "s c"]:
+def segment_max(
+    values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
+) -> Float[Tensor, "s c"]:
     """Maximum per column; the gradient goes to the first row that attains it."""
     _check(segments, num_segments)
     return torch.ops.gestalt3d.segment_max(values, segments.long(), num_segments)[0]
 
 
-def segment_min(values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int) -> Float[Tensor, "s c"]:
+def segment_min(
+    values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
+) -> Float[Tensor, "s c"]:
     """Minimum per column; the gradient goes to the first row that attains it."""
     return -segment_max(-values, segments, num_segments) + 0.0  # + 0.0: an empty segment is 0, not -0
 
@@ -47,7 +55,9 @@ def segment_count(segments: Int[Tensor, "n"], num_segments: int) -> Int[Tensor, 
 def segment_mode(
     values: Int[Tensor, "n"], segments: Int[Tensor, "n"], num_segments: int, num_values: int
 ) -> Int[Tensor, "s"]:
-    """Most frequent value of each segment, the smallest on ties; negative values do not vote, -1 where nothing does."""
+    """Most frequent value of each segment, the smallest on ties; negative values do not vote, -1 where
+    nothing does.
+    """
     _check(segments, num_segments)
     if len(values) and int(values.max()) >= num_values:
         raise ValueError(f"values must be below num_values = {num_values}, got {int(values.max())}")
@@ -59,8 +69,10 @@ def _check(segments: Tensor, num_segments: int) -> None:
         raise ValueError(f"segments must be below num_segments = {num_segments}, got {int(segments.max())}")
 
 
-def reference_sum(values: Tensor, segments: Tensor, num_segments: int) -> Tensor:
-    """The definition in plain PyTorch: sorted by segment, then every run is summed (no atomics, so it repeats on a GPU)."""
+def segment_sum_reference(values: Tensor, segments: Tensor, num_segments: int) -> Tensor:
+    """The definition in plain PyTorch: sorted by segment, then every run is summed (no atomics, so it repeats
+    on a GPU).
+    """
     order = torch.argsort(segments, stable=True)
     order = order[segments[order] >= 0]
     lengths = torch.bincount(segments[order], minlength=num_segments)
@@ -70,7 +82,7 @@ def reference_sum(values: Tensor, segments: Tensor, num_segments: int) -> Tensor
     return sums.to(values.dtype)
 
 
-def reference_max(values: Tensor, segments: Tensor, num_segments: int) -> tuple[Tensor, Tensor]:
+def segment_max_reference(values: Tensor, segments: Tensor, num_segments: int) -> tuple[Tensor, Tensor]:
     """The definition in plain PyTorch: (maximum, its first row or -1)."""
     rows, columns = len(segments), values.shape[1]
     member = segments >= 0
@@ -84,8 +96,10 @@ def reference_max(values: Tensor, segments: Tensor, num_segments: int) -> tuple[
     return best.masked_fill(empty, 0), index.masked_fill(empty, -1)
 
 
-def reference_mode(values: Tensor, segments: Tensor, num_segments: int, num_values: int) -> Tensor:
-    """The definition in plain PyTorch, from the sorted (segment, value) pairs: memory does not grow with the table."""
+def segment_mode_reference(values: Tensor, segments: Tensor, num_segments: int, num_values: int) -> Tensor:
+    """The definition in plain PyTorch, from the sorted (segment, value) pairs: memory does not grow with the
+    table.
+    """
     votes = (segments >= 0) & (values >= 0)
     mode = segments.new_full((num_segments,), -1)
     pairs, times = torch.unique(segments[votes] * num_values + values[votes], return_counts=True)
@@ -100,32 +114,38 @@ def reference_mode(values: Tensor, segments: Tensor, num_segments: int, num_valu
     return mode
 
 
-@torch.library.custom_op(
-    "gestalt3d::segment_sum", mutates_args=(), schema="(Tensor values, Tensor segments, int num_segments) -> Tensor"
+_sum_op = torch.library.custom_op(
+    "gestalt3d::segment_sum",
+    segment_sum_reference,
+    mutates_args=(),
+    schema="(Tensor values, Tensor segments, int num_segments) -> Tensor",
 )
-def _segment_sum(values, segments, num_segments):
-    if values.device.type != "cpu":
-        return reference_sum(values, segments, num_segments)
+
+
+@_sum_op.register_kernel("cpu")
+def _sum_cpu(values: Tensor, segments: Tensor, num_segments: int) -> Tensor:
+    from gestalt3d.ops._numba import segment as cpu
+
     totals = np.zeros((num_segments, values.shape[1]))
     cpu.segment_sum(values.detach().contiguous().numpy(), segments.contiguous().numpy(), totals)
     return torch.from_numpy(totals).to(values.dtype)
 
 
-@_segment_sum.register_fake
-def _(values, segments, num_segments):
+@_sum_op.register_fake
+def _sum_fake(values: Tensor, segments: Tensor, num_segments: int) -> Tensor:
     return values.new_empty((num_segments, values.shape[1]))
 
 
-def _sum_context(ctx, inputs, output):
+def _sum_context(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.save_for_backward(inputs[1])
 
 
-def _sum_backward(ctx, grad):
+def _sum_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
     (segments,) = ctx.saved_tensors
     return _rows(grad, segments), None, None
 
 
-_segment_sum.register_autograd(_sum_backward, setup_context=_sum_context)
+_sum_op.register_autograd(_sum_backward, setup_context=_sum_context)
 
 
 def _rows(table: Tensor, index: Tensor) -> Tensor:
@@ -135,14 +155,18 @@ def _rows(table: Tensor, index: Tensor) -> Tensor:
     return table[index.clamp_min(0)].masked_fill((index < 0)[:, None], 0)
 
 
-@torch.library.custom_op(
+_max_op = torch.library.custom_op(
     "gestalt3d::segment_max",
+    segment_max_reference,
     mutates_args=(),
     schema="(Tensor values, Tensor segments, int num_segments) -> (Tensor, Tensor)",
 )
-def _segment_max(values, segments, num_segments):
-    if values.device.type != "cpu":
-        return reference_max(values, segments, num_segments)
+
+
+@_max_op.register_kernel("cpu")
+def _max_cpu(values: Tensor, segments: Tensor, num_segments: int) -> tuple[Tensor, Tensor]:
+    from gestalt3d.ops._numba import segment as cpu
+
     rows = values.detach().contiguous()
     index = np.full((num_segments, values.shape[1]), -1, dtype=np.int64)
     cpu.segment_max(rows.numpy(), segments.contiguous().numpy(), index)
@@ -152,19 +176,19 @@ def _segment_max(values, segments, num_segments):
     return rows.gather(0, at.clamp_min(0)).masked_fill(at < 0, 0), at
 
 
-@_segment_max.register_fake
-def _(values, segments, num_segments):
+@_max_op.register_fake
+def _max_fake(values: Tensor, segments: Tensor, num_segments: int) -> tuple[Tensor, Tensor]:
     shape = (num_segments, values.shape[1])
     return values.new_empty(shape), values.new_empty(shape, dtype=torch.int64)
 
 
-def _max_context(ctx, inputs, output):
+def _max_context(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.save_for_backward(output[1])
     ctx.rows = inputs[0].shape[0]
     ctx.mark_non_differentiable(output[1])
 
 
-def _max_backward(ctx, grad, _):
+def _max_backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None, None]:
     (index,) = ctx.saved_tensors
     zeros = grad.new_zeros((ctx.rows, grad.shape[1]))
     if ctx.rows == 0:
@@ -172,22 +196,31 @@ def _max_backward(ctx, grad, _):
     return zeros.scatter_add(0, index.clamp_min(0), grad.masked_fill(index < 0, 0)), None, None
 
 
-_segment_max.register_autograd(_max_backward, setup_context=_max_context)
+_max_op.register_autograd(_max_backward, setup_context=_max_context)
 
 
-@torch.library.custom_op(
+_mode_op = torch.library.custom_op(
     "gestalt3d::segment_mode",
+    segment_mode_reference,
     mutates_args=(),
     schema="(Tensor values, Tensor segments, int num_segments, int num_values) -> Tensor",
 )
-def _segment_mode(values, segments, num_segments, num_values):
-    if values.device.type != "cpu" or num_segments * num_values > DENSE_PAIRS:
-        return reference_mode(values, segments, num_segments, num_values)
-    counts, mode = np.zeros((num_segments, num_values), dtype=np.int64), np.empty(num_segments, dtype=np.int64)
+
+
+@_mode_op.register_kernel("cpu")
+def _mode_cpu(values: Tensor, segments: Tensor, num_segments: int, num_values: int) -> Tensor:
+    if num_segments * num_values > DENSE_PAIRS:
+        return segment_mode_reference(values, segments, num_segments, num_values)
+    from gestalt3d.ops._numba import segment as cpu
+
+    counts, mode = (
+        np.zeros((num_segments, num_values), dtype=np.int64),
+        np.empty(num_segments, dtype=np.int64),
+    )
     cpu.segment_mode(values.contiguous().numpy(), segments.contiguous().numpy(), counts, mode)
     return torch.from_numpy(mode)
 
 
-@_segment_mode.register_fake
-def _(values, segments, num_segments, num_values):
+@_mode_op.register_fake
+def _mode_fake(values: Tensor, segments: Tensor, num_segments: int, num_values: int) -> Tensor:
     return segments.new_empty(num_segments)

@@ -7,8 +7,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gestalt3d.ops._numba import voxelize as cpu
-
 
 class Voxels(NamedTuple):
     coordinates: Int[Tensor, "v 3"]
@@ -25,14 +23,16 @@ def voxelize(points: Float[Tensor, "n 3"], *, voxel_size: float) -> Voxels:
     return Voxels(*torch.ops.gestalt3d.voxelize(points.detach(), float(voxel_size)))
 
 
-def reference(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:
+def voxelize_reference(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:
     """The definition in plain PyTorch."""
     if not bool(torch.isfinite(points).all()):
         raise _not_finite()
     cells = torch.floor(points.double() / voxel_size)
     if len(cells):
         _extent(cells.amin(0).cpu().numpy(), cells.amax(0).cpu().numpy(), voxel_size)
-    coordinates, voxel_of_point, counts = torch.unique(cells.long(), dim=0, return_inverse=True, return_counts=True)
+    coordinates, voxel_of_point, counts = torch.unique(
+        cells.long(), dim=0, return_inverse=True, return_counts=True
+    )
     return coordinates, voxel_of_point, counts
 
 
@@ -44,7 +44,8 @@ def _extent(low: np.ndarray, high: np.ndarray, voxel_size: float) -> list[int]:
             return extent
     size = " x ".join(f"{b - a + 1:.3g}" for a, b in zip(low, high, strict=True))
     raise ValueError(
-        f"points span {size} voxels of {voxel_size} m, more than 2^63; drop stray points, check the unit, or use larger voxels"
+        f"points span {size} voxels of {voxel_size} m, more than 2^63; "
+        "drop stray points, check the unit, or use larger voxels"
     )
 
 
@@ -52,12 +53,20 @@ def _not_finite() -> ValueError:
     return ValueError("points must be finite, got NaN or infinity; drop those points first")
 
 
-@torch.library.custom_op(
-    "gestalt3d::voxelize", mutates_args=(), schema="(Tensor points, float voxel_size) -> (Tensor, Tensor, Tensor)"
+_op = torch.library.custom_op(
+    "gestalt3d::voxelize",
+    voxelize_reference,
+    mutates_args=(),
+    schema="(Tensor points, float voxel_size) -> (Tensor, Tensor, Tensor)",
 )
-def _voxelize(points, voxel_size):
-    if points.device.type != "cpu" or len(points) == 0:
-        return reference(points, voxel_size)
+
+
+@_op.register_kernel("cpu")
+def _cpu(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:
+    if len(points) == 0:
+        return voxelize_reference(points, voxel_size)
+    from gestalt3d.ops._numba import voxelize as cpu
+
     xyz = points.contiguous().numpy()
     low, high = np.empty(3), np.empty(3)
     if not cpu.bounds(xyz, voxel_size, low, high):
@@ -67,15 +76,15 @@ def _voxelize(points, voxel_size):
     keys = np.empty(len(xyz), dtype=np.int64)
     cpu.pack(xyz, voxel_size, first, extent, keys)
     order = np.argsort(keys)
-    voxel_of_point, counts = np.empty((2, len(xyz)), dtype=np.int64)
+    voxel_of_point = np.empty(len(xyz), dtype=np.int64)
     voxels = 1 + int(np.count_nonzero(np.diff(keys[order])))
-    coordinates = np.empty((voxels, 3), dtype=np.int64)
+    coordinates, counts = np.empty((voxels, 3), dtype=np.int64), np.empty(voxels, dtype=np.int64)
     cpu.number(keys, order, first, extent, voxel_of_point, coordinates, counts)
-    return torch.from_numpy(coordinates), torch.from_numpy(voxel_of_point), torch.from_numpy(counts[:voxels].copy())
+    return torch.from_numpy(coordinates), torch.from_numpy(voxel_of_point), torch.from_numpy(counts)
 
 
-@_voxelize.register_fake
-def _(points, voxel_size):
+@_op.register_fake
+def _fake(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:
     count = torch.library.get_ctx().new_dynamic_size()
     return (
         points.new_empty((count, 3), dtype=torch.int64),

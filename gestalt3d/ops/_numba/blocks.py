@@ -7,7 +7,9 @@ from gestalt3d.ops._numba import kernel
 
 @kernel
 def block_range(r, size, stride, count):
-    """First and last block along one axis whose closed interval holds `r`, the distance from the cloud's minimum."""
+    """First and last block along one axis whose closed interval holds `r`, the distance from the cloud's
+    minimum.
+    """
     first = int(np.ceil((r - size) / stride))
     last = int(np.floor(r / stride))
     # The quotients are rounded; the comparisons below define membership.
@@ -36,7 +38,9 @@ def count_members(x, y, low_x, low_y, size, stride, counts):
 
 @kernel
 def write_members(x, y, low_x, low_y, size, stride, cursor, indices):
-    """Write every point into its blocks; `cursor[u, v]` is where the block's next point goes, -1 for a dropped block."""
+    """Write every point into its blocks; `cursor[u, v]` is where the block's next point goes, -1 for a
+    dropped block.
+    """
     columns, rows = cursor.shape
     for i in range(len(x)):
         a, b = block_range(np.float64(x[i]) - low_x, size, stride, columns)
@@ -104,7 +108,9 @@ def look_up(queries, keys, instances, classes, found_instances, found_classes):
 
 @kernel
 def claim(queries, owners, owner_classes, keys, instances, classes):
-    """Give every voxel without an owner to the first point that has one; returns how many voxels were claimed."""
+    """Give every voxel without an owner to the first point that has one; returns how many voxels were
+    claimed.
+    """
     claimed = 0
     for i in range(len(queries)):
         if owners[i] < 0:

@@ -1,7 +1,9 @@
-"""Flat-kernel mean shift on the CPU: kd leaves prune the points, a table of visited means lets seeds share their paths.
+"""Flat-kernel mean shift on the CPU: kd leaves prune the points, a table of visited means lets seeds share
+their paths.
 
-Both are exact. The next mean depends on the current mean alone, so seeds that reach the same mean, bit for bit, continue alike.
-A mean is summed leaf by leaf in a fixed order and a leaf without members adds nothing, so equal sets have equal means.
+Both are exact. The next mean depends on the current mean alone, so seeds that reach the same mean, bit for
+bit, continue alike. A mean is summed leaf by leaf in a fixed order and a leaf without members adds nothing,
+so equal sets have equal means.
 """
 
 import numpy as np
@@ -41,8 +43,8 @@ def _select(x, order, first, last, axis, middle):
 def build_tree(x, width):
     """Pre-order kd tree over the rows of `x`: (order, start, stop, skip, low, high).
 
-    Node `k` owns `order[start[k]:stop[k]]` inside the box `low[k]`, `high[k]`; `skip[k]` is the next node outside its subtree,
-    so a leaf has `skip[k] == k + 1`. Leaves own at most `width` rows.
+    Node `k` owns `order[start[k]:stop[k]]` inside the box `low[k]`, `high[k]`; `skip[k]` is the next node
+    outside its subtree, so a leaf has `skip[k] == k + 1`. Leaves own at most `width` rows.
     """
     n, d = x.shape
     order = np.arange(n)
@@ -195,7 +197,9 @@ def _slot(mean, means, slots):
 
 
 @kernel
-def climb(seeds, first, last, limit, iterations, skip, low, high, packed, leaf_of, totals, sizes, modes, counts):
+def climb(
+    seeds, first, last, limit, iterations, skip, low, high, packed, leaf_of, totals, sizes, modes, counts
+):
     """Follow seeds `first` to `last` to their modes; `counts` is how many points the last step averaged."""
     d = seeds.shape[1]
     size = 1024
@@ -226,7 +230,17 @@ def climb(seeds, first, last, limit, iterations, skip, low, high, packed, leaf_o
                 current = slots[at]
             if after[current] < 0:
                 members[current] = _next_mean(
-                    means[current], skip, low, high, packed, leaf_of, totals, sizes, limit * limit, inside, mean
+                    means[current],
+                    skip,
+                    low,
+                    high,
+                    packed,
+                    leaf_of,
+                    totals,
+                    sizes,
+                    limit * limit,
+                    inside,
+                    mean,
                 )
                 if members[current] > 0:
                     step2 = 0.0
@@ -293,7 +307,9 @@ def suppress(modes, limit2, keep):
 
 @kernel
 def nearest_center(x, order, start, stop, skip, low, high, centers, labels):
-    """Nearest centre of every point, the lowest index on ties; a leaf tries only centres that can be nearest to a point of it."""
+    """Nearest centre of every point, the lowest index on ties; a leaf tries only centres that can be nearest
+    to a point of it.
+    """
     count, d = centers.shape
     near, candidates = np.empty(count), np.empty(count, np.int64)
     for node in range(len(skip)):

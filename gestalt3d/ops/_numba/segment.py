@@ -28,7 +28,9 @@ def segment_max(values, segments, index):
 
 @kernel
 def segment_mode(values, segments, counts, mode):
-    """Count pairs in `counts` (segments, values); the smallest most frequent value wins, -1 where there is none."""
+    """Count pairs in `counts` (segments, values); the smallest most frequent value wins, -1 where there is
+    none.
+    """
     for i in range(len(segments)):
         if segments[i] >= 0 and values[i] >= 0:
             counts[segments[i], values[i]] += 1

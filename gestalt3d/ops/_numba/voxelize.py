@@ -32,7 +32,7 @@ def pack(points, voxel_size, low, extent, keys):
 
 @kernel
 def number(keys, order, low, extent, voxel_of_point, coordinates, counts):
-    """Number the runs of equal keys; the outputs per voxel are as long as the points. Returns the number of voxels."""
+    """Number the runs of equal keys in ascending order."""
     voxel = -1
     last = np.int64(-1)
     for i in range(len(order)):
@@ -46,4 +46,3 @@ def number(keys, order, low, extent, voxel_of_point, coordinates, counts):
                 key //= extent[j]
         counts[voxel] += 1
         voxel_of_point[order[i]] = voxel
-    return voxel + 1

@@ -1,0 +1,250 @@
+"""Connected components of graphs, label grids and clouds, and DBSCAN (Ester et al., 1996).
+
+Components are numbered 0, 1, … by their lowest member; -1 is in none. Clouds are clustered on the CPU,
+wherever they live.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def graph_components(edges: Int[Tensor, "2 m"], *, num_nodes: int) -> Int[Tensor, "n"]:
+    """Component of each node of the undirected graph with edges `edges[0, e] - edges[1, e]`."""
+    if edges.numel() and not (int(edges.min()) >= 0 and int(edges.max()) < num_nodes):
+        raise ValueError(
+            f"edges must name nodes in [0, {num_nodes}), got {int(edges.min())} to {int(edges.max())}"
+        )
+    return torch.ops.gestalt3d.graph_components(edges.long(), num_nodes)
+
+
+def grid_components(labels: Int[Tensor, "x y z"], *, connectivity: int = 26) -> Int[Tensor, "x y z"]:
+    """Component of each voxel: neighbours of the same label belong together, voxels with negative labels to
+    nothing.
+
+    `connectivity` is 6 (faces), 18 (and edges) or 26 (and corners).
+    """
+    if connectivity not in (6, 18, 26):
+        raise ValueError(f"connectivity must be 6, 18 or 26, got {connectivity}")
+    return torch.ops.gestalt3d.grid_components(labels.long(), connectivity)
+
+
+def radius_components(
+    points: Float[Tensor, "n 3"], *, radius: float, labels: Int[Tensor, "n"] | None = None
+) -> Int[Tensor, "n"]:
+    """Component of each point: points at most `radius` apart belong together, if given only within the same
+    label.
+
+    Points with negative labels belong to nothing.
+    """
+    labels = torch.zeros(len(points), dtype=torch.int64, device=points.device) if labels is None else labels
+    _check(points, "radius", radius)
+    return torch.ops.gestalt3d.cloud_components(points.detach(), labels.long(), float(radius), 1)
+
+
+def dbscan(points: Float[Tensor, "n 3"], *, eps: float, min_points: int) -> Int[Tensor, "n"]:
+    """Density clusters: a core point has at least `min_points` points within `eps`, itself included; -1 is
+    noise.
+
+    The partition of the core points is scikit-learn's, and so are the numbers. A point that is no core
+    belongs to its nearest core within `eps`, the lowest index on ties (scikit-learn: to the cluster that was
+    found first).
+    """
+    _check(points, "eps", eps)
+    if min_points < 1:
+        raise ValueError(f"min_points must be at least 1, got {min_points}")
+    labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    return torch.ops.gestalt3d.cloud_components(points.detach(), labels, float(eps), int(min_points))
+
+
+def _check(points: Tensor, name: str, radius: float) -> None:
+    if not (radius > 0 and np.isfinite(radius)):
+        raise ValueError(f"{name} must be positive metres, got {radius}")
+    if len(points) and not bool(torch.isfinite(points).all()):
+        raise ValueError("points must be finite, got NaN or infinity; drop those points first")
+
+
+def graph_reference(edges: Tensor, num_nodes: int) -> Tensor:
+    """The definition in plain PyTorch: the lowest number spreads along the edges until nothing changes."""
+    lowest = torch.arange(num_nodes, device=edges.device)
+    a, b = torch.cat([edges, edges.flip(0)], dim=1)
+    while True:
+        spread = lowest.scatter_reduce(0, a, lowest[b], "amin")
+        spread = spread[spread]
+        if torch.equal(spread, lowest):
+            return torch.unique(lowest, return_inverse=True)[1]
+        lowest = spread
+
+
+def grid_reference(labels: Tensor, connectivity: int) -> Tensor:
+    """The definition in plain PyTorch: the graph of all pairs of equal neighbours."""
+    index = torch.arange(labels.numel(), device=labels.device).view(labels.shape)
+    pairs = [index.new_zeros((2, 0))]
+    for shift in earlier_neighbours(connectivity).tolist():
+        here = tuple(slice(max(0, -s), n - max(0, s)) for s, n in zip(shift, labels.shape, strict=True))
+        there = tuple(slice(max(0, s), n + min(0, s)) for s, n in zip(shift, labels.shape, strict=True))
+        equal = (labels[here] == labels[there]) & (labels[here] >= 0)
+        pairs.append(torch.stack([index[here][equal], index[there][equal]]))
+    found = graph_reference(torch.cat(pairs, dim=1), labels.numel())
+    return _renumbered(found.masked_fill(labels.flatten() < 0, -1)).view(labels.shape)
+
+
+def cloud_reference(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Tensor:
+    """The definition in plain PyTorch, from all pairs of points."""
+    x = points.double()
+    dx, dy, dz = (a[:, None] - a for a in x.unbind(1))
+    dist2 = dx * dx + dy * dy + dz * dz
+    near = (dist2 <= radius * radius) & (labels[:, None] == labels) & (labels >= 0)
+    core = (near.sum(1) >= min_points) & (labels >= 0)
+    found = graph_reference((near & core & core[:, None]).nonzero().T, len(x)).masked_fill(~core, -1)
+    if len(x):
+        nearest = torch.where(near & core, dist2, torch.inf).argmin(1)
+        found = torch.where((near & core).any(1), found[nearest], found)
+    return _renumbered(found, core)
+
+
+def _renumbered(labels: Tensor, member: Tensor | None = None) -> Tensor:
+    """Number labels from 0 in the order of their first `member`, keeping -1."""
+    out = torch.full_like(labels, -1)
+    order: dict[int, int] = {}
+    for label in (labels if member is None else labels[member]).tolist():
+        if label >= 0:
+            order.setdefault(label, len(order))
+    for label, new in order.items():
+        out[labels == label] = new
+    return out
+
+
+def earlier_neighbours(connectivity: int) -> Int[Tensor, "o 3"]:
+    """Half of a voxel's neighbours: those that come before it in memory order."""
+    most = {6: 1, 18: 2, 26: 3}[connectivity]
+    steps = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)[:13]
+    return steps[steps.abs().sum(1) <= most]
+
+
+_graph = torch.library.custom_op(
+    "gestalt3d::graph_components",
+    graph_reference,
+    mutates_args=(),
+    schema="(Tensor edges, int num_nodes) -> Tensor",
+)
+
+
+@_graph.register_kernel("cpu")
+def _graph_cpu(edges: Tensor, num_nodes: int) -> Tensor:
+    from gestalt3d.ops._numba import components as cpu
+
+    labels = np.empty(num_nodes, dtype=np.int64)
+    first, second = edges.contiguous().numpy()
+    cpu.graph(first, second, labels)
+    return torch.from_numpy(labels)
+
+
+@_graph.register_fake
+def _graph_fake(edges: Tensor, num_nodes: int) -> Tensor:
+    return edges.new_empty(num_nodes)
+
+
+def _grid(labels: Tensor, connectivity: int) -> Tensor:
+    from gestalt3d.ops._numba import components as cpu
+
+    out = np.empty(labels.numel(), dtype=np.int64)
+    flat = labels.cpu().contiguous().numpy().reshape(-1)
+    cpu.grid(flat, tuple(labels.shape), earlier_neighbours(connectivity).numpy(), out)
+    return torch.from_numpy(out).view(labels.shape).to(labels.device)
+
+
+_grid_op = torch.library.custom_op(
+    "gestalt3d::grid_components", _grid, mutates_args=(), schema="(Tensor labels, int connectivity) -> Tensor"
+)
+
+
+@_grid_op.register_fake
+def _grid_fake(labels: Tensor, connectivity: int) -> Tensor:
+    return labels.new_empty(labels.shape)
+
+
+def _cloud(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Tensor:
+    from gestalt3d.ops._numba import components as cpu
+
+    out = np.full(len(points), -1, dtype=np.int64)
+    rows = np.flatnonzero(labels.cpu().numpy() >= 0)
+    if len(rows) == 0:
+        return torch.from_numpy(out).to(points.device)
+    xyz = points.cpu().contiguous().numpy()[rows]
+    keys, along_x, along_y = _cell_keys(xyz, labels.cpu().numpy()[rows], radius)
+    order = np.argsort(keys, kind="stable")
+    keys, xyz, index = keys[order], xyz[order], rows[order]
+    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    grid = (keys[first], np.append(first, len(keys)), cpu.columns_after(along_x, along_y), radius * radius)
+
+    is_core = np.ones(len(rows), dtype=np.bool_)
+    if min_points > 1:
+        counts = np.zeros(len(rows), dtype=np.int64)
+        cpu.count_neighbours(xyz, *grid, min_points, counts)
+        is_core = counts >= min_points
+    parent = np.full(len(out), -1, dtype=np.int64)
+    parent[index[is_core]] = index[is_core]
+    cpu.join_cells(xyz, *grid, is_core, index, parent)
+    cpu.number(parent, out)
+    if not is_core.all():
+        nearest = np.full(len(out), -1, dtype=np.int64)
+        cpu.nearest_core(xyz, *grid, is_core, index, nearest)
+        border = nearest >= 0
+        out[border] = out[nearest[border]]
+    return torch.from_numpy(out).to(points.device)
+
+
+def _cell_keys(xyz: np.ndarray, labels: np.ndarray, radius: float) -> tuple[np.ndarray, int, int]:
+    """One integer per (label, cell), and what a step in x and in y adds to it; a step in z adds 1.
+
+    Cells are so small that all points of one are within `radius` of each other; neighbours lie at most two
+    cells away.
+    """
+    from gestalt3d.ops._numba import components as cpu
+
+    low, high = xyz.min(0).astype(np.float64), xyz.max(0).astype(np.float64)
+    size = (
+        radius / np.sqrt(3) * (1 - 1e-7)
+    )  # a little less than the clique's limit, for the rounding of the quotients
+    if (high - low).max() / size >= 2**62:
+        raise ValueError(
+            f"points extend over {(high - low).max():.3g} m, too far for a radius of {radius}; drop stray points"
+        )
+    cells = np.empty(xyz.shape, dtype=np.int64)
+    cpu.cells_of(xyz, low, size, cells)
+    if not _fits(cells.max(0), labels):
+        # Stray points: gaps of more than three cells mean no more than three.
+        cells = np.stack([_without_gaps(axis) for axis in cells.T], axis=1)
+        labels = np.unique(labels, return_inverse=True)[1]
+        if not _fits(cells.max(0), labels):
+            raise ValueError(
+                f"points occupy too many cells for a radius of {radius} m; use a larger one or fewer points"
+            )
+    width, along_y, along_z = (int(e) + 3 for e in cells.max(0))
+    # Two empty cells beyond each end of an axis: a step of two never reaches into the next column.
+    keys = ((labels * width + cells[:, 0]) * along_y + cells[:, 1]) * along_z + cells[:, 2]
+    return keys, along_y * along_z, along_z
+
+
+def _fits(last: np.ndarray, labels: np.ndarray) -> bool:
+    return bool((int(labels.max()) + 1) * np.prod([float(e) + 5 for e in last]) < 2**62)
+
+
+def _without_gaps(cells: np.ndarray) -> np.ndarray:
+    values, at = np.unique(cells, return_inverse=True)
+    return np.concatenate([[0], np.minimum(np.diff(values), 3).cumsum()])[at]
+
+
+_cloud_op = torch.library.custom_op(
+    "gestalt3d::cloud_components",
+    _cloud,
+    mutates_args=(),
+    schema="(Tensor points, Tensor labels, float radius, int min_points) -> Tensor",
+)
+
+
+@_cloud_op.register_fake
+def _cloud_fake(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Tensor:
+    return labels.new_empty(labels.shape)
