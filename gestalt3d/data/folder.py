@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from gestalt3d.data.cache import pack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.io import CLOUD_SUFFIXES, load_cloud
@@ -327,3 +328,29 @@ def _named_classes(root: Path) -> dict[int, str] | None:
     except (ValueError, TypeError, OSError) as error:
         raise UserError(f"{path}: expected a list of class names, or numbers to names ({error})") from None
     return None
+
+
+def save_scan(root: Path | str, scan: Scan) -> Path:
+    """Write `<name>.ply` with `<name>.gt.npz` beside it, as `Folder` reads them; returns the cloud's file.
+
+    Instances of one scan must not overlap: the best-scored one keeps shared points.
+    """
+    from gestalt3d.io import atomic_path, save_cloud
+
+    folder = Path(root)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write there ({error.strerror}); name another folder with --out") from None
+    packed, vocabulary = pack(scan), scan.instances.vocabulary
+    file = folder / f"{scan.name}.ply"
+    save_cloud(file, scan.cloud)
+    with atomic_path(folder / f"{scan.name}.gt.npz") as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            semantic=packed.semantic.astype(np.int32),
+            instance=packed.instance.astype(np.int32),
+            class_names=np.array(vocabulary.names),
+            structure=vocabulary.is_structure,
+        )
+    return file

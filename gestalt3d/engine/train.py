@@ -198,13 +198,13 @@ def _step(accelerator: Accelerator, model: Any, optimizer: Any, batch: Any, reci
     terms = method.losses(model(batch), batch)
     loss: Tensor = torch.stack(list(terms.values())).sum()
     if not bool(torch.isfinite(loss)):
-        raise UserError(f"the loss is {float(loss)} at step {step}; lower --optim.lr or set --optim.precision no")
+        raise UserError(f"the loss is {float(loss.detach())} at step {step}; lower --optim.lr or set --optim.precision no")
     optimizer.zero_grad(set_to_none=True)
     accelerator.backward(loss)
     if recipe.optim.clip:
         accelerator.clip_grad_norm_(model.parameters(), recipe.optim.clip)
     optimizer.step()
-    return {"loss": float(loss), **{name: float(term) for name, term in terms.items()}}
+    return {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
 
 
 def set_eval(module: nn.Module) -> None:
