@@ -16,16 +16,15 @@ def ball_query_reference(
     n = points.shape[1]
     x, y, z = (a[:, None] for a in points.unbind(-1))
     radius2 = torch.tensor(radius * radius, dtype=points.dtype, device=points.device)
-    outside = torch.iinfo(torch.int64).max
     number = torch.arange(n, device=points.device)
     found = []
     for c in centers.split(max(1, _PAIRS_AT_ONCE // max(1, points.shape[0] * n)), dim=1):
         dx, dy, dz = x - c[..., :1], y - c[..., 1:2], z - c[..., 2:]
         inside = dx * dx + dy * dy + dz * dz < radius2
-        index = torch.where(inside, number, outside).topk(min(k, n), largest=False, sorted=True).values
-        found.append(torch.nn.functional.pad(index, (0, max(0, k - n)), value=outside))
+        index = torch.where(inside, number, n).topk(min(k, n), largest=False, sorted=True).values
+        found.append(torch.nn.functional.pad(index, (0, max(0, k - n)), value=n))
     index = torch.cat(found, dim=1)
-    return index.masked_fill_(index == outside, -1)
+    return index.masked_fill_(index == n, -1)
 
 
 _op = torch.library.custom_op(
@@ -51,10 +50,10 @@ def _fake(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor:
 def ball_query(
     centers: Float[Tensor, "b m 3"], points: Float[Tensor, "b n 3"], *, radius: float, k: int
 ) -> Int[Tensor, "b m k"]:
-    """The first `k` points, in index order, that lie closer to each centre than `radius` (in the unit of the points).
+    """The first `k` points, in index order, that lie closer to each centre than `radius`, in the points' unit.
 
-    Exact: dist2 < radius², where dist2 = dx² + dy² + dz² in the wider precision of the two (half precision: float32) and
-    radius² is rounded to it. Padded with -1.
+    Exact: dist2 < radius², where dist2 = dx² + dy² + dz² in the wider precision of the two (half precision:
+    float32) and radius² is rounded to it. Padded with -1.
     """
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")

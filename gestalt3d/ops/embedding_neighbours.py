@@ -1,4 +1,4 @@
-"""Nearest neighbours among embeddings: the grouping of ASIS's instance fusion and of SGPN, without the n × n matrix."""
+"""Nearest neighbours among embeddings, as ASIS's instance fusion asks for, without the n × n matrix."""
 
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,7 @@ _PAIRS_AT_ONCE = 2**24
 
 
 class EmbeddingNeighbours(NamedTuple):
-    """`index[b, n, j] = i` means `x[b, i]` is the j-th nearest to `x[b, n]`; (inf, -1) where there is none."""
+    """`index[b, n, j] = i` means `x[b, i]` is the j-th nearest to `x[b, n]`; (inf, -1) where none is."""
 
     distance: Float[Tensor, "b n k"]
     """Not squared, ascending."""
@@ -59,9 +59,9 @@ def _fake(x: Tensor, k: int, p: int) -> tuple[Tensor, Tensor]:
 def embedding_neighbours(x: Float[Tensor, "b n e"], *, k: int, p: Literal[1, 2] = 1) -> EmbeddingNeighbours:
     """The `k` rows of `x` nearest to each row in the L1 or L2 norm, nearest first, the row itself included.
 
-    Exact, in memory linear in n. Equal distances (for p = 2: equal squares): lowest index wins, so among duplicates a row is
-    not always its own first neighbour. Padded with (inf, -1) when n < k. Coordinates are added left to right in the precision
-    of `x` (half precision: float32). Neither output carries a gradient.
+    Exact, in memory linear in n. Equal distances (for p = 2: equal squares): lowest index wins, so among duplicates
+    a row is not always its own first neighbour. Padded with (inf, -1) when n < k. Coordinates are added left to
+    right in the precision of `x` (half precision: float32). Neither output carries a gradient.
     """
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")

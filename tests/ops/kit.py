@@ -1,6 +1,6 @@
-"""What every operator must show, said once: agreement, determinism, layouts, gradients, registration, workers, awkward clouds.
+"""What every operator must show, said once: agreement, determinism, layouts, gradients, registration, workers.
 
-A test file describes its operator with `Op` and calls the checks; validators and theorems of the operator stay in its own file.
+A test file describes its operator with `Op` and calls the checks; validators and theorems of the operator stay there.
 """
 
 import multiprocessing
@@ -21,7 +21,7 @@ Outputs = Tensor | tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Op:
-    """An operator under test. `run` and `reference` take the same positional arguments and return a tensor or a tuple of them."""
+    """An operator under test. `run` and `reference` take the same positional arguments and return tensors."""
 
     run: Callable[..., Outputs]
     reference: Callable[..., Outputs]
@@ -50,7 +50,7 @@ def check_equals_reference(op: Op, *args: Any) -> None:
 
 
 def check_near_float64(op: Op, *args: Any, rtol: float, atol: float = 0.0) -> None:
-    """Floating outputs lie within the derived tolerance of the float64 reference; integer outputs are not compared."""
+    """Floating outputs lie within the derived tolerance of the float64 reference; integers are not compared."""
     for f, e in zip(tensors(op.run(*args)), tensors(op.reference(*doubled(args))), strict=True):
         assert f.shape == e.shape
         if f.is_floating_point():
@@ -119,7 +119,7 @@ class _Calls(Dataset):
 
 
 def check_in_forked_worker(run: Callable[[], Outputs]) -> None:
-    """The same answer inside a forked data-loader worker after the parent used its own threads; a hang fails by time-out."""
+    """The same answer inside a forked worker after the parent used its own threads; a hang fails by time-out."""
     if "fork" not in multiprocessing.get_all_start_methods():
         return
     with threads(2):
@@ -182,7 +182,7 @@ def clouds(min_points: int = 1, max_points: int = 60, *, ties: bool = True) -> s
 
 
 def exact_motions() -> st.SearchStrategy[tuple[Tensor, Tensor]]:
-    """Rotations by signed permutations of the axes and whole-number translations: rigid motions without rounding on a lattice."""
+    """Signed permutations of the axes and whole-number translations: no rounding on a lattice."""
     signs = st.tuples(*(st.sampled_from([-1.0, 1.0]),) * 3)
     shift = st.tuples(*(st.integers(-64, 64),) * 3)
 

@@ -1,4 +1,4 @@
-"""The first k points in index order inside each ball, by a kd-tree that knows the lowest index of every node."""
+"""The first k points in index order inside each ball; the kd-tree knows the lowest index of every node."""
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ def _query(points, order, low, high, lowest, depth, centers, radius2, index, fir
     leaves = (1 << depth) - 1
     for q in range(first, last):
         a, b, c = centers[q, 0], centers[q, 1], centers[q, 2]
-        zero = a * 0
+        # Not `0`: a box bound must be rounded like the distances it bounds.
+        zero = a - a
         found = 0
         top = 1
         nodes[0] = 0

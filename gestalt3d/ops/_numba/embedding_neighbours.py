@@ -1,4 +1,4 @@
-"""Exact nearest neighbours in few dimensions, L1 or squared L2, in a kd-tree; equal distances by lowest index."""
+"""Exact nearest neighbours in few dimensions, L1 or L2, in a kd-tree; equal distances by lowest index."""
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ def _query(points, order, low, high, lowest, depth, manhattan, distance, index, 
     leaves = (1 << depth) - 1
     for r in range(first, last):
         q = order[r]
-        zero = points[0, r] * 0
+        # Not `0`: a box bound must be rounded like the distances it bounds.
+        zero = points[0, r] - points[0, r]
         found = 0
         top = 1
         nodes[0] = 0
@@ -95,7 +96,7 @@ def embedding_neighbours(x: Tensor, k: int, p: int) -> tuple[Tensor, Tensor]:
         return distance, index
     # Without coordinates all distances are zero, as with one that is zero.
     cloud = x.numpy() if e else np.zeros((b, n, 1), x.numpy().dtype)
-    trees = build_all(cloud, _LEAF)
+    trees = build_all(cloud, _LEAF, name="x")
     d, i = distance.numpy(), index.numpy()
 
     def work(first: int, last: int) -> None:

@@ -1,4 +1,7 @@
-"""Exact farthest point sampling in kd buckets: a bucket farther from the new sample than its own farthest point is left alone."""
+"""Exact farthest point sampling in kd buckets.
+
+A bucket farther from the new sample than its own farthest point is from the old ones is left alone.
+"""
 
 import numpy as np
 import torch
@@ -15,7 +18,8 @@ def _sample(points, order, low, high, distance, start, out):
     x, y, z = points[0], points[1], points[2]
     n = len(order)
     buckets = low.shape[0]
-    zero = x[0] * 0
+    # Not `0`: a box bound must be rounded like the distances it bounds.
+    zero = x[0] - x[0]
     farthest = np.full(buckets, np.inf, points.dtype)
     # Reordered position of the farthest point with the lowest index; -1 where it is to be found again.
     position = np.full(buckets, -1, np.int64)
@@ -29,7 +33,7 @@ def _sample(points, order, low, high, distance, start, out):
         # Below every distance: a chosen point is never chosen again, not even among duplicates.
         distance[current] = -1
         a, b, c = x[current], y[current], z[current]
-        best = zero - 2
+        best = distance[current]
         for i in range(buckets):
             first = (n * i) // buckets
             last = (n * (i + 1)) // buckets
@@ -37,7 +41,7 @@ def _sample(points, order, low, high, distance, start, out):
             v = max(zero, max(low[i, 1] - b, b - high[i, 1]))
             w = max(zero, max(low[i, 2] - c, c - high[i, 2]))
             if u * u + v * v + w * w < farthest[i] or first <= current < last:
-                largest = zero - 1
+                largest = distance[current]
                 for p in range(first, last):
                     du = x[p] - a
                     dv = y[p] - b

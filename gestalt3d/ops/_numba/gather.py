@@ -1,4 +1,4 @@
-"""Row copies and their adjoint. A row of the sum is added up in the order of the values, whatever the number of threads."""
+"""Row copies and their adjoint, whose sums run in the order of the values whatever the number of threads."""
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ def gather(features: Tensor, index: Tensor) -> Tensor:
 
 
 def scatter_add(values: Tensor, index: Tensor, n: int) -> Tensor:
-    b, m, c = values.shape
+    b, _, c = values.shape
     indices = checked(index, n)
     out = torch.zeros((b, n, c), dtype=torch.promote_types(values.dtype, torch.float32))
     if values.numel() == 0 or n == 0:

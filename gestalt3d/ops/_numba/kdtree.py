@@ -1,10 +1,11 @@
-"""A balanced kd-tree without pointers: the index behind farthest_points, knn, ball_query and embedding_neighbours.
+"""A balanced kd-tree without pointers: the index behind sampling and all neighbour searches.
 
-Node `i` of level `l` holds the points `[n i / 2^l, n (i + 1) / 2^l)` of the reordered cloud, so memory is linear in `n` whatever
-the cloud looks like (a grid would follow the extent, which one stray point can blow up).
+Node `i` of level `l` holds the points `[n i / 2^l, n (i + 1) / 2^l)` of the reordered cloud, so memory is linear in `n`
+whatever the cloud looks like (a grid would follow the extent, which one stray point can blow up).
 
-Boxes bound distances exactly, rounding included: floating-point subtraction, multiplication and addition are monotone, so a
-distance to a box, computed in the same order of operations, never exceeds the computed distance to a point inside.
+Boxes bound distances exactly, rounding included: floating-point subtraction, multiplication and addition are
+monotone, so a distance to a box, computed by the same operations in the same order and precision, never exceeds the
+computed distance to a point inside.
 """
 
 from typing import NamedTuple
@@ -42,7 +43,7 @@ def is_finite(points):
 
 @kernel
 def _select(points, order, axis, start, end, nth, seed):
-    """Reorder `[start, end)` so that no coordinate before `nth` exceeds one after it (Hoare's quickselect)."""
+    """Reorder `[start, end)` so that no coordinate before `nth` exceeds one after it (quickselect)."""
     x = points[axis]
     first = start
     last = end - 1
@@ -77,7 +78,7 @@ def _select(points, order, axis, start, end, nth, seed):
 
 @kernel(fastmath={"nnan", "nsz"})
 def _split(points, order, low, high, lowest, level, first, last, stop, depth):
-    """Split the nodes `[first, last)` of `level` down to level `stop`, depth first; sort the leaves by original index."""
+    """Split the nodes `[first, last)` of `level` down to level `stop`; sort the leaves by original index."""
     d, n = points.shape
     levels = np.empty(2 * depth + 4, np.int64)
     nodes = np.empty(2 * depth + 4, np.int64)
@@ -94,7 +95,7 @@ def _split(points, order, low, high, lowest, level, first, last, stop, depth):
             if at < stop or at == depth:
                 node = (1 << at) - 1 + i
                 axis = 0
-                widest = points[0, 0] * 0 - 1
+                widest = -1.0
                 for a in range(d):
                     lo = points[a, start]
                     hi = lo
@@ -130,8 +131,8 @@ def _raise_lowest(lowest, depth):
         lowest[node] = min(lowest[2 * node + 1], lowest[2 * node + 2])
 
 
-def build(points: np.ndarray, leaf: int, *, threaded: bool = False) -> Tree:
-    """Index (n, d) finite points, n > 0, in leaves of at most `leaf`. The tree depends on the points only, not on the threads.
+def build(points: np.ndarray, leaf: int, *, name: str = "points", threaded: bool = False) -> Tree:
+    """Index (n, d) finite points, n > 0, in leaves of at most `leaf`; the tree does not depend on threads.
 
     `threaded` is for callers outside the pool: waiting for the pool inside it would never end.
     """
@@ -139,7 +140,7 @@ def build(points: np.ndarray, leaf: int, *, threaded: bool = False) -> Tree:
     points = np.ascontiguousarray(points)
     if not is_finite(points):
         count = int((~np.isfinite(points).all(1)).sum())
-        raise ValueError(f"points must be finite, got {count} of {n} with NaN or infinity; drop those first")
+        raise ValueError(f"{name} must be finite, got {count} of {n} with NaN or infinity; drop those first")
     depth = max(0, int(n - 1) // leaf).bit_length()
     nodes = 2 ** (depth + 1) - 1
     tree = Tree(
@@ -159,13 +160,13 @@ def build(points: np.ndarray, leaf: int, *, threaded: bool = False) -> Tree:
     return tree
 
 
-def build_all(clouds: np.ndarray, leaf: int) -> list[Tree]:
+def build_all(clouds: np.ndarray, leaf: int, *, name: str = "points") -> list[Tree]:
     """One tree for each of the (b, n, d) clouds."""
     trees: list[Tree | None] = [None] * len(clouds)
 
     def work(first: int, last: int) -> None:
         for i in range(first, last):
-            trees[i] = build(clouds[i], leaf, threaded=len(clouds) == 1)
+            trees[i] = build(clouds[i], leaf, name=name, threaded=len(clouds) == 1)
 
     parallel(work, len(clouds), grain=1)
     return trees  # pyright: ignore[reportReturnType]

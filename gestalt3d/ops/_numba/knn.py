@@ -20,7 +20,8 @@ def _query(points, order, low, high, lowest, depth, queries, dist2, index, first
     leaves = (1 << depth) - 1
     for q in range(first, last):
         a, b, c = queries[q, 0], queries[q, 1], queries[q, 2]
-        zero = a * 0
+        # Not `0`: a box bound must be rounded like the distances it bounds.
+        zero = a - a
         found = 0
         top = 1
         nodes[0] = 0
