@@ -1,17 +1,19 @@
-"""Average precision of scored instances by ScanNet's rule, and class-agnostic recall and coverage by the same rule.
+"""Average precision of scored instances by ScanNet's rule, and recall and coverage by the same rule.
 
 Readings of the benchmark that decide the number:
 
-- AP is the mean over the nine IoU thresholds .50, .55, … .90; AP50 and AP25 stand alone. An IoU must lie above the threshold.
-- Regions and predictions of fewer than `min_region` points do not count. A prediction that matches a small region is neither
-  right nor wrong.
+- AP is the mean over the nine IoU thresholds .50, .55, … .90; AP50 and AP25 stand alone. An IoU must lie
+  above the threshold.
+- Regions and predictions of fewer than `min_region` points do not count. A prediction that matches a small
+  region is neither right nor wrong.
 - Of several predictions on one region the best-scored is right, the others are wrong.
-- An unmatched prediction is left out when more of it than the threshold lies on void (points in no region of the classes
-  asked for) or on small regions of its class.
-- One point of the curve per distinct score; the area is that of the trapezoids under the raw curve, which starts at
-  recall 0, precision 1. Scans are pooled before the curve is drawn.
-- Below IoU .5 a prediction may reach two regions: it takes the better free one, best score first, so the order of the
-  predictions does not matter. The authors' script goes by the order of the file there, and may count one prediction twice.
+- An unmatched prediction is left out when more of it than the threshold lies on void (points in no region of
+  the classes asked for) or on small regions of its class.
+- One point of the curve per distinct score; the area is that of the trapezoids under the raw curve, which
+  starts at recall 0, precision 1. Scans are pooled before the curve is drawn.
+- Below IoU .5 a prediction may reach two regions: it takes the better free one, best score first, so the
+  order of the predictions does not matter. There the authors' script follows the order of the file and may
+  count one prediction twice.
 """
 
 from collections.abc import Sequence
@@ -62,7 +64,7 @@ class Recovery:
 def average_precision(
     scans: Sequence[Overlaps], *, classes: Sequence[int], min_region: int = MIN_REGION
 ) -> AveragePrecision:
-    """Pooled over `scans`; regions of classes outside `classes` are void, predictions of others are left out."""
+    """Pooled over `scans`. Regions of other than `classes` are void, such predictions are left out."""
     candidates = [_Candidates.of(scan, classes, min_region) for scan in scans]
     values = np.array([_per_class(candidates, classes, threshold) for threshold in THRESHOLDS])
     return AveragePrecision(values[:-1].mean(axis=0), values[0], values[-1])
@@ -77,10 +79,12 @@ def recovery(scans: Sequence[Overlaps], *, classes: Sequence[int], min_region: i
     return Recovery(float((ious > 0.5).mean()), float(ious.mean()))
 
 
-def class_agnostic(scan: Overlaps, *, region_structure: np.ndarray, prediction_structure: np.ndarray) -> Overlaps:
-    """The same scan with one class, 0. Structure (bool per class) becomes void in the truth and is left out of the predictions.
+def class_agnostic(
+    scan: Overlaps, *, region_structure: np.ndarray, prediction_structure: np.ndarray
+) -> Overlaps:
+    """The same scan with one class, 0. Structure (bool per class) is void, and left out of the predictions.
 
-    A class of -1 (unknown) is no structure in a prediction and void in the truth.
+    Class -1 (unknown) is void in the truth and no structure in a prediction.
     """
     known = scan.region_classes >= 0
     objects = known & ~np.append(region_structure, False)[scan.region_classes]
@@ -152,7 +156,7 @@ def _decide(scan: _Candidates, threshold: float) -> _Decisions:
 
 
 def _assign(iou: np.ndarray, scores: np.ndarray) -> tuple[list[int], list[int]]:
-    """The predictions that are right and the duplicates: by score, each takes its best free region (IoU 0: not above the threshold)."""
+    """The right predictions and the duplicates: by score, each takes its best free region. 0: no match."""
     predictions, regions = np.nonzero(iou)
     order = np.lexsort((-iou[predictions, regions], predictions, -scores[predictions]))
     right: dict[int, int] = {}
@@ -170,7 +174,9 @@ def _per_class(scans: Sequence[_Candidates], classes: Sequence[int], threshold: 
     scores = np.concatenate([d.scores for d in decisions] or [[]])
     right = np.concatenate([d.right for d in decisions] or [[]])
     wanted = np.concatenate([scan.region_classes[scan.region_counts] for scan in scans] or [[]])
-    return [area_under_curve(scores[found == c], right[found == c], int((wanted == c).sum())) for c in classes]
+    return [
+        area_under_curve(scores[found == c], right[found == c], int((wanted == c).sum())) for c in classes
+    ]
 
 
 def area_under_curve(scores: np.ndarray, right: np.ndarray, positives: int) -> float:

@@ -1,4 +1,4 @@
-"""Columns of integers from text files and `.npz` archives; plain text is parsed without a loop over its lines."""
+"""Columns of integers from text files and `.npz` archives; no loop over the lines of plain text."""
 
 import io
 from pathlib import Path
@@ -31,12 +31,14 @@ def read_nonzero(path: Path, *, count: int) -> np.ndarray:
         return nonzero
     values = _integers(data, path)
     if len(values) != count:
-        raise UserError(f"{path}: {len(values)} lines, but the ground truth has {count}; write one value per vertex")
+        raise UserError(
+            f"{path}: {len(values)} lines, but the ground truth has {count}; write one value per vertex"
+        )
     return np.flatnonzero(values)
 
 
 def read_last_columns(path: Path, *, count: int) -> tuple[np.ndarray, ...]:
-    """The last `count` columns, (n,) int64 each, of a table separated by blanks. They may be written as floats."""
+    """The last `count` columns, (n,) int64 each, of a table with blanks between; floats are allowed."""
     if not len(_bytes(path)):
         return (np.zeros(0, dtype=np.int64),) * count
     try:
@@ -47,13 +49,16 @@ def read_last_columns(path: Path, *, count: int) -> tuple[np.ndarray, ...]:
     odd = np.argwhere((table != np.floor(table)) | (np.abs(table) > 2**53))
     if len(odd):
         row, column = odd[0].tolist()
-        raise UserError(f"{path}:{row + 1}: {table[row, column]} is not an integer; the last {count} columns must be")
+        raise UserError(
+            f"{path}:{row + 1}: {table[row, column]} is not an integer; the last {count} columns must be"
+        )
     return tuple(table.astype(np.int64).T)
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
-    """The named arrays of an `.npz` archive, (n,) int64 each. Nothing is allocated that the file does not hold."""
+    """The named arrays of an `.npz` archive, (n,) int64 each; allocates only what the file holds."""
     import zipfile
+    import zlib
 
     if not path.is_file():
         raise UserError(f"{path}: no such file; check the folder and the name")
@@ -62,14 +67,24 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
             return tuple(_member(archive.read(f"{name}.npy"), name) for name in names)
     except KeyError as error:
         raise UserError(f"{path}: has no array {error.args[0]!r}; it must hold {', '.join(names)}") from error
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise UserError(f"{path}: cannot be read as .npz ({error}); write it with numpy.savez") from error
 
 
 def _member(data: bytes, name: str) -> np.ndarray:
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read_header = (
+        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    )
     shape, _, dtype = read_header(stream)
     if len(shape) != 1 or not np.issubdtype(dtype, np.integer):
         raise ValueError(f"{name} must be integers (n,), is {dtype} {shape}")
@@ -88,8 +103,8 @@ def _bytes(path: Path) -> np.ndarray:
 
 
 def _nonzero_of_bits(data: np.ndarray, count: int) -> np.ndarray | None:
-    """Positions of the ones in "0\\n1\\n…", None when the text is anything else."""
-    if len(data) != 2 * count:
+    """Positions of the ones in "0\\n1\\n…" (last newline optional), None when the text is anything else."""
+    if len(data) not in (2 * count, 2 * count - 1):
         return None
     whole = len(data) // 8
     words = data[: 8 * whole].view("<u8")
@@ -116,7 +131,9 @@ def _nonzero_of_words(words: np.ndarray) -> np.ndarray | None:
 
 
 def _integers(data: np.ndarray, path: Path) -> np.ndarray:
-    text = data.tobytes().replace(b"\r\n", b"\n").rstrip()
+    text = data.tobytes().rstrip()
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
     if not text:
         return np.zeros(0, dtype=np.int64)
     values = _plain_integers(np.frombuffer(text + b"\n", dtype=np.uint8))
@@ -149,7 +166,9 @@ def _any_integers(text: bytes, path: Path) -> np.ndarray:
             values[i] = _integer(line)
         except (ValueError, OverflowError) as error:
             shown = line[:40].decode("utf-8", "replace")
-            raise UserError(f"{path}:{i + 1}: {shown!r} is not an integer; write one integer per line") from error
+            raise UserError(
+                f"{path}:{i + 1}: {shown!r} is not an integer; write one integer per line"
+            ) from error
     return values
 
 

@@ -1,9 +1,9 @@
 """Coverage, precision and recall of instances as the S3DIS tables give them (ASIS, Eq. 7–9).
 
-Readings of the benchmark that decide the number: only instances of one class match; the coverage of a class is averaged per
-scan that holds it, then over scans; precision and recall are pooled over scans, at IoU .5 or more. A region is matched once,
-which differs from the authors' code only where two predictions reach exactly .5 or overlap each other.
-Unlabelled points are taken out of everything first.
+Readings of the benchmark that decide the number: only instances of one class match; the coverage of a class
+is averaged inside each scan that holds it, then over those scans; precision and recall are pooled over scans,
+at IoU .5 or more. A region is matched once, which differs from the authors' code only where two predictions
+reach exactly .5 or overlap each other. Unlabelled points are taken out of everything first.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,10 @@ def coverage(scans: Sequence[Overlaps], *, num_classes: int) -> Coverage:
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Quotient as float64, NaN where the denominator is 0."""
-    numerator, denominator = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    numerator, denominator = (
+        np.asarray(numerator, dtype=np.float64),
+        np.asarray(denominator, dtype=np.float64),
+    )
     return np.divide(numerator, denominator, out=np.full_like(denominator, np.nan), where=denominator != 0)
 
 

@@ -1,4 +1,4 @@
-"""Overlaps between predicted and true instances of one scan: all that the instance metrics need to know of it."""
+"""Overlaps of predicted and true instances of a scan: all that the instance metrics need to know of it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Sizes, classes and common points of `p` predictions and `r` true regions. Regions are disjoint, predictions need not be."""
+    """Sizes, classes and common points of `p` predictions and `r` true regions.
+
+    Regions are disjoint, predictions need not be.
+    """
 
     prediction_classes: np.ndarray
     """(p,) int64."""
@@ -37,7 +40,7 @@ class Overlaps:
                 raise ValueError(f"{name} must be {shape} for {p} predictions and {r} regions, got {got}")
 
     def iou(self, *, labelled_only: bool = False) -> np.ndarray:
-        """(p, r) float64, 0 where a prediction has no point. `labelled_only` takes unlabelled points out of the predictions first."""
+        """(p, r) float64. `labelled_only` takes unlabelled points out of the predictions first."""
         sizes = self.prediction_sizes - self.unlabelled if labelled_only else self.prediction_sizes
         union = sizes[:, None] + self.region_sizes[None, :] - self.common
         return self.common / np.maximum(union, 1)
@@ -65,12 +68,12 @@ class Regions:
     """(r,) int64."""
     sizes: np.ndarray
     """(r,) int64."""
-    labelled: np.ndarray | None = None
-    """(n,) bool: has a true class. None: all have."""
+    labelled: np.ndarray
+    """(n,) bool: has a true class."""
 
     @classmethod
     def from_labels(cls, semantic: np.ndarray, instance: np.ndarray) -> "Regions":
-        """One region per instance id, in ascending order of the ids; its class is the commonest, the smallest on a tie.
+        """One region per instance id, ids ascending; its class is the commonest, the smallest on a tie.
 
         Points whose class or id is negative belong to no region.
         """
@@ -87,16 +90,18 @@ class Regions:
 
     def unlabelled(self, points: np.ndarray) -> int:
         """How many of `points` (positions) have no true class."""
-        return 0 if self.labelled is None else len(points) - int(np.count_nonzero(self.labelled[points]))
+        return len(points) - int(np.count_nonzero(self.labelled[points]))
 
 
 def overlaps_of_masks(
     regions: Regions, offsets: np.ndarray, indices: np.ndarray, classes: np.ndarray, scores: np.ndarray
 ) -> Overlaps:
-    """Overlaps of predicted masks `indices[offsets[i]:offsets[i + 1]]` (points, each at most once) with the regions."""
+    """Overlaps of masks `indices[offsets[i]:offsets[i + 1]]`, each point at most once, with the regions."""
     count = len(classes)
     if len(offsets) != count + 1 or len(scores) != count:
-        raise ValueError(f"{count} classes need {count + 1} offsets and {count} scores, got {len(offsets)} and {len(scores)}")
+        raise ValueError(
+            f"{count} classes need {count + 1} offsets and {count} scores, got {len(offsets)}, {len(scores)}"
+        )
     common = np.zeros((count, len(regions.classes)), dtype=np.int64)
     unlabelled = np.zeros(count, dtype=np.int64)
     for i in range(count):
@@ -114,21 +119,23 @@ def overlaps_of_masks(
 
 
 def overlaps_of_labels(regions: Regions, semantic: np.ndarray, instance: np.ndarray) -> Overlaps:
-    """Overlaps of a predicted labelling: one prediction per id ≥ 0, its class the commonest, the smallest on a tie."""
+    """Overlaps of a labelling: one prediction per id ≥ 0, of the commonest class, the smallest on a tie."""
     semantic, instance = _labels(semantic, "semantic"), _labels(instance, "instance")
     if not len(semantic) == len(instance) == len(regions.of_point):
-        raise ValueError(f"{len(regions.of_point)} points, but {len(semantic)} predicted classes and {len(instance)} ids")
+        raise ValueError(
+            f"{len(regions.of_point)} points, but {len(semantic)} predicted classes and {len(instance)} ids"
+        )
     ids, of_point = compact(instance)
     r = len(regions.classes)
     inside = of_point >= 0
     cell = of_point[inside] * (r + 1) + regions.of_point[inside] + 1
     counts = np.bincount(cell, minlength=len(ids) * (r + 1)).reshape(len(ids), r + 1)
-    none = np.zeros(len(ids), dtype=np.int64)
+    unlabelled = np.where(regions.labelled, -1, of_point)
     return Overlaps(
         prediction_classes=majority(of_point, semantic, len(ids)),
         prediction_scores=np.ones(len(ids)),
         prediction_sizes=counts.sum(axis=1),
-        unlabelled=none if regions.labelled is None else sizes_of(np.where(regions.labelled, -1, of_point), len(ids)),
+        unlabelled=sizes_of(unlabelled, len(ids)),
         region_classes=regions.classes,
         region_sizes=regions.sizes,
         common=counts[:, 1:],
@@ -136,7 +143,7 @@ def overlaps_of_labels(regions: Regions, semantic: np.ndarray, instance: np.ndar
 
 
 def compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct ids ≥ 0, ascending, and the position of each point's id among them, -1 for negative ids."""
+    """The distinct ids ≥ 0, ascending, and each point's position among them, -1 for negative ids."""
     highest = int(ids.max(initial=-1))
     if highest <= 4 * len(ids) + 1_000_000:  # a table is ten times as fast as sorting
         present = np.bincount(ids[ids >= 0], minlength=1) > 0
@@ -148,7 +155,10 @@ def compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def majority(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    """(count,) int64: the commonest value of each group, the smallest on a tie, -1 for an empty group. Negative groups are left out."""
+    """(count,) int64: the commonest value of each group, the smallest on a tie, -1 for an empty group.
+
+    Negative groups are left out.
+    """
     inside = groups >= 0
     groups, values = groups[inside], values[inside]
     if not len(values):

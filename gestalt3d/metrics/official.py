@@ -1,12 +1,13 @@
 """The benchmarks' own file formats in, their metric keys out: fractions, `None` where a value is undefined.
 
-`scannet`           gt/<scene>.txt: label * 1000 + instance per vertex; pred/<scene>.txt: lines "mask-file label confidence"
+`scannet`           gt/<scene>.txt: label * 1000 + instance per vertex;
+                    pred/<scene>.txt: lines "mask-file label confidence"
 `scannet-semantic`  gt/<scene>.txt, pred/<scene>.txt: one NYU40 label per vertex
-`s3dis`             <room>.npz with gt_sem, gt_ins, pred_sem, pred_ins; or <room>_gt.txt and <room>_pred.txt as the authors'
-                    script reads them (the last two columns are class and instance)
+`s3dis`             <room>.npz with gt_sem, gt_ins, pred_sem, pred_ins; or, as the authors' script reads them,
+                    <room>_gt.txt and <room>_pred.txt, whose last two columns are class and instance
 
-Where the authors' S3DIS script is known to be wrong, the right form is computed: a region is matched once, points of instance
--1 form no region, points of class -1 are left out.
+Where the authors' S3DIS script is known to be wrong, the right form is computed: a region is matched once,
+points of instance -1 form no region, points of class -1 are left out.
 """
 
 import math
@@ -32,7 +33,7 @@ _LINE = "'mask-file label confidence'"
 
 
 def score(kind: str, gt: Path, pred: Path) -> dict[str, Any]:
-    """Score the predictions in folder `pred` against the ground truth in folder `gt`; `kind` is one of `KINDS`."""
+    """Score the predictions in folder `pred` by the ground truth in folder `gt`; `kind` is one of `KINDS`."""
     if kind not in KINDS:
         raise UserError(f"no benchmark {kind!r}; known are {', '.join(KINDS)}")
     for folder in (gt, pred):
@@ -45,7 +46,8 @@ def score_scannet(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
     """Keys `AP`, `AP50`, `AP25`, and `per_class` with the same three for each of the 18 classes."""
     scenes = _pairs(gt_dir, ".txt", pred_dir, ".txt")
     result = average_precision(
-        [_scannet_scan(gt_file, pred_file, pred_dir) for gt_file, pred_file in scenes], classes=range(len(SCANNET18))
+        [_scannet_scan(gt_file, pred_file, pred_dir) for gt_file, pred_file in scenes],
+        classes=range(len(SCANNET18)),
     )
     columns = {"AP": result.per_class, "AP50": result.per_class_50, "AP25": result.per_class_25}
     means = {name: defined(nan_mean(values)) for name, values in columns.items()}
@@ -53,14 +55,18 @@ def score_scannet(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
 
 
 def score_scannet_semantic(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
-    """Keys `mIoU` (over the classes that have a value), `per_class` and `counts`: [intersection, union] of the 20 classes."""
+    """Keys `mIoU` (over the defined classes), `per_class`, and `counts`: [intersection, union] per class."""
     num_classes = len(SCANNET20)
     counts = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
     for gt_file, pred_file in _pairs(gt_dir, ".txt", pred_dir, ".txt"):
         truth, predicted = read_integers(gt_file), read_integers(pred_file)
         if len(truth) != len(predicted):
-            raise UserError(f"{pred_file}: {len(predicted)} lines, {gt_file} has {len(truth)}; write one label per vertex")
-        counts += confusion(SCANNET20.from_official(truth), SCANNET20.from_official(predicted), num_classes=num_classes)
+            raise UserError(
+                f"{pred_file}: {len(predicted)} lines, {gt_file} has {len(truth)}; write one label per vertex"
+            )
+        counts += confusion(
+            SCANNET20.from_official(truth), SCANNET20.from_official(predicted), num_classes=num_classes
+        )
     result = semantic(counts)
     pairs = np.stack([result.intersection, result.union], axis=1).tolist()
     return {
@@ -71,12 +77,14 @@ def score_scannet_semantic(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
 
 
 def score_s3dis(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
-    """Keys `mCov … mIoU` (undefined as soon as one class is), `nan_skipped` (means over defined classes) and `per_class`."""
+    """Keys `mCov … mIoU` (undefined as soon as one class is), `oAcc`, `nan_skipped` and `per_class`."""
     num_classes = len(S3DIS)
     scans: list[Overlaps] = []
     counts = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
     for truth, predicted in _s3dis_rooms(gt_dir, pred_dir):
-        scans.append(overlaps_of_labels(Regions.from_labels(truth.classes, truth.ids), predicted.classes, predicted.ids))
+        labelled = truth.classes >= 0
+        regions = Regions.from_labels(truth.classes[labelled], truth.ids[labelled])
+        scans.append(overlaps_of_labels(regions, predicted.classes[labelled], predicted.ids[labelled]))
         counts += confusion(truth.classes, predicted.classes, num_classes=num_classes)
     return room_scores(S3DIS.names, coverage(scans, num_classes=num_classes), semantic(counts))
 
@@ -93,12 +101,18 @@ def _pairs(gt_dir: Path, gt_suffix: str, pred_dir: Path, pred_suffix: str) -> li
     truth, predicted = _stems(gt_dir, gt_suffix), _stems(pred_dir, pred_suffix)
     if not truth:
         raise UserError(f"{gt_dir}: holds no *{gt_suffix}; name the folder with the ground truth")
-    pairs = [(gt_dir / (name + gt_suffix), pred_dir / (name + pred_suffix)) for name in sorted(truth | predicted)]
+    pairs = [
+        (gt_dir / (name + gt_suffix), pred_dir / (name + pred_suffix)) for name in sorted(truth | predicted)
+    ]
     for gt_file, pred_file in pairs:
         if not pred_file.exists():
-            raise UserError(f"{pred_file}: missing, {gt_file} exists; add the prediction or take the ground truth away")
+            raise UserError(
+                f"{pred_file}: missing, {gt_file} exists; add the prediction or take the ground truth away"
+            )
         if not gt_file.exists():
-            raise UserError(f"{gt_file}: missing, {pred_file} exists; check its name or take the prediction away")
+            raise UserError(
+                f"{gt_file}: missing, {pred_file} exists; check its name or take the prediction away"
+            )
     return pairs
 
 
@@ -118,7 +132,7 @@ def _scannet_scan(gt_file: Path, pred_file: Path, pred_dir: Path) -> Overlaps:
         prediction_classes=np.array([p.category for p in predictions], dtype=np.int64),
         prediction_scores=np.array([p.confidence for p in predictions], dtype=np.float64),
         prediction_sizes=sizes,
-        unlabelled=np.zeros_like(sizes),
+        unlabelled=sizes - common.sum(axis=1),
         region_classes=regions.classes,
         region_sizes=regions.sizes,
         common=common,
@@ -133,7 +147,7 @@ def _scannet_regions(ids: np.ndarray) -> Regions:
     region = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry serves position -1
     region[evaluated] = np.arange(len(evaluated))
     of_point = region[position]
-    return Regions(of_point, classes[evaluated], sizes_of(of_point, len(evaluated)))
+    return Regions(of_point, classes[evaluated], sizes_of(of_point, len(evaluated)), of_point >= 0)
 
 
 class _Prediction(NamedTuple):
@@ -145,8 +159,8 @@ class _Prediction(NamedTuple):
 
 
 def _scannet_predictions(path: Path, root: Path) -> list[_Prediction]:
-    """The predictions of the 18 classes. Of lines that name the same mask the last one counts, at the place of the first."""
-    real = cache(os.path.realpath)
+    """The predictions of the 18 classes. Of lines that name the same mask the last one counts."""
+    real: Callable[[str], str] = cache(lambda name: os.path.realpath(name))
     found: dict[str, tuple[int, float]] = {}
     for number, line in enumerate(_lines(path), start=1):
         where = f"{path}:{number}"
@@ -155,10 +169,14 @@ def _scannet_predictions(path: Path, root: Path) -> list[_Prediction]:
             raise UserError(f"{where}: {line[:60]!r} is not {_LINE}; write the three separated by spaces")
         if parts:
             mask = os.path.normpath(path.parent / parts[0])
-            if os.path.isabs(parts[0]) or not _is_inside(mask, str(root), real):
-                raise UserError(f"{where}: mask {parts[0][:80]!r} leaves {root}; name a file inside by its relative path")
+            if Path(parts[0]).is_absolute() or not _is_inside(mask, str(root), real):
+                raise UserError(
+                    f"{where}: mask {parts[0][:80]!r} leaves {root}; name a file inside by its relative path"
+                )
             found[mask] = (int(_number(parts[1], where)), _number(parts[2], where))
-    categories = SCANNET18.from_official(np.array([label for label, _ in found.values()], dtype=np.int64)).tolist()
+    categories = SCANNET18.from_official(
+        np.array([label for label, _ in found.values()], dtype=np.int64)
+    ).tolist()
     return [
         _Prediction(Path(mask), category, confidence)
         for category, (mask, (_, confidence)) in zip(categories, found.items(), strict=True)
@@ -207,9 +225,14 @@ def _s3dis_rooms(gt_dir: Path, pred_dir: Path) -> Iterator[tuple[_Labels, _Label
     """Truth and prediction of each room."""
     archives, tables = _stems(gt_dir, ".npz"), _stems(gt_dir, "_gt.txt")
     if not archives and not tables:
-        raise UserError(f"{gt_dir}: holds neither <room>.npz nor <room>_gt.txt; name the folder with the ground truth")
+        raise UserError(
+            f"{gt_dir}: holds neither <room>.npz nor <room>_gt.txt; name the folder with the ground truth"
+        )
     for gt_file, pred_file in _pairs(gt_dir, ".npz", pred_dir, ".npz") if archives else ():
-        truth, predicted = read_arrays(gt_file, ("gt_sem", "gt_ins")), read_arrays(pred_file, ("pred_sem", "pred_ins"))
+        truth, predicted = (
+            read_arrays(gt_file, ("gt_sem", "gt_ins")),
+            read_arrays(pred_file, ("pred_sem", "pred_ins")),
+        )
         yield _checked(_Labels(*truth), gt_file, _Labels(*predicted), pred_file)
     for gt_file, pred_file in _pairs(gt_dir, "_gt.txt", pred_dir, "_pred.txt") if tables else ():
         truth, predicted = read_last_columns(gt_file, count=2), read_last_columns(pred_file, count=2)
@@ -221,8 +244,13 @@ def _checked(truth: _Labels, gt_file: Path, predicted: _Labels, pred_file: Path)
         wrong = np.flatnonzero((labels.classes < -1) | (labels.classes >= len(S3DIS)))
         if len(wrong):
             at = int(wrong[0])
-            raise UserError(f"{file}: class {labels.classes[at]} at point {at}; classes are 0 to {len(S3DIS) - 1}, -1 for none")
+            last = len(S3DIS) - 1
+            raise UserError(
+                f"{file}: class {labels.classes[at]} at point {at}; write 0 to {last}, or -1 for none"
+            )
     lengths = [len(column) for column in (*truth, *predicted)]
     if len(set(lengths)) > 1:
-        raise UserError(f"{pred_file}: {lengths[2:]} predicted classes and ids, but {gt_file} has {lengths[:2]}; give every point both")
+        raise UserError(
+            f"{pred_file}: {lengths[2:]} classes and ids, {gt_file} has {lengths[:2]}; give every point both"
+        )
     return truth, predicted

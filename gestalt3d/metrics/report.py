@@ -32,14 +32,16 @@ def percent(scores: Any) -> Any:
 def by_class(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """`{class: {column: value}}`: floats become `None` where NaN, integers stay integers."""
     plain = {
-        column: values.tolist() if np.issubdtype(values.dtype, np.integer) else [defined(v) for v in values.tolist()]
+        column: values.tolist()
+        if np.issubdtype(values.dtype, np.integer)
+        else [defined(v) for v in values.tolist()]
         for column, values in columns.items()
     }
     return {name: {column: values[i] for column, values in plain.items()} for i, name in enumerate(names)}
 
 
 def room_scores(names: Sequence[str], instances: Coverage, semantics: Semantic) -> dict[str, Any]:
-    """The S3DIS table: plain means (undefined as soon as one class is), `nan_skipped` means, and `per_class`."""
+    """The S3DIS table: plain means (undefined as soon as one class is), `nan_skipped` means, `per_class`."""
     columns = {
         "Cov": instances.cov,
         "WCov": instances.wcov,
@@ -71,28 +73,37 @@ def write_json(path: Path, data: Any) -> None:
         if temporary:
             with suppress(OSError):
                 Path(temporary).unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another file with --json") from error
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); choose another file with --json"
+        ) from error
 
 
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: int = 1) -> str:
-    """Columns aligned by spaces, the first to the left, the others to the right. Floats get `digits` decimals, undefined is "–"."""
+    """Columns aligned by spaces, the first to the left. Floats get `digits` decimals, undefined is "–"."""
     cells = [[str(c) for c in columns], *([_cell(value, digits) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     lines = [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in cells
     ]
-    return "\n".join(line.rstrip() for line in [lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    return "\n".join(
+        line.rstrip() for line in [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+    )
 
 
-def class_table(scores: Mapping[str, Any], *, digits: int = 1, scale: float = 1.0) -> tuple[list[str], list[list[Any]]]:
-    """Column names and rows (one per class, then the means) of a result with `per_class`; `scale=100` turns fractions into percent."""
+def class_table(scores: Mapping[str, Any], *, scale: float = 1.0) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows (one per class, then the means) of a result with `per_class`; floats times `scale`."""
     per_class: Mapping[str, Any] = scores["per_class"]
     first = next(iter(per_class.values()))
     columns = list(first) if isinstance(first, Mapping) else ["IoU"]
     rows = [[name, *_row(values, columns, scale)] for name, values in per_class.items()]
     skipped: Mapping[str, Any] = scores.get("nan_skipped", {})
-    means = {column: scores.get(column, skipped.get(f"m{column}", scores.get(f"m{column}"))) for column in columns}
+    means = {
+        column: scores.get(column, skipped.get(f"m{column}", scores.get(f"m{column}"))) for column in columns
+    }
     return ["class", *columns], [*rows, ["mean", *_row(means, columns, scale)]]
 
 

@@ -9,7 +9,7 @@ from gestalt3d.metrics.coverage import ratio
 
 @dataclass(frozen=True)
 class Semantic:
-    """Fractions; per class (c,) float64, NaN for a class without true points (IoU: without points on either side)."""
+    """Fractions; per class (c,) float64, NaN for a class without true points (IoU: without any point)."""
 
     overall_accuracy: float
     accuracy: np.ndarray
@@ -21,7 +21,7 @@ class Semantic:
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """(c, c + 1) int64: points of true class (row) by predicted class (column); the last column holds predictions outside the classes.
+    """(c, c + 1) int64: points by true class (row) and predicted class (column, the last for all others).
 
     Points whose true class is outside `[0, num_classes)` are left out.
     """
@@ -40,7 +40,7 @@ def semantic(counts: np.ndarray) -> Semantic:
     true, predicted = counts.sum(axis=1), counts[:, :-1].sum(axis=0)
     union = true + predicted - right
     return Semantic(
-        overall_accuracy=float(ratio(right.sum(), true.sum())),
+        overall_accuracy=float(right.sum() / true.sum()) if true.any() else float("nan"),
         accuracy=ratio(right, true),
         iou=ratio(right, union),
         intersection=right,

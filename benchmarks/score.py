@@ -1,0 +1,127 @@
+"""Whole-process time of `score scannet` on a large case, beside a plain reading of the same files.
+
+    python benchmarks/score.py [--scenes 10] [--vertices 100000] [--predictions 60] [--json FILE]
+
+The case is random: regions are the cells of a grid, predictions are copies of them with ragged borders. "plain" is
+the least any evaluator in plain Python must do: `[int(line) for line in file]` over every file, without a score.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from gestalt3d.metrics.report import write_json
+from gestalt3d.structures.vocabulary import SCANNET18
+
+OURS = """
+import sys
+from pathlib import Path
+from gestalt3d.metrics.official import score
+score("scannet", Path(sys.argv[1]) / "gt", Path(sys.argv[1]) / "pred")
+"""
+PLAIN = """
+import sys
+from pathlib import Path
+for path in [*Path(sys.argv[1]).glob("gt/*.txt"), *Path(sys.argv[1]).glob("pred/predicted_masks/*.txt")]:
+    with path.open() as file:
+        values = [int(line) for line in file]
+"""
+
+
+def write_scene(
+    folder: Path, name: str, *, vertices: int, predictions: int, rng: np.random.Generator
+) -> None:
+    """Ground truth and predictions of one scene of 7 × 8 cells."""
+    points = rng.random((vertices, 2))
+    labels = rng.choice([0, 1, 2, *SCANNET18.official_ids], size=56)
+    cell = cells(points)
+    np.savetxt(
+        folder / "gt" / f"{name}.txt",
+        np.where(labels > 0, labels * 1000 + np.arange(1, 57), 0)[cell],
+        fmt="%d",
+    )
+    lines = []
+    for i in range(predictions):
+        ragged = cells(np.clip(points + rng.normal(0.0, 0.002 * (1 + i % 10), points.shape), 0.0, 0.999))
+        mask = ragged == i % 56
+        relative = f"predicted_masks/{name}_{i:03d}.txt"
+        (folder / "pred" / relative).write_bytes(
+            np.stack([mask + ord("0"), np.full(vertices, ord("\n"))], 1).astype(np.uint8).tobytes()
+        )
+        label = (
+            labels[i % 56]
+            if rng.random() < 0.9 and labels[i % 56] > 2
+            else rng.choice(SCANNET18.official_ids)
+        )
+        lines.append(f"{relative} {label} {rng.random():.6f}\n")
+    (folder / "pred" / f"{name}.txt").write_text("".join(lines))
+
+
+def cells(points: np.ndarray) -> np.ndarray:
+    return (points[:, 0] * 7).astype(np.int64) * 8 + (points[:, 1] * 8).astype(np.int64)
+
+
+def seconds(code: str, folder: Path, repeats: int) -> list[float]:
+    """Wall times of whole processes, files in the page cache."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", code, folder], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=10)
+    parser.add_argument("--vertices", type=int, default=100_000)
+    parser.add_argument("--predictions", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "gt").mkdir()
+        (folder / "pred" / "predicted_masks").mkdir(parents=True)
+        for scene in range(options.scenes):
+            rng = np.random.default_rng(scene)
+            write_scene(
+                folder,
+                f"scene{scene:04d}_00",
+                vertices=options.vertices,
+                predictions=options.predictions,
+                rng=rng,
+            )
+        times = {
+            "ours": seconds(OURS, folder, options.repeats),
+            "plain": seconds(PLAIN, folder, min(options.repeats, 2)),
+        }
+        megabytes = sum(path.stat().st_size for path in folder.rglob("*.txt")) / 1e6
+    result = {
+        "benchmark": "score scannet",
+        "case": {
+            "scenes": options.scenes,
+            "vertices": options.vertices,
+            "predictions": options.predictions,
+            "megabytes": megabytes,
+        },
+        "seconds": {row: {"min": min(t), "median": float(np.median(t))} for row, t in times.items()},
+        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "numpy": np.__version__},
+    }
+    print(json.dumps(result, indent=1))
+    if options.json:
+        write_json(options.json, result)
+
+
+if __name__ == "__main__":
+    main()

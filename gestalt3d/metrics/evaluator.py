@@ -1,0 +1,159 @@
+"""Every score of a method over many scans, from the little that has to be kept of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gestalt3d.metrics.average_precision import MIN_REGION, average_precision, class_agnostic, recovery
+from gestalt3d.metrics.coverage import coverage
+from gestalt3d.metrics.matching import Overlaps, Regions, overlaps_of_masks
+from gestalt3d.metrics.report import by_class, defined, percent, room_scores
+from gestalt3d.metrics.semantic import confusion, semantic
+from gestalt3d.structures.vocabulary import Vocabulary
+
+_NO_PRECISION: dict[str, Any] = {"AP": None, "AP50": None, "AP25": None}
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What remains of a scan: tables of counts, no array as long as the cloud."""
+
+    overlaps: Overlaps
+    objects: Overlaps
+    """Class-agnostic."""
+    counts: np.ndarray
+    """Confusion table; all zero when the method gives no class per point."""
+
+
+class CloudEvaluator:
+    """Collects scans with `add`; `results` gives every score of each scan and of all pooled, in percent.
+
+    AP asks for the named `classes`, by default all that are not structure; coverage, accuracy and IoU are
+    over the whole vocabulary. With `class_agnostic` only the class-agnostic scores are given, and the truth
+    may have a vocabulary of its own.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        classes: Sequence[str] | None = None,
+        class_agnostic: bool = False,
+        min_region: int = MIN_REGION,
+    ) -> None:
+        self.vocabulary = vocabulary
+        names = [n for n in vocabulary.names if n not in vocabulary.structure] if classes is None else classes
+        self.classes = [vocabulary.id(name) for name in names]
+        self.class_agnostic = class_agnostic
+        self.min_region = min_region
+        self._kept: dict[str, _Kept] = {}
+        self._skipped: list[str] = []
+
+    def add(
+        self,
+        name: str,
+        gt_semantic: np.ndarray,
+        gt_instance: np.ndarray,
+        offsets: np.ndarray,
+        indices: np.ndarray,
+        classes: np.ndarray,
+        scores: np.ndarray,
+        point_classes: np.ndarray | None = None,
+        *,
+        gt_structure: np.ndarray | None = None,
+    ) -> bool:
+        """Count one scan; False when it has no instance labels and is only listed.
+
+        Truth: (n,) classes and instance ids, -1 none. Prediction: masks `indices[offsets[i]:offsets[i + 1]]`,
+        (i,) classes and scores, (n,) classes of the points. `gt_structure` (bool per true class) says what is
+        structure when the truth has a vocabulary of its own.
+        """
+        if name in self._kept or name in self._skipped:
+            raise ValueError(f"scan {name!r} was added before; give each scan its own name")
+        if gt_structure is not None and not self.class_agnostic:
+            raise ValueError(
+                "gt_structure means another vocabulary, which only class_agnostic=True can score"
+            )
+        if len(gt_semantic) != len(gt_instance):
+            raise ValueError(
+                f"scan {name!r} has {len(gt_semantic)} true classes and {len(gt_instance)} instance ids"
+            )
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(gt_instance):
+            raise ValueError(f"indices of scan {name!r} must lie in [0, {len(gt_instance)})")
+        if not (np.asarray(gt_instance) >= 0).any():
+            self._skipped.append(name)
+            return False
+        overlaps = overlaps_of_masks(
+            Regions.from_labels(gt_semantic, gt_instance), offsets, indices, classes, scores
+        )
+        own = self.vocabulary.is_structure
+        objects = class_agnostic(
+            overlaps,
+            region_structure=own if gt_structure is None else np.asarray(gt_structure, dtype=bool),
+            prediction_structure=own,
+        )
+        self._kept[name] = _Kept(overlaps, objects, self._confusion(gt_semantic, point_classes))
+        return True
+
+    def results(self) -> dict[str, Any]:
+        """`{"scans": {name: scores}, "pooled": scores, "skipped": [names]}`, percent, `None` where undefined.
+
+        Scores are `AP`, `AP50`, `AP25`, `recall50`, `coverage`; unless class-agnostic also `class_agnostic`
+        with these five, `mCov`, `mWCov`, `mPrec`, `mRec`, `mAcc`, `mIoU` (means over the classes that have a
+        value), `oAcc`, `official` (the plain means, undefined as soon as one class is) and `per_class`.
+        """
+        scans = {name: percent(self._scores([kept])) for name, kept in self._kept.items()}
+        return {
+            "scans": scans,
+            "pooled": percent(self._scores(list(self._kept.values()))),
+            "skipped": list(self._skipped),
+        }
+
+    def _confusion(self, truth: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
+        num_classes = len(self.vocabulary)
+        if predicted is None or self.class_agnostic:
+            return np.zeros((num_classes, num_classes + 1), dtype=np.int64)
+        return confusion(truth, predicted, num_classes=num_classes)
+
+    def _scores(self, kept: Sequence[_Kept]) -> dict[str, Any]:
+        objects = self._instance_scores([k.objects for k in kept], [0])[0]
+        if self.class_agnostic:
+            return objects
+        scans = [k.overlaps for k in kept]
+        instances, per_class = self._instance_scores(scans, self.classes)
+        num_classes = len(self.vocabulary)
+        counts = (
+            np.sum([k.counts for k in kept], axis=0)
+            if kept
+            else np.zeros((num_classes, num_classes + 1), dtype=np.int64)
+        )
+        rooms = room_scores(self.vocabulary.names, coverage(scans, num_classes=num_classes), semantic(counts))
+        return {
+            **instances,
+            "class_agnostic": objects,
+            **rooms["nan_skipped"],
+            "oAcc": rooms["oAcc"],
+            "official": {key: rooms[key] for key in rooms["nan_skipped"]},
+            "per_class": {
+                name: per_class.get(name, _NO_PRECISION) | c for name, c in rooms["per_class"].items()
+            },
+        }
+
+    def _instance_scores(
+        self, scans: Sequence[Overlaps], classes: Sequence[int]
+    ) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """Means, and AP, AP50 and AP25 of each class."""
+        precision = average_precision(scans, classes=classes, min_region=self.min_region)
+        found = recovery(scans, classes=classes, min_region=self.min_region)
+        columns = {"AP": precision.per_class, "AP50": precision.per_class_50, "AP25": precision.per_class_25}
+        means = {
+            "AP": precision.ap,
+            "AP50": precision.ap50,
+            "AP25": precision.ap25,
+            "recall50": found.recall50,
+            "coverage": found.coverage,
+        }
+        names = [self.vocabulary.names[c] for c in classes]
+        return {key: defined(value) for key, value in means.items()}, by_class(names, columns)
