@@ -42,6 +42,15 @@ def _cpu(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor:
     return kernel(centers, points, radius, k)
 
 
+@_op.register_kernel("cuda")
+def _cuda(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor:
+    try:
+        from gestalt3d.ops._triton.ball_query import ball_query as kernel
+    except ImportError:  # Triton exists on Linux only.
+        return ball_query_reference(centers, points, radius, k)
+    return kernel(centers, points, radius, k)
+
+
 @_op.register_fake
 def _fake(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor:
     return centers.new_empty((*centers.shape[:2], k), dtype=torch.int64)
@@ -50,7 +59,7 @@ def _fake(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor:
 def ball_query(
     centers: Float[Tensor, "b m 3"], points: Float[Tensor, "b n 3"], *, radius: float, k: int
 ) -> Int[Tensor, "b m k"]:
-    """The first `k` points, in index order, that lie closer to each centre than `radius`, in the points' unit.
+    """The first `k` points, in index order, that lie closer to a centre than `radius`, in the points' unit.
 
     Exact: dist2 < radius², where dist2 = dx² + dy² + dz² in the wider precision of the two (half precision:
     float32) and radius² is rounded to it. Padded with -1.

@@ -59,9 +59,9 @@ def _fake(x: Tensor, k: int, p: int) -> tuple[Tensor, Tensor]:
 def embedding_neighbours(x: Float[Tensor, "b n e"], *, k: int, p: Literal[1, 2] = 1) -> EmbeddingNeighbours:
     """The `k` rows of `x` nearest to each row in the L1 or L2 norm, nearest first, the row itself included.
 
-    Exact, in memory linear in n. Equal distances (for p = 2: equal squares): lowest index wins, so among duplicates
-    a row is not always its own first neighbour. Padded with (inf, -1) when n < k. Coordinates are added left to
-    right in the precision of `x` (half precision: float32). Neither output carries a gradient.
+    Exact, in memory linear in n. Equal distances (for p = 2: equal squares): lowest index wins, so among
+    duplicates a row is not always its own first neighbour. Padded with (inf, -1) when n < k. Coordinates are
+    added left to right in the precision of `x` (half precision: float32). Neither output carries a gradient.
     """
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")

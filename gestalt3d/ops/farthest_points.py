@@ -57,8 +57,9 @@ def _fake(points: Tensor, k: int, start: int) -> Tensor:
 def farthest_points(points: Float[Tensor, "b n 3"], k: int, *, start: int = 0) -> Int[Tensor, "b k"]:
     """Choose `k` points, each the one farthest from all chosen before it, beginning with number `start`.
 
-    Exact. Equal distances: lowest index wins; a chosen point is never chosen again, so duplicates have their turn.
-    Padded with -1 when n < k. Distances are dx² + dy² + dz² in the precision of `points` (half precision: float32).
+    Exact. Equal distances: lowest index wins; a chosen point is never chosen again, so duplicates have their
+    turn. Padded with -1 when n < k. Distances are dx² + dy² + dz² in the precision of `points` (half
+    precision: float32).
     """
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")

@@ -17,7 +17,7 @@ def gather_reference(features: Float[Tensor, "b n c"], index: Int[Tensor, "b m"]
 def scatter_add_reference(
     values: Float[Tensor, "b m c"], index: Int[Tensor, "b m"], n: int
 ) -> Float[Tensor, "b n c"]:
-    """The adjoint of `gather`: row i is the sum of all `values[b, j]` with `index[b, j] = i`, in float32 at least."""
+    """The adjoint of `gather`: row i sums all `values[b, j]` with `index[b, j] = i` in float32 or wider."""
     b, _, c = values.shape
     dtype = torch.promote_types(values.dtype, torch.float32)
     # Row 0 of each batch takes what has no index.
@@ -81,9 +81,9 @@ _scatter_add.register_autograd(
 
 
 def gather(features: Float[Tensor, "b n c"], index: Int[Tensor, "b *m"]) -> Float[Tensor, "b *m c"]:
-    """`result[b, i, j] = features[b, index[b, i, j]]`, zeros where the index is negative; `index` may be (b, m).
+    """`result[b, i, j] = features[b, index[b, i, j]]`, zeros for negative ones; `index` may be (b, m).
 
-    Differentiable. The backward sums in float32 at least; on the CPU in index order, so threads do not matter.
+    Differentiable. The backward sums in float32 at least; on the CPU in index order, whatever the threads.
     """
     flat = _gather(features, index.flatten(1).to(torch.int64))
     return flat.unflatten(1, index.shape[1:])

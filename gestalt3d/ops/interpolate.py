@@ -19,7 +19,7 @@ def inverse_distance_weights(
 def interpolate_reference(
     features: Float[Tensor, "b n c"], index: Int[Tensor, "b m k"], weights: Float[Tensor, "b m k"]
 ) -> Float[Tensor, "b m c"]:
-    """The definition, in plain PyTorch: the weighted sum of the rows that `index` names, without negative ones."""
+    """The definition, in plain PyTorch: the weighted sum of the rows of `index` that are not negative."""
     dtype = torch.promote_types(features.dtype, torch.float32)
     rows = gather_reference(features, index.flatten(1)).unflatten(1, index.shape[1:])
     return (rows.to(dtype) * weights[..., None]).sum(2).to(features.dtype)
@@ -87,9 +87,10 @@ _backward.register_autograd(
 
 
 def interpolate(features: Float[Tensor, "b n c"], neighbours: Neighbours) -> Float[Tensor, "b m c"]:
-    """The mean of the features of each point's neighbours, weighted by 1 / max(dist2, 1e-10), without padding.
+    """The mean of the features of each point's neighbours, weighted by 1 / max(dist2, 1e-10).
 
-    Differentiable in `features`, not in the distances. Sums in float32 at least; no neighbours give zeros.
+    Differentiable in `features`, not in the distances. Padding does not count; no neighbours give zeros. Sums
+    in float32.
     """
     dtype = torch.promote_types(features.dtype, torch.float32)
     index = neighbours.index.to(torch.int64)

@@ -10,7 +10,7 @@ _PAIRS_AT_ONCE = 2**24
 
 
 class Neighbours(NamedTuple):
-    """`index[b, m, j] = i` means `points[b, i]` is the j-th nearest to `queries[b, m]`; (inf, -1) where none is."""
+    """`index[b, m, j] = i` means `points[b, i]` is j-th nearest to `queries[b, m]`; (inf, -1) pads."""
 
     dist2: Float[Tensor, "b m k"]
     """Squared distance, ascending."""
@@ -18,7 +18,7 @@ class Neighbours(NamedTuple):
 
 
 def smallest(distance: Float[Tensor, "b m n"], k: int) -> tuple[Float[Tensor, "b m k"], Int[Tensor, "b m k"]]:
-    """The k smallest of each row, ascending, lowest index on ties (`topk` promises none), padded (inf, -1)."""
+    """The k smallest of each row, ascending, lowest index on ties (`topk` promises none), (inf, -1) pads."""
     n = distance.shape[2]
     values, index = torch.sort(distance, dim=2, stable=True)
     pad = (0, max(0, k - n))
@@ -64,8 +64,8 @@ def _fake(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def knn(queries: Float[Tensor, "b m 3"], points: Float[Tensor, "b n 3"], *, k: int) -> Neighbours:
     """The `k` points nearest to each query, nearest first; a query that is one of the points finds itself.
 
-    Exact. Equal distances: lowest index wins. Padded with (inf, -1) when n < k. Distances are dx² + dy² + dz² in the
-    wider precision of the two (half precision: float32) and carry no gradient.
+    Exact. Equal distances: lowest index wins. Padded with (inf, -1) when n < k. Distances are dx² + dy² + dz²
+    in the wider precision of the two (half precision: float32) and carry no gradient.
     """
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")

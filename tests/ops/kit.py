@@ -1,6 +1,7 @@
-"""What every operator must show, said once: agreement, determinism, layouts, gradients, registration, workers.
+"""What every operator must show, said once: agreement, determinism, layouts, gradients, registration.
 
-A test file describes its operator with `Op` and calls the checks; validators and theorems of the operator stay there.
+A test file describes its operator with `Op` and calls the checks; validators and theorems of the operator
+stay there.
 """
 
 import multiprocessing
@@ -50,7 +51,7 @@ def check_equals_reference(op: Op, *args: Any) -> None:
 
 
 def check_near_float64(op: Op, *args: Any, rtol: float, atol: float = 0.0) -> None:
-    """Floating outputs lie within the derived tolerance of the float64 reference; integers are not compared."""
+    """Floating outputs lie within the derived tolerance of the float64 reference."""
     for f, e in zip(tensors(op.run(*args)), tensors(op.reference(*doubled(args))), strict=True):
         assert f.shape == e.shape
         if f.is_floating_point():
@@ -119,7 +120,7 @@ class _Calls(Dataset):
 
 
 def check_in_forked_worker(run: Callable[[], Outputs]) -> None:
-    """The same answer inside a forked worker after the parent used its own threads; a hang fails by time-out."""
+    """The same answer inside a forked worker after the parent used threads; a hang fails by time-out."""
     if "fork" not in multiprocessing.get_all_start_methods():
         return
     with threads(2):

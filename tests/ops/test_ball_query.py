@@ -63,7 +63,7 @@ def test_units_do_not_matter(scale):
 
 
 def test_ten_kilometres_away_at_one_centimetre():
-    """float32 steps there are 1 mm: a lattice of 1 cm keeps its neighbours when the radius is not on a distance."""
+    """float32 steps there are 1 mm: a lattice of 1 cm keeps its neighbours."""
     steps = torch.stack(torch.meshgrid(*(torch.arange(8),) * 3, indexing="ij"), dim=-1).reshape(1, -1, 3)
     near = (steps * 0.01).float()
     far = (steps.double() * 0.01 + torch.tensor([1e4, -1e4, 1e4], dtype=torch.float64)).float()

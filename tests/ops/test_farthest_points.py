@@ -105,7 +105,7 @@ def test_half_precision_points_count_in_float32():
 
 def test_wrong_arguments_are_named():
     cloud = kit.surface(4)
-    with pytest.raises(ValueError, match="start must be .* got 4"):
+    with pytest.raises(ValueError, match=r"start must be .* got 4"):
         farthest_points(cloud, 2, start=4)
     with pytest.raises(ValueError, match="k must not be negative"):
         farthest_points(cloud, -1)

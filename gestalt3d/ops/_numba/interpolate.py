@@ -13,12 +13,21 @@ _CHANNELS_AT_ONCE = 32
 @kernel
 def _mix(features, index, weights, out, first, last):
     for i in range(first, last):
+        empty = True
         for q in range(index.shape[1]):
             row = index[i, q]
-            if row >= 0:
-                w = weights[i, q]
+            if row < 0:
+                continue
+            w = weights[i, q]
+            if empty:
+                empty = False
+                for j in range(features.shape[1]):
+                    out[i, j] = w * features[row, j]
+            else:
                 for j in range(features.shape[1]):
                     out[i, j] += w * features[row, j]
+        if empty:
+            out[i, :] = 0
 
 
 @kernel
@@ -36,7 +45,7 @@ def interpolate(features: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     b, n, c = features.shape
     m = index.shape[1]
     indices = checked(index, n)
-    out = torch.zeros((b, m, c), dtype=torch.promote_types(features.dtype, torch.float32))
+    out = torch.empty((b, m, c), dtype=torch.promote_types(features.dtype, torch.float32))
     source, target = features.to(out.dtype).contiguous().numpy(), out.numpy()
     w = np.ascontiguousarray(weights.to(out.dtype).numpy())
 

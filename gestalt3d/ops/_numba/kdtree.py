@@ -1,11 +1,12 @@
 """A balanced kd-tree without pointers: the index behind sampling and all neighbour searches.
 
-Node `i` of level `l` holds the points `[n i / 2^l, n (i + 1) / 2^l)` of the reordered cloud, so memory is linear in `n`
-whatever the cloud looks like (a grid would follow the extent, which one stray point can blow up).
+Node `i` of level `l` holds the points `[n i / 2^l, n (i + 1) / 2^l)` of the reordered cloud, so memory is
+linear in `n` whatever the cloud looks like (a grid would follow the extent, which one stray point can blow
+up).
 
 Boxes bound distances exactly, rounding included: floating-point subtraction, multiplication and addition are
-monotone, so a distance to a box, computed by the same operations in the same order and precision, never exceeds the
-computed distance to a point inside.
+monotone, so a distance to a box, computed by the same operations in the same order and precision, never
+exceeds the computed distance to a point inside.
 """
 
 from typing import NamedTuple
