@@ -2,8 +2,8 @@
 
     python benchmarks/score.py [--scenes 10] [--vertices 100000] [--predictions 60] [--json FILE]
 
-The case is random: regions are the cells of a grid, predictions are copies of them with ragged borders. "plain" is
-the least any evaluator in plain Python must do: `[int(line) for line in file]` over every file, without a score.
+The case is random: regions are cells of a grid, predictions are copies of them with ragged borders. "plain"
+is the least any evaluator in plain Python must do: `[int(line) for line in file]` over every file, no score.
 """
 
 import argparse

@@ -169,7 +169,7 @@ def _scannet_predictions(path: Path, root: Path) -> list[_Prediction]:
             raise UserError(f"{where}: {line[:60]!r} is not {_LINE}; write the three separated by spaces")
         if parts:
             mask = os.path.normpath(path.parent / parts[0])
-            if Path(parts[0]).is_absolute() or not _is_inside(mask, str(root), real):
+            if not _is_inside(mask, str(root), real):
                 raise UserError(
                     f"{where}: mask {parts[0][:80]!r} leaves {root}; name a file inside by its relative path"
                 )

@@ -76,6 +76,14 @@ def test_prediction_on_a_small_region_is_neither_right_nor_wrong() -> None:
     assert _ap(scan)[1] == 1
 
 
+@pytest.mark.parametrize(("on_small", "expected"), [(60, 0.25), (61, 1.0)])
+def test_unmatched_prediction_is_ignored_when_more_than_half_is_on_a_small_region(on_small, expected) -> None:
+    """IoU with the region of 99 is below .4, so nothing matches; at 60 of 120 points it is wrong."""
+    wrong = (0, 0.9, [(99 - on_small, 99 + 120 - on_small)])
+    scan = _scan([(0, 99), (1, 200), (0, 200)], [wrong, (0, 0.8, [(299, 499)])])
+    assert average_precision([scan], classes=(0, 1)).per_class_50[0] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(("void", "expected"), [(100, 0.25), (101, 1.0)])
 def test_unmatched_prediction_is_ignored_when_more_than_half_is_void(void, expected) -> None:
     wrong = (0, 0.9, [(400 - (200 - void), 400 + void)])
@@ -169,4 +177,6 @@ def test_recall_and_coverage_count_large_regions() -> None:
     # The second mask has 50 points, too few to count.
     assert found.recall50 == 0.5
     assert found.coverage == pytest.approx(0.75 / 2)
+    half = _scan([(0, 200)], [(0, 0.1, [(0, 100)])])
+    assert (recovery([half], classes=(0,)).recall50, recovery([half], classes=(0,)).coverage) == (0, 0.5)
     assert math.isnan(recovery([], classes=(0,)).recall50)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gestalt3d.metrics.coverage import coverage
-from gestalt3d.metrics.matching import Regions, overlaps_of_labels
+from gestalt3d.metrics.matching import Regions, overlaps_of_labels, overlaps_of_masks
 from gestalt3d.metrics.semantic import confusion, semantic
 
 
@@ -50,6 +50,14 @@ def test_region_is_matched_once() -> None:
 def test_prediction_is_matched_once() -> None:
     found = coverage([_room((10, 0, 0, 0, 0), (10, 0, 1, 0, 0))], num_classes=1)
     assert (found.cov[0], found.precision[0], found.recall[0]) == (0.5, 1, 0.5)
+
+
+def test_prediction_over_two_halves_leaves_one_to_the_next() -> None:
+    regions = Regions.from_labels(np.zeros(40, dtype=int), np.repeat([0, 1], 20))
+    both, half = np.arange(40), np.arange(20, 30)
+    masks = np.array([0, 40, 50]), np.concatenate([both, half])
+    found = coverage([overlaps_of_masks(regions, *masks, np.zeros(2, dtype=int), np.ones(2))], num_classes=1)
+    assert (found.precision[0], found.recall[0]) == (1, 1)
 
 
 def test_unlabelled_points_are_taken_out_of_predictions() -> None:
