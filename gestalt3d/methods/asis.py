@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.methods.blockwise import Batch, BlockConfig, BlockMethod, backbone
+from gestalt3d.nn.dropout import Dropout
 from gestalt3d.nn.pointnet import PointLayer
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
 from gestalt3d.ops.mean_shift import mean_shift
@@ -78,7 +79,7 @@ class ASIS(BlockMethod):
         self.semantic_decoder = semantic_decoder
         self.instance_decoder = instance_decoder
         self.adapt = PointLayer(config.width, config.width) if config.semantic_awareness else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.embed = nn.Linear(config.width, config.embedding)
         self.classify = nn.Linear(config.width, len(vocabulary))
         for layer in (self.embed, self.classify):

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gestalt3d.ops.neighbour_max import group_max
+from gestalt3d.ops.norm_relu import norm_relu
 
 
 class PointLayer(nn.Module):
@@ -41,21 +42,20 @@ class PointLayer(nn.Module):
 
     def finish(self, values: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         """The other half: ReLU, in training after batch norm over all rows."""
-        if self.norm.training:
-            rows = values.reshape(-1, values.shape[-1])
-            norm = self.norm
+        norm = self.norm
+        if not norm.training:
+            return F.relu(values, inplace=True)
+        rows = values.reshape(-1, values.shape[-1])
+        if len(rows) == 1:
             # One row has no variance to divide by: it is judged by what earlier batches looked like.
-            values = F.batch_norm(
-                rows,
-                norm.running_mean,
-                norm.running_var,
-                norm.weight,
-                norm.bias,
-                len(rows) > 1,
-                norm.momentum or 0.0,
-                norm.eps,
-            ).reshape(values.shape)
-        return F.relu(values, inplace=True)
+            statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+            return F.relu(F.batch_norm(rows, *statistics, eps=norm.eps)).reshape(values.shape)
+        out, mean, var = norm_relu(rows, norm.weight, norm.bias, eps=norm.eps)
+        with torch.no_grad():
+            momentum, unbiased = norm.momentum or 0.0, len(rows) / (len(rows) - 1)
+            norm.running_mean.lerp_(mean, momentum)
+            norm.running_var.lerp_(var * unbiased, momentum)
+        return out.reshape(values.shape)
 
     def forward(self, rows: Float[Tensor, "*rows c"]) -> Float[Tensor, "*rows d"]:
         weight, bias = self.weight_and_bias()

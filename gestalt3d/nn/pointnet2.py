@@ -68,11 +68,13 @@ class SetAbstraction(nn.Module):
         self, points: Float[Tensor, "b n 3"], features: Float[Tensor, "b n c"], level: Level
     ) -> Float[Tensor, "b m d"]:
         weight, bias = self.first.weight_and_bias()
+        device = points.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features.dtype
         # In float32 whatever autocast says: the difference of two positions would drown in bfloat16's steps.
-        with torch.autocast(points.device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             each = F.linear(torch.cat([points, features.float()], dim=-1), weight, bias)
             center = F.linear(level.points, weight[:, :3])
-            grouped = gather(each, level.group) - center[:, :, None]
+            grouped = (gather(each, level.group) - center[:, :, None]).to(dtype)
         return group_max(self.rest(self.first.finish(grouped)))
 
 
