@@ -103,7 +103,8 @@ class Room(NamedTuple):
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """(n,) bool, on the ground plane."""
-        return ((points[:, :2] >= self.low[:2]) & (points[:, :2] <= self.high[:2])).all(1)
+        within = (points[:, :2] >= self.low[:2]) & (points[:, :2] <= self.high[:2])
+        return within[:, 0] & within[:, 1]
 
 
 class BlockMethod(nn.Module):

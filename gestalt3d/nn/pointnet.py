@@ -45,6 +45,7 @@ class PointLayer(nn.Module):
         norm = self.norm
         if not norm.training:
             return F.relu(values, inplace=True)
+        assert norm.running_mean is not None and norm.running_var is not None
         rows = values.reshape(-1, values.shape[-1])
         if len(rows) == 1:
             # One row has no variance to divide by: it is judged by what earlier batches looked like.
