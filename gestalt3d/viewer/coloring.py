@@ -31,7 +31,7 @@ def point_colors(scene: Scene, instances: Instances, mode: Mode) -> np.ndarray:
     per_instance = (
         instance_palette(instances) if mode == "instance" else score_colors(instances.scores.cpu().numpy())
     )
-    table = np.append(per_instance, [NOTHING], axis=0).astype(np.uint8)
+    table = np.append(per_instance, np.array([NOTHING]), axis=0).astype(np.uint8)
     colors = table[scene.labels]
     loose = scene.labels < 0
     colors[loose] = quiet(base_colors(scene)[loose])
@@ -48,12 +48,12 @@ def base_colors(scene: Scene) -> np.ndarray:
 
 def quiet(colors: np.ndarray) -> np.ndarray:
     """What belongs to no instance: grey of the same brightness, pulled to the middle."""
-    brightness = colors.astype(np.float32) @ np.float32([0.3, 0.59, 0.11])
+    brightness = colors.astype(np.float32) @ np.array([0.3, 0.59, 0.11], dtype=np.float32)
     return np.repeat((110 + 0.35 * brightness)[:, None], 3, axis=1).astype(np.uint8)
 
 
 def instance_palette(instances: Instances) -> np.ndarray:
-    """(i, 3) uint8: walls and floors are instances too, in quiet shades, so that the things in the room stand out."""
+    """(i, 3) uint8: walls and floors are instances too, in quiet shades, so that the things stand out."""
     colors = instance_colors(len(instances)).astype(np.float64)
     structure = np.append(instances.vocabulary.is_structure, False)[instances.classes.cpu().numpy()]
     grey = np.array([186.0, 189.0, 194.0])

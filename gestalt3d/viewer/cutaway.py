@@ -1,7 +1,7 @@
-"""Which points stand between an eye outside a room and the things inside: the ceiling and the walls nearest to the eye.
+"""Which points stand between an eye outside a room and the things inside: the ceiling and the nearest walls.
 
-A point's code is one byte: 0 stays, `CEILING` hides from above, `WALL` and above hide from behind. A wall's back is the
-side without floor: where the ground around a wall is covered on one side only, that side is the room.
+A point's code is one byte: 0 stays, `CEILING` hides from above, `WALL` and above hide from behind. A wall's
+back is the side without floor: where the ground around it is covered on one side only, there is the room.
 """
 
 from typing import NamedTuple
@@ -60,12 +60,13 @@ def cutaway_codes(
     if len(points) < 100 or not (roof.any() or in_wall.any() or unknown.any()):
         return codes
     ground = _ground(points, bounds)
-    tall = bounds[1, 2] - bounds[0, 2] >= _LOWEST_ROOM
+    tall = bool(bounds[1, 2] - bounds[0, 2] >= _LOWEST_ROOM)
     towards = _room_side(ground)
     azimuth = towards[ground.cell]
-    upright = ground.filled >= 0.5
-    near_upright = binary_dilation(upright.reshape(ground.shape), iterations=1).ravel()[ground.cell]
-    wall = np.isfinite(azimuth) & (in_wall | (near_upright & unknown & tall))
+    upright = (ground.filled >= 0.5).reshape(ground.shape)
+    near_upright = np.asarray(binary_dilation(upright), dtype=bool).ravel()[ground.cell]
+    candidate = in_wall | (near_upright & unknown & tall)
+    wall = np.logical_and(np.isfinite(azimuth), candidate)
     steps = np.rint(np.nan_to_num(azimuth) / (2 * np.pi) * 254).astype(np.int64) % 254
     codes[wall] = (WALL + steps[wall]).astype(np.uint8)
     codes[roof] = CEILING
@@ -100,9 +101,11 @@ def _ground(points: np.ndarray, bounds: np.ndarray) -> _Ground:
 
 
 def _room_side(ground: _Ground) -> np.ndarray:
-    """Per cell, the azimuth in [0, 2 pi) in which covered, open ground lies; NaN where it lies all around or nowhere."""
+    """Per cell, the azimuth in [0, 2 pi) of covered, open ground; NaN where it lies all around or nowhere."""
     # Ground that is covered but not upright, seen through a square window of about a metre.
-    open_ground = (np.isfinite(ground.top) & (ground.filled < 0.4)).reshape(ground.shape).astype(np.float64)
+    open_ground = (
+        np.logical_and(np.isfinite(ground.top), ground.filled < 0.4).reshape(ground.shape).astype(np.float64)
+    )
     reach = max(4, round(0.6 / ground.size)) if ground.size < 0.15 else 4
     reach = min(reach, max(ground.shape))
     ramp, flat = np.arange(-reach, reach + 1.0), np.ones(2 * reach + 1)
@@ -115,7 +118,7 @@ def _room_side(ground: _Ground) -> np.ndarray:
 
 
 def _ceiling_height(ground: _Ground, bounds: np.ndarray) -> float | None:
-    """Lower side of the slab in which a large part of the ground has its highest point with things far below."""
+    """Lower side of the slab in which much of the ground has its highest point, with things far below."""
     low, high = bounds[:, 2]
     covered = np.isfinite(ground.top)
     top = ground.top[covered]

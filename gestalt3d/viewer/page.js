@@ -80,10 +80,12 @@
   const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
   const along = (p, ...steps) => [0, 1, 2].map((k) => p[k] + steps.reduce((sum, [s, v]) => sum + s * v[k], 0));
 
-  function cutAwayFrom(code, azimuth, elevation) {
+  // As in the vertex shader: ceilings from above, walls from behind.
+  function cutAwayFrom(eye, [x, y, z, code]) {
     if (!state.cutaway || code === 0) return false;
-    if (code === 1) return elevation > 0;
-    return Math.cos((code - 2) * 2 * Math.PI / 254 - azimuth) < -0.03;
+    if (code === 1) return eye[2] > z;
+    const a = (code - 2) * 2 * Math.PI / 254;
+    return (eye[0] - x) * Math.cos(a) + (eye[1] - y) * Math.sin(a) < -0.03 * Math.hypot(eye[0] - x, eye[1] - y);
   }
 
   // The nearest eye that sees all points, and the target that centres them: frustum planes touch on both sides.
@@ -102,9 +104,15 @@
     return { azimuth, elevation, distance, target: along(middle, [tanX * (r - l) / 2, right], [tanY * (a - b) / 2, up]) };
   }
 
+  // Which walls are in the way depends on where the eye is, and where it is on which walls are left: twice is enough.
   function fitAll(azimuth, elevation) {
-    const shown = sample.filter((p) => !cutAwayFrom(p[3], azimuth, elevation));
-    return fit(shown.length ? shown : sample, azimuth, elevation);
+    let view = fit(sample, azimuth, elevation);
+    for (let k = 0; k < 2; k++) {
+      const eye = along(view.target, [view.distance, axes(azimuth, elevation).back]);
+      const shown = sample.filter((p) => !cutAwayFrom(eye, p));
+      if (shown.length) view = fit(shown, azimuth, elevation);
+    }
+    return view;
   }
   const firstView = () => fitAll(about.view.azimuth * Math.PI / 180, about.view.elevation * Math.PI / 180);
 
@@ -294,7 +302,7 @@
     vec3 view(vec3 p) { vec3 q = p - eye; return vec3(dot(q, right), dot(q, up), -dot(q, back)); }
     void main() {
       vec4 own = texelFetch(instanceTable, ivec2(int(label) & 1023, int(label) >> 10), 0);
-      bool shown = (whole == 1u ? showWhole : showVisible) && own.a > 0.5;
+      bool shown = ((whole & 1u) == 1u ? showWhole : showVisible) && own.a > 0.5 && whole < 2u;
       if (chosen != 0u) shown = label == chosen;
       vec3 a = view(from), b = view(to);
       if (!shown || max(a.z, b.z) < range.x) { gl_Position = vec4(2.0, 2.0, 2.0, 1.0); return; }
@@ -308,7 +316,7 @@
       vec3 p = atEnd ? b : a;
       depth = p.z;
       metres = atEnd ? distance(a, b) : 0.0;
-      dashed = whole;
+      dashed = whole & 1u;
       color = vec4(own.rgb, 1.0);
       gl_Position = vec4((atEnd ? pb : pa) + side * normal * thickness / screen, 0.0, 1.0);
     }`;
@@ -401,7 +409,9 @@
     [instances.boxes, instances.amodal].forEach((boxes, whole) => {
       for (let i = 0; i < total; i++) {
         const box = boxOf(boxes, i);
-        if (box) rows.push([corners(box), i + 1, whole]);
+        // Walls and floors would fence everything in; their boxes are drawn when they are chosen.
+        const building = classOf(i) !== unknown && classes[classOf(i)].structure ? 2 : 0;
+        if (box) rows.push([corners(box), i + 1, whole + building]);
       }
     });
     boxEdges = 12 * rows.length;
@@ -498,7 +508,7 @@
     gl.uniform3fv(at.unit, about.unit);
     // Fewer points are drawn larger, so that surfaces stay closed while the view turns.
     const grow = Math.min(2.5, Math.sqrt(count / drawn));
-    gl.uniform1f(at.radius, 0.85 * about.spacing * Math.pow(2, state.size) * grow);
+    gl.uniform1f(at.radius, 1.3 * about.spacing * Math.pow(2, state.size) * grow);
     gl.uniform1f(at.cut, Math.min(state.cut, 1e30));
     gl.uniform1i(at.mode, MODES[state.mode]);
     gl.uniform1ui(at.chosen, state.selected + 1);
@@ -533,7 +543,7 @@
     gl.uniform3fv(at.paper, fraction(look.paper));
     gl.uniform3fv(at.ink, fraction(look.ink));
     gl.uniform2ui(at.outlined, state.selected === NONE ? 0 : state.selected + 2, state.hovered === NONE ? 0 : state.hovered + 2);
-    gl.uniform1f(at.strength, state.mode === "rgb" && about.hasColor ? 5 : 8);
+    gl.uniform1f(at.strength, state.mode === "rgb" && about.hasColor ? 3.5 : 5.5);
     gl.uniform1i(at.pixel, Math.max(1, Math.round(target.scale)));
     bindTextures([[at.depths, depths], [at.colors, colors], [at.ids, ids]]);
     gl.bindVertexArray(emptyArray);
@@ -548,7 +558,7 @@
     gl.useProgram(p);
     setCamera(lines);
     gl.uniform2f(at.screen, target.width / 2, target.height / 2);
-    gl.uniform1f(at.thickness, 1.6 * target.scale);
+    gl.uniform1f(at.thickness, 1.25 * target.scale);
     gl.uniform1f(at.dash, 0.012 * camera.distance);
     gl.uniform1ui(at.chosen, state.selected + 1);
     gl.uniform1i(at.showVisible, state.boxes);
@@ -634,7 +644,7 @@
 
   function colorBy(mode) {
     if (!(mode in MODES)) throw new Error(`no mode ${mode}`);
-    if ((mode === "instance" || mode === "score") && !total) return;
+    if (document.querySelector(`[data-mode=${mode}]`).disabled) return;
     state.mode = mode;
     for (const b of document.querySelectorAll("[data-mode]")) b.setAttribute("aria-checked", String(b.dataset.mode === mode));
     $("ramp").hidden = mode !== "score";
@@ -742,7 +752,6 @@
       const li = element("li");
       const button = element("button", "row");
       const swatch = element("span", "swatch");
-      swatch.style.background = css(classColor(id));
       const name = className(id).replaceAll("_", " ");
       const points = `${number.format(about.classPoints[id])} points shown in all`;
       button.append(swatch, element("span", "name", name), element("span", "count", objects.has(id) ? number.format(objects.get(id)) : "–"));
@@ -753,7 +762,7 @@
       only.setAttribute("aria-label", `Show only ${name}`);
       only.addEventListener("click", () => onlyClass(id));
       li.append(button, only);
-      return { id, li, button };
+      return { id, li, button, swatch };
     });
     $("classes").replaceChildren(...legend.map((e) => e.li));
     $("class-total").textContent = number.format(legend.length);
@@ -789,11 +798,12 @@
     });
     $("objects").replaceChildren(...items);
     $("nothing").hidden = listed.length > 0;
-    $("nothing").textContent = total ? "Nothing matches." : "This result has no objects.";
+    $("nothing").textContent = total ? "Nothing matches." : "No objects were found in this scan.";
     $("object-total").textContent = number.format(listed.length);
     paintSwatches();
   }
   function paintSwatches() {
+    for (const { id, swatch } of legend) swatch.style.background = state.mode === "class" ? css(classColor(id)) : "";
     for (const [i, row] of rows) row.firstChild.style.background = css(instanceColor(i));
     if (state.selected !== NONE) $("card-swatch").style.background = css(instanceColor(state.selected));
   }
@@ -804,15 +814,21 @@
   }
 
   function buildHeading() {
-    const shown = count < about.pointsInAll ? `${number.format(count)} of ${number.format(about.pointsInAll)} points` : `${number.format(count)} points`;
-    const objects = `${number.format(total)} ${total === 1 ? "object" : "objects"}`;
-    const size = [0, 1, 2].map((a) => (bounds[1][a] - bounds[0][a]).toFixed(1)).join(" × ");
-    $("facts").textContent = [shown, objects, `${size} m`, about.method].filter(Boolean).join(" · ");
+    const some = (n, noun) => `${number.format(n)} ${noun}${n === 1 ? "" : "s"}`;
+    const shown = `${count < about.pointsInAll ? `${number.format(count)} of ` : ""}${some(about.pointsInAll, "point")}`;
+    const digits = reach < 0.3 ? 3 : reach < 3 ? 2 : 1;
+    const size = [0, 1, 2].map((a) => (bounds[1][a] - bounds[0][a]).toFixed(digits)).join(" × ");
+    $("facts").textContent = [shown, some(total, "object"), `${size} m`, about.method].filter(Boolean).join(" · ");
     $("notes").replaceChildren(...about.notes.map((note) => element("li", "", note)));
     $("amodal").hidden = !instances.amodal;
     $("boxes").hidden = !total;
     if (!about.hasColor) document.querySelector("[data-mode=rgb]").textContent = "Height";
-    if (!total) for (const mode of ["instance", "score"]) document.querySelector(`[data-mode=${mode}]`).disabled = true;
+    const classless = !about.classPoints.slice(0, unknown).some((n) => n > 0);
+    $("class-section").hidden = classless && !total;
+    $("find").hidden = !total;
+    for (const [mode, off] of [["instance", !total], ["score", !total], ["class", classless]]) {
+      document.querySelector(`[data-mode=${mode}]`).disabled = off;
+    }
     const bar = $("ramp-bar").getContext("2d");
     for (let k = 0; k < 256; k++) {
       bar.fillStyle = css(rampColor(k / 255));

@@ -1,8 +1,8 @@
-"""One self-contained web page of a scan and its instances: no network, no library, points packed into the file.
+"""One self-contained web page of a scan and its instances: no network, no library, the points inside.
 
-Points lie on a grid of 65,536 steps a side and are stored byte plane by byte plane, in an order of which every sixteenth,
-eighth, quarter and half is an even sample; deflate takes neighbours well. The page's own hash in its content security policy
-allows its script and no other, whatever a class name contains.
+Points lie on a grid of 65,536 steps a side and are stored byte plane by byte plane, in an order whose first
+sixteenth, eighth, quarter and half are even samples with neighbours side by side, which deflate likes. The
+content security policy names the hash of the page's script and so allows no other, whatever a name contains.
 """
 
 import base64
@@ -39,7 +39,7 @@ def save_page(
     notes: Sequence[str] = (),
     max_points: int = MAX_POINTS,
 ) -> None:
-    """Write the page. Above `max_points` the cloud is thinned out, every instance staying visible, and the page says so."""
+    """Write the page. A cloud above `max_points` is thinned out; instances stay and a note says so."""
     page = page_html(cloud, instances, title=title, notes=notes, max_points=max_points)
     with atomic_path(path) as target:
         target.write_text(page, encoding="utf-8", newline="\n")
@@ -59,7 +59,7 @@ def page_html(
     planes, grid = _planes(scene, order)
     about = {
         "title": title,
-        "notes": list(dict.fromkeys([*scene.notes, *notes])),
+        "notes": _without_repetition([*scene.notes, *notes]),
         "pointsInAll": len(cloud),
         "levels": levels,
         **grid,
@@ -68,8 +68,8 @@ def page_html(
     folder = resources.files("gestalt3d.viewer")
     script, style = ((folder / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     parts = {
-        "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'",
+        "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'",
         "title": html.escape(title),
         "css": style,
         "js": script,
@@ -81,8 +81,14 @@ def page_html(
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
+def _without_repetition(notes: Sequence[str]) -> list[str]:
+    """Each note once, and none that another one begins with."""
+    notes = list(dict.fromkeys(notes))
+    return [note for note in notes if not any(other != note and other.startswith(note) for other in notes)]
+
+
 def _levels(points: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """An order along a space-filling curve, dealt into sixteenths, and the lengths of its evenly thinned prefixes."""
+    """An order along a space-filling curve, dealt out, and the lengths of its evenly thinned prefixes."""
     extent = np.maximum(bounds[1] - bounds[0], 1e-6)
     curve = np.argsort(
         _morton((np.clip((points - bounds[0]) / extent, 0, 1) * 1023).astype(np.uint64)), kind="stable"
@@ -156,7 +162,9 @@ def _tables(scene: Scene, instances: Instances) -> dict[str, object]:
 def _rounded(values: np.ndarray, digits: int) -> list:
     """Nested lists with null for what is not finite, which JSON cannot say."""
     rounded = np.round(np.asarray(values, dtype=np.float64), digits)
-    return np.where(np.isfinite(rounded), rounded.astype(object), None).tolist()
+    as_objects = rounded.astype(object)
+    as_objects[~np.isfinite(rounded)] = None
+    return as_objects.tolist()
 
 
 def _json(value: object) -> str:

@@ -1,6 +1,7 @@
 """Colours that stay the same from file to file and apart for colour-blind eyes (NumPy only).
 
-Lightness, chroma and hue are those of OKLab (Ottosson 2020). Colour blindness is simulated after Machado et al. 2009.
+Lightness, chroma and hue are those of OKLab (Ottosson 2020); colour blindness is simulated as by Machado,
+Oliveira and Fernandes (2009).
 """
 
 import zlib
@@ -10,10 +11,10 @@ import numpy as np
 
 from gestalt3d.structures.vocabulary import Vocabulary
 
-NOTHING = (126, 130, 138)
+NOTHING: tuple[int, int, int] = (126, 130, 138)
 """Points of no instance, no class or no score."""
 
-# Colours of the walls of a room stay quiet, so that the things in it stand out. Names of one thing share a colour.
+# The building stays quiet, so that the things in it stand out.
 _LCH_OF_CLASS: dict[str, tuple[float, float, float]] = {
     "ceiling": (0.86, 0.015, 90),
     "floor": (0.72, 0.030, 75),
@@ -100,7 +101,7 @@ _DICHROMAT = {
 
 
 def instance_colors(n: int) -> np.ndarray:
-    """(n, 3) uint8: the colour of instance `i` depends on `i` alone; neighbours in number are far apart in colour."""
+    """(n, 3) uint8: the colour of instance `i` depends on `i` alone; consecutive ones are far apart."""
     table = _instance_table()
     i = np.arange(n)
     lap = i // len(table)
@@ -111,7 +112,7 @@ def instance_colors(n: int) -> np.ndarray:
 
 
 def class_colors(vocabulary: Vocabulary) -> np.ndarray:
-    """(c, 3) uint8: the colour of a class depends on its name alone, so "chair" looks the same in every vocabulary."""
+    """(c, 3) uint8: depends on the names alone, so that "chair" looks the same in every vocabulary."""
     return np.array([class_color(name) for name in vocabulary.names], dtype=np.uint8).reshape(-1, 3)
 
 
@@ -129,11 +130,13 @@ def class_color(name: str) -> tuple[int, int, int]:
 
 
 def score_colors(scores: np.ndarray) -> np.ndarray:
-    """(n, 3) uint8: dark violet at 0 over green to bright yellow at 1, lightness rising; not finite is grey."""
+    """(n, 3) uint8: dark violet at 0 over green to bright yellow at 1, lightness rising; NaN is grey."""
     scores = np.asarray(scores, dtype=np.float64)
     t = np.clip(np.nan_to_num(scores), 0, 1)
     lch = np.stack([0.34 + 0.56 * t, 0.13 + 0.03 * np.cos(2 * np.pi * t), 305 - 200 * t], axis=-1)
-    return np.where(np.isfinite(scores)[:, None], from_oklab(lch_to_oklab(lch)), np.uint8(NOTHING))
+    return np.where(
+        np.isfinite(scores)[:, None], from_oklab(lch_to_oklab(lch)), np.array(NOTHING, dtype=np.uint8)
+    )
 
 
 def height_colors(height: np.ndarray) -> np.ndarray:
@@ -145,7 +148,7 @@ def height_colors(height: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _instance_table() -> np.ndarray:
-    """Farthest-point sampling of mid-light, chromatic colours; the distance of two is their least over four kinds of eyes."""
+    """Farthest-point sampling; two colours are as far apart as the worst of four kinds of eyes sees them."""
     lightness, chroma, hue = np.meshgrid(
         np.linspace(0.52, 0.86, 8), np.linspace(0.10, 0.17, 3), np.arange(0, 360, 6), indexing="ij"
     )
@@ -154,7 +157,7 @@ def _instance_table() -> np.ndarray:
     inside = ((linear >= 0) & (linear <= 1)).all(1)
     colors = from_oklab(lab[inside])
     seen = np.stack([oklab(colors), *(oklab(simulate(colors, kind)) for kind in _DICHROMAT)])
-    # Normal eyes count double: they are most of the readers.
+    # Asked to be twice as far apart for normal eyes, which most readers have.
     weight = np.array([0.5, 1.0, 1.0, 1.0])[:, None]
 
     def distance(i: int) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""A picture of a scan and its instances, drawn on the CPU: looking into the room from above, with a legend."""
+"""A picture of a scan and its instances, drawn on the CPU: a look into the room from above, with a legend."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,8 +19,22 @@ from gestalt3d.viewer.viewpoint import Projection, Viewpoint, project
 _PAPER = (236, 239, 243)
 _INK = (38, 42, 50)
 _FAINT = (112, 118, 128)
+_RULE = (208, 213, 220)
+_MOST_LEGEND_ROWS = 3
 _SUPERSAMPLE = 2
 _LARGEST_SPLAT = 9.0
+_MOST_POINTS = 4_000_000
+"""More than a picture has pixels."""
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+class _Entry(NamedTuple):
+    """A class in the legend."""
+
+    name: str
+    count: str
+    dots: list[tuple[int, ...]]
 
 
 def save_picture(
@@ -34,11 +49,11 @@ def save_picture(
 ) -> None:
     """Write a PNG of `size` (width, height) with points coloured by "rgb", "instance", "class" or "score".
 
-    `panels` draws the same view several times side by side instead, for example ("rgb", "instance"). Clouds without colour
-    are shaded by height where "rgb" is asked for.
+    `panels` draws the same view several times side by side instead, for example ("rgb", "instance"). A cloud
+    without colour is shaded by height for "rgb".
     """
     modes: tuple[Mode, ...] = tuple(panels) if panels else (color_by,)
-    scene = make_scene(cloud, instances)
+    scene = make_scene(cloud, instances, max_points=_MOST_POINTS)
     legend = _legend(instances, modes[-1], size[0])
     height = size[1] - legend.height
     width = size[0] // len(modes)
@@ -63,14 +78,13 @@ def _panels(
     projection = project(scene.points[shown], view, (width, height), scene.fit_points(~shown))
     depth, nearest = _splat(projection, scene.spacing, width, height)
     light = _shade(depth)
+    paper = np.array(_PAPER, dtype=np.uint8)
     images = []
     for mode in modes:
         image = np.empty((height, width, 3), dtype=np.uint8)
         colors = point_colors(scene, instances, mode)[shown]
         parallel(
-            lambda first, last, i=image, c=colors: _paint(
-                nearest, light, c, np.uint8(_PAPER), i, first, last
-            ),
+            lambda first, last, i=image, c=colors: _paint(nearest, light, c, paper, i, first, last),
             height,
             grain=64,
         )
@@ -98,7 +112,7 @@ def _shade(depth: np.ndarray) -> np.ndarray:
 
 @kernel
 def _splat_points(x, y, z, focal, radius, largest, depth, nearest):
-    """Discs whose rim lies deeper than their middle, so that neighbours meet half-way as cells of a Voronoi diagram."""
+    """Discs with a rim deeper than their middle, so that neighbours meet half-way like Voronoi cells."""
     height, width = depth.shape
     for p in range(len(x)):
         if not z[p] > 0:
@@ -118,7 +132,7 @@ def _splat_points(x, y, z, focal, radius, largest, depth, nearest):
 
 @kernel
 def _eye_dome(log_depth, light, first, last):
-    """Eye-dome lighting (Boucheny 2009) at two scales: a pixel darkens by how much nearer its neighbours are."""
+    """Eye-dome lighting (Boucheny 2009) at two scales: nearer neighbours darken a pixel."""
     height, width = log_depth.shape
     for row in range(first, last):
         for column in range(width):
@@ -153,59 +167,80 @@ def _paint(nearest, light, colors, paper, image, first, last):
 
 
 def _legend(instances: Instances, mode: Mode, width: int) -> Image.Image:
-    """Classes with their counts, most frequent first; an entry's dots are the colours the picture uses for it."""
+    """Classes and counts, the most frequent first; an entry's dots have the colours the picture gives it."""
     unit = max(10, round(width / 80))
     font = ImageFont.load_default(size=unit)
-    pad, gap, line = unit, round(1.6 * unit), round(1.9 * unit)
-    rows: list[list[tuple[str, str, list[tuple[int, ...]]]]] = [[]]
-    at = pad
-    for name, count, dots in _legend_entries(instances, mode):
-        entry_width = _dots_width(len(dots), unit) + font.getlength(f"{name}  {count}") + gap
-        if at + entry_width > width - pad and rows[-1]:
-            rows.append([])
-            at = pad
-        rows[-1].append((name, count, dots))
-        at += entry_width
+    rows = _legend_rows(_legend_entries(instances, mode), font, unit, width)
+    pad, line = unit, round(1.9 * unit)
     image = Image.new("RGB", (width, round(1.4 * pad) + line * len(rows)), _PAPER)
     draw = ImageDraw.Draw(image)
-    draw.line([(pad, 0), (width - pad, 0)], fill=(208, 213, 220), width=1)
+    draw.line([(pad, 0), (width - pad, 0)], fill=_RULE, width=1)
     for row, entries in enumerate(rows):
         x, y = float(pad), pad * 0.7 + line * (row + 0.5)
-        for name, count, dots in entries:
-            for k, dot in reversed(list(enumerate(dots))):
-                centre = x + unit * (0.5 + 0.55 * k)
-                draw.ellipse(
-                    [centre - unit / 2, y - unit / 2, centre + unit / 2, y + unit / 2],
-                    fill=dot,
-                    outline=_PAPER,
-                )
-            x += _dots_width(len(dots), unit)
-            draw.text((x, y), name, fill=_INK, font=font, anchor="lm")
-            x += font.getlength(name + "  ")
-            draw.text((x, y), count, fill=_FAINT, font=font, anchor="lm")
-            x += font.getlength(count) + gap
+        for entry in entries:
+            _draw_entry(draw, entry, x, y, font, unit)
+            x += _entry_width(entry, font, unit)
     return image
 
 
-def _legend_entries(instances: Instances, mode: Mode) -> list[tuple[str, str, list[tuple[int, ...]]]]:
+def _legend_rows(entries: list[_Entry], font: _Font, unit: int, width: int) -> list[list[_Entry]]:
+    """As many rows as needed and allowed; what does not fit is counted."""
+    rows: list[list[_Entry]] = [[]]
+    at = unit
+    for position, entry in enumerate(entries):
+        more = _Entry(f"and {len(entries) - position} more classes", "", [])
+        last = len(rows) == _MOST_LEGEND_ROWS and position < len(entries) - 1
+        needed = _entry_width(entry, font, unit) + (_entry_width(more, font, unit) if last else 0)
+        if at + needed > width and rows[-1]:
+            if len(rows) == _MOST_LEGEND_ROWS:
+                rows[-1].append(more)
+                break
+            rows.append([])
+            at = unit
+        rows[-1].append(entry)
+        at += _entry_width(entry, font, unit)
+    return rows
+
+
+def _draw_entry(draw: ImageDraw.ImageDraw, entry: _Entry, x: float, y: float, font: _Font, unit: int) -> None:
+    for k, dot in reversed(list(enumerate(entry.dots))):
+        centre = x + unit * (0.5 + 0.55 * k)
+        draw.ellipse(
+            [centre - unit / 2, y - unit / 2, centre + unit / 2, y + unit / 2], fill=dot, outline=_PAPER
+        )
+    x += _dots_width(entry, unit)
+    draw.text((x, y), entry.name, fill=_INK, font=font, anchor="lm")
+    draw.text((x + font.getlength(entry.name + "  "), y), entry.count, fill=_FAINT, font=font, anchor="lm")
+
+
+def _entry_width(entry: _Entry, font: _Font, unit: int) -> float:
+    return _dots_width(entry, unit) + font.getlength(f"{entry.name}  {entry.count}") + 1.6 * unit
+
+
+def _dots_width(entry: _Entry, unit: int) -> float:
+    return unit * (1 + 0.55 * (len(entry.dots) - 1) + 0.5) if entry.dots else 0.0
+
+
+def _legend_entries(instances: Instances, mode: Mode) -> list[_Entry]:
     if not len(instances):
-        return [("no instances", "", [])]
+        return [_Entry("no instances", "", [])]
     if mode == "score":
-        steps = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
-        colors = [tuple(c) for c in score_colors(steps).tolist()]
-        return [("score  0 to 1,  instances:", str(len(instances)), colors)]
+        ramp = score_colors(np.linspace(0, 1, 5)).tolist()
+        return [_Entry("score from 0 to 1, instances", str(len(instances)), [tuple(c) for c in ramp])]
     classes = instances.classes.cpu().numpy()
     palette = instance_palette(instances).tolist()
     entries = []
-    for c in sorted(set(classes.tolist()), key=lambda c: -int((classes == c).sum())):
+    for c in sorted(set(classes.tolist()), key=lambda c: (-int((classes == c).sum()), c)):
         members = (classes == c).nonzero()[0]
         name = instances.vocabulary.names[c] if c >= 0 else "unknown"
         dots = {"class": [class_color(name)], "instance": [tuple(palette[i]) for i in members[:4]]}.get(
             mode, []
         )
-        entries.append((name.replace("_", " "), str(len(members)), dots))
+        entries.append(_Entry(_plain(name), str(len(members)), dots))
     return entries
 
 
-def _dots_width(count: int, unit: int) -> float:
-    return unit * (1 + 0.55 * (count - 1) + 0.5) if count else 0.0
+def _plain(name: str) -> str:
+    """One short line, whatever a file calls its class."""
+    line = "".join(c if c.isprintable() else " " for c in name.replace("_", " "))
+    return line if len(line) <= 32 else line[:31] + "…"

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from gestalt3d.errors import UserError
 from gestalt3d.structures.instances import Instances
@@ -35,7 +34,7 @@ class Scene:
     spacing: float
     """Typical distance between neighbours in metres."""
     boxes: np.ndarray
-    """(i, 7) visible boxes, measured along the axes where the instances bring none; NaN for an instance without points."""
+    """(i, 7) visible boxes, along the axes where the instances bring none; NaN without points."""
     vocabulary: Vocabulary
     notes: tuple[str, ...]
 
@@ -67,7 +66,7 @@ class Scene:
 
 
 def make_scene(cloud: PointCloud, instances: Instances, *, max_points: int | None = None) -> Scene:
-    """Resolve overlaps, drop what cannot be drawn, thin out above `max_points` so that every instance stays visible."""
+    """Resolve overlaps, drop what cannot be drawn, thin out to `max_points` with every instance visible."""
     if len(cloud) != instances.num_points:
         raise ValueError(f"instances describe {instances.num_points} points, the cloud has {len(cloud)}")
     notes = list(cloud.source.notes) if cloud.source is not None else []
@@ -91,7 +90,7 @@ def make_scene(cloud: PointCloud, instances: Instances, *, max_points: int | Non
     points, labels = all_points[shown].astype(np.float32), labels[shown]
     colors = None
     if cloud.colors is None:
-        notes.append("no colour in the input; shaded by height")
+        notes.append("no colour in the input")
     else:
         fractions = np.nan_to_num(cloud.colors.detach().cpu().numpy()[shown])
         colors = np.rint(np.clip(fractions, 0, 1) * 255).astype(np.uint8)
@@ -123,7 +122,7 @@ def _classes(instances: Instances, labels: np.ndarray, shown: np.ndarray) -> np.
 
 
 def _thin_out(labels: np.ndarray, count: int, max_points: int) -> np.ndarray:
-    """Ascending positions: every instance keeps a few points, the rest is shared in proportion, evenly spaced in the file."""
+    """Ascending positions: each instance keeps a few, the rest is shared in proportion, evenly spaced."""
     sizes = np.bincount(labels + 1, minlength=count + 1)
     least = np.minimum(sizes, max(1, min(_KEPT_OF_AN_INSTANCE, max_points // (4 * (count + 1)))))
     share = max(0, max_points - least.sum()) / max(1, (sizes - least).sum())

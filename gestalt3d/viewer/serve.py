@@ -10,6 +10,9 @@ from gestalt3d.errors import UserError
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
+    from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.pointcloud import PointCloud
+
 
 def serve(
     path: str | Path,
@@ -22,8 +25,26 @@ def serve(
 
     `on_ready` is called with the address once the page can be fetched.
     """
-    path = Path(path)
-    server = page_server(_page(path), port=port)
+    _serve(_page(Path(path)), port, open_browser, on_ready)
+
+
+def view(
+    cloud: "PointCloud",
+    instances: "Instances",
+    *,
+    title: str = "scan",
+    port: int = 0,
+    open_browser: bool = True,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """As `serve`, for what is in memory."""
+    from gestalt3d.viewer.page import page_html
+
+    _serve(page_html(cloud, instances, title=title).encode(), port, open_browser, on_ready)
+
+
+def _serve(page: bytes, port: int, open_browser: bool, on_ready: Callable[[str], None] | None) -> None:
+    server = page_server(page, port=port)
     address = f"http://127.0.0.1:{server.server_address[1]}/"
     try:
         if on_ready is not None:

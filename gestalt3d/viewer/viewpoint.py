@@ -9,7 +9,7 @@ TAN_HALF_FOV = 0.35
 
 
 class Viewpoint(NamedTuple):
-    """Degrees around z from the x axis, and above the ground. The distance is chosen so that everything fits."""
+    """Degrees around z from the x axis, and above the ground; the distance is such that everything fits."""
 
     azimuth: float
     elevation: float = 40.0
@@ -38,7 +38,7 @@ def axes(viewpoint: Viewpoint) -> np.ndarray:
 def project(
     points: np.ndarray, viewpoint: Viewpoint, size: tuple[int, int], fit_to: np.ndarray
 ) -> Projection:
-    """Perspective projection into an image of `size` (width, height) that shows all of `fit_to` (m, 3) as large as it can."""
+    """Perspective into an image of `size` (width, height) that shows `fit_to` (m, 3) as large as can be."""
     width, height = size
     frame = axes(viewpoint)
     tan_x, tan_y = TAN_HALF_FOV * width / height, TAN_HALF_FOV
@@ -61,7 +61,7 @@ def project(
 
 
 def visible_value(projection: Projection, groups: np.ndarray, size: tuple[int, int]) -> float:
-    """How much of the groups (n,) an eye sees: the root of every group's pixels, summed; group -1 counts a little."""
+    """What an eye sees of the groups (n,): the sum of the roots of their pixels; group -1 counts a little."""
     width, height = size
     x, y = projection.x.astype(np.int64), projection.y.astype(np.int64)
     inside = (projection.depth > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)

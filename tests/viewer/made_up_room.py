@@ -34,7 +34,7 @@ def box_surface(rng: np.random.Generator, n: int, low: np.ndarray, high: np.ndar
 def made_up_room(
     n: int, *, seed: int = 0, ceiling: bool = True, color: bool = True
 ) -> tuple[PointCloud, Instances]:
-    """About half the points on floor, walls and ceiling, which are instances as well, the rest on the things."""
+    """Most points lie on floor, walls and ceiling, which are instances as well, the rest on the things."""
     rng = np.random.default_rng(seed)
     x, y, z = SIZE
     planes = [

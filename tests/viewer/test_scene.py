@@ -1,0 +1,125 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from gestalt3d.errors import UserError
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.viewer.cutaway import CEILING, WALL
+from gestalt3d.viewer.scene import make_scene
+from gestalt3d.viewer.viewpoint import Viewpoint, project
+from tests.viewer.made_up_room import SIZE, made_up_room
+
+
+def without_classes(instances: Instances) -> Instances:
+    """What a method without labels answers: things, no classes, nothing said about the building."""
+    things = instances[torch.arange(6, len(instances))]
+    return dataclasses.replace(things, classes=torch.full_like(things.classes, -1), point_classes=None)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("turned", [0.0, 0.5])
+def test_a_look_from_outside_goes_through_ceiling_and_near_walls(named: bool, turned: float) -> None:
+    cloud, instances = made_up_room(60_000)
+    inside = cloud.points.numpy()
+    rotation = np.array(
+        [[np.cos(turned), -np.sin(turned), 0], [np.sin(turned), np.cos(turned), 0], [0, 0, 1]]
+    )
+    cloud = PointCloud(torch.from_numpy((inside @ rotation.T).astype(np.float32)), cloud.colors)
+    labels = instances.to_labels().numpy()
+    scene = make_scene(cloud, instances if named else without_classes(instances))
+    # The eye looks from the side of x = 0.
+    hidden = scene.hidden_from(Viewpoint(azimuth=180 + float(np.rad2deg(turned)), elevation=40))
+    middle = (inside[:, 2] > 0.3) & (inside[:, 2] < 2.4) & (np.abs(inside[:, 1] - SIZE[1] / 2) < 1.5)
+    floor, near_wall, far_wall, ceiling = labels == 0, labels == 3, labels == 4, labels == 5
+    assert hidden[ceiling].mean() > 0.95
+    assert hidden[near_wall & middle].mean() > 0.9
+    assert hidden[far_wall & middle].mean() < 0.05
+    assert hidden[floor].mean() < 0.15
+    assert hidden[labels == 6].mean() < 0.05, "the table in the middle stays"
+
+
+def test_walls_come_back_when_the_eye_goes_round() -> None:
+    cloud, instances = made_up_room(40_000)
+    scene, labels = make_scene(cloud, instances), instances.to_labels().numpy()
+    front, back = (scene.hidden_from(Viewpoint(a, 40)) for a in (180, 0))
+    assert front[labels == 3].mean() > 0.9 > 0.1 > back[labels == 3].mean()
+    assert front[labels == 4].mean() < 0.1 < 0.9 < back[labels == 4].mean()
+    assert not scene.hidden_from(Viewpoint(180, -20))[labels == 5].any(), "from below the ceiling is seen"
+
+
+def test_a_table_top_is_not_cut() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.random((5000, 3)) * [1, 1, 0.0]
+    points[:500] = rng.random((500, 3)) * [0.1, 0.1, 0.2]
+    cloud = PointCloud.from_arrays(points.astype(np.float32))
+    assert not make_scene(cloud, Instances.empty(5000, S3DIS)).cutaway.any()
+
+
+def test_codes_are_ceilings_and_directions() -> None:
+    cloud, instances = made_up_room(20_000)
+    codes = make_scene(cloud, instances).cutaway
+    assert CEILING in codes and (codes >= WALL).any() and codes.dtype == np.uint8
+
+
+def test_thinning_keeps_every_instance() -> None:
+    n = 50_000
+    labels = torch.zeros(n, dtype=torch.int64)
+    labels[-40:] = torch.arange(1, 41)
+    labels[:5000] = -1
+    instances = Instances.from_labels(labels, torch.zeros(41, dtype=torch.int64), vocabulary=S3DIS)
+    cloud = PointCloud.from_arrays(np.random.default_rng(0).random((n, 3)).astype(np.float32))
+    scene = make_scene(cloud, instances, max_points=2000)
+    assert len(scene.points) <= 2000
+    assert set(scene.labels.tolist()) == set(range(-1, 41))
+    assert (scene.labels == -1).sum() == pytest.approx(200, rel=0.2)
+    assert any("2,000 of 50,000" in note for note in scene.notes)
+
+
+def test_the_highest_score_shows_where_instances_overlap() -> None:
+    cloud = PointCloud.from_arrays(np.eye(3, dtype=np.float32))
+    instances = Instances(
+        torch.tensor([0, 2, 4]),
+        torch.tensor([0, 1, 1, 2]),
+        torch.tensor([7, 8]),
+        torch.tensor([0.3, 0.9]),
+        3,
+        S3DIS,
+    )
+    scene = make_scene(cloud, instances)
+    assert scene.labels.tolist() == [0, 1, 1]
+    assert scene.classes.tolist() == [7, 8, 8]
+
+
+def test_points_that_cannot_be_drawn_are_named_in_notes() -> None:
+    points = np.random.default_rng(0).random((10_000, 3)).astype(np.float32)
+    points[0], points[1], points[2] = np.nan, np.inf, 1e6
+    scene = make_scene(PointCloud.from_arrays(points), Instances.empty(10_000, S3DIS))
+    assert len(scene.points) == 9997
+    assert "2 points without finite coordinates" in "\n".join(scene.notes)
+    assert "1 stray" in "\n".join(scene.notes)
+
+
+def test_nothing_to_show_is_said_in_one_line() -> None:
+    cloud = PointCloud(torch.full((3, 3), float("nan")))
+    with pytest.raises(UserError, match="no finite point"):
+        make_scene(cloud, Instances.empty(3, S3DIS))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_everything_fits_into_the_view(scale: float) -> None:
+    points = (np.random.default_rng(1).random((500, 3)) * scale).astype(np.float32)
+    x, y, depth, _ = project(points, Viewpoint(30, 35), (640, 480), points)
+    assert (depth > 0).all()
+    assert x.min() >= 0 and x.max() <= 640 and y.min() >= 0 and y.max() <= 480
+    assert np.ptp(x) > 0.85 * 640 or np.ptp(y) > 0.85 * 480
+
+
+def test_spacing_is_the_distance_of_neighbours() -> None:
+    side = np.arange(200) * 0.01
+    grid = np.stack(np.meshgrid(side, side, [0.0]), axis=-1).reshape(-1, 3)
+    scene = make_scene(PointCloud.from_arrays(grid.astype(np.float32)), Instances.empty(len(grid), S3DIS))
+    assert scene.spacing == pytest.approx(0.01, rel=0.3)
