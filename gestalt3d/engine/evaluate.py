@@ -1,28 +1,17 @@
 """Score a model on labelled scans. The method receives the cloud alone, never its labels."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
+from gestalt3d.data import DataSet
 from gestalt3d.engine.model import Model
 from gestalt3d.metrics.evaluator import CloudEvaluator
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
-from gestalt3d.structures.vocabulary import Vocabulary
-
-
-class Scans(Protocol):
-    """What every data set offers."""
-
-    vocabulary: Vocabulary
-    names: list[str]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, i: int, /) -> Scan: ...
 
 
 Report = Callable[[int, int, str], None]
@@ -31,7 +20,7 @@ Report = Callable[[int, int, str], None]
 
 def evaluate(
     model: Model,
-    scans: Scans,
+    scans: DataSet,
     *,
     data: str = "",
     class_agnostic: bool = False,

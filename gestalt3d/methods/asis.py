@@ -17,7 +17,7 @@ Readings, where the paper is silent or the authors' code differs:
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -87,7 +87,7 @@ class ASIS(BlockMethod):
             nn.init.zeros_(layer.bias)
 
     @classmethod
-    def from_config(cls, config: ASISConfig, vocabulary: Vocabulary) -> Self:
+    def from_config(cls, config: ASISConfig, vocabulary: Vocabulary) -> "ASIS":
         encoder, decoder = backbone(config)
         return cls(config, vocabulary, encoder, decoder(), decoder())
 

@@ -19,7 +19,7 @@ Readings:
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -120,7 +120,7 @@ class BlockMethod(nn.Module):
         self.mean_sizes: Tensor
 
     @classmethod
-    def from_config(cls, config: Any, vocabulary: Vocabulary) -> Self:
+    def from_config(cls, config: Any, vocabulary: Vocabulary) -> "BlockMethod":
         raise NotImplementedError
 
     def group(self, prediction: Any) -> Int[Tensor, "n"]:

@@ -22,7 +22,7 @@ Readings:
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class SGPN(BlockMethod):
         self.progress = 0.0
 
     @classmethod
-    def from_config(cls, config: SGPNConfig, vocabulary: Vocabulary) -> Self:
+    def from_config(cls, config: SGPNConfig, vocabulary: Vocabulary) -> "SGPN":
         encoder, decoder = backbone(config)
         return cls(config, vocabulary, encoder, decoder())
 
