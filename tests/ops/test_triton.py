@@ -1,4 +1,4 @@
-"""Triton's kernels run in a process of their own: whether they are interpreted is fixed when Triton is imported."""
+"""Triton's kernels run in a process of their own: importing Triton fixes how they run."""
 
 import importlib.util
 import os

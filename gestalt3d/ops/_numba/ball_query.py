@@ -7,7 +7,7 @@ from torch import Tensor
 from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.ops._numba.kdtree import build_all, is_finite
 
-_LEAF = 16
+_LEAF = 32
 
 
 @kernel

@@ -7,7 +7,7 @@ from torch import Tensor
 from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.ops._numba.kdtree import build_all
 
-_LEAF = 32
+_LEAF = 64
 
 
 @kernel
@@ -17,14 +17,22 @@ def _query(points, order, low, high, lowest, depth, manhattan, distance, index, 
     k = distance.shape[1]
     nodes = np.empty(2 * depth + 4, np.int64)
     bounds = np.empty(2 * depth + 4, points.dtype)
-    row = np.empty(2 * _LEAF, points.dtype)
+    row = np.empty(_LEAF, points.dtype)
     pair = np.empty(2, points.dtype)
+    here = np.empty(e, points.dtype)
+    best = np.empty(k, points.dtype)
+    number = np.empty(k, np.int64)
     leaves = (1 << depth) - 1
     for r in range(first, last):
         q = order[r]
         # Not `0`: a box bound must be rounded like the distances it bounds.
         zero = points[0, r] - points[0, r]
-        found = 0
+        for a in range(e):
+            here[a] = points[a, r]
+        best[:] = np.inf
+        number[:] = n
+        worst = best[k - 1]
+        worst_index = n
         top = 1
         nodes[0] = 0
         bounds[0] = zero
@@ -32,49 +40,45 @@ def _query(points, order, low, high, lowest, depth, manhattan, distance, index, 
             top -= 1
             node = nodes[top]
             bound = bounds[top]
-            if found == k:
-                worst = distance[q, k - 1]
-                if bound > worst or (bound == worst and lowest[node] > index[q, k - 1]):
-                    continue
+            if bound > worst or (bound == worst and lowest[node] > worst_index):
+                continue
             if node >= leaves:
                 i = node - leaves
                 start = (n * i) >> depth
                 size = ((n * (i + 1)) >> depth) - start
                 row[:size] = zero
                 for a in range(e):
-                    x = points[a, r]
+                    x = here[a]
+                    xs = points[a, start : start + size]
                     if manhattan:
                         for j in range(size):
-                            row[j] += abs(points[a, start + j] - x)
+                            row[j] += abs(xs[j] - x)
                     else:
                         for j in range(size):
-                            u = points[a, start + j] - x
+                            u = xs[j] - x
                             row[j] += u * u
                 for s in range(size):
                     d = row[s]
+                    if d > worst:
+                        continue
                     o = order[start + s]
-                    if found == k:
-                        worst = distance[q, k - 1]
-                        if d > worst or (d == worst and o > index[q, k - 1]):
-                            continue
-                        j = k - 1
-                    else:
-                        j = found
-                        found += 1
-                    while j > 0 and (
-                        distance[q, j - 1] > d or (distance[q, j - 1] == d and index[q, j - 1] > o)
-                    ):
-                        distance[q, j] = distance[q, j - 1]
-                        index[q, j] = index[q, j - 1]
+                    if d == worst and o > worst_index:
+                        continue
+                    j = k - 1
+                    while j > 0 and (best[j - 1] > d or (best[j - 1] == d and number[j - 1] > o)):
+                        best[j] = best[j - 1]
+                        number[j] = number[j - 1]
                         j -= 1
-                    distance[q, j] = d
-                    index[q, j] = o
+                    best[j] = d
+                    number[j] = o
+                    worst = best[k - 1]
+                    worst_index = number[k - 1]
                 continue
             near = 2 * node + 1
             for child in range(2):
                 bound = zero
                 for a in range(e):
-                    x = points[a, r]
+                    x = here[a]
                     u = max(zero, max(low[near + child, a] - x, x - high[near + child, a]))
                     bound += u if manhattan else u * u
                 pair[child] = bound
@@ -86,6 +90,9 @@ def _query(points, order, low, high, lowest, depth, manhattan, distance, index, 
             nodes[top + 1] = near + other
             bounds[top + 1] = pair[other]
             top += 2
+        for j in range(min(k, n)):
+            distance[q, j] = best[j]
+            index[q, j] = number[j]
 
 
 def embedding_neighbours(x: Tensor, k: int, p: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.ops._numba.kdtree import build_all, is_finite
 
-_LEAF = 16
+_LEAF = 32
 
 
 @kernel
@@ -18,11 +18,16 @@ def _query(points, order, low, high, lowest, depth, queries, dist2, index, first
     nodes = np.empty(2 * depth + 4, np.int64)
     bounds = np.empty(2 * depth + 4, points.dtype)
     leaves = (1 << depth) - 1
+    best = np.empty(k, points.dtype)
+    number = np.empty(k, np.int64)
     for q in range(first, last):
         a, b, c = queries[q, 0], queries[q, 1], queries[q, 2]
         # Not `0`: a box bound must be rounded like the distances it bounds.
         zero = a - a
-        found = 0
+        best[:] = np.inf
+        number[:] = n
+        worst = best[k - 1]
+        worst_number = n
         top = 1
         nodes[0] = 0
         bounds[0] = zero
@@ -30,10 +35,8 @@ def _query(points, order, low, high, lowest, depth, queries, dist2, index, first
             top -= 1
             node = nodes[top]
             bound = bounds[top]
-            if found == k:
-                worst = dist2[q, k - 1]
-                if bound > worst or (bound == worst and lowest[node] > index[q, k - 1]):
-                    continue
+            if bound > worst or (bound == worst and lowest[node] > worst_number):
+                continue
             if node >= leaves:
                 i = node - leaves
                 for p in range((n * i) >> depth, (n * (i + 1)) >> depth):
@@ -41,21 +44,20 @@ def _query(points, order, low, high, lowest, depth, queries, dist2, index, first
                     v = y[p] - b
                     w = z[p] - c
                     s = u * u + v * v + w * w
+                    if s > worst:
+                        continue
                     o = order[p]
-                    if found == k:
-                        worst = dist2[q, k - 1]
-                        if s > worst or (s == worst and o > index[q, k - 1]):
-                            continue
-                        j = k - 1
-                    else:
-                        j = found
-                        found += 1
-                    while j > 0 and (dist2[q, j - 1] > s or (dist2[q, j - 1] == s and index[q, j - 1] > o)):
-                        dist2[q, j] = dist2[q, j - 1]
-                        index[q, j] = index[q, j - 1]
+                    if s == worst and o > worst_number:
+                        continue
+                    j = k - 1
+                    while j > 0 and (best[j - 1] > s or (best[j - 1] == s and number[j - 1] > o)):
+                        best[j] = best[j - 1]
+                        number[j] = number[j - 1]
                         j -= 1
-                    dist2[q, j] = s
-                    index[q, j] = o
+                    best[j] = s
+                    number[j] = o
+                    worst = best[k - 1]
+                    worst_number = number[k - 1]
                 continue
             near = 2 * node + 1
             far = near + 1
@@ -75,6 +77,9 @@ def _query(points, order, low, high, lowest, depth, queries, dist2, index, first
             nodes[top + 1] = near
             bounds[top + 1] = near_bound
             top += 2
+        for j in range(min(k, n)):
+            dist2[q, j] = best[j]
+            index[q, j] = number[j]
 
 
 def knn(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""The first k points in index order inside each ball: one program per centre, which stops when it has them."""
+"""The first k points in index order inside each ball: one program per centre, which stops then."""
+
+# Pyright reads a kernel as the Python function it looks like.
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false
 
 import torch
 import triton
@@ -32,9 +35,15 @@ def _first_inside(centers, points, radius2, index, m, n, k, BLOCK: tl.constexpr)
         first += BLOCK
 
 
-def ball_query(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor: b, m, _ = centers.shape n =
-points.shape[1] index = centers.new_full((b, m, k), -1, dtype=torch.int64) if b * m * n * k == 0: return index
-radius2 = centers.new_full((1,), radius * radius) columns = points.transpose(1, 2).contiguous() # Without
-fusion the distances are the reference's, bit for bit, also on the surface of the ball. _first_inside[(b *
-m,)]( centers.contiguous(), columns, radius2, index, m, n, k, BLOCK=_BLOCK, num_warps=4,
-enable_fp_fusion=False ) return index
+def ball_query(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor:
+    b, m, _ = centers.shape
+    n = points.shape[1]
+    index = centers.new_full((b, m, k), -1, dtype=torch.int64)
+    if b * m * n * k == 0:
+        return index
+    radius2 = centers.new_full((1,), radius * radius)
+    columns = points.transpose(1, 2).contiguous()
+    # Without fusion the distances are the reference's, bit for bit, also on the surface of the ball.
+    launch = {"BLOCK": _BLOCK, "num_warps": 4, "enable_fp_fusion": False}
+    _first_inside[(b * m,)](centers.contiguous(), columns, radius2, index, m, n, k, **launch)
+    return index

@@ -1,5 +1,8 @@
 """Exact farthest point sampling: one program per cloud, one pass over the distances per sample."""
 
+# Pyright reads a kernel as the Python function it looks like.
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+
 import torch
 import triton
 import triton.language as tl
@@ -49,7 +52,6 @@ def farthest_points(points: Tensor, k: int, start: int) -> Tensor:
     distance = points.new_full((b, n), torch.inf)
     columns = points.transpose(1, 2).contiguous()
     # Without fusion the distances are the reference's, bit for bit, and so are ties.
-    _sample[(b,)](
-        columns, distance, index, n, k, min(k, n), start, BLOCK=_BLOCK, num_warps=8, enable_fp_fusion=False
-    )
+    launch = {"BLOCK": _BLOCK, "num_warps": 8, "enable_fp_fusion": False}
+    _sample[(b,)](columns, distance, index, n, k, min(k, n), start, **launch)
     return index

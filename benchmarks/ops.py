@@ -1,0 +1,195 @@
+"""Point operators beside what people use instead: `python benchmarks/ops.py --threads 2 -o results.json`.
+
+Every alternative computes the same thing from the same input, index construction included. Medians and minima
+of several runs, in milliseconds; the first call, which compiles, is not counted.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from gestalt3d.ops.ball_query import ball_query
+from gestalt3d.ops.embedding_neighbours import embedding_neighbours
+from gestalt3d.ops.farthest_points import farthest_points, farthest_points_reference
+from gestalt3d.ops.gather import gather, gather_reference
+from gestalt3d.ops.interpolate import interpolate, interpolate_reference, inverse_distance_weights
+from gestalt3d.ops.knn import knn
+
+
+class Case(NamedTuple):
+    op: str
+    size: str
+    ways: dict[str, Callable[[], object]]
+    """Ours first, then the alternatives."""
+
+
+def room(n: int, *, b: int = 1, seed: int = 0) -> Tensor:
+    """Points on the walls and the floor of a 6 × 5 × 3 m room."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((b, n, 3)) * [6.0, 5.0, 3.0]
+    points[np.arange(b)[:, None], np.arange(n), rng.integers(0, 3, (b, n))] = 0
+    return torch.from_numpy(points + rng.normal(0, 0.005, points.shape)).float()
+
+
+def blobs(n: int, e: int, *, b: int = 1, spread: float = 0.3) -> Tensor:
+    """Embeddings around ten centres."""
+    rng = np.random.default_rng(0)
+    centers = 2 * rng.normal(size=(b, 10, e))
+    return torch.from_numpy(centers[:, rng.integers(0, 10, n)] + spread * rng.normal(size=(b, n, e))).float()
+
+
+def sampling() -> Iterator[Case]:
+    for b, n, k in ((1, 20_000, 2048), (8, 4096, 1024)):
+        cloud = room(n, b=b)
+        ours = {"gestalt3d": lambda c=cloud, k=k: farthest_points(c, k)}
+        yield Case(
+            "farthest_points",
+            f"{b} × {n} → {k}",
+            ours | {"torch loop": lambda c=cloud, k=k: farthest_points_reference(c, k)},
+        )
+
+
+def neighbours(threads: int) -> Iterator[Case]:
+    cloud = room(20_000)
+    queries = cloud[:, ::10][:, :2048] + 0.01
+    for k in (3, 32):
+        yield Case(
+            "knn",
+            f"2000 in 20000, k = {k}",
+            {
+                "gestalt3d": lambda k=k: knn(queries, cloud, k=k),
+                "scipy cKDTree": lambda k=k: cKDTree(cloud[0]).query(queries[0], k=k, workers=threads),
+                "torch cdist + topk": lambda k=k: torch.cdist(queries, cloud).topk(k, largest=False),
+            },
+        )
+    scan = room(1_000_000)
+    sampled = scan[:, ::10].contiguous()
+    yield Case(
+        "knn",
+        "1000000 in 100000, k = 1",
+        {
+            "gestalt3d": lambda: knn(scan, sampled, k=1),
+            "scipy cKDTree": lambda: cKDTree(sampled[0]).query(scan[0], k=1, workers=threads),
+        },
+    )
+    blocks = room(4096, b=8) / 4
+    centers = blocks[:, :1024]
+
+    def by_distances() -> Tensor:
+        number = torch.arange(blocks.shape[1])
+        inside = torch.cdist(centers, blocks) < 0.1
+        return torch.where(inside, number, blocks.shape[1]).topk(32, largest=False).values
+
+    def by_tree() -> None:
+        for c, p in zip(centers, blocks, strict=True):
+            for row in cKDTree(p).query_ball_point(c, 0.1, workers=threads, return_sorted=True):
+                row[:32]
+
+    yield Case(
+        "ball_query",
+        "8 × 1024 in 4096, radius 0.1, k = 32",
+        {
+            "gestalt3d": lambda: ball_query(centers, blocks, radius=0.1, k=32),
+            "scipy cKDTree": by_tree,
+            "torch cdist + topk": by_distances,
+        },
+    )
+
+
+def embeddings() -> Iterator[Case]:
+    for e, p in ((5, 1), (5, 2), (32, 1)):
+        x = blobs(4096, e)
+
+        def with_tree(x: Tensor = x, p: int = p) -> None:
+            cKDTree(x[0]).query(x[0], k=30, p=p)
+
+        yield Case(
+            "embedding_neighbours",
+            f"4096 × {e}, k = 30, L{p}",
+            {
+                "gestalt3d": lambda x=x, p=p: embedding_neighbours(x, k=30, p=p),
+                "scipy cKDTree": with_tree,
+                "torch cdist + topk": lambda x=x, p=p: torch.cdist(x, x, p=p).topk(30, largest=False),
+            },
+        )
+
+
+def features() -> Iterator[Case]:
+    blocks = room(4096, b=8) / 4
+    group = ball_query(blocks[:, :1024], blocks, radius=0.2, k=32)
+    near = knn(blocks, blocks[:, :1024], k=3)
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.randn(8, 4096, 64).to(dtype).requires_grad_()
+        grad = torch.randn(8, 1024, 32, 64).to(dtype)
+
+        def there_and_back(
+            run: Callable[[Tensor, Tensor], Tensor], x: Tensor = x, index: Tensor = group, g: Tensor = grad
+        ):
+            return torch.autograd.grad(run(x, index), x, g)
+
+        yield Case(
+            "gather, forward + backward",
+            f"8 × 1024 × 32 rows of 64 channels, {str(dtype).removeprefix('torch.')}",
+            {
+                "gestalt3d": lambda run=there_and_back: run(gather),
+                "torch indexing": lambda run=there_and_back, g=grad: run(
+                    gather_reference, index=group.flatten(1), g=g.flatten(1, 2)
+                ),
+            },
+        )
+    coarse = torch.randn(8, 1024, 256, requires_grad=True)
+    weights = inverse_distance_weights(*near)
+    grad = torch.randn(8, 4096, 256)
+    yield Case(
+        "interpolate, forward + backward",
+        "8 × 4096 from 1024, 256 channels",
+        {
+            "gestalt3d": lambda: torch.autograd.grad(interpolate(coarse, near), coarse, grad),
+            "torch indexing": lambda: torch.autograd.grad(
+                interpolate_reference(coarse, near.index, weights), coarse, grad
+            ),
+        },
+    )
+
+
+def measure(run: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Median and minimum, in milliseconds."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(1e3 * (time.perf_counter() - start))
+    return {"median_ms": round(float(np.median(times)), 2), "min_ms": round(min(times), 2)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    rows = []
+    for case in (*sampling(), *neighbours(options.threads), *embeddings(), *features()):
+        for name, run in case.ways.items():
+            row = {"op": case.op, "size": case.size, "way": name} | measure(run, options.repeats)
+            print("{op:32} {size:56} {way:20} {median_ms:10.2f} ms (min {min_ms:.2f})".format(**row))
+            rows.append(row)
+    if options.output:
+        where = {"threads": options.threads, "machine": platform.machine(), "torch": torch.__version__}
+        options.output.write_text(json.dumps(where | {"rows": rows}, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
