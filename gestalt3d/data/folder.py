@@ -341,7 +341,9 @@ def save_scan(root: Path | str, scan: Scan) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot write there ({error.strerror}); name another folder with --out") from None
+        raise UserError(
+            f"{folder}: cannot write there ({error.strerror}); name another folder with --out"
+        ) from None
     packed, vocabulary = pack(scan), scan.instances.vocabulary
     file = folder / f"{scan.name}.ply"
     save_cloud(file, scan.cloud)

@@ -198,9 +198,14 @@ def read_annotation(file: Path, notes: list[str]) -> np.ndarray:
         except (ValueError, DeprecationWarning):
             values = np.zeros(1)
         lines = raw.count(b"\n")
-        if len(values) in (6 * lines, 6 * lines + 6):
+        if len(values) in (6 * lines, 6 * lines + 6) and _are_colors(values.reshape(-1, 6)[:, 3:]):
             return values.reshape(-1, 6)
     return _line_by_line(file, raw, notes)
+
+
+def _are_colors(values: np.ndarray) -> bool:
+    """Not so when a line has too few numbers: coordinates slip into these columns."""
+    return bool(((values >= 0) & (values <= 255) & (values == np.rint(values))).all())
 
 
 def has_foreign_bytes(raw: bytes) -> bool:
@@ -232,7 +237,7 @@ def _numbers(line: bytes) -> list[float] | None:
         row = [float(field) for field in line.split()]
     except ValueError:
         return None
-    return row if len(row) == 6 and np.isfinite(row).all() and max(row[3:]) <= 255 else None
+    return row if len(row) == 6 and np.isfinite(row).all() and _are_colors(np.array(row[3:])) else None
 
 
 def _fingerprint(path: Path) -> str:

@@ -81,7 +81,7 @@ def test_what_cannot_be_mended_is_one_line_with_file_and_line_number(tmp_path: P
 
 
 def test_two_wrong_lines_that_add_up_are_still_wrong(tmp_path: Path) -> None:
-    write_room(tmp_path, "Area_1", "office_1", {"wall_1.txt": "1 2 3 4 5\n1 2 3 4 5 6 7\n1 2 3 4 5 6\n"})
+    write_room(tmp_path, "Area_1", "office_1", {"wall_1.txt": "1.5 2.5 3 4 5\n1.5 2.5 3.5 4 5 6 7\n"})
     with pytest.raises(UserError, match="line 1"):
         S3DIS(tmp_path)[0]
 

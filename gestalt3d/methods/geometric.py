@@ -1,0 +1,356 @@
+"""What people do without learning: large planes off by RANSAC, then the rest into clusters.
+
+Two variants:
+
+- "dbscan": every large plane is taken off, DBSCAN (Ester et al., KDD 1996) clusters what remains.
+- "regions": only planes that look like the building are taken off (level ones at the bottom or the top,
+  upright ones), then regions grow over neighbours whose normals agree (Rabbani et al., ISPRS 2006).
+
+Readings:
+- Everything runs on voxels in a fixed order, so the answer does not depend on the order of the points.
+- RANSAC (Fischler & Bolles, 1981) draws one voxel and its normal per hypothesis, not three points.
+- A plane takes everything near it along, whatever its normal; its size is that of voxels whose normals agree.
+- Small clusters and noise join the nearest large cluster within reach, else they are in no instance.
+- Planes become floor, ceiling and wall, clusters clutter. A score is the rank of the size, 1 for the largest.
+- Scans narrower than `full_width` are table tops: every length shrinks in proportion.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+
+from gestalt3d.ops.components import dbscan, graph_components
+from gestalt3d.ops.knn import knn
+from gestalt3d.ops.voxelize import Voxels, voxelize
+from gestalt3d.stages import stage
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import S3DIS, Vocabulary, translate
+
+_SLAB = 200_000  # voxels whose neighbour pairs are held at once
+_LEVEL = 0.7  # |z| of a floor's normal, at least
+
+
+@dataclass(frozen=True)
+class PlaneConfig:
+    """RANSAC. Lengths in metres."""
+
+    distance: float = 0.03
+    """A voxel agrees with a plane when its mean is at most this far …"""
+    angle_degrees: float = 30.0
+    """… and its normal is at most this far from the plane's."""
+    min_area: float = 2.0
+    """Square metres of occupied cells."""
+    cell: float = 0.05
+    """Side of those cells: wider than the gaps between points."""
+    hypotheses: int = 400
+    """Drawn for each plane …"""
+    sample: int = 8000
+    """… and judged on at most this many voxels."""
+    building_only: bool = False
+    """Planes are upright, or level and within `band` of the lowest or the highest voxels."""
+    band: float = 0.3
+
+
+@dataclass(frozen=True)
+class DBSCANConfig:
+    """Of variant "dbscan"."""
+
+    planes: PlaneConfig = PlaneConfig()
+    voxel_size: float = 0.03
+    neighbours: int = 16
+    """Voxels from which a normal is estimated."""
+    eps: float = 0.075
+    min_points: int = 10
+    min_voxels: int = 20
+    """Smaller clusters are joined to others …"""
+    reach: float = 0.1
+    """… at most this far."""
+
+
+@dataclass(frozen=True)
+class RegionsConfig:
+    """Of variant "regions"."""
+
+    planes: PlaneConfig = PlaneConfig(distance=0.025, building_only=True)
+    voxel_size: float = 0.02
+    neighbours: int = 24
+    eps: float = 0.075
+    """Voxels this near are neighbours …"""
+    angle_degrees: float = 15.0
+    """… when their normals differ by no more than this."""
+    min_points: int = 3
+    """A voxel with fewer such neighbours, itself included, links nothing."""
+    min_voxels: int = 50
+    reach: float = 0.1
+
+
+@dataclass(frozen=True)
+class GeometricConfig:
+    """Lengths suit rooms."""
+
+    variant: Literal["dbscan", "regions"] = "dbscan"
+    seed: int = 0
+    """Of RANSAC."""
+    full_width: float = 2.0
+    """Metres: the wider horizontal extent from which lengths count as they are."""
+    dbscan: DBSCANConfig = DBSCANConfig()
+    regions: RegionsConfig = RegionsConfig()
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """The voxels of a cloud, in units that make it at least `full_width` wide."""
+
+    centers: np.ndarray
+    """(v, 3) float64: mean of each voxel's points, about the cloud's centre."""
+    normals: np.ndarray
+    """(v, 3) float64, of either sign."""
+    low: float
+    high: float
+    """Height of the lowest and the highest voxels, but for one in two hundred."""
+
+
+@dataclass(frozen=True)
+class _Plane:
+    kind: Literal["floor", "ceiling", "wall"]
+    voxels: np.ndarray
+
+
+class Geometric:
+    """Planes and clusters; nothing to train."""
+
+    name = "geometric"
+    config: GeometricConfig
+
+    def __init__(self, config: GeometricConfig, vocabulary: Vocabulary = S3DIS) -> None:
+        self.config, self.vocabulary = config, vocabulary
+
+    @classmethod
+    def from_config(cls, config: GeometricConfig, vocabulary: Vocabulary = S3DIS) -> "Geometric":
+        return cls(config, vocabulary)
+
+    def segment(self, cloud: PointCloud) -> Instances:
+        """Planes and clusters. Points in neither have the class of clutter and no instance."""
+        if not len(cloud):
+            return Instances.empty(0, self.vocabulary, method=self.name)
+        config = self.config
+        variant = config.dbscan if config.variant == "dbscan" else config.regions
+        with stage("normals"):
+            unit = min(1.0, _width(cloud.points.numpy()) / config.full_width) or 1.0
+            voxels = voxelize(cloud.points, voxel_size=variant.voxel_size * unit)
+            surface = _surface(cloud.points.numpy(), voxels, unit, variant)
+        with stage("planes"):
+            planes = _planes(surface, variant.planes, np.random.default_rng(config.seed))
+        with stage("grouping"):
+            rest = np.ones(len(surface.centers), dtype=bool)
+            for plane in planes:
+                rest[plane.voxels] = False
+            rest = np.flatnonzero(rest)
+            centers = surface.centers[rest]
+            if config.variant == "dbscan":
+                found = torch.from_numpy(centers).float()
+                clusters = dbscan(found, eps=config.dbscan.eps, min_points=config.dbscan.min_points).numpy()
+            else:
+                clusters = _smooth_regions(centers, surface.normals[rest], config.regions)
+            clusters = _without_small(centers, clusters, variant)
+        with stage("assign"):
+            labels = np.full(len(surface.centers), -1, dtype=np.int64)
+            for i, plane in enumerate(planes):
+                labels[plane.voxels] = i
+            labels[rest] = np.where(clusters >= 0, clusters + len(planes), -1)
+            return self._instances(labels, planes, voxels)
+
+    def _instances(self, labels: np.ndarray, planes: list[_Plane], voxels: Voxels) -> Instances:
+        table = translate(S3DIS, self.vocabulary)
+        clutter = int(table[S3DIS.id("clutter")])
+        count = int(labels.max(initial=-1)) + 1
+        classes = np.full(count, clutter, dtype=np.int64)
+        classes[: len(planes)] = [table[S3DIS.id(plane.kind)] for plane in planes]
+        of_point = torch.from_numpy(labels)[voxels.voxel_of_point]
+        sizes = torch.bincount(of_point[of_point >= 0], minlength=count)
+        rank = torch.argsort(torch.argsort(sizes, stable=True), stable=True)
+        return Instances.from_labels(
+            of_point,
+            torch.from_numpy(classes),
+            (rank + 1).float() / max(count, 1),
+            vocabulary=self.vocabulary,
+            point_classes=torch.from_numpy(np.append(classes, clutter))[of_point],
+            method=self.name,
+        )
+
+
+def _width(points: np.ndarray) -> float:
+    """The larger of the horizontal extents, without the outermost points: strays do not widen a scan."""
+    low, high = np.quantile(points[:, :2], [0.005, 0.995], axis=0)
+    return float((high - low).max())
+
+
+def _surface(
+    points: np.ndarray, voxels: Voxels, unit: float, config: DBSCANConfig | RegionsConfig
+) -> _Surface:
+    centers = _means(points, voxels, config.voxel_size * unit) / unit
+    centers -= np.median(centers, axis=0)
+    low, high = np.quantile(centers[:, 2], [0.005, 0.995])
+    return _Surface(centers, _normals(centers, config.neighbours), float(low), float(high))
+
+
+def _means(points: np.ndarray, voxels: Voxels, voxel_size: float) -> np.ndarray:
+    """Mean of each voxel's points, summed as whole numbers: the order of the points changes nothing."""
+    of_point, cells = voxels.voxel_of_point.numpy(), voxels.coordinates.numpy()
+    means = np.empty(cells.shape)
+    for axis in range(3):
+        offset = points[:, axis] / np.float64(voxel_size) - cells[of_point, axis]
+        total = np.bincount(of_point, np.rint(offset * 2.0**20), minlength=len(cells))
+        means[:, axis] = (cells[:, axis] + total / voxels.counts.numpy() / 2.0**20) * voxel_size
+    return means
+
+
+def _normals(centers: np.ndarray, k: int) -> np.ndarray:
+    """Direction of least spread of each center's `k` nearest."""
+    tensor = torch.from_numpy(centers).float()[None]
+    near = knn(tensor, tensor, k=min(k, len(centers))).index[0].numpy()
+    normals = np.empty_like(centers)
+    for first in range(0, len(centers), _SLAB):
+        patch = centers[near[first : first + _SLAB]]
+        patch -= patch.mean(axis=1, keepdims=True)
+        spread = np.matmul(patch.transpose(0, 2, 1), patch)
+        normals[first : first + _SLAB] = np.linalg.eigh(spread)[1][:, :, 0]
+    return normals
+
+
+def _planes(surface: _Surface, config: PlaneConfig, rng: np.random.Generator) -> list[_Plane]:
+    """The largest plane, then the largest of what it leaves, until one is smaller than `min_area`."""
+    left = np.arange(len(surface.centers))
+    planes = []
+    while len(left) >= 3:
+        centers, normals = surface.centers[left], surface.normals[left]
+        drawn = rng.choice(len(left), min(config.hypotheses, len(left)), replace=False)
+        if config.building_only:
+            drawn = drawn[_looks_built(centers[drawn], normals[drawn], surface, config)]
+        judged = rng.choice(len(left), min(config.sample, len(left)), replace=False)
+        normal = _best_normal(centers, normals, drawn, judged, config)
+        if normal is None:
+            break
+        direction, offset = _fit(centers[_agreeing(centers, normals, *normal, config)])
+        agreeing = _agreeing(centers, normals, direction, offset, config)
+        if _area(centers[agreeing], direction, config.cell) < config.min_area:
+            break
+        near = np.abs(centers @ direction - offset) < config.distance
+        planes.append(_Plane(_kind(direction, centers[agreeing], surface), left[near]))
+        left = left[~near]
+    return planes
+
+
+def _looks_built(
+    centers: np.ndarray, normals: np.ndarray, surface: _Surface, config: PlaneConfig
+) -> np.ndarray:
+    """Upright, or level and near the bottom or the top; within 15 degrees."""
+    steepness, height = np.abs(normals[:, 2]), centers[:, 2]
+    outermost = (height < surface.low + config.band) | (height > surface.high - config.band)
+    return (steepness < np.sin(np.deg2rad(15))) | ((steepness > np.cos(np.deg2rad(15))) & outermost)
+
+
+def _best_normal(
+    centers: np.ndarray, normals: np.ndarray, drawn: np.ndarray, judged: np.ndarray, config: PlaneConfig
+) -> tuple[np.ndarray, float] | None:
+    """The hypothesis, fitted to the voxels that agree, with which most of those at `judged` agree."""
+    offsets = np.einsum("hc,hc->h", normals[drawn], centers[drawn])
+    distance = np.abs(centers[judged] @ normals[drawn].T - offsets)
+    alignment = np.abs(normals[judged] @ normals[drawn].T)
+    votes = ((distance < config.distance) & (alignment > np.cos(np.deg2rad(config.angle_degrees)))).sum(
+        axis=0
+    )
+    best, most = None, 2
+    for h in np.argsort(-votes, kind="stable")[:5]:
+        plane = normals[drawn[h]], float(offsets[h])
+        for _ in range(3):
+            agreeing = judged[_agreeing(centers[judged], normals[judged], *plane, config)]
+            if len(agreeing) < 3:
+                break
+            if len(agreeing) > most:
+                best, most = plane, len(agreeing)
+            plane = _fit(centers[agreeing])
+    return best
+
+
+def _agreeing(
+    centers: np.ndarray, normals: np.ndarray, direction: np.ndarray, offset: float, config: PlaneConfig
+) -> np.ndarray:
+    aligned = np.abs(normals @ direction) > np.cos(np.deg2rad(config.angle_degrees))
+    return aligned & (np.abs(centers @ direction - offset) < config.distance)
+
+
+def _fit(centers: np.ndarray) -> tuple[np.ndarray, float]:
+    """Least-squares plane: unit normal and its dot product with any point of the plane."""
+    mean = centers.mean(axis=0)
+    direction = np.linalg.eigh((centers - mean).T @ (centers - mean))[1][:, 0]
+    return direction, float(direction @ mean)
+
+
+def _area(centers: np.ndarray, direction: np.ndarray, cell: float) -> float:
+    """Square metres of the plane's cells that hold a center."""
+    across = np.cross(direction, np.eye(3)[np.abs(direction).argmin()])
+    across /= np.linalg.norm(across)
+    flat = np.floor(centers @ np.stack([across, np.cross(direction, across)], axis=1) / cell)
+    return len(np.unique(flat @ [1.0, 1j])) * cell**2
+
+
+def _kind(
+    direction: np.ndarray, centers: np.ndarray, surface: _Surface
+) -> Literal["floor", "ceiling", "wall"]:
+    if abs(direction[2]) < _LEVEL:
+        return "wall"
+    return "floor" if np.median(centers[:, 2]) < (surface.low + surface.high) / 2 else "ceiling"
+
+
+def _smooth_regions(centers: np.ndarray, normals: np.ndarray, config: RegionsConfig) -> np.ndarray:
+    """Region of each center, -1 none; one that links nothing belongs to its nearest linking neighbour's."""
+    edges = _smooth_edges(centers, normals, config)
+    links = np.bincount(edges.ravel(), minlength=len(centers)) + 1 >= config.min_points
+    edges = edges[:, links[edges].all(axis=0)]
+    regions = graph_components(torch.from_numpy(edges), num_nodes=len(centers)).numpy()
+    return _joined(centers, np.where(links, regions, -1), links, config.eps)
+
+
+def _smooth_edges(centers: np.ndarray, normals: np.ndarray, config: RegionsConfig) -> np.ndarray:
+    """(2, m) pairs of neighbours, slab by slab along x, each pair once."""
+    order = np.argsort(centers[:, 0], kind="stable")
+    x = centers[order, 0]
+    found = [np.zeros((2, 0), dtype=np.int64)]
+    for first in range(0, len(order), _SLAB):
+        last = min(first + _SLAB, len(order))
+        end = int(np.searchsorted(x, x[last - 1] + config.eps, side="right"))
+        slab = order[first:end]
+        pairs = KDTree(centers[slab]).query_pairs(config.eps, output_type="ndarray")
+        pairs = pairs[(pairs < last - first).any(axis=1)]
+        a, b = slab[pairs[:, 0]], slab[pairs[:, 1]]
+        smooth = np.abs(np.einsum("mc,mc->m", normals[a], normals[b])) > np.cos(
+            np.deg2rad(config.angle_degrees)
+        )
+        found.append(np.stack([a[smooth], b[smooth]]))
+    return np.concatenate(found, axis=1)
+
+
+def _without_small(
+    centers: np.ndarray, clusters: np.ndarray, config: DBSCANConfig | RegionsConfig
+) -> np.ndarray:
+    """Clusters of at least `min_voxels`, numbered anew; the others join them or are -1."""
+    sizes = np.bincount(clusters[clusters >= 0])
+    large = sizes >= config.min_voxels
+    number = np.append(np.where(large, np.cumsum(large) - 1, -1), -1)
+    clusters = number[clusters]
+    return _joined(centers, clusters, clusters >= 0, config.reach)
+
+
+def _joined(centers: np.ndarray, labels: np.ndarray, known: np.ndarray, reach: float) -> np.ndarray:
+    """Labels with those of the nearest known center within `reach` where not `known`, else -1."""
+    if known.all() or not known.any():
+        return np.where(known, labels, -1)
+    _, nearest = KDTree(centers[known]).query(centers[~known], distance_upper_bound=reach)
+    labels = labels.copy()
+    labels[~known] = np.append(labels[known], -1)[nearest]
+    return labels

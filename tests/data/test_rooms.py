@@ -1,0 +1,95 @@
+"""Synthetic rooms as a data set: seeds, vocabularies and the cache."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import gestalt3d.data.rooms as rooms
+from gestalt3d.data import DataSet, open_data
+from gestalt3d.data.rooms import Rooms
+from gestalt3d.errors import UserError
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import S3DIS, SYNTH, translate
+from gestalt3d.synth.rooms import SPLITS, make_room
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path / "cache"))
+
+
+def same(a: Scan, b: Scan) -> bool:
+    assert a.cloud.colors is not None and b.cloud.colors is not None
+    assert a.instances.point_classes is not None and b.instances.point_classes is not None
+    return (
+        a.name == b.name
+        and torch.equal(a.cloud.points, b.cloud.points)
+        and torch.equal(a.cloud.colors, b.cloud.colors)
+        and torch.equal(a.instances.to_labels(), b.instances.to_labels())
+        and torch.equal(a.instances.classes, b.instances.classes)
+        and torch.equal(a.instances.point_classes, b.instances.point_classes)
+    )
+
+
+def test_a_room_is_that_of_its_seed_whether_cached_or_not(tmp_path: Path) -> None:
+    made = make_room(SPLITS["test"] + 1)
+    fresh = Rooms("test", count=2)[1]
+    cached = Rooms("test", count=2)[1]
+    (tmp_path / "file").write_text("")
+    uncached = Rooms("test", count=2, cache_dir=tmp_path / "file")
+    assert same(fresh, cached) and same(fresh, uncached[1]) and len(uncached.notes) == 1
+    assert torch.equal(fresh.cloud.points, made.cloud.points)
+    assert torch.equal(fresh.instances.to_labels(), made.instances.to_labels())
+    assert fresh.cloud.colors is not None and made.cloud.colors is not None
+    assert float((fresh.cloud.colors - made.cloud.colors).abs().max()) <= 0.5 / 255 + 1e-6
+
+
+def test_a_cached_room_is_not_generated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    Rooms("val", count=1).build(workers=1)
+    monkeypatch.setattr(rooms, "make_room", None)
+    assert len(Rooms("val", count=1)[0].cloud) > 1000
+
+
+def test_another_generator_version_is_another_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    Rooms("val", count=1).build(workers=1)
+    monkeypatch.setattr(rooms, "GENERATOR_VERSION", -1)
+    monkeypatch.setattr(rooms, "make_room", None)
+    with pytest.raises(TypeError):
+        Rooms("val", count=1)[0]
+
+
+def test_rooms_are_built_in_parallel_and_progress_reaches_the_end() -> None:
+    told = []
+    Rooms("train", count=3).build(workers=2, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert all(str(seed) in Rooms("train", count=3)._cache for seed in range(3))
+
+
+def test_classes_are_mapped_to_the_vocabulary_asked_for() -> None:
+    own, mapped = Rooms("val", count=1)[0].instances, Rooms("val", count=1, vocabulary=S3DIS)[0].instances
+    table = torch.from_numpy(translate(SYNTH, S3DIS))
+    assert own.vocabulary == SYNTH and mapped.vocabulary == S3DIS
+    assert torch.equal(mapped.classes, table[own.classes])
+    assert mapped.point_classes is not None and own.point_classes is not None
+    assert torch.equal(mapped.point_classes, table[own.point_classes])
+
+
+def test_splits_and_positions_are_checked() -> None:
+    with pytest.raises(UserError, match="train, val, test"):
+        Rooms("dev")
+    with pytest.raises(IndexError):
+        Rooms("val", count=1)[1]
+
+
+def test_open_data_finds_data_sets_by_name(tmp_path: Path) -> None:
+    data = open_data("rooms:val", vocabulary=S3DIS, limit=2)
+    assert isinstance(data, DataSet) and len(data) == len(data.names) == 2 and data.vocabulary == S3DIS
+    assert len(open_data("rooms:test")) == rooms.COUNTS["test"]
+    for spec, message in (
+        ("scannet", "rooms:train.*s3dis.*folder"),
+        ("s3dis:area5", "--root"),
+        ("folder:x", "splits"),
+    ):
+        with pytest.raises(UserError, match=message):
+            open_data(spec, root=tmp_path if ":x" in spec else None)
