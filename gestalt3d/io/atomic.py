@@ -26,10 +26,10 @@ _CAUSES = {
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary sibling to write to; it takes the place of `path` at the end and vanishes on any failure.
+    """Yield a temporary sibling to write to; it replaces `path` at the end and vanishes on any failure.
 
-    Missing folders are made. The sibling keeps the suffix. An `OSError` of the body is taken for a failure to write
-    and becomes a `UserError`; reading other files belongs outside.
+    Missing folders are made. The sibling keeps the suffix. An `OSError` of the body is taken for a failure to
+    write and becomes a `UserError`; reading other files belongs outside.
     """
     path = Path(path)
     # Short and independent of the name, so that a name of the greatest length still works.

@@ -80,8 +80,9 @@ def load_cloud(
 ) -> PointCloud:
     """Read any of `CLOUD_SUFFIXES`; points keep the file's order, those that are not finite included.
 
-    `units` is m, cm, mm, ft or in; `up` is x, y, z, -x, -y or -z. Without them millimetres, centimetres and y up are guessed where
-    the coordinates say so, and `cloud.source.notes` tells. A file that is damaged, empty or unknown is a `UserError`.
+    `units` is m, cm, mm, ft or in; `up` is x, y, z, -x, -y or -z. Without them millimetres, centimetres and y
+    up are guessed where the coordinates say so, and `cloud.source.notes` tells. A file that is damaged, empty
+    or unknown is a `UserError`.
     """
     path = Path(path)
     try:
@@ -116,11 +117,13 @@ def find_clouds(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:
-    """Write points, colours and normals in metres, z up, the origin added: .ply, .npz, .npy, .xyz, .las or .laz by suffix.
+    """Write points, colours and normals in metres, z up, the origin added.
 
-    Points with an origin are written as doubles (.npz keeps them apart), colours as bytes.
+    By suffix: .ply .npz .npy .xyz .las .laz. Points with an origin are written as doubles (.npz keeps them
+    apart), colours as bytes.
     """
     from gestalt3d.io.las import write_las
+    from gestalt3d.io.numpy_files import write_npz
     from gestalt3d.io.ply import METRIC_COMMENT, write_ply
 
     path = Path(path)
@@ -136,9 +139,9 @@ def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:
         return
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         if suffix == ".ply":
-            write_ply(temporary, table, comments=(METRIC_COMMENT,))
+            write_ply(file, table, comments=(METRIC_COMMENT,))
         elif suffix == ".npz":
-            np.savez(file, **cloud_arrays(cloud))
+            write_npz(file, cloud_arrays(cloud))
         elif suffix == ".npy":
             np.save(file, position)
         else:

@@ -59,8 +59,8 @@ def find_triple(table: np.ndarray, choices: Sequence[tuple[str, str, str]]) -> T
 def color_scale(colors: Triple) -> float:
     """The stored value of full brightness: 255, 65535 or 1.
 
-    Bytes mean 255. Wider integers mean 65535 unless none exceeds 255, which is what writers do that never scaled.
-    Floats mean 1 unless they exceed it.
+    Bytes mean 255. Wider integers mean 65535 unless none exceeds 255, which is what writers do that never
+    scaled. Floats mean 1 unless they exceed it.
     """
     if all(c.dtype.itemsize == 1 for c in colors):
         return 255.0
@@ -74,8 +74,9 @@ def color_scale(colors: Triple) -> float:
 def column_names(block: np.ndarray, *, has_intensity: bool = False) -> list[str]:
     """Names for unnamed columns (n, c ≥ 3), from what the values of the first rows can be.
 
-    x y z come first. A triple of whole numbers in 0…255 or of numbers in 0…1 is colour, one of unit length normals. One column
-    may stand between position and colour (`x y z intensity r g b`, always when `has_intensity`); the rest is numbered.
+    x y z come first. A triple of whole numbers in 0…255 or of numbers in 0…1 is colour, one of unit length
+    normals. One column may stand between position and colour (`x y z intensity r g b`, always when
+    `has_intensity`); the rest is numbered.
     """
     count = block.shape[1]
     names = ["x", "y", "z"]
@@ -114,7 +115,7 @@ def _triple_role(values: np.ndarray) -> str | None:
 
 
 def _is_likelier_color(first: np.ndarray, second: np.ndarray) -> bool:
-    """Of two overlapping candidates `x y z [a b c] d` and `x y z a [b c d]`: a class id is small and repeats, a colour varies."""
+    """Of `x y z [a b c] d` and `x y z a [b c d]`: `d` is a class id, not a colour, when it varies less."""
     if _triple_role(first) != "color":
         return False
     return len(np.unique(second[:, 2])) <= len(np.unique(first[:, 0]))

@@ -24,8 +24,8 @@ def number_blocks(
 ) -> Iterator[np.ndarray]:
     """Yield float64 (k, columns) until `rows` rows are read, or to the end of `lines`.
 
-    Blank lines and what follows `#` or `//` are skipped. A row of another length or a word that is no number is a `UserError`
-    naming the line; so is an end before `rows`.
+    Blank lines and what follows `#` or `//` are skipped. A row of another length or a word that is no number
+    is a `UserError` naming the line; so is an end before `rows`.
     """
     lines, done = iter(lines), 0
     while rows is None or done < rows:
@@ -40,7 +40,8 @@ def number_blocks(
         yield block
     if rows is not None and done < rows:
         raise UserError(
-            f"{path}: ends after {done} of {rows} points; the file is cut off or its header is wrong, export it again"
+            f"{path}: ends after {done} of {rows} points; the file is cut off or its header is wrong, "
+            "export it again"
         )
 
 

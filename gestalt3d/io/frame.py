@@ -23,7 +23,7 @@ UP_ROTATIONS = {
 }
 
 FAR = 1000.0
-"""Metres: clouds whose median lies farther away get an origin of their own (float32 steps are 0.06 mm there)."""
+"""Metres: clouds whose median lies farther away get an origin (float32 steps are 0.06 mm there)."""
 LIMIT = 1e9
 """Metres from the origin beyond which a coordinate is an accident, not a place."""
 _CHUNK = 1 << 20
@@ -80,7 +80,7 @@ def place(
 
 
 def source_points(cloud: PointCloud) -> np.ndarray:
-    """(n, 3) coordinates in the frame and units of the file behind `cloud`; float64 where it has an origin, else float32."""
+    """(n, 3) coordinates in the frame and units of the file; float64 if the cloud has an origin."""
     points = cloud.points.detach().cpu().numpy()
     matrix = np.eye(4) if cloud.source is None else cloud.source.world_from_source
     if cloud.origin is None and np.array_equal(matrix, np.eye(4)):
@@ -108,11 +108,12 @@ def source_normals(cloud: PointCloud) -> np.ndarray | None:
 def guess_units(sample: np.ndarray, *, num_points: int, is_sampled: bool) -> tuple[str, str | None]:
     """Unit of (m, 3) finite coordinates of an indoor scene or a table-top, with a note unless it is metres.
 
-    `long` and `short` are the largest and smallest extent between the 1st and 99th percentile, `spacing` the mean distance
-    of neighbours. Everything up to 60 units is metres, as are wide clouds lower than 60 units (buildings, streets) unless their
-    spacing exceeds 0.4. Of the rest, centimetres are what makes a room of it (1.5 to 5 m high, up to 60 m long, no single
-    level with half of all points); all else is millimetres. Fewer than 100 points say nothing, and a cloud more than 100 times
-    its length away from zero is georeferenced: in metres if that is a place on Earth.
+    `long` and `short` are the largest and smallest extent between the 1st and 99th percentile, `spacing` the
+    mean distance of neighbours. Everything up to 60 units is metres, as are wide clouds lower than 60 units
+    (buildings, streets) unless their spacing exceeds 0.4. Of the rest, centimetres are what makes a room of
+    it (1 to 5 m high, 2.5 to 60 m long, no single level with half of all points); all else is millimetres.
+    Fewer than 100 points say nothing, and a cloud more than 100 times its length away from zero is
+    georeferenced: in metres if that is a place on Earth.
     """
     extents = _extents(sample)
     long, short = float(extents.max()), float(extents.min())
@@ -128,7 +129,7 @@ def guess_units(sample: np.ndarray, *, num_points: int, is_sampled: bool) -> tup
         is_metres = is_metres and not (long > 200 and short > 60 and spacing > 0.1)
     if is_metres:
         return "m", None
-    looks_like_room = 150 <= short <= 500 and long <= 6000 and _level_share(sample, extents) < 0.5
+    looks_like_room = 100 <= short <= 500 and 250 <= long <= 6000 and _level_share(sample, extents) < 0.5
     unit, word = ("cm", "centimetres") if looks_like_room else ("mm", "millimetres")
     size = " x ".join(f"{e:.0f}" for e in extents)
     return (
@@ -140,16 +141,16 @@ def guess_units(sample: np.ndarray, *, num_points: int, is_sampled: bool) -> tup
 def guess_up(sample: np.ndarray) -> tuple[str, str | None]:
     """Up axis of (m, 3) coordinates in metres: z, or y where a floor across y is evident, with a note.
 
-    Evident: at least 3 m long, 1.8 to 4.5 m in y and that clearly the smallest extent, and one level in the lowest quarter of
-    y with at least 12 % of the points, 1.8 times as many as any level across x or z has.
+    Evident: at least 3 m long, 2 to 4.5 m in y and that clearly the smallest extent, and one level in the
+    lowest quarter of y with at least 12 % of the points, 1.5 times as many as any level across x or z has.
     """
     extents = _extents(sample)
-    if len(sample) < 1000 or extents.max() < 3 or not 1.8 <= extents[1] <= 4.5:
+    if len(sample) < 1000 or extents.max() < 3 or not 2 <= extents[1] <= 4.5:
         return "z", None
-    if extents[1] > 0.8 * min(extents[0], extents[2]):
+    if extents[1] > 0.75 * min(extents[0], extents[2]):
         return "z", None
     shares, heights = zip(*(_fullest_level(sample[:, axis]) for axis in range(3)), strict=True)
-    if heights[1] > 0.25 or shares[1] < 0.12 or shares[1] < 1.8 * max(shares[0], shares[2]):
+    if heights[1] > 0.25 or shares[1] < 0.12 or shares[1] < 1.5 * max(shares[0], shares[2]):
         return "z", None
     return "y", "the floor lies across y, so y is taken for up; if that is wrong, say --up z"
 
@@ -167,7 +168,7 @@ def _spacing(sample: np.ndarray, long: float, num_points: int) -> float:
 
 
 def _level_share(sample: np.ndarray, extents: np.ndarray) -> float:
-    """Share of the points on the fullest level across the smallest extent, 1.5 % of the largest extent thick."""
+    """Share of the points on the fullest level across the smallest extent (1.5 % of the largest thick)."""
     values = np.sort(sample[:, int(extents.argmin())])
     return _fullest_window(values, 0.015 * float(extents.max()))[0]
 
@@ -203,7 +204,7 @@ def _finite_sample(position: Triple) -> tuple[np.ndarray, int]:
 
 
 def _convert(columns: Triple, linear: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, int]:
-    """(n, 3) float32 `linear @ column - origin`, chunk by chunk; and how many finite points `LIMIT` turned to NaN."""
+    """(n, 3) float32 `linear @ column - origin`, and how many finite points beyond `LIMIT` became NaN."""
     out = np.empty((len(columns[0]), 3), np.float32)
     num_lost = 0
     with np.errstate(all="ignore"):
@@ -227,7 +228,8 @@ def _convert_colors(colors: Triple) -> np.ndarray:
         for axis, column in enumerate(colors):
             for first in range(0, len(out), _CHUNK):
                 out[first : first + _CHUNK, axis] = column[first : first + _CHUNK] / scale
-    np.nan_to_num(out, copy=False)
+    if any(column.dtype.kind == "f" for column in colors):
+        np.nan_to_num(out, copy=False)
     return np.clip(out, 0, 1, out=out)
 
 

@@ -16,28 +16,31 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.clouds import byte_colors, cloud_arrays, cloud_table
 from gestalt3d.io.frame import source_normals, source_points
-from gestalt3d.io.numpy_files import read_members
+from gestalt3d.io.numpy_files import read_members, write_npz
 from gestalt3d.io.ply import write_ply
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud, Source
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
 ANSWERS = ("instance", "semantic", "score")
+_AGAIN = "write it again with segment"
 
 
 def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: PointCloud) -> None:
     """Write by suffix; the file appears complete or not at all.
 
     `.npz`: everything, in metres, z up, points and boxes relative to `origin`; `load_instances` reads it.
-    `.ply`: the input's points in its order, frame, units and types with all its properties, plus `instance` (int, -1 none),
-    `semantic` (int, -1 unknown) and `score` (float, 0 none), which replace properties of these names.
-    `.las`, `.laz`: the same as extra dimensions; a LAS input keeps its format, scales, offsets and dimensions.
+    `.ply`: the input's points in its order, frame, units and types with all its properties, plus `instance`
+    (int, -1 none), `semantic` (int, -1 unknown) and `score` (float, 0 none), which replace properties of
+    these names.
+    `.las`, `.laz`: the same as extra dimensions; a LAS input keeps its format, scales, offsets and
+    dimensions.
     `.json`: one entry per instance; boxes in world coordinates: metres, z up, the origin added.
     """
     path = Path(path)
     if instances.num_points != len(cloud):
         raise ValueError(
-            f"instances describe {instances.num_points} points, the cloud has {len(cloud)}; pass the same scan"
+            f"instances must be of this cloud's {len(cloud)} points, got {instances.num_points}; pass its own"
         )
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
@@ -53,8 +56,7 @@ def load_instances(path: str | os.PathLike[str]) -> tuple[Instances, PointCloud]
     try:
         if path.is_dir() or not path.exists():
             raise UserError(f"{path}: is no result file; name an .instances.npz that segment has written")
-        members = read_members(path, _KEYS)
-        return _unpack(path, members)
+        return _unpack(path, read_members(path, _LAYOUT))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
@@ -71,13 +73,13 @@ def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: Po
     for i in range(len(instances)):
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", instances.class_name(i)).strip("-")[:60] or "object"
         paths.append(Path(folder) / f"{i:04d}_{name}.ply")
-        with atomic_path(paths[-1]) as temporary:
-            write_ply(temporary, table[instances.points_of(i).numpy()])
+        with atomic_path(paths[-1]) as temporary, temporary.open("wb") as file:
+            write_ply(file, table[instances.points_of(i).numpy()])
     return paths
 
 
 def visible_boxes(instances: Instances, cloud: PointCloud) -> np.ndarray:
-    """(i, 7) float32 boxes: the method's own, else the axis-aligned extent of the finite points (zeros without any)."""
+    """(i, 7) float32 boxes: the method's own, else the axis-aligned extent of the finite points."""
     if instances.boxes is not None:
         return instances.boxes.numpy().astype(np.float32)
     points, boxes = cloud.points.numpy(), np.zeros((len(instances), 7), np.float32)
@@ -91,7 +93,7 @@ def visible_boxes(instances: Instances, cloud: PointCloud) -> np.ndarray:
 
 
 def point_answers(instances: Instances) -> dict[str, np.ndarray]:
-    """One answer per point: `instance` int32 (best score wins, -1 none), `semantic` int32 (-1 unknown), `score` float32 (0 none)."""
+    """Per point: `instance` (the best score wins, -1 none), `semantic` (-1 unknown), `score` (0 none)."""
     labels = instances.to_labels()
     held = labels >= 0
     row = labels.clamp(min=0)
@@ -124,8 +126,8 @@ def _save_ply(path: Path, instances: Instances, cloud: PointCloud) -> None:
     columns = {name: table[name] for name in kept} | answers
     names = instances.vocabulary.names
     comments = tuple(f"semantic {i} {name}" for i, name in enumerate(names))
-    with atomic_path(path) as temporary:
-        write_ply(temporary, columns, comments=comments)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        write_ply(file, columns, comments=comments)
 
 
 def _save_las(path: Path, instances: Instances, cloud: PointCloud) -> None:
@@ -139,12 +141,12 @@ def _save_las(path: Path, instances: Instances, cloud: PointCloud) -> None:
 
 
 def _save_npz(path: Path, instances: Instances, cloud: PointCloud) -> None:
-    vocabulary = instances.vocabulary
-    count = len(instances)
-    empty = {"colors": np.zeros((0, 3), np.uint8), "normals": np.zeros((0, 3), np.float32)}
-    arrays = empty | cloud_arrays(cloud)
-    source = cloud.source
-    arrays |= {
+    vocabulary, source = instances.vocabulary, cloud.source
+    # Every key is always there; what does not exist has no rows.
+    arrays = {
+        "colors": np.zeros((0, 3), np.uint8),
+        "normals": np.zeros((0, 3), np.float32),
+        **cloud_arrays(cloud),
         "offsets": instances.offsets.numpy(),
         "indices": instances.indices.numpy(),
         "classes": instances.classes.numpy(),
@@ -154,16 +156,19 @@ def _save_npz(path: Path, instances: Instances, cloud: PointCloud) -> None:
         "structure": vocabulary.is_structure,
         "vocabulary": np.array(vocabulary.title),
         "boxes": visible_boxes(instances, cloud),
-        "amodal_boxes": np.zeros((0, 7), np.float32) if instances.amodal_boxes is None else instances.amodal_boxes.numpy(),
-        "point_classes": np.zeros(0, np.int32) if instances.point_classes is None else instances.point_classes.numpy().astype(np.int32),
+        "amodal_boxes": np.zeros((0, 7), np.float32),
+        "point_classes": np.zeros(0, np.int32),
         "method": np.array(instances.method),
         "version": np.array(package_version()),
         "world_from_source": np.eye(4) if source is None else source.world_from_source,
         "notes": np.array(() if source is None else source.notes, dtype=np.str_),
-    }  # fmt: skip
-    assert len(arrays["boxes"]) == count
+    }
+    if instances.amodal_boxes is not None:
+        arrays["amodal_boxes"] = instances.amodal_boxes.numpy()
+    if instances.point_classes is not None:
+        arrays["point_classes"] = instances.point_classes.numpy().astype(np.int32)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        write_npz(file, arrays)
 
 
 def _save_json(path: Path, instances: Instances, cloud: PointCloud) -> None:
@@ -175,7 +180,7 @@ def _save_json(path: Path, instances: Instances, cloud: PointCloud) -> None:
         "file": None if source is None else source.path.name,
         "method": instances.method,
         "version": package_version(),
-        "frame": "metres, z up, origin added; a box is centre, size along its own axes, yaw about z in radians",
+        "frame": "metres, z up, origin added; a box has its size along its own axes, turned by yaw about z",
         "world_from_source": None if source is None else source.world_from_source.tolist(),
         "notes": [] if source is None else list(source.notes),
         "points": len(cloud),
@@ -226,99 +231,96 @@ def _box(box: np.ndarray, origin: np.ndarray) -> dict[str, Any]:
     }
 
 
-# Key → (kinds of dtype, number of dimensions).
-_LAYOUT = {
-    "points": ("f", 2),
-    "colors": ("uf", 2),
-    "normals": ("f", 2),
-    "origin": ("f", 1),
-    "offsets": ("iu", 1),
-    "indices": ("iu", 1),
-    "classes": ("iu", 1),
-    "scores": ("f", 1),
-    "class_names": ("U", 1),
-    "official_ids": ("iuf", 1),
-    "structure": ("b", 1),
-    "vocabulary": ("U", 0),
-    "boxes": ("f", 2),
-    "amodal_boxes": ("f", 2),
-    "point_classes": ("iu", 1),
-    "method": ("U", 0),
-    "version": ("U", 0),
-    "world_from_source": ("f", 2),
-    "notes": ("Uf", 1),
+# Key → (kinds of dtype, shape): n points, i instances, c classes, k anything.
+_LAYOUT: dict[str, tuple[str, str]] = {
+    "points": ("f", "n 3"),
+    "colors": ("uf", "n 3"),
+    "normals": ("f", "n 3"),
+    "origin": ("f", "3"),
+    "offsets": ("iu", "i+1"),
+    "indices": ("iu", "k"),
+    "classes": ("iu", "i"),
+    "scores": ("f", "i"),
+    "class_names": ("U", "c"),
+    "official_ids": ("iuf", "c"),
+    "structure": ("b", "c"),
+    "vocabulary": ("U", ""),
+    "boxes": ("f", "i 7"),
+    "amodal_boxes": ("f", "i 7"),
+    "point_classes": ("iu", "n"),
+    "method": ("U", ""),
+    "version": ("U", ""),
+    "world_from_source": ("f", "4 4"),
+    "notes": ("U", "k"),
 }
-_KEYS = tuple(_LAYOUT)
 _NEEDED = ("points", "offsets", "indices", "classes", "scores", "class_names")
 
 
-def _unpack(path: Path, members: dict[str, np.ndarray]) -> tuple[Instances, PointCloud]:
-    def check(is_good: bool, what: str) -> None:
-        if not is_good:
-            raise UserError(f"{path}: {what}; write it again with segment")
-
+def _check_layout(path: Path, members: dict[str, np.ndarray]) -> None:
+    """Types, shapes and class ids; arrays without entries stand for what is not there."""
     for key in _NEEDED:
-        check(key in members, f"is no result of segment, it has no {key!r}")
+        if key not in members:
+            raise UserError(f"{path}: is no result of segment, it has no {key!r}; {_AGAIN}")
+    sizes = {"n": len(members["points"].reshape(-1, 3)) if members["points"].ndim == 2 else -1}
+    sizes |= {
+        "i": members["classes"].size,
+        "i+1": members["classes"].size + 1,
+        "c": members["class_names"].size,
+    }
     for key, array in members.items():
-        kinds, dimensions = _LAYOUT[key]
-        check(
-            array.dtype.kind in kinds and array.ndim == dimensions,
-            f"{key!r} is {array.dtype} of shape {array.shape}",
-        )
-    given = {k: v for k, v in members.items() if v.size}
-    n, i, c = len(members["points"]), len(members["classes"]), len(members["class_names"])
-    shapes = {
-        "points": (n, 3), "colors": (n, 3), "normals": (n, 3), "origin": (3,), "offsets": (i + 1,), "scores": (i,),
-        "structure": (c,), "official_ids": (c,), "boxes": (i, 7), "amodal_boxes": (i, 7), "point_classes": (n,),
-        "world_from_source": (4, 4),
-    }  # fmt: skip
-    for key, shape in shapes.items():
-        check(
-            key not in given or given[key].shape == shape,
-            f"{key!r} has shape {members.get(key, np.zeros(0)).shape} instead of {shape}",
-        )
-    for key in ("classes", "point_classes"):
-        if key in given:
-            check(
-                -1 <= int(given[key].min()) and int(given[key].max()) < c,
-                f"{key!r} are not positions in its {c} class names",
+        kinds, words = _LAYOUT[key]
+        sizes["k"] = array.size
+        shape = tuple(sizes[w] if w in sizes else int(w) for w in words.split())
+        is_absent = not array.size and key not in _NEEDED
+        if array.dtype.kind not in kinds or (array.shape != shape and not is_absent):
+            raise UserError(
+                f"{path}: its {key!r} is {array.dtype} {array.shape} instead of {shape}; {_AGAIN}"
             )
-    tensor = lambda key, dtype: torch.from_numpy(given[key].astype(dtype)) if key in given else None  # noqa: E731
-    points = torch.from_numpy(members["points"].reshape(n, 3).astype(np.float32))
+    for key in ("classes", "point_classes"):
+        ids = members.get(key, np.zeros(0, np.int64))
+        if ids.size and not -1 <= int(ids.min()) <= int(ids.max()) < sizes["c"]:
+            raise UserError(f"{path}: its {key!r} are not positions in its class names; {_AGAIN}")
+    matrix = members.get("world_from_source", np.eye(4))
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) == 0:
+        raise UserError(f"{path}: its 'world_from_source' is no frame; {_AGAIN}")
+
+
+def _unpack(path: Path, members: dict[str, np.ndarray]) -> tuple[Instances, PointCloud]:
+    _check_layout(path, members)
+
+    def tensor(key: str, dtype: type) -> torch.Tensor | None:
+        array = members.get(key)
+        is_absent = array is None or (not array.size and key not in _NEEDED)
+        return None if array is None or is_absent else torch.from_numpy(array.astype(dtype))
+
+    def needed(key: str, dtype: type) -> torch.Tensor:
+        return torch.from_numpy(members[key].astype(dtype))
+
     colors = tensor("colors", np.float32)
     if colors is not None and members["colors"].dtype.kind == "u":
         colors = colors / float(np.iinfo(members["colors"].dtype).max)
     origin = tensor("origin", np.float64)
     matrix = members.get("world_from_source", np.eye(4)).astype(np.float64)
-    check(
-        bool(np.isfinite(matrix).all()) and abs(np.linalg.det(matrix[:3, :3])) > 0,
-        "'world_from_source' is no frame",
-    )
-    notes = tuple(str(note) for note in given.get("notes", ()))
-    source = Source(path, "npz", matrix, None, notes)
-    cloud = PointCloud(
-        points,
-        colors,
-        tensor("normals", np.float32),
-        origin if origin is not None and bool(origin.any()) else None,
-        source,
-    )
+    source = Source(path, "npz", matrix, None, tuple(str(note) for note in members.get("notes", ())))
+    points = needed("points", np.float32)
+    if origin is not None and not bool(origin.any()):
+        origin = None
+    cloud = PointCloud(points, colors, tensor("normals", np.float32), origin, source)
     try:
-        vocabulary = _vocabulary(members)
         instances = Instances(
-            torch.from_numpy(members["offsets"].astype(np.int64)),
-            torch.from_numpy(members["indices"].astype(np.int64)),
-            torch.from_numpy(members["classes"].astype(np.int64)),
-            torch.from_numpy(members["scores"].astype(np.float32)),
-            n,
-            vocabulary,
+            needed("offsets", np.int64),
+            needed("indices", np.int64),
+            needed("classes", np.int64),
+            needed("scores", np.float32),
+            len(points),
+            _vocabulary(members),
             tensor("point_classes", np.int64),
             tensor("boxes", np.float32),
             tensor("amodal_boxes", np.float32),
             str(members.get("method", "")),
         )
     except ValueError as error:
-        raise UserError(f"{path}: {error}; write it again with segment") from error
+        raise UserError(f"{path}: {error}; {_AGAIN}") from error
     return instances, cloud
 
 

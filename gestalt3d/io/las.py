@@ -3,8 +3,9 @@
 import os
 import struct
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.columns import Stored, Triple
 
-_CHUNK = 1_000_000
+_CHUNK_BYTES = 32 << 20
 T = TypeVar("T")
 
 
 def read_las(path: Path) -> Stored:
-    """Coordinates in float64, colours as stored. Units and axes are the file's reference system's: metres, z up."""
+    """Coordinates in float64, colours as stored; taken to be in metres, z up, as reference systems are."""
     _check_header(path)
     position, colors = _guard(path, lambda: _read_columns(path))
     return Stored("las", position, colors, units="m", up="z")
@@ -26,7 +27,7 @@ def read_las(path: Path) -> Stored:
 def write_las(
     path: os.PathLike[str], columns: dict[str, np.ndarray], position: np.ndarray, colors: np.ndarray | None
 ) -> None:
-    """A new LAS 1.4 (LAZ by suffix) of (n, 3) float64 `position`, (n, 3) uint8 `colors` and extra dimensions `columns`.
+    """A new LAS 1.4 (LAZ by suffix) of (n, 3) `position`, uint8 `colors` and `columns` as extra dimensions.
 
     LAS knows no NaN: such points are put into the lowest corner.
     """
@@ -72,45 +73,111 @@ def _write(path: os.PathLike[str], las: Any, columns: dict[str, np.ndarray]) -> 
     for name, column in columns.items():
         las[name] = column
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        las.write(file, do_compress=Path(path).suffix.lower() == ".laz")
+        try:
+            las.write(file, do_compress=Path(path).suffix.lower() == ".laz")
+        except Exception as error:
+            # The compressor hides the `OSError` of a full disk in an exception of its own.
+            if isinstance(error, OSError) or "IoError" not in str(error):
+                raise
+            raise UserError(
+                f"{path}: cannot be written ({error}); check the free space of the disk"
+            ) from error
 
 
 def _check_header(path: Path) -> None:
-    """What laspy would believe: counts and offsets must fit into the file."""
+    """What laspy and the decompressor would believe: counts, sizes and offsets must fit into the file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(375)
-    if head[:4] != b"LASF" or len(head) < 227:
-        raise UserError(f"{path}: is no LAS or LAZ file, or cut off; check the extension or export it again")
-    minor = head[25]
-    header_size, data_offset, num_vlrs, kind, row_bytes, count = struct.unpack_from("<HIIBHI", head, 94)
-    evlr_offset = num_evlrs = 0
-    if minor >= 4 and len(head) >= 375:
-        evlr_offset, num_evlrs, count = struct.unpack_from("<QIQ", head, 235)
-    is_compressed = bool(kind & 0x80)
-    # LAZ needs at least a bit a point; one chunk holds 50,000.
-    room = (size - data_offset) * 50_000 if is_compressed else (size - data_offset) // max(row_bytes, 1)
-    if (
-        not 227 <= header_size <= data_offset <= size
-        or num_vlrs * 54 > data_offset - header_size
-        or row_bytes < 20
-        or count > room
-        or (num_evlrs and evlr_offset + num_evlrs * 60 > size)
-    ):
+        if head[:4] != b"LASF" or len(head) < 227:
+            raise UserError(
+                f"{path}: is no LAS or LAZ file, or cut off; check the extension or export it again"
+            )
+        header_size, data_offset, num_vlrs, kind, row_bytes, count = struct.unpack_from("<HIIBHI", head, 94)
+        evlr_offset = num_evlrs = 0
+        if head[25] >= 4 and len(head) >= 375:
+            evlr_offset, num_evlrs, count = struct.unpack_from("<QIQ", head, 235)
+        fits = (
+            227 <= header_size <= data_offset <= size
+            and num_vlrs * 54 <= data_offset - header_size
+            and row_bytes >= 20
+            and (not num_evlrs or evlr_offset + num_evlrs * 60 <= size)
+        )
+        if fits and kind & 0x80:
+            file.seek(header_size)
+            vlrs = file.read(data_offset - header_size)
+            fits = _chunks_fit(path, file, vlrs, data_offset, row_bytes, count)
+        elif fits:
+            fits = data_offset + count * row_bytes <= size
+    if not fits:
         raise UserError(
             f"{path}: its header does not fit its {size} bytes; it is cut off or damaged, export it again"
         )
+
+
+# Compressed streams ("layers") of an item of a LAZ point, by its type; 14 is extra bytes, one layer each.
+_LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}
+
+
+def _chunks_fit(path: Path, file: BinaryIO, vlrs: bytes, start: int, row_bytes: int, count: int) -> bool:
+    """The decompressor allocates what a LAZ file claims and aborts the process when it cannot: check first.
+
+    LASzip record: compressor (u16 at 0), chunk size (u32 at 12), number of items (u16 at 32), items (type,
+    size, version). Chunk table: its place stands where the points start; version, number of chunks, and their
+    sizes, packed.
+    """
+    lazrs: Any = import_module("lazrs")  # Its names are made at run time.
+    size = path.stat().st_size
+    at = vlrs.find(b"laszip encoded")
+    if at < 2 or at + 52 + 34 > len(vlrs):
+        return False
+    record = vlrs[at + 52 :][: struct.unpack_from("<H", vlrs, at + 18)[0]]
+    if len(record) < 34 or len(record) < 34 + 6 * (num_items := struct.unpack_from("<H", record, 32)[0]):
+        return False
+    items = [struct.unpack_from("<HH", record, 34 + 6 * i) for i in range(num_items)]
+    file.seek(start)
+    table = _integer(file, "<q")
+    if table == -1:  # Written by a program that could not go back.
+        file.seek(size - 8)
+        table = _integer(file, "<q")
+    if not start + 8 <= table <= size - 8 or sum(item[1] for item in items) != row_bytes:
+        return False
+    file.seek(table + 4)
+    if _integer(file, "<I") * row_bytes > size - start:
+        return False
+    file.seek(start)
+    chunks = _guard(path, lambda: lazrs.read_chunk_table(file, lazrs.LazVlr(record)))
+    if sum(c[0] for c in chunks) < count or start + 8 + sum(c[1] for c in chunks) > size:
+        return False
+    if struct.unpack_from("<H", record)[0] != 3:
+        return True
+    layers = sum(item[1] if item[0] == 14 else _LAYERS.get(item[0], 0) for item in items)
+    at = start + 8
+    for _, chunk_bytes in chunks:
+        # One point as it is, the number of points, and the sizes of the layers.
+        file.seek(at + row_bytes + 4)
+        head = file.read(4 * layers)
+        if len(head) < 4 * layers or sum(struct.unpack(f"<{layers}I", head)) > chunk_bytes:
+            return False
+        at += chunk_bytes
+    return True
+
+
+def _integer(file: BinaryIO, code: str) -> int:
+    """The next integer, 0 at the end of the file."""
+    data = file.read(struct.calcsize(code))
+    return struct.unpack(code, data)[0] if len(data) == struct.calcsize(code) else 0
 
 
 def _read_columns(path: Path) -> tuple[Triple, Triple | None]:
     import laspy
 
     parts: list[list[np.ndarray]] = [[] for _ in range(6)]
-    with laspy.open(path, read_evlrs=False) as reader:
+    with laspy.LasReader(path.open("rb"), read_evlrs=False) as reader:
         count = reader.header.point_count
         has_colors = "red" in set(reader.header.point_format.dimension_names)
         # In chunks, so that a lying count fails at the end of the data instead of in one great allocation.
-        for points in reader.chunk_iterator(_CHUNK):
+        for points in reader.chunk_iterator(_CHUNK_BYTES // reader.header.point_format.size + 1):
             stored = (points.x, points.y, points.z) + (
                 (points.red, points.green, points.blue) if has_colors else ()
             )

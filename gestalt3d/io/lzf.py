@@ -10,10 +10,11 @@ MAX_RATIO = 88
 
 @kernel
 def lzf_decode(data, out):
-    """Fill `out` (uint8) from `data` (uint8). Number of bytes written; -1 when `data` is corrupt or does not fit.
+    """Fill `out` (uint8) from `data` (uint8): number of bytes written, -1 when corrupt or too long.
 
-    A control byte below 32 announces that many literal bytes and one more; else its upper three bits (7: and the next
-    byte) are a length less 2, and its lower five and one more byte how far back to copy from, less 1.
+    A control byte below 32 announces that many literal bytes and one more; else its upper three bits (7: and
+    the next byte) are a length less 2, and its lower five and one more byte how far back to copy from, less
+    1.
     """
     at, to = 0, 0
     while at < len(data):

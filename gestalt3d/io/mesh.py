@@ -23,18 +23,20 @@ T = TypeVar("T")
 
 
 def read_mesh(path: Path) -> Stored:
-    """`SAMPLES` points, uniform over the surface, the same ones each time; without faces the vertices themselves.
+    """`SAMPLES` points, uniform over the surface, always the same; without faces the vertices themselves.
 
-    Colours come from textures inside the file or from vertices and faces; other files that it names are not opened. glTF is in
-    metres with y up by its definition.
+    Colours come from textures inside the file or from vertices and faces; other files that it names are not
+    opened. glTF is in metres with y up by its definition.
     """
     kind = path.suffix.lower().removeprefix(".")
     data = path.read_bytes()
     if kind == "glb":
         _check_glb(path, data)
     pieces = _guard(path, lambda: list(_pieces(path, _load(data, kind))))
+    for piece in pieces:
+        _check_indices(path, piece)
     faces = sum(len(p.faces) for p in pieces if hasattr(p, "faces"))
-    points, colors, normals = _guard(path, lambda: _draw(path, pieces) if faces else _vertices(path, pieces))
+    points, colors, normals = _draw(path, pieces) if faces else _vertices(path, pieces)
     notes = (
         ("its materials lie in other files and are not read: no colours",)
         if kind == "obj" and colors is None
@@ -77,6 +79,15 @@ def _pieces(path: Path, scene: "Scene") -> Iterator[Any]:
             yield geometry
 
 
+def _check_indices(path: Path, piece: Any) -> None:
+    faces = np.asarray(getattr(piece, "faces", ()))
+    shape_is_good = np.ndim(piece.vertices) == 2 and np.shape(piece.vertices)[1] == 3
+    if not shape_is_good or (
+        faces.size and not 0 <= int(faces.min()) <= int(faces.max()) < len(piece.vertices)
+    ):
+        raise UserError(f"{path}: its faces name vertices that do not exist; export it again")
+
+
 def _draw(path: Path, pieces: list[Any]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Positions, colours, normals of points drawn in proportion to area."""
     meshes = [p for p in pieces if len(getattr(p, "faces", ()))]
@@ -101,7 +112,9 @@ def _draw(path: Path, pieces: list[Any]) -> tuple[np.ndarray, np.ndarray | None,
     is_colored = False
     for mesh, first, last in zip(meshes, starts[:-1], starts[1:], strict=True):
         rows = np.flatnonzero((chosen >= first) & (chosen < last))
-        if (piece := _surface_colors(mesh, chosen[rows] - first, weights[rows])) is not None:
+        of_mesh = chosen[rows] - first, weights[rows]
+        piece = _guard(path, lambda mesh=mesh, of_mesh=of_mesh: _surface_colors(mesh, *of_mesh))
+        if piece is not None:
             colors[rows] = piece
             is_colored = True
     return points, colors if is_colored else None, normals

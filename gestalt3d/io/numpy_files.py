@@ -1,8 +1,10 @@
 """NPY and NPZ, never with pickles, never larger than they may be."""
 
+import math
 import os
 import zipfile
 from collections.abc import Callable, Iterable
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -16,7 +18,7 @@ COLOR_KEYS = ("colors", "rgb", "color", "colours")
 NORMAL_KEYS = ("normals", "normal")
 
 MAX_RATIO = 200
-"""An archive member may be this many times its compressed size, or `MIN_CAP` bytes: labels compress well, bombs better."""
+"""A member may unpack to this many times its compressed size, or to `MIN_CAP` bytes if that is more."""
 MIN_CAP = 64 << 20
 _HEADER_LIMIT = 1 << 16
 
@@ -24,14 +26,14 @@ T = TypeVar("T")
 
 
 def read_npy(path: Path) -> Stored:
-    """(n, 3 or more) columns as `column_names` reads them, (h, w, 3 or 6) row by row, or a structured array with x, y, z."""
+    """(n, 3 or more) columns as `column_names` reads them, (h, w, 3 or 6) row by row, or fields x, y, z."""
     with path.open("rb") as file:
         array = _read_array(path, file, path.stat().st_size)
     return _from_array(path, "npy", array)
 
 
 def read_npz(path: Path) -> Stored:
-    """Arrays called points (or xyz, …), colors (or rgb, …) and normals; with `origin` it is in metres, z up, as we write it."""
+    """Arrays called points (or xyz, …), colors (or rgb, …) and normals; with `origin` in metres, z up."""
     members = read_members(path, (*POINT_KEYS, *COLOR_KEYS, *NORMAL_KEYS, "origin"))
     points = next((members[k] for k in POINT_KEYS if k in members), None)
     if points is None:
@@ -64,45 +66,46 @@ def read_members(path: Path, names: Iterable[str] | None = None) -> dict[str, np
                 continue
             if info.file_size > max(MIN_CAP, MAX_RATIO * info.compress_size):
                 raise UserError(
-                    f"{path}: {name[:40]!r} unpacks to {info.file_size} bytes, suspiciously many; save it uncompressed"
+                    f"{path}: {name[:40]!r} unpacks to {info.file_size} bytes, suspiciously many; "
+                    "save it uncompressed"
                 )
             with _guard(path, lambda info=info: archive.open(info)) as file:
-                members[name] = _guard(
-                    path, lambda file=file, info=info: _read_array(path, file, info.file_size)
-                )
+                members[name] = _read_array(path, file, info.file_size)
     return members
 
 
-def _read_array(path: Path, file: IO[bytes], size: int) -> np.ndarray:
+def write_npz(file: BufferedIOBase, arrays: dict[str, np.ndarray]) -> None:
+    """As `np.savez`, but objects are refused in every version of NumPy."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def _read_array(path: Path, file: BufferedIOBase | IO[bytes], size: int) -> np.ndarray:
     """As `np.load` without pickles, but the header's claim is held against `size` first."""
-
-    def read() -> np.ndarray:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
-            raise UserError(f"{path}: its NPY version {version} is unknown; save it again with numpy.save")
-        shape, fortran_order, dtype = read_header(file, max_header_size=_HEADER_LIMIT)
-        if dtype.hasobject:
-            raise UserError(
-                f"{path}: holds Python objects (a pickle), which are never loaded; save numbers only"
-            )
-        count = 1
-        for length in shape:
-            count *= length
-        if min(shape, default=1) < 0 or count * dtype.itemsize > size - file.tell():
-            raise UserError(
-                f"{path}: claims an array of {shape} {dtype}, more than the file holds; it is cut off, copy it again"
-            )
-        data = file.read(count * dtype.itemsize)
-        if len(data) < count * dtype.itemsize:
-            raise UserError(f"{path}: is cut off; copy or save it again")
-        array = np.frombuffer(data, dtype, count) if dtype.itemsize else np.zeros(count, dtype)
-        return array.reshape(shape, order="F" if fortran_order else "C")
-
-    return _guard(path, read)
+    version = _guard(path, lambda: np.lib.format.read_magic(file))
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise UserError(f"{path}: its NPY version {version} is unknown; save it again with numpy.save")
+    shape, is_fortran, dtype = _guard(path, lambda: read_header(file, max_header_size=_HEADER_LIMIT))
+    if dtype.hasobject:
+        raise UserError(f"{path}: holds Python objects (a pickle), which are never loaded; save numbers only")
+    wanted = math.prod(shape) * dtype.itemsize
+    if min(shape, default=1) < 0 or wanted > size - file.tell():
+        raise UserError(
+            f"{path}: claims an array of {str(shape)[:60]} {dtype}, more than the file holds; "
+            "it is cut off, copy it again"
+        )
+    data = _guard(path, lambda: file.read(wanted))
+    if len(data) < wanted:
+        raise UserError(f"{path}: is cut off; copy or save it again")
+    if not wanted:
+        return np.zeros(shape if math.prod(shape) == 0 else (0,), dtype)
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
 def _guard(path: os.PathLike[str], call: Callable[[], T]) -> T:
@@ -125,9 +128,11 @@ def _from_array(path: Path, kind: str, array: np.ndarray) -> Stored:
         array = array.reshape(-1, array.shape[2])
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "iuf":
         raise UserError(
-            f"{path}: holds {array.shape} {array.dtype}, not points; save an (n, 3) or (n, 6) array of numbers"
+            f"{path}: holds {array.shape} {array.dtype}, not points; save an (n, 3) or (n, 6) array of "
+            "numbers"
         )
-    head = array[:: max(1, len(array) // 1000)].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        head = array[:: max(1, len(array) // 1000)].astype(np.float64)
     names = column_names(head) if array.shape[1] <= 64 else ["x", "y", "z"]
     columns = dict(zip(names, array.T, strict=False))
     pick = lambda wanted: tuple(columns[n] for n in wanted) if wanted[0] in columns else None  # noqa: E731
@@ -149,6 +154,7 @@ def _triple(path: Path, members: dict[str, np.ndarray], keys: tuple[str, ...], c
         or array.dtype.kind not in "iuf"
     ):
         raise UserError(
-            f"{path}: {name!r} is {array.shape} {array.dtype}, but there are {count} points; give ({count}, 3) numbers"
+            f"{path}: {name!r} is {array.shape} {array.dtype}, but there are {count} points; give ({count}, "
+            "3) numbers"
         )
     return array[:, 0], array[:, 1], array[:, 2]

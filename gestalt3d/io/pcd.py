@@ -1,6 +1,7 @@
 """PCD, the point-cloud library's format: ascii, binary, binary_compressed."""
 
 import re
+import struct
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -89,7 +90,8 @@ def _row_type(path: Path, found: dict[str, list[str]]) -> np.dtype:
             and 0 < int(count) <= 4096
         ):
             raise UserError(
-                f"{path}: field {name[:30]!r} has an unknown type ({kind[:5]} of {size[:5]} bytes); export it again"
+                f"{path}: field {name[:30]!r} has an unknown type ({kind[:5]} of {size[:5]} bytes); export "
+                "it again"
             )
         unique, k = name, 1
         while unique in seen:  # Padding is called "_", as often as it occurs.
@@ -104,24 +106,19 @@ def _row_type(path: Path, found: dict[str, list[str]]) -> np.dtype:
 def _check_room(path: Path, header: Header, row_bytes: int, room: int) -> None:
     if header.points * row_bytes > room:
         raise UserError(
-            f"{path}: claims {header.points} points ({row_bytes} bytes each), but only {max(room, 0)} bytes follow; "
-            "the file is cut off or its header is wrong, export it again"
+            f"{path}: claims {header.points} points ({row_bytes} bytes each), but only {max(room, 0)} bytes "
+            "follow; the file is cut off or its header is wrong, export it again"
         )
 
 
 def _read_ascii(path: Path, file: BinaryIO, header: Header, room: int) -> np.ndarray:
-    flat = np.dtype(
-        [
-            (f"{i}_{k}", header.dtype[i].base)
-            for i in range(len(header.dtype))
-            for k in range(_count(header.dtype[i]))
-        ]
-    )
-    _check_room(path, header, 2 * len(flat), room + 1)
-    table = np.empty(header.points, flat)
+    kinds = [header.dtype[name] for name in header.dtype.names or ()]
+    codes = [kind.base for kind in kinds for _ in range(_count(kind))]
+    _check_room(path, header, 2 * len(codes), room + 1)
+    table = np.empty(header.points, [(str(i), code) for i, code in enumerate(codes)])
     done = 0
     lines = TextIOWrapper(file, encoding="latin-1")
-    blocks = number_blocks(path, lines, columns=len(flat), rows=header.points, first_line=header.lines + 1)
+    blocks = number_blocks(path, lines, columns=len(codes), rows=header.points, first_line=header.lines + 1)
     for block in blocks:
         fill_table(table[done : done + len(block)], block)
         done += len(block)
@@ -141,14 +138,16 @@ def _read_compressed(path: Path, file: BinaryIO, header: Header, room: int) -> n
     """Two uint32 sizes, then LZF over the fields one after the other."""
     from gestalt3d.io.lzf import MAX_RATIO, lzf_decode
 
-    sizes = np.frombuffer(file.read(8), "<u4").astype(np.int64)
+    head = file.read(8)
+    packed, unpacked = struct.unpack("<II", head) if len(head) == 8 else (0, -1)
     expected = header.points * header.dtype.itemsize
-    if len(sizes) != 2 or sizes[0] > room - 8 or sizes[1] != expected or expected > MAX_RATIO * int(sizes[0]):
+    if unpacked != expected or packed > room - 8 or expected > MAX_RATIO * packed:
         raise UserError(
-            f"{path}: its compressed block does not match its header; the file is cut off or damaged, export it again"
+            f"{path}: its compressed block does not match its header; "
+            "the file is cut off or damaged, export it again"
         )
     flat = np.empty(expected, np.uint8)
-    if lzf_decode(np.frombuffer(file.read(int(sizes[0])), np.uint8), flat) != expected:
+    if lzf_decode(np.frombuffer(file.read(packed), np.uint8), flat) != expected:
         raise UserError(f"{path}: its compressed block is damaged; export it again")
     table = np.empty(header.points, header.dtype)
     at = 0

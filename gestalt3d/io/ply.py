@@ -1,6 +1,5 @@
 """PLY: ascii and both binaries, any property order and type."""
 
-import os
 import re
 from collections.abc import Iterator
 from io import TextIOWrapper
@@ -15,20 +14,14 @@ from gestalt3d.io.columns import Stored, from_table
 from gestalt3d.io.decimals import number_blocks
 
 _TYPES = {
-    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4", "double": "f8",
-    "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8",
-    "int64": "i8", "uint64": "u8",
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
+    "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
+    "int64": "i8", "uint64": "u8", "float": "f4", "double": "f8", "float32": "f4", "float64": "f8",
 }  # fmt: skip
 _NAMES = {
-    "i1": "char",
-    "u1": "uchar",
-    "i2": "short",
-    "u2": "ushort",
-    "i4": "int",
-    "u4": "uint",
-    "f4": "float",
-    "f8": "double",
-}
+    "i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint",
+    "f4": "float", "f8": "double",
+}  # fmt: skip
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _HEADER_LIMIT = 1 << 20
 _CHUNK = 1 << 20
@@ -112,12 +105,12 @@ def read_header(path: Path, file: BinaryIO) -> Header:
 
 
 def write_ply(
-    path: os.PathLike[str], table: np.ndarray | dict[str, np.ndarray], *, comments: tuple[str, ...] = ()
+    file: BinaryIO, table: np.ndarray | dict[str, np.ndarray], *, comments: tuple[str, ...] = ()
 ) -> None:
-    """Structured array or columns (n,) by name → binary little-endian PLY, one property per field, in their order.
+    """Structured array or columns (n,) by name → binary little-endian PLY with these properties.
 
-    PLY has no 64-bit integers, half floats or booleans: they become int or double, float and uchar. Fields that are no single
-    number are split (`name_0`, `name_1`) or, when not numeric, left out.
+    PLY has no 64-bit integers, half floats or booleans: they become int or double, float and uchar. Fields
+    that are no single number are split (`name_0`, `name_1`) or, when not numeric, left out.
     """
     given = table if isinstance(table, dict) else {name: table[name] for name in table.dtype.names or ()}
     count = len(next(iter(given.values()), ()))
@@ -127,13 +120,12 @@ def write_ply(
     words += [f"comment {' '.join(c.split())}" for c in comments]
     words += [f"element vertex {count}"]
     words += [f"property {_NAMES[code]} {name}" for name, code, _ in columns]
-    with Path(path).open("wb") as file:
-        file.write("\n".join([*words, "end_header\n"]).encode("utf-8"))
-        for first in range(0, count, _CHUNK):
-            rows = np.empty(min(_CHUNK, count - first), dtype)
-            for name, _, column in columns:
-                rows[name] = column[first : first + _CHUNK]
-            file.write(rows.data)
+    file.write("\n".join([*words, "end_header\n"]).encode("utf-8"))
+    for first in range(0, count, _CHUNK):
+        rows = np.empty(min(_CHUNK, count - first), dtype)
+        for name, _, column in columns:
+            rows[name] = column[first : first + _CHUNK]
+        file.write(rows.data)
 
 
 def _header_lines(path: Path, file: BinaryIO) -> Iterator[str]:
@@ -174,7 +166,8 @@ def _notes(header: Header, vertex: Element) -> tuple[str, ...]:
     faces = next((e.rows for e in header.elements if e.name == "face"), 0)
     if faces and vertex.rows < 5000:
         return (
-            f"only the {vertex.rows} vertices of the mesh are used; save it as .obj or .glb to have its surface sampled",
+            f"only the {vertex.rows} vertices of the mesh are used; save it as .obj or .glb to have its "
+            "surface sampled",
         )
     return ()
 
@@ -215,13 +208,13 @@ def _check_room(path: Path, element: Element, row_bytes: int, room: int) -> None
     """Before anything is allocated: the claimed rows must fit into the rest of the file."""
     if element.rows * row_bytes > room:
         raise UserError(
-            f"{path}: claims {element.rows} rows of {element.name} ({row_bytes} bytes each), but only {max(room, 0)} bytes follow; "
-            "the file is cut off or its header is wrong, export it again"
+            f"{path}: claims {element.rows} rows of {element.name} ({row_bytes} bytes each), but only "
+            f"{max(room, 0)} bytes follow; the file is cut off or its header is wrong, export it again"
         )
 
 
 def _row_type(path: Path, file: BinaryIO, order: str, element: Element, start: int, size: int) -> np.dtype:
-    """Type of the first row; rows with lists are taken to have lists of the same lengths, which the caller checks."""
+    """Type of the first row; the caller checks that the lists of all rows are as long as its lists."""
     fields: list[tuple] = []
     at = start
     for p in element.properties:
@@ -314,7 +307,7 @@ def _read_ascii(
 
 
 def fill_table(table: np.ndarray, block: np.ndarray) -> None:
-    """Columns of float64 (k, c) → the c fields of `table`; integers are clipped to their range, NaN becomes 0 there."""
+    """Columns of (k, c) → the c fields of `table`; integers are clipped to their range, NaN becomes 0."""
     for name, column in zip(table.dtype.names or (), block.T, strict=True):
         kind = table.dtype[name]
         if kind.kind in "iu":

@@ -1,0 +1,149 @@
+"""LAS and LAZ."""
+
+from pathlib import Path
+
+import laspy
+import numpy as np
+import pytest
+import torch
+
+from gestalt3d.errors import UserError
+from gestalt3d.io import load_cloud, save_instances
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.vocabulary import S3DIS
+
+
+def make_las(
+    path: Path, *, count: int = 500, bits: int = 16, point_format: int = 3, version: str = "1.2"
+) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    points = np.array([512_345.25, 5_403_210.5, 231.0]) + rng.uniform(0, [6, 5, 3], (count, 3))
+    header = laspy.LasHeader(point_format=point_format, version=version)
+    header.offsets, header.scales = np.floor(points.min(0)), np.full(3, 0.001)
+    las = laspy.LasData(header)
+    las.add_extra_dim(laspy.ExtraBytesParams(name="reflectance", type=np.float32))
+    las.xyz = points
+    las.intensity = rng.integers(0, 60000, count)
+    las.classification = rng.integers(0, 20, count)
+    las["reflectance"] = rng.normal(size=count).astype(np.float32)
+    colors = rng.integers(0, 256, (count, 3)).astype(np.uint16)
+    colors[0] = 255
+    las.red, las.green, las.blue = (colors * (257 if bits == 16 else 1)).T
+    las.write(path)
+    return points
+
+
+def answers(count: int) -> Instances:
+    labels = torch.arange(count) % 7 - 1
+    return Instances.from_labels(
+        labels,
+        torch.tensor([8, 8, 7, 1, 0, 2]),
+        torch.linspace(0.5, 1, 6),
+        vocabulary=S3DIS,
+        point_classes=torch.arange(count) % 13,
+    )
+
+
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+@pytest.mark.parametrize(("point_format", "version"), [(3, "1.2"), (7, "1.4")])
+def test_georeferenced_millimetres_survive(
+    tmp_path: Path, suffix: str, point_format: int, version: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    points = make_las(path, point_format=point_format, version=version)
+    cloud = load_cloud(path)
+    assert cloud.origin is not None and float(cloud.origin[1]) > 5e6
+    np.testing.assert_allclose(cloud.points.numpy() + cloud.origin.numpy(), points, atol=6e-4)
+    assert cloud.points.abs().max() < 10
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colors_of_both_depths_become_fractions(tmp_path: Path, bits: int) -> None:
+    make_las(tmp_path / "a.las", bits=bits)
+    colors = load_cloud(tmp_path / "a.las").colors
+    assert colors is not None and colors.max() == 1 and 0.4 < colors.mean() < 0.6
+
+
+@pytest.mark.parametrize(("suffix", "target"), [(".las", ".las"), (".laz", ".laz"), (".las", ".laz")])
+def test_las_stays_las_with_its_own_dimensions(tmp_path: Path, suffix: str, target: str) -> None:
+    make_las(tmp_path / f"a{suffix}")
+    cloud = load_cloud(tmp_path / f"a{suffix}")
+    found = answers(len(cloud))
+    out = tmp_path / f"b{target}"
+    save_instances(out, found, cloud)
+    old, new = laspy.read(tmp_path / f"a{suffix}"), laspy.read(out)
+    for name in old.point_format.dimension_names:
+        np.testing.assert_array_equal(np.asarray(old[name]), np.asarray(new[name]))
+    np.testing.assert_array_equal(old.header.scales, new.header.scales)
+    np.testing.assert_array_equal(old.header.offsets, new.header.offsets)
+    np.testing.assert_array_equal(new["instance"], found.to_labels().numpy())
+    np.testing.assert_array_equal(new["semantic"], np.arange(500) % 13)
+    assert new["instance"].dtype == np.int32 and new["score"].dtype == np.float32
+
+    save_instances(tmp_path / f"c{target}", found[torch.tensor([0])], load_cloud(out))
+    again = laspy.read(tmp_path / f"c{target}")
+    assert list(again.point_format.extra_dimension_names).count("instance") == 1
+    assert int(again["instance"].max()) == 0
+
+
+def test_other_inputs_can_be_written_as_las(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text("".join(f"{i} {i % 7} {i / 9} 255 128 0\n" for i in range(1, 60)))
+    cloud = load_cloud(tmp_path / "a.xyz")
+    save_instances(tmp_path / "b.laz", answers(len(cloud)), cloud)
+    back = load_cloud(tmp_path / "b.laz")
+    np.testing.assert_allclose(back.points.numpy(), cloud.points.numpy(), atol=1e-4)
+    np.testing.assert_allclose(back.colors.numpy(), cloud.colors.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("point_format", [3, 7])
+def test_many_chunks_are_read(tmp_path: Path, point_format: int) -> None:
+    points = make_las(tmp_path / "a.laz", count=120_000, point_format=point_format, version="1.4")
+    cloud = load_cloud(tmp_path / "a.laz")
+    assert cloud.origin is not None
+    np.testing.assert_allclose(cloud.points.numpy() + cloud.origin.numpy(), points, atol=6e-4)
+
+
+@pytest.mark.parametrize("point_format", [3, 7])
+def test_a_laz_cannot_make_the_decompressor_abort(tmp_path: Path, point_format: int) -> None:
+    """It allocates what the chunk table and the layers claim; a failure there would end the process."""
+    path = tmp_path / "a.laz"
+    make_las(path, point_format=point_format, version="1.4")
+    good = path.read_bytes()
+    start = int.from_bytes(good[96:100], "little")
+    table = int.from_bytes(good[start : start + 8], "little")
+    row = int.from_bytes(good[105:107], "little")
+    for place in (table + 4, table + 8) + ((start + 8 + row + 4,) if point_format == 7 else ()):
+        bad = bytearray(good)
+        bad[place : place + 4] = b"\xff" * 4
+        path.write_bytes(bad)
+        with pytest.raises(UserError, match=r"does not fit|cannot be read"):
+            load_cloud(path)
+
+
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+def test_lying_headers_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    make_las(path)
+    good = path.read_bytes()
+    huge = bytearray(good)
+    huge[107:111] = (2**32 - 1).to_bytes(4, "little")
+    more = bytearray(good)
+    more[107:111] = (501).to_bytes(4, "little")
+    vlrs = bytearray(good)
+    vlrs[100:104] = (2**32 - 1).to_bytes(4, "little")
+    bad = [good[:300], good[:-50], b"LASF" + bytes(400), b"junk" * 200, bytes(huge), bytes(vlrs)]
+    if suffix == ".las":
+        bad.append(bytes(more))
+    for content in bad:
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"a\.la[sz]: .*;"):
+            load_cloud(path)
+
+
+def test_a_scan_that_changed_since_is_not_mixed_up(tmp_path: Path) -> None:
+    make_las(tmp_path / "a.las")
+    cloud = load_cloud(tmp_path / "a.las")
+    make_las(tmp_path / "a.las", count=400)
+    with pytest.raises(UserError, match="400 points now"):
+        save_instances(tmp_path / "b.las", answers(500), cloud)
+    assert not (tmp_path / "b.las").exists()
