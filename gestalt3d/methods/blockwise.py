@@ -19,7 +19,7 @@ Readings:
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -92,6 +92,15 @@ class Batch(NamedTuple):
     """-1: unknown, takes no part in the loss."""
     instances: Int[Tensor, "b n"]
     """Counted from 0 in every block, -1: none."""
+
+
+@runtime_checkable
+class Scans(Protocol):
+    """A data set, or a list of scans."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> Scan: ...
 
 
 class Room(NamedTuple):
@@ -218,7 +227,7 @@ class BlockMethod(nn.Module):
         with torch.inference_mode():  # a mode of the thread, not of the process
             return self.group(prediction)
 
-    def fit_statistics(self, scans: Sequence[Scan], *, most: int = 100) -> None:
+    def fit_statistics(self, scans: "Scans", *, most: int = 100) -> None:
         """Mean size of every class's instances for `size_filter`, from at most `most` evenly spaced scans."""
         if not self.config.size_filter:
             return
