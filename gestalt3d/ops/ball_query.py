@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.shapes import check_clouds
+
 _PAIRS_AT_ONCE = 2**24
 
 
@@ -64,6 +66,7 @@ def ball_query(
     Exact: dist2 < radius², where dist2 = dx² + dy² + dz² in the wider precision of the two (half precision:
     float32) and radius² is rounded to it. Padded with -1.
     """
+    check_clouds(centers=centers, points=points)
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")
     if not (math.isfinite(radius) and radius >= 0):

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.shapes import check_clouds
+
 
 def farthest_points_reference(points: Float[Tensor, "b n 3"], k: int, start: int = 0) -> Int[Tensor, "b k"]:
     """The definition, in plain PyTorch: k passes over the cloud."""
@@ -61,6 +63,7 @@ def farthest_points(points: Float[Tensor, "b n 3"], k: int, *, start: int = 0) -
     turn. Padded with -1 when n < k. Distances are dx² + dy² + dz² in the precision of `points` (half
     precision: float32).
     """
+    check_clouds(points=points)
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")
     if not 0 <= start < max(1, points.shape[1]):

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.shapes import check_batch
+
 
 def gather_reference(features: Float[Tensor, "b n c"], index: Int[Tensor, "b m"]) -> Float[Tensor, "b m c"]:
     """The definition, in plain PyTorch."""
@@ -85,5 +87,6 @@ def gather(features: Float[Tensor, "b n c"], index: Int[Tensor, "b *m"]) -> Floa
 
     Differentiable. The backward sums in float32 at least; on the CPU in index order, whatever the threads.
     """
+    check_batch(features=features, index=index)
     flat = _gather(features, index.flatten(1).to(torch.int64))
     return flat.unflatten(1, index.shape[1:])

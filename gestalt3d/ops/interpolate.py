@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gestalt3d.ops.gather import gather_reference, scatter_add_reference
 from gestalt3d.ops.knn import Neighbours
+from gestalt3d.ops.shapes import check_batch
 
 
 def inverse_distance_weights(
@@ -92,6 +93,7 @@ def interpolate(features: Float[Tensor, "b n c"], neighbours: Neighbours) -> Flo
     Differentiable in `features`, not in the distances. Padding does not count; no neighbours give zeros. Sums
     in float32.
     """
+    check_batch(features=features, index=neighbours.index, dist2=neighbours.dist2)
     dtype = torch.promote_types(features.dtype, torch.float32)
     index = neighbours.index.to(torch.int64)
     return _forward(features, index, inverse_distance_weights(neighbours.dist2.detach(), index).to(dtype))

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.shapes import check_clouds
+
 _PAIRS_AT_ONCE = 2**24
 
 
@@ -67,6 +69,7 @@ def knn(queries: Float[Tensor, "b m 3"], points: Float[Tensor, "b n 3"], *, k: i
     Exact. Equal distances: lowest index wins. Padded with (inf, -1) when n < k. Distances are dx² + dy² + dz²
     in the wider precision of the two (half precision: float32) and carry no gradient.
     """
+    check_clouds(queries=queries, points=points)
     if k < 0:
         raise ValueError(f"k must not be negative, got {k}")
     dtype = torch.promote_types(torch.promote_types(queries.dtype, points.dtype), torch.float32)

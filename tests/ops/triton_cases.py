@@ -10,7 +10,7 @@ from gestalt3d.ops.farthest_points import farthest_points_reference
 from tests.ops import kit
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-SIZES = [1, 7, 300, 1025]
+SIZES = [1, 7, 1025]
 
 
 def clouds(n: int, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -30,7 +30,7 @@ def test_farthest_points(n, dtype):
 def test_ball_query(n, dtype):
     for cloud in clouds(n, dtype):
         for radius in (0.0, 1.0, 50.0):
-            args = cloud[:, :5], cloud, radius, 9
+            args = cloud[:, :3], cloud, radius, 9
             kit.assert_same(ball_query(*args), ball_query_reference(*args))
 
 
