@@ -50,7 +50,8 @@ def _rasterize_reference(
 @torch.library.custom_op(
     "gestalt3d::rasterize",
     mutates_args=(),
-    schema="(Tensor vertices, Tensor faces, float fx, float fy, float cx, float cy, int height, int width, float near) -> (Tensor, Tensor)",
+    schema="(Tensor vertices, Tensor faces, float fx, float fy, float cx, float cy, int height, int width, "
+    "float near) -> (Tensor, Tensor)",
 )
 def _op(vertices, faces, fx, fy, cx, cy, height, width, near):
     depth, face = _kernels.rasterize(
@@ -88,12 +89,12 @@ def rasterize(
     """The nearest face through the middle of every pixel, both sides of a face being visible.
 
     `vertices` are in the camera's frame (x right, y down, z forward); the pixel (row v, column u) looks along
-    ((u - center[0]) / focal[0], (v - center[1]) / focal[1], 1). `size` is (height, width). Faces are clipped at z = near.
-    Equal depths: the lowest face wins. Not differentiable.
+    ((u - center[0]) / focal[0], (v - center[1]) / focal[1], 1). `size` is (height, width). Faces are
+    clipped at z = near. Equal depths: the lowest face wins. Not differentiable.
     """
     if near <= 0:
         raise ValueError(f"near must be positive, got {near}; choose a small distance such as 0.01")
-    if len(faces) and not (0 <= int(faces.min()) and int(faces.max()) < len(vertices)):
+    if len(faces) and not (int(faces.min()) >= 0 and int(faces.max()) < len(vertices)):
         raise ValueError(
             f"faces must index the {len(vertices)} vertices, got {int(faces.min())} to {int(faces.max())}"
         )

@@ -102,7 +102,7 @@ def cloth(rng: np.random.Generator) -> Material:
         return Material(
             pattern, color, any_color(rng), float(rng.uniform(0.03, 0.15)), float(rng.uniform(0.3, 1))
         )
-    return Material(PHOTO, color, any_color(rng), float(rng.uniform(0.05, 0.2)), float(rng.uniform(0.3, 0.9)))
+    return Material(PHOTO, color, any_color(rng), float(rng.uniform(0.05, 0.2)), float(rng.uniform(0.2, 0.5)))
 
 
 def leather(rng: np.random.Generator) -> Material:
@@ -122,7 +122,7 @@ def leather(rng: np.random.Generator) -> Material:
 
 def paint(rng: np.random.Generator) -> Material:
     """Of walls."""
-    color = _of(rng, _PAINTS, 0.04) if rng.random() < 0.88 else any_color(rng)
+    color = _of(rng, _PAINTS, 0.04) if rng.random() < 0.93 else any_color(rng)
     return Material(BLOTCHES, color, _near(rng, color, 0.03), float(rng.uniform(0.3, 1.5)), 0.3)
 
 
@@ -316,7 +316,7 @@ def _noise(x, y, z, salt):
 
 @kernel
 def _pattern(kind, x, y, z, nx, ny, nz, scale, salt):
-    """How much of the second colour, in [0, 1]. Two coordinates run along the surface, chosen by its normal."""
+    """How much of the second colour, in [0, 1]; two coordinates run along the surface, by its normal."""
     if abs(nz) >= abs(nx) and abs(nz) >= abs(ny):
         u, v = x, y
     elif abs(nx) >= abs(ny):
@@ -369,7 +369,7 @@ def _pattern(kind, x, y, z, nx, ny, nz, scale, salt):
 
 @kernel
 def shade(points, normals, face, face_material, face_frame, materials, frames, lights, ambient, salt):
-    """(n, 3) linear colours: pattern of the material in its object's own frame, lit by `lights` (x, y, z, power, reach)."""
+    """(n, 3) linear colours: the material's pattern in its object's frame, lit by `lights` (x, y, z, power, reach)."""
     out = np.empty((len(points), 3), np.float32)
     for p in range(len(points)):
         f = face[p]
@@ -401,7 +401,8 @@ def shade(points, normals, face, face_material, face_frame, materials, frames, l
         if kind == 7:
             for c in range(3):
                 t = _noise(x / scale, y / scale, z / scale, own + 31 * c)
-                t = 0.7 * t + 0.3 * _noise(x / scale * 4, y / scale * 4, z / scale * 4, own + 31 * c + 7)
+                t = 0.3 * t + 0.4 * _noise(x / scale, y / scale, z / scale, own + 91)
+                t += 0.3 * _noise(x / scale * 4, y / scale * 4, z / scale * 4, own + 31 * c + 7)
                 t = min(max((t - 0.5) * 2.2 + 0.5, 0.0), 1.0)
                 base = materials[m, 1 + c] * (1 - t) + materials[m, 4 + c] * t
                 out[p, c] = light * ((1 - contrast) * materials[m, 1 + c] + contrast * (0.5 * base + 0.5 * t))
@@ -415,8 +416,15 @@ def shade(points, normals, face, face_material, face_frame, materials, frames, l
 def expose(
     colors: np.ndarray, points: np.ndarray, rng: np.random.Generator, *, unevenness: float = 0.1
 ) -> np.ndarray:
-    """What the camera stores, in [0, 1]: exposure, white balance, vignettes of many frames, noise, eight bits."""
-    gain = np.exp(rng.normal(0, 0.16)) * np.exp(rng.normal(0, 0.05, 3))
+    """What the camera stores, in [0, 1]: exposure, white balance, uneven frames, noise, eight bits."""
+    # The camera exposes for the middle of what it sees.
+    middle = max(float(np.median(colors.mean(1))), 0.05) if len(colors) else 0.5
+    brightness = float(np.median(colors)) if len(colors) else 0.5
+    gain = (
+        (rng.normal(0.46, 0.1) / middle) ** 0.8
+        * max(brightness, 0.1) ** 0.15
+        * np.exp(rng.normal(0, 0.06, 3))
+    )
     waves = rng.normal(0, 1, (4, 3)) * rng.uniform(0.4, 2.0, (4, 1))
     phase = rng.uniform(0, 2 * np.pi, 4)
     wave = np.sin(points @ waves.T.astype(np.float32) + phase.astype(np.float32)).mean(1) * 2

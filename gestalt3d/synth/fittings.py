@@ -19,7 +19,7 @@ def door(
     leaf: Material,
     frame: Material,
 ) -> Shape:
-    """Frame and leaf in an opening of w x h whose reveal is `depth` deep; `angle` opens the leaf into the room."""
+    """Frame and leaf in an opening of w x h, `depth` deep; `angle` opens it inwards, below 0 it has no leaf."""
     b = Builder()
     f, t = float(rng.uniform(0.04, 0.09)), 0.04
     out = float(rng.uniform(0.01, 0.025))

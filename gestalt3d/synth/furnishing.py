@@ -24,7 +24,7 @@ def copy_maker(maker: Maker, rng: np.random.Generator) -> Maker:
     return lambda _: maker(np.random.default_rng(seed))
 
 
-def _child(rng: np.random.Generator) -> np.random.Generator:
+def child(rng: np.random.Generator) -> np.random.Generator:
     return np.random.default_rng(int(rng.integers(2**62)))
 
 
@@ -47,7 +47,7 @@ class Furnisher:
     def wall_of(self, side: Side) -> int:
         return self.walls[self.cell.sides.index(side)]
 
-    # --- ways of placing -------------------------------------------------------------------------------------------
+    # --- ways of placing ---
 
     def at_wall(
         self,
@@ -62,7 +62,7 @@ class Furnisher:
     ) -> int | None:
         """Somewhere along the walls, often in a corner."""
         rng = self.rng
-        shape = maker(_child(rng))
+        shape = maker(child(rng))
         width = float(shape.size[0])
         for _ in range(tries):
             chosen = side or self.side()
@@ -86,7 +86,7 @@ class Furnisher:
     ) -> list[int]:
         """Side by side along one wall, touching or nearly."""
         rng = self.rng
-        shapes = [m(_child(rng)) for m in makers]
+        shapes = [m(child(rng)) for m in makers]
         for _ in range(tries):
             chosen = side or self.side()
             total = float(sum(s.size[0] for s in shapes)) + gap * len(shapes)
@@ -152,14 +152,15 @@ class Furnisher:
     def cover(self, parent: int, makers: tuple[Maker, ...], count: int, *, surface: int = 0) -> None:
         """Things on a surface; sometimes one on the other."""
         rng = self.rng
-        for _ in range(count):
+        # People leave more lying about than one first thinks.
+        for _ in range(count + (int(rng.poisson(1.0)) if rng.random() > self.tidy else 0)):
             maker = makers[int(rng.integers(len(makers)))]
             yaw = float(rng.normal(0, 0.15)) if rng.random() < 0.5 else None
-            index = self.scene.put_on(parent, maker(_child(rng)), rng, surface=surface, yaw=yaw)
+            index = self.scene.put_on(parent, maker(child(rng)), rng, surface=surface, yaw=yaw)
             if index is not None and self.scene.placed[index].shape.surfaces and rng.random() < 0.4:
                 self.scene.put_on(
                     index,
-                    props.small(_child(rng)) if rng.random() < 0.5 else props.books(_child(rng)),
+                    props.small(child(rng)) if rng.random() < 0.5 else props.books(child(rng)),
                     rng,
                     yaw=0.0,
                 )
@@ -191,7 +192,7 @@ class Furnisher:
         for sx, sy, out in spots:
             if rng.random() > fill:
                 continue
-            shape = maker(_child(rng))
+            shape = maker(child(rng))
             messy = rng.random() > self.tidy
             yaw = out + (float(rng.normal(0, 0.5)) if messy else float(rng.normal(0, 0.06)))
             pull = float(rng.uniform(-0.28, 0.05)) if not messy else float(rng.uniform(-0.15, 0.45))
@@ -216,7 +217,7 @@ class Furnisher:
             rng,
         )
 
-    # --- groups ----------------------------------------------------------------------------------------------------
+    # --- groups ---
 
     def workplace(self, index: int, chair: Maker | None) -> None:
         """A desk gets a screen, a keyboard, papers, and a chair before it."""
@@ -224,7 +225,7 @@ class Furnisher:
         for _ in range(int(rng.choice((0, 1, 1, 1, 2)))):
             m = scene.put_on(
                 index,
-                props.monitor(_child(rng)),
+                props.monitor(child(rng)),
                 rng,
                 yaw=float(rng.normal(0, 0.25)),
                 at=(float(rng.uniform(0.1, 0.9)), float(rng.uniform(0.7, 1.0))),
@@ -232,13 +233,13 @@ class Furnisher:
             if m is not None and rng.random() < 0.85:
                 scene.put_on(
                     index,
-                    props.keyboard(_child(rng)),
+                    props.keyboard(child(rng)),
                     rng,
                     yaw=float(rng.normal(0, 0.1)),
                     at=(float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.05, 0.35))),
                 )
         if self.chance(0.25):
-            scene.put_on(index, props.table_lamp(_child(rng)), rng)
+            scene.put_on(index, props.table_lamp(child(rng)), rng)
         self.cover(
             index, (*SMALL, props.papers, props.books), int(rng.integers(0, 8 if self.tidy < 0.6 else 4))
         )
@@ -246,7 +247,7 @@ class Furnisher:
             self.cover(index, (props.books, props.small, props.box), int(rng.integers(0, 4)), surface=k)
         desk = scene.placed[index]
         if chair is not None:
-            shape = chair(_child(rng))
+            shape = chair(child(rng))
             s = desk.shape.surfaces[0]
             for _ in range(4):
                 pull = float(rng.uniform(-0.3, 0.35))
@@ -260,13 +261,13 @@ class Furnisher:
                     break
         if self.chance(0.3):
             x, y = desk.world(float(rng.uniform(-0.5, 0.5)), 0.0)
-            scene.put(props.machine(_child(rng)), x, y, desk.yaw + float(rng.normal(0, 0.1)))
+            scene.put(props.machine(child(rng)), x, y, desk.yaw + float(rng.normal(0, 0.1)))
 
     def stack(self, maker: Maker, count: int, *, near_wall: bool = True) -> None:
         """Boxes on boxes."""
         rng = self.rng
         below = self.in_room(
-            maker(_child(rng)), yaw=self.side().yaw + float(rng.normal(0, 0.1)), near_wall=near_wall
+            maker(child(rng)), yaw=self.side().yaw + float(rng.normal(0, 0.1)), near_wall=near_wall
         )
         for _ in range(count - 1):
             if below is None:
@@ -274,7 +275,7 @@ class Furnisher:
             size = self.scene.placed[below].shape.size
             k = float(rng.uniform(0.75, 1.0))
             above = props.box(
-                _child(rng),
+                child(rng),
                 (float(size[0]) * k * 0.97, float(size[1]) * k * 0.97, float(rng.uniform(0.1, 0.4))),
             )
             below = self.scene.put_on(below, above, rng, yaw=float(rng.normal(0, 0.04)), at=(0.5, 0.5))
@@ -282,7 +283,7 @@ class Furnisher:
     def island(self, desks: int, desk: Maker, chair: Maker) -> None:
         """Desks back to back in the middle of the room."""
         rng, cell, scene = self.rng, self.cell, self.scene
-        shape = desk(_child(rng))
+        shape = desk(child(rng))
         w, d = float(shape.size[0]), float(shape.high[1])
         per_row = max(1, desks // 2)
         yaw0 = 0.0 if cell.width > cell.depth else np.pi / 2
@@ -297,7 +298,6 @@ class Furnisher:
                 if cell.depth > 2.5
                 else (cell.y0 + cell.y1) / 2
             )
-            c, s = np.cos(yaw0), np.sin(yaw0)
             done = []
             for row in (0, 1):
                 for k in range(per_row):
@@ -307,16 +307,15 @@ class Furnisher:
                     x, y = cx + cr * lx - sr * -(d + 0.003), cy + sr * lx + cr * -(d + 0.003)
                     if not self.inside(x, y, 0.5):
                         continue
-                    index = scene.put(desk(_child(rng)), x, y, yaw)
+                    index = scene.put(desk(child(rng)), x, y, yaw)
                     if index is not None:
                         done.append(index)
-            del c, s
             if done:
                 for index in done:
                     self.workplace(index, chair)
                 return
 
-    # --- uses ------------------------------------------------------------------------------------------------------
+    # --- uses ---
 
     def office(self) -> None:
         rng = self.rng
@@ -346,6 +345,12 @@ class Furnisher:
                 self.cover(index, SMALL, int(rng.integers(0, 4)))
         if self.cell.area > 11 and self.chance(0.45):
             self.meeting_table(small=True)
+        if self.chance(0.12):
+            index = self.at_wall(storage.fridge)
+            if index is not None:
+                self.cover(index, SMALL, int(rng.integers(0, 3)))
+        if self.chance(0.1):
+            self.kitchenette()
         for _ in range(int(rng.integers(0, 3))):
             self.at_wall(seating.chair)
         if self.chance(0.6):
@@ -353,14 +358,27 @@ class Furnisher:
         if self.chance(0.15):
             self.at_wall(seating.sofa)
 
+    def kitchenette(self) -> None:
+        """A short worktop with a sink."""
+        rng = self.rng
+        body, top = colours.hard(child(rng)), colours.hard(child(rng))
+        index = self.at_wall(
+            lambda g: tables.counter(g, float(g.uniform(0.8, 2.2)), body, top), corner=0.6, gap=0.0
+        )
+        if index is not None:
+            self.scene.put_on(
+                index, sanitary.kitchen_sink(child(rng)), rng, yaw=0.0, at=(float(rng.uniform(0.1, 0.9)), 0.5)
+            )
+            self.cover(index, (props.small, props.machine, props.small), int(rng.integers(1, 5)))
+
     def meeting_table(self, *, small: bool = False, chair: Maker | None = None) -> None:
         rng, cell = self.rng, self.cell
         chair = chair or self.chair_kind()
         if small:
-            shape = tables.table(_child(rng), width=float(rng.uniform(0.75, 1.3)))
+            shape = tables.table(child(rng), width=float(rng.uniform(0.75, 1.3)))
         else:
             long = float(np.clip(max(cell.width, cell.depth) - rng.uniform(1.6, 2.8), 1.2, 4.5))
-            shape = tables.table(_child(rng), width=long, depth=float(rng.uniform(0.85, 1.4)))
+            shape = tables.table(child(rng), width=long, depth=float(rng.uniform(0.85, 1.4)))
         yaw = (0.0 if cell.width > cell.depth else np.pi / 2) + (
             float(rng.normal(0, 0.03)) if self.chance(0.8) else float(rng.uniform(0, 3))
         )
@@ -407,7 +425,7 @@ class Furnisher:
         rng, scene = self.rng, self.scene
         sofa = self.at_wall(seating.sofa, corner=0.2)
         if sofa is None or (self.cell.area > 16 and self.chance(0.4)):
-            shape = seating.sofa(_child(rng)) if self.chance(0.6) else seating.armchair(_child(rng))
+            shape = seating.sofa(child(rng)) if self.chance(0.6) else seating.armchair(child(rng))
             other = self.in_room(shape, yaw=float(rng.integers(4)) * np.pi / 2)
             sofa = sofa if sofa is not None else other
         if sofa is not None:
@@ -415,12 +433,12 @@ class Furnisher:
             for _ in range(int(rng.integers(0, 5))):
                 scene.put_on(
                     sofa,
-                    props.pillow(_child(rng)) if self.chance(0.8) else props.heap(_child(rng), 0.3),
+                    props.pillow(child(rng)) if self.chance(0.8) else props.heap(child(rng), 0.3),
                     rng,
                     yaw=float(rng.normal(0, 0.3)),
                 )
             if self.chance(0.85):
-                shape = tables.coffee_table(_child(rng))
+                shape = tables.coffee_table(child(rng))
                 for _ in range(4):
                     gap = float(rng.uniform(0.1, 0.55))
                     x, y = place.world(
@@ -436,7 +454,7 @@ class Furnisher:
             if self.chance(0.6):
                 for _ in range(int(rng.integers(1, 3))):
                     self.in_room(
-                        seating.armchair(_child(rng)),
+                        seating.armchair(child(rng)),
                         yaw=place.yaw + float(rng.choice((-1, 1))) * float(rng.uniform(0.5, 2.6)),
                     )
         for _ in range(int(rng.integers(0, 3))):
@@ -444,7 +462,7 @@ class Furnisher:
         if self.chance(0.75):
             index = self.at_wall(storage.media_console)
             if index is not None:
-                tv = props.monitor(_child(rng), float(rng.uniform(0.65, 1.3)))
+                tv = props.monitor(child(rng), float(rng.uniform(0.65, 1.3)))
                 if self.chance(0.85):
                     scene.put_on(index, tv, rng, yaw=0.0, at=(float(rng.uniform(0.3, 0.7)), 0.8))
                 self.cover(index, SMALL, int(rng.integers(0, 4)))
@@ -462,16 +480,18 @@ class Furnisher:
             if index is not None:
                 self.workplace(index, seating.office_chair if self.chance(0.5) else seating.chair)
         for _ in range(int(rng.integers(0, 3))):
-            self.in_room(props.floor_lamp(_child(rng)), near_wall=True)
+            self.in_room(props.floor_lamp(child(rng)), near_wall=True)
         if self.chance(0.4):
-            self.in_room(seating.stool(_child(rng)))
+            self.in_room(seating.stool(child(rng)))
+        if self.chance(0.12):
+            self.at_wall(seating.bench)
         for _ in range(int(rng.integers(1, 5))):
             self.hang(fittings.picture, float(rng.uniform(1.1, 1.7)))
 
     def bedroom(self) -> None:
         rng, scene = self.rng, self.scene
         for _ in range(2 if self.cell.area > 14 and self.chance(0.25) else 1):
-            bed = self.at_wall(beds.bed, corner=0.35, tries=16)
+            bed = self.at_wall(beds.bed, corner=0.35, tries=50)
             if bed is None:
                 continue
             place = scene.placed[bed]
@@ -481,7 +501,7 @@ class Furnisher:
             stand = copy_maker(storage.night_stand, rng)
             for sign in (-1, 1):
                 if self.chance(0.75):
-                    shape = stand(_child(rng))
+                    shape = stand(child(rng))
                     dx = sign * (
                         float(place.shape.high[0]) + float(shape.size[0]) / 2 + float(rng.uniform(0.0, 0.12))
                     )
@@ -490,7 +510,7 @@ class Furnisher:
                         index = scene.put(shape, x, y, place.yaw)
                         if index is not None:
                             if self.chance(0.6):
-                                scene.put_on(index, props.table_lamp(_child(rng)), rng, at=(0.5, 0.6))
+                                scene.put_on(index, props.table_lamp(child(rng)), rng, at=(0.5, 0.6))
                             self.cover(index, (props.small, props.books), int(rng.integers(0, 3)))
         for maker, p in (
             (storage.cabinet, 0.75),
@@ -508,11 +528,11 @@ class Furnisher:
             if index is not None:
                 self.workplace(index, seating.office_chair if self.chance(0.5) else seating.chair)
         if self.chance(0.3):
-            self.in_room(props.floor_lamp(_child(rng)), near_wall=True)
+            self.in_room(props.floor_lamp(child(rng)), near_wall=True)
         if self.chance(0.4):
-            self.in_room(props.ladder_or_rack(_child(rng)), near_wall=True)
+            self.in_room(props.ladder_or_rack(child(rng)), near_wall=True)
         for _ in range(int(rng.integers(0, 4))):
-            self.in_room(props.bag(_child(rng)) if self.chance(0.5) else props.heap(_child(rng)))
+            self.in_room(props.bag(child(rng)) if self.chance(0.5) else props.heap(child(rng)))
         if self.chance(0.3):
             self.hang(fittings.mirror, float(rng.uniform(0.5, 1.1)))
         for _ in range(int(rng.integers(0, 4))):
@@ -520,23 +540,32 @@ class Furnisher:
 
     def kitchen(self) -> None:
         rng, scene, cell = self.rng, self.scene, self.cell
-        body, top = colours.hard(_child(rng)), colours.hard(_child(rng))
-        sides = sorted(range(4), key=lambda i: -cell.sides[i].length + float(rng.normal(0, 0.8)))
-        start = sides[0]
+        body, top = colours.hard(child(rng)), colours.hard(child(rng))
+        free = [s.length - sum(o.x1 - o.x0 for o in s.openings if o.kind != "window") for s in cell.sides]
+        order = sorted(range(4), key=lambda i: -free[i] + float(rng.normal(0, 0.5)))
+        start = order[0]
         wall_z = float(rng.uniform(1.35, 1.5))
-        for turn, index in enumerate((start, (start + 1) % 4)[: 2 if self.chance(0.55) else 1]):
+        before = len(scene.placed)
+        if self.chance(0.6):
+            self.at_wall(storage.fridge, corner=0.7)
+        wanted = 2 if self.chance(0.55) else 1
+        for turn, index in enumerate((start, (start + 1) % 4, *order[1:])):
+            if turn >= wanted and any(p.shape.kind == "counter" for p in scene.placed[before:]):
+                break
             side = cell.sides[index]
             # Along a second wall the worktop begins where the corner of the first ends.
             x = -side.length / 2 + (0.0 if turn == 0 else 0.63)
             while x < side.length / 2 - 0.4:
                 u = rng.random()
                 if u < 0.17:
-                    shape = storage.fridge(_child(rng))
-                elif u < 0.34:
-                    shape = sanitary.stove(_child(rng))
+                    shape = storage.fridge(child(rng))
+                elif u < 0.21:
+                    shape = sanitary.washer(child(rng))
+                elif u < 0.36:
+                    shape = sanitary.stove(child(rng))
                 else:
                     w = float(min(rng.uniform(0.5, 2.2), side.length / 2 - x))
-                    shape = tables.counter(_child(rng), w, body, top)
+                    shape = tables.counter(child(rng), w, body, top)
                 w = float(shape.size[0])
                 if x + w > side.length / 2 + 0.005:
                     break
@@ -548,7 +577,7 @@ class Furnisher:
                     if w > 0.7 and self.chance(0.55):
                         scene.put_on(
                             found,
-                            sanitary.kitchen_sink(_child(rng)),
+                            sanitary.kitchen_sink(child(rng)),
                             rng,
                             yaw=0.0,
                             at=(float(rng.uniform(0.2, 0.8)), 0.5),
@@ -559,13 +588,13 @@ class Furnisher:
                         int(rng.integers(0, 3 + int(3 * w))),
                     )
                     if self.chance(0.7):
-                        high = storage.wall_cabinet(_child(rng), w, body)
+                        high = storage.wall_cabinet(child(rng), w, body)
                         scene.put_at_wall(
                             high, side, x + w / 2, z=wall_z, gap=0.0, support=self.wall_of(side)
                         )
                 elif shape.kind == "clutter" and self.chance(0.6):
                     hood = storage.wall_cabinet(
-                        _child(rng), w, body if self.chance(0.5) else colours.metal(_child(rng))
+                        child(rng), w, body if self.chance(0.5) else colours.metal(child(rng))
                     )
                     scene.put_at_wall(
                         hood, side, x + w / 2, z=wall_z + 0.2, gap=0.0, support=self.wall_of(side)
@@ -576,7 +605,7 @@ class Furnisher:
                 self.meeting_table(small=True, chair=copy_maker(seating.chair, rng))
             else:
                 shape = tables.counter(
-                    _child(rng), float(rng.uniform(1.0, 1.8)), body, top, depth=float(rng.uniform(0.6, 0.9))
+                    child(rng), float(rng.uniform(1.0, 1.8)), body, top, depth=float(rng.uniform(0.6, 0.9))
                 )
                 index = self.in_room(shape, yaw=cell.sides[start].yaw)
                 if index is not None:
@@ -586,7 +615,7 @@ class Furnisher:
                     for k in range(int(rng.integers(0, 4))):
                         x, y = island.world(-0.5 + 0.5 * k, float(island.shape.low[1]) - 0.25)
                         if self.inside(x, y, 0.2):
-                            scene.put(stool(_child(rng)), x, y, island.yaw)
+                            scene.put(stool(child(rng)), x, y, island.yaw)
         if self.chance(0.3):
             self.at_wall(storage.cabinet)
         if self.chance(0.3):
@@ -595,11 +624,11 @@ class Furnisher:
     def bathroom(self) -> None:
         rng, scene, cell = self.rng, self.scene, self.cell
         if self.chance(0.65):
-            tub = self.at_wall(sanitary.bathtub, corner=1.0, gap=0.0, tries=14)
+            tub = self.at_wall(sanitary.bathtub, corner=1.0, gap=0.0, tries=30)
             if tub is not None and self.chance(0.6):
                 place = scene.placed[tub]
                 w = float(place.shape.size[0]) * float(rng.uniform(0.25, 0.95))
-                shape = fittings.curtain(_child(rng), w, 1.75, colours.cloth(_child(rng)), "curtain")
+                shape = fittings.curtain(child(rng), w, 1.75, colours.cloth(child(rng)), "curtain")
                 x, y = place.world(
                     float(rng.choice((-1, 1))) * (float(place.shape.size[0]) - w) / 2,
                     float(place.shape.low[1]) + 0.08,
@@ -612,7 +641,7 @@ class Furnisher:
                 place = scene.placed[index]
                 side = min(cell.sides, key=lambda s: abs(np.angle(np.exp(1j * (s.yaw - place.yaw)))))
                 if self.chance(0.85):
-                    shape = fittings.mirror(_child(rng))
+                    shape = fittings.mirror(child(rng))
                     x, y = place.world(0.0, float(place.shape.high[1]))
                     scene.put(
                         shape,
@@ -627,17 +656,21 @@ class Furnisher:
                     self.cover(index, (props.small,), int(rng.integers(0, 4)))
         if self.chance(0.4):
             self.at_wall(storage.cabinet)
+        if self.chance(0.3):
+            index = self.at_wall(sanitary.washer, corner=0.6, gap=0.0)
+            if index is not None:
+                self.cover(index, SMALL, int(rng.integers(0, 4)))
         if self.chance(0.35):
-            self.in_room(props.machine(_child(rng)), near_wall=True)
+            self.in_room(props.machine(child(rng)), near_wall=True)
         for _ in range(int(rng.integers(1, 4))):
             self.hang(fittings.wall_box, float(rng.uniform(0.9, 1.3)))
         if self.chance(0.4):
-            self.in_room(props.garbage_bin(_child(rng)), near_wall=True)
+            self.in_room(props.garbage_bin(child(rng)), near_wall=True)
 
     def hallway(self) -> None:
         rng = self.rng
         for maker, p in (
-            (seating.bench, 0.35),
+            (seating.bench, 0.5),
             (storage.cabinet, 0.4),
             (props.plant, 0.3),
             (storage.bookcase, 0.25),
@@ -657,7 +690,7 @@ class Furnisher:
         for _ in range(int(rng.integers(0, 4))):
             self.hang(fittings.wall_box, float(rng.uniform(0.8, 1.5)))
         if self.chance(0.3):
-            self.in_room(props.ladder_or_rack(_child(rng)), near_wall=True)
+            self.in_room(props.ladder_or_rack(child(rng)), near_wall=True)
 
     def storage(self) -> None:
         rng = self.rng
@@ -689,7 +722,7 @@ class Furnisher:
         for _ in range(int(rng.integers(0, 4))):
             self.in_room(
                 (props.heap, props.bag, props.ladder_or_rack, props.machine)[int(rng.integers(4))](
-                    _child(rng)
+                    child(rng)
                 ),
                 near_wall=True,
             )
@@ -701,7 +734,7 @@ class Furnisher:
         self.hang(fittings.board, float(rng.uniform(0.8, 1.1)), side=front)
         if self.chance(0.6):
             x, y = front.at(float(rng.uniform(-1, 1)), -1.2)
-            desk = scene.put(tables.desk(_child(rng)), x, y, front.yaw + np.pi)
+            desk = scene.put(tables.desk(child(rng)), x, y, front.yaw + np.pi)
             if desk is not None:
                 self.cover(desk, SMALL, int(rng.integers(0, 4)))
         depth = cell.depth if abs(np.sin(front.yaw)) < 0.5 else cell.width
@@ -714,7 +747,7 @@ class Furnisher:
             x = -front.length / 2 + float(rng.uniform(0.3, 0.9))
             while x < front.length / 2 - 0.5:
                 if with_tables:
-                    shape = table(_child(rng))
+                    shape = table(child(rng))
                     w = float(shape.size[0])
                     px, py = front.at(x + w / 2, -d)
                     index = (
@@ -729,7 +762,7 @@ class Furnisher:
                             int(rng.integers(0, 3)),
                         )
                     for k in (0.27, 0.73):
-                        s = chair(_child(rng))
+                        s = chair(child(rng))
                         px, py = front.at(
                             x + w * k, -d - 0.25 - float(s.size[1]) / 2 - float(rng.uniform(-0.25, 0.15))
                         )
@@ -737,7 +770,7 @@ class Furnisher:
                             scene.put(s, px, py, front.yaw + np.pi + float(rng.normal(0, 0.1)))
                     x += w + gap
                 else:
-                    s = chair(_child(rng))
+                    s = chair(child(rng))
                     px, py = front.at(x + float(s.size[0]) / 2, -d)
                     if self.inside(px, py, 0.3) and self.chance(0.93):
                         scene.put(s, px, py, front.yaw + np.pi + float(rng.normal(0, 0.05)))
@@ -746,6 +779,8 @@ class Furnisher:
 
     def copy(self) -> None:
         rng = self.rng
+        if self.chance(0.35):
+            self.kitchenette()
         for _ in range(int(rng.integers(1, 3))):
             self.at_wall(props.copier)
         for maker in (tables.table, storage.cabinet, storage.bookcase):
@@ -762,10 +797,10 @@ class Furnisher:
         for _ in range(int(rng.integers(0, 3))):
             self.hang(fittings.wall_box, float(rng.uniform(0.9, 1.5)))
 
-    # --- everywhere ------------------------------------------------------------------------------------------------
+    # --- everywhere ---
 
     def everywhere(self) -> None:
-        """What any room has: bins, plants, bags, boxes, things on walls, heaters, lamps, and what was left lying about."""
+        """What any room has: bins, plants, bags, boxes, heaters, lamps, and what was left lying about."""
         rng, cell, scene, plan = self.rng, self.cell, self.scene, self.plan
         k = cell.area / 14
         for maker, rate in (
@@ -779,18 +814,21 @@ class Furnisher:
             (props.machine, 0.15),
             (props.ladder_or_rack, 0.08),
         ):
-            for _ in range(int(rng.poisson(rate * min(k, 2.0)))):
+            for _ in range(int(rng.poisson(rate * min(k, 2.0) * (1.6 - self.tidy)))):
                 if maker is props.leaning_board:
                     self.at_wall(maker, gap=0.0)
                 else:
-                    self.in_room(maker(_child(rng)), near_wall=bool(rng.random() < 0.8))
-        if self.chance(0.2):
+                    self.in_room(maker(child(rng)), near_wall=bool(rng.random() < 0.8))
+        if self.chance(0.25):
             self.stack(props.box, int(rng.integers(2, 5)))
+        if cell.use not in ("bathroom", "lecture", "hallway") and self.chance(0.35):
+            for _ in range(int(rng.integers(1, 3))):
+                self.hang(storage.wall_shelf, float(rng.uniform(1.0, 1.6)))
         for side in cell.sides:
             for o in side.openings:
                 if o.kind == "window" and self.chance(0.45):
                     w = float(rng.uniform(0.4, 1.0))
-                    shape = fittings.radiator(_child(rng), (o.x1 - o.x0) * w)
+                    shape = fittings.radiator(child(rng), (o.x1 - o.x0) * w)
                     if o.z0 > 0.5:
                         scene.put_at_wall(
                             shape,
@@ -816,7 +854,7 @@ class Furnisher:
                 x = cell.x0 + (i + 0.5) * cell.width / nx
                 y = cell.y0 + (j + 0.5) * cell.depth / ny
                 scene.put(
-                    lamp(_child(rng)),
+                    lamp(child(rng)),
                     x,
                     y,
                     0.0 if cell.width > cell.depth else np.pi / 2,
@@ -829,7 +867,7 @@ class Furnisher:
                 float(rng.uniform(cell.x0 + 0.4, cell.x1 - 0.4)),
                 float(rng.uniform(cell.y0 + 0.4, cell.y1 - 0.4)),
             )
-            scene.put(fittings.vent(_child(rng)), x, y, 0.0, z=plan.height, support=1, ignore_reserved=True)
+            scene.put(fittings.vent(child(rng)), x, y, 0.0, z=plan.height, support=1, ignore_reserved=True)
 
     def furnish(self) -> None:
         getattr(self, self.cell.use)()

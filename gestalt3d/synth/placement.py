@@ -30,7 +30,7 @@ class Placed:
 
 @kernel
 def _collides(taken, count, boxes, slack):
-    """Whether any of `boxes` overlaps any of the first `count` rows of `taken`: separating axes in plan, intervals in z.
+    """Whether any of `boxes` overlaps one of the first `count` rows of `taken`, by separating axes.
 
     Rows are (x, y, half x, half y, cos, sin, z0, z1).
     """

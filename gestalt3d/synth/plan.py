@@ -1,6 +1,7 @@
 """Floor plans: cells with their sides, what opens in them, and the surfaces of the building."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ class Opening(NamedTuple):
 
 @dataclass
 class Side:
-    """One straight wall of a cell: x runs along it, y points out of the room, the origin is its middle on the floor."""
+    """One straight wall of a cell: x along it, y out of the room, the origin its middle on the floor."""
 
     x: float
     y: float
@@ -171,11 +172,19 @@ USES = (
     "lecture",
     "copy",
 )
+# Shortest and longest width and depth of a single room, in metres.
 _SIZES = {
-    "office": (2.6, 8.0, 2.4, 6.0), "meeting": (3.0, 8.0, 2.8, 5.0), "living": (3.4, 8.0, 3.0, 6.0), "bedroom": (2.8, 5.2, 2.6, 4.4),
-    "kitchen": (2.2, 5.0, 1.9, 4.0), "bathroom": (1.8, 3.6, 1.5, 2.8), "hallway": (3.0, 12.0, 1.3, 2.4), "storage": (1.8, 5.0, 1.6, 4.0),
-    "lecture": (5.0, 10.0, 4.5, 8.0), "copy": (2.0, 5.0, 1.8, 3.6),
-}  # fmt: skip
+    "office": (2.6, 8.0, 2.4, 6.0),
+    "meeting": (3.0, 8.0, 2.8, 5.0),
+    "living": (3.4, 8.0, 3.0, 6.0),
+    "bedroom": (2.8, 5.2, 2.6, 4.4),
+    "kitchen": (2.2, 5.0, 1.9, 4.0),
+    "bathroom": (1.8, 3.6, 1.5, 2.8),
+    "hallway": (3.0, 12.0, 1.3, 2.4),
+    "storage": (1.8, 5.0, 1.6, 4.0),
+    "lecture": (5.0, 10.0, 4.5, 8.0),
+    "copy": (2.0, 5.0, 1.8, 3.6),
+}
 
 
 def make_plan(rng: np.random.Generator) -> Plan:
@@ -200,7 +209,7 @@ def make_plan(rng: np.random.Generator) -> Plan:
         uses = ("office", str(rng.choice(("meeting", "storage", "hallway", "copy"))), "nothing")
         w, d = float(rng.uniform(5.5, 8.0)), float(rng.uniform(4.5, 7.0))
     else:
-        use = str(rng.choice(USES, p=(0.19, 0.12, 0.15, 0.14, 0.1, 0.08, 0.07, 0.05, 0.05, 0.05)))
+        use = str(rng.choice(USES, p=(0.17, 0.11, 0.13, 0.17, 0.13, 0.09, 0.07, 0.05, 0.04, 0.04)))
         a0, a1, b0, b1 = _SIZES[use]
         w = a0 + (a1 - a0) * float(rng.random()) ** 1.3
         d = b0 + (b1 - b0) * float(rng.random()) ** 1.2
@@ -243,6 +252,12 @@ def _outer(plan: Plan, cell: Cell, side: Side) -> bool:
     )
 
 
+def clear_behind(plan: Plan, side: Side, o: Opening) -> bool:
+    """Whether the two metres behind an opening belong to no cell."""
+    spots = [side.at(x, y) for x in (o.x0 - 0.4, (o.x0 + o.x1) / 2, o.x1 + 0.4) for y in (0.3, 1.0, 2.0)]
+    return not any(c.x0 <= x <= c.x1 and c.y0 <= y <= c.y1 for c in plan.cells for x, y in spots)
+
+
 def _pierce(plan: Plan, rng: np.random.Generator) -> None:
     """Outer doors and windows."""
     doors = 0
@@ -274,6 +289,8 @@ def _pierce(plan: Plan, rng: np.random.Generator) -> None:
             continue
         high = plan.height - float(rng.uniform(0.1, 0.5))
         sill = float(rng.uniform(0.6, 1.1)) if rng.random() < 0.85 else float(rng.uniform(0.02, 0.3))
+        if cell.use == "kitchen":
+            sill = float(rng.uniform(1.0, 1.2))
         band = rng.random() < 0.25
         depth = float(rng.uniform(0.0, 0.35))
         for side in (outer[int(rng.integers(len(outer)))], *(outer if rng.random() < 0.15 else ())):
@@ -298,8 +315,8 @@ def wall_shape(
     xs = sorted({-hx, hx, *(min(max(v, -hx), hx) for o in side.openings for v in (o.x0, o.x1))})
     zs = sorted({0.0, height, *(min(max(v, 0.0), height) for o in side.openings for v in (o.z0, o.z1))})
     quads = []
-    for x0, x1 in zip(xs[:-1], xs[1:], strict=True):
-        for z0, z1 in zip(zs[:-1], zs[1:], strict=True):
+    for x0, x1 in pairwise(xs):
+        for z0, z1 in pairwise(zs):
             xm, zm = (x0 + x1) / 2, (z0 + z1) / 2
             if not any(o.x0 < xm < o.x1 and o.z0 < zm < o.z1 for o in side.openings):
                 quads.append(((x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)))
@@ -318,7 +335,7 @@ def wall_shape(
         if polygons:
             vertices = np.array(polygons, float).reshape(-1, 3)
             base = np.arange(len(polygons))[:, None] * 4
-            faces = np.concatenate([base + [0, 1, 2], base + [0, 2, 3]]).astype(np.int32)
+            faces = np.concatenate([base + np.array([0, 1, 2]), base + np.array([0, 2, 3])]).astype(np.int32)
             b.mesh(name, vertices, faces, cell.wall)
     if skirting is not None:
         h = float(rng.uniform(0.05, 0.14))
@@ -361,7 +378,7 @@ def floor_shape(plan: Plan) -> Shape:
         _level(b, "floor", cell.x0 - t, cell.y0 - t, cell.x1 + t, cell.y1 + t, 0.0, cell.floor, up=True)
         for side in cell.sides:
             for o in side.openings:
-                if o.kind in ("door", "passage") and o.depth > 0 and _outer(plan, cell, side):
+                if o.kind in ("door", "passage") and o.depth > 0 and clear_behind(plan, side, o):
                     corners = [side.at(x, y) for x, y in ((o.x0 - 0.4, o.depth), (o.x1 + 0.4, o.depth + 1.6))]
                     (xa, ya), (xb, yb) = corners
                     _level(

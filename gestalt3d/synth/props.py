@@ -301,7 +301,15 @@ def garbage_bin(rng: np.random.Generator) -> Shape:
             b.blob("rubbish", (0, 0, h), (hx * 0.7, hy * 0.7, 0.05), rng, inside, rings=6, sides=9)
     if u < 0.5 and rng.random() < 0.4:
         b.lathe(
-            "bag", [(r * 1.02, h * 0.75), (r * 1.07, h * 0.86), (r * 1.05, h + 0.01), (r * 0.9, h)], inside
+            "bag",
+            [
+                (r * 0.6, h * 0.74),
+                (r * 1.02, h * 0.75),
+                (r * 1.07, h * 0.86),
+                (r * 1.05, h + 0.01),
+                (r * 0.9, h),
+            ],
+            inside,
         )
     return b.finish("garbage_bin")
 
@@ -347,7 +355,13 @@ def bag(rng: np.random.Generator) -> Shape:
                 5,
             )
     else:
-        b.rounded("body", (-w / 2, -d / 2, 0.02), (w / 2, d / 2, h + 0.15), 0.04, colours.anything(rng))
+        b.rounded(
+            "body",
+            (-w / 2, -d / 2, 0.02),
+            (w / 2, d / 2, h + 0.15),
+            0.04,
+            colours.plastic(rng) if rng.random() < 0.6 else colours.cloth(rng),
+        )
         if rng.random() < 0.5:
             for x in (-0.1, 0.1):
                 b.cylinder(
@@ -408,14 +422,16 @@ def plant(rng: np.random.Generator, scale: float | None = None) -> Shape:
     center = base[:, None] + np.concatenate([out[:, None] * along[..., None], up[..., None]], 2)
     half = wide * np.sin(np.pi * (0.12 + 0.88 * t))
     left, right = center - side[:, None] * half[None, :, None], center + side[:, None] * half[None, :, None]
-    vertices = np.stack([left, right], 2).reshape(-1, 3)
+    normals = np.cross(right - left, np.gradient(center, axis=1))
+    normals *= 0.001 / (np.linalg.norm(normals, axis=2, keepdims=True) + 1e-9)
+    vertices = np.stack([left + normals, right + normals, left - normals, right - normals], 2).reshape(-1, 3)
     vertices[:, 2] = np.maximum(vertices[:, 2], 0.02)
     q = np.arange(4)
-    one = np.concatenate(
-        [np.stack([2 * q, 2 * q + 1, 2 * q + 3], 1), np.stack([2 * q, 2 * q + 3, 2 * q + 2], 1)]
+    front = np.concatenate(
+        [np.stack([4 * q, 4 * q + 1, 4 * q + 5], 1), np.stack([4 * q, 4 * q + 5, 4 * q + 4], 1)]
     )
-    one = np.concatenate([one, one[:, ::-1]])
-    faces = (np.arange(n)[:, None, None] * 10 + one).reshape(-1, 3).astype(np.int32)
+    one = np.concatenate([front, front[:, ::-1] + 2])
+    faces = (np.arange(n)[:, None, None] * 20 + one).reshape(-1, 3).astype(np.int32)
     b.mesh("leaves", vertices, faces, green)
     b.solid(-r, -r, 0, r, r, top)
     return b.finish("plant")

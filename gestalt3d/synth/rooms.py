@@ -1,8 +1,9 @@
 """Rooms: plan, furniture, scan and labels from one seed.
 
-Labels follow the data sets that weights meet later. Every wall plane is an instance, floor and ceiling are one each. Books and
-small things on a shelf belong to the bookcase; boxes of 20 cm and more on it are instances of their own. An instance that the
-scan shows with fewer than `MIN_POINTS` points is merged into what it stands on or hangs at. A rug is floor.
+Labels follow the data sets that weights meet later. Every wall plane is an instance, floor and ceiling are one
+each, a rug is floor, stoves, radiators and machines are clutter. Books and small things on a shelf belong to the
+bookcase; boxes of 20 cm and more on it are instances of their own. An instance that the scan shows with fewer than
+`MIN_POINTS` points is merged into what it stands on or hangs at.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import SYNTH
-from gestalt3d.synth import colours, fittings, plan as plans, scanner
+from gestalt3d.synth import colours, fittings, scanner
+from gestalt3d.synth import plan as plans
 from gestalt3d.synth.furnishing import Furnisher
 from gestalt3d.synth.placement import Scene, oriented
-from gestalt3d.synth.shapes import Builder
 from gestalt3d.synth.scanner import World
+from gestalt3d.synth.shapes import Builder
 
 GENERATOR_VERSION = 1
 SPLITS = {"train": 0, "val": 1_000_000, "test": 2_000_000}
@@ -35,7 +37,7 @@ class RoomConfig:
 
 
 def _structure(scene: Scene, plan: plans.Plan, rng: np.random.Generator) -> list[list[int]]:
-    """Floor (0), ceiling (1), walls with doors, windows and curtains, beams, columns. Returns each cell's wall indices."""
+    """Floor (0), ceiling (1), walls and what is in them, beams, columns. Returns each cell's wall indices."""
     scene.add(plans.floor_shape(plan), 0, 0, 0, 0, 0)
     scene.add(plans.ceiling_shape(plan, rng), 0, 0, 0, 0, 1)
     trim = colours.hard(rng) if rng.random() < 0.5 else colours.paint(rng)
@@ -70,11 +72,12 @@ def _structure(scene: Scene, plan: plans.Plan, rng: np.random.Generator) -> list
                         scene.reserve(rows)
                 elif o.kind == "door":
                     state = rng.random()
+                    outside = plans.clear_behind(plan, side, o)
                     angle = 0.0 if state < 0.6 else float(rng.uniform(0.1, 1.9)) if state < 0.9 else -1.0
                     g = np.random.default_rng(seed + 2) if rng.random() < 0.8 else rng
                     made = fittings.door(g, w, h, depth=o.depth, angle=angle, leaf=leaf, frame=trim)
                     scene.add(made, x, y, 0.0, side.yaw, index, solid=angle > 0)
-                    if angle != 0.0:
+                    if angle != 0.0 and outside:
                         scene.add(
                             plans.outlook_shape(side, o, rng, plan.height),
                             *side.at(0.0, 0.0),
@@ -88,7 +91,7 @@ def _structure(scene: Scene, plan: plans.Plan, rng: np.random.Generator) -> list
                     scene.reserve(
                         oriented(np.array([[-w / 2, -reach, 0.0, w / 2, 0.05, 2.0]]), x, y, 0.0, side.yaw)
                     )
-                if o.kind == "passage" and o.depth > 0:
+                if o.kind == "passage" and o.depth > 0 and plans.clear_behind(plan, side, o):
                     scene.add(
                         plans.outlook_shape(side, o, rng, plan.height),
                         *side.at(0.0, 0.0),
@@ -297,7 +300,7 @@ def _merge_small(objects: np.ndarray, scene: Scene) -> np.ndarray:
     return target[objects]
 
 
-def make_room(seed: int, config: RoomConfig = RoomConfig()) -> Scan:  # noqa: B008
+def make_room(seed: int, config: RoomConfig = RoomConfig()) -> Scan:
     """The scan of one synthetic place, the same for the same seed, config and `GENERATOR_VERSION`."""
     plan, scene = furnish_room(seed)
     world = build_world(plan, scene, np.random.default_rng([seed, GENERATOR_VERSION, 3]))

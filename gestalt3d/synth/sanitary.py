@@ -4,7 +4,7 @@ import numpy as np
 
 from gestalt3d.synth import colours
 from gestalt3d.synth.colours import Material
-from gestalt3d.synth.shapes import Builder, Shape, Surface
+from gestalt3d.synth.shapes import Builder, Shape, Surface, grid_faces
 
 
 def toilet(rng: np.random.Generator) -> Shape:
@@ -37,7 +37,7 @@ def toilet(rng: np.random.Generator) -> Shape:
     else:
         b.lathe(
             "seat",
-            [(r * 0.72, h), (r * 1.02, h), (r * 1.02, h + 0.02), (r * 0.72, h + 0.02)],
+            [(r * 0.72, h), (r * 1.02, h), (r * 1.02, h + 0.02), (r * 0.72, h + 0.02), (r * 0.72, h - 0.02)],
             lid,
             at=(0, y - 0.03, 0),
             stretch=(1, bowl / w),
@@ -105,22 +105,18 @@ def sink(rng: np.random.Generator) -> Shape:
     w, d, h = float(rng.uniform(0.42, 0.65)), float(rng.uniform(0.38, 0.5)), float(rng.uniform(0.8, 0.9))
     u = rng.random()
     if u < 0.5:
-        v = b.rounded("body", (-w / 2, -d / 2, h - 0.2), (w / 2, d / 2, h - 0.145), 0.05, m)
-        v[:, :2] *= 0.75
-        b.lathe(
-            "rim",
-            [
-                (w * 0.32, h - 0.18),
-                (w / 2, h - 0.02),
-                (w / 2, h),
-                (w * 0.42, h),
-                (w * 0.34, h - 0.12),
-                (0, h - 0.14),
-            ],
-            m,
-            stretch=(1, d / w),
-            sides=20,
-        )
+        rim = [
+            (0.0, -0.2),
+            (0.2, -0.2),
+            (0.36, -0.15),
+            (0.47, -0.05),
+            (0.5, 0.0),
+            (0.43, 0.0),
+            (0.35, -0.1),
+            (0.1, -0.14),
+            (0.0, -0.14),
+        ]
+        b.lathe("bowl", [(w * r, h + z) for r, z in rim], m, stretch=(1, d / w), sides=20)
         b.box("ledge", (-w / 2 + 0.02, d / 2 - 0.1, h - 0.08), (w / 2 - 0.02, d / 2, h + 0.01), m)
         if u < 0.35:
             b.cylinder("column", (0, 0.05, 0), (0, 0.05, h - 0.17), 0.1, 0.07, m)
@@ -157,6 +153,8 @@ def sink(rng: np.random.Generator) -> Shape:
         _frame(b, w / 2, d / 2, bw / 2 * 0.9, bd / 2 * 0.9, h - 0.04, h, top)
         _basin(b, bw, bd, h, m, rng)
         b.box("apron", (-w / 2, -d / 2, h - 0.16), (w / 2, -d / 2 + 0.02, h - 0.04), body)
+        for x in (-w / 2, w / 2 - 0.02):
+            b.box("cheek", (x, -d / 2, h - 0.17), (x + 0.02, d / 2, h - 0.04), body)
         b.solid(-w / 2, -d / 2, 0, w / 2, d / 2, h)
         b.surfaces.append(Surface(-w / 2 + 0.02, d / 2 - 0.12, w / 2 - 0.02, d / 2 - 0.01, h, 0.3))
     return b.finish("sink")
@@ -246,9 +244,7 @@ def bathtub(rng: np.random.Generator) -> Shape:
             for a, e, z in rings
         ]
     )
-    from gestalt3d.synth.shapes import _grid_faces
-
-    b.mesh("tub", grid.reshape(-1, 3), _grid_faces(len(rings), 28, wrap=True)[:, ::-1].copy()[:, ::-1], m)
+    b.mesh("tub", grid.reshape(-1, 3), grid_faces(len(rings), 28, wrap=True), m)
     square = np.stack([np.clip(oval[:, 0] * 1.6, -1, 1) * hx, np.clip(oval[:, 1] * 1.6, -1, 1) * hy], 1)
     inner = oval * [hx - r, hy - r]
     rim = np.concatenate(
@@ -258,7 +254,7 @@ def bathtub(rng: np.random.Generator) -> Shape:
             np.concatenate([inner, np.full((28, 1), h)], 1),
         ]
     )
-    b.mesh("apron", rim, _grid_faces(3, 28, wrap=True), m)
+    b.mesh("apron", rim, grid_faces(3, 28, wrap=True), m)
     b.tube(
         "tap",
         np.array([[hx - 0.05, 0, h], [hx - 0.05, 0, h + 0.15], [hx - 0.2, 0, h + 0.13]]),
@@ -267,3 +263,29 @@ def bathtub(rng: np.random.Generator) -> Shape:
     )
     b.solid(-hx, -hy, 0, hx, hy, h)
     return b.finish("bathtub")
+
+
+def washer(rng: np.random.Generator) -> Shape:
+    """A washing machine or dryer with its round door; clutter to every data set."""
+    b = Builder()
+    w, d, h = 0.6, float(rng.uniform(0.5, 0.62)), float(rng.uniform(0.83, 0.92))
+    m = colours.ceramic(rng) if rng.random() < 0.8 else colours.lacquer(rng)
+    b.rounded("body", (-w / 2, -d / 2, 0), (w / 2, d / 2, h), 0.012, m)
+    b.cylinder(
+        "door",
+        (0, -d / 2, h * 0.5),
+        (0, -d / 2 - 0.04, h * 0.5),
+        0.19,
+        0.16,
+        Material(color=(0.25, 0.25, 0.27), dropout=0.3),
+        16,
+    )
+    b.box(
+        "panel",
+        (-w / 2 + 0.02, -d / 2 - 0.01, h - 0.13),
+        (w / 2 - 0.02, -d / 2, h - 0.02),
+        colours.plastic(rng),
+    )
+    b.solid(-w / 2, -d / 2, 0, w / 2, d / 2, h)
+    b.surfaces.append(Surface(-w / 2 + 0.03, -d / 2 + 0.03, w / 2 - 0.03, d / 2 - 0.03, h, 0.5))
+    return b.finish("clutter")

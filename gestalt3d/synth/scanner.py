@@ -1,7 +1,7 @@
 """How a scanner sees a world: what is hidden is missing, and what is seen is noisy, uneven and coloured.
 
-- "fused": an RGB-D camera walks through; its depth images, each a little off its place, are averaged in a grid, which rounds
-  edges and doubles thin things. Points lie about one voxel apart.
+- "fused": an RGB-D camera walks through; its depth images, each a little off its place, are averaged in a grid,
+  which rounds edges and doubles thin things. Points lie about one voxel apart.
 - "static": a few panoramas from tripods; dense, complete up to the ceiling, points anywhere on the surfaces.
 - "single": one RGB-D frame, one point per pixel.
 """
@@ -82,29 +82,40 @@ def _standing_place(world: World, cell: np.ndarray, rng: np.random.Generator, ey
 
 
 def _walk(world: World, rng: np.random.Generator, frames: int) -> list[Pose]:
-    """Views along a walk through the cells: the camera turns, mostly looks down a little, and sweeps over what stands there."""
+    """Views along a walk through the cells: the camera turns about and looks at what stands there."""
     areas = (world.cells[:, 2] - world.cells[:, 0]) * (world.cells[:, 3] - world.cells[:, 1])
-    share = np.maximum(2, np.round(frames * areas / areas.sum())).astype(int)
-    eye = float(rng.uniform(1.25, 1.75))
-    if rng.random() < 0.15:
-        share = np.where(np.arange(len(share)) == 0, np.maximum(share // 2, 3), share)
-    down = float(rng.uniform(-0.5, -0.15))
+    share = np.maximum(3, np.round(frames * areas / areas.sum())).astype(int)
+    eye = float(rng.uniform(1.2, 1.75))
+    down = float(rng.uniform(-0.5, -0.12))
+    staring = float(rng.uniform(0.25, 0.75))
     poses = []
     for cell, count in zip(world.cells, share, strict=True):
-        stops = max(1, int(count) // 4)
+        if len(world.cells) > 1 and rng.random() < 0.08:
+            continue
+        m = 0.2
+        at = world.frames[2:, 2:5]
+        targets = at[
+            (at[:, 0] > cell[0] - m)
+            & (at[:, 0] < cell[2] + m)
+            & (at[:, 1] > cell[1] - m)
+            & (at[:, 1] < cell[3] + m)
+        ]
         turn = float(rng.uniform(0, 2 * np.pi))
-        spread = float(rng.uniform(0.85, 1.0))
+        # A careless walk leaves a part of the room unseen.
+        spread = 1.0 if rng.random() < 0.85 else float(rng.uniform(0.4, 0.9))
         for k in range(int(count)):
-            if k % max(1, int(count) // stops) == 0:
-                place = _standing_place(world, cell, rng, eye + float(rng.normal(0, 0.07)))
-            if rng.random() < 0.4:
-                # Across the room, towards something on the floor far away.
-                target = np.array([rng.uniform(cell[0], cell[2]), rng.uniform(cell[1], cell[3])]) - place[:2]
-                yaw = float(np.arctan2(target[1], target[0]))
+            if k % 3 == 0:
+                place = _standing_place(world, cell, rng, eye + float(rng.normal(0, 0.1)))
+            if len(targets) and rng.random() < staring:
+                aim = targets[int(rng.integers(len(targets)))] + rng.normal(0, 0.25, 3) - place
+                aim[2] += 0.4
+                yaw = float(np.arctan2(aim[1], aim[0]))
+                pitch = float(np.clip(np.arctan2(aim[2], np.hypot(aim[0], aim[1])), -1.1, 0.3))
             else:
-                yaw = turn + 2 * np.pi * spread * k / int(count) + float(rng.normal(0, 0.2))
-            poses.append(look(place, yaw, float(rng.normal(down, 0.22)), float(rng.normal(0, 0.05))))
-    return poses
+                yaw = turn + 2 * np.pi * spread * k / int(count) * 2 + float(rng.normal(0, 0.2))
+                pitch = float(rng.normal(down, 0.25))
+            poses.append(look(place, yaw, pitch, float(rng.normal(0, 0.06))))
+    return poses or _walk(world, rng, frames)
 
 
 @kernel
@@ -126,13 +137,14 @@ def _unproject(
     far,
     grazing,
     limit,
+    flying,
     out,
     out_face,
     start,
 ):
     """Pixels → world points with a depth camera's errors, appended at `start`; returns the new end.
 
-    `noise` has one standard normal and one uniform per pixel; `waves` (w, 4) bend the depth smoothly over the image.
+    `noise` has a standard normal and a uniform number per pixel; `waves` (w, 4) bend the depth smoothly.
     """
     height, width = depth.shape
     n = start
@@ -171,6 +183,14 @@ def _unproject(
             bend = 0.0
             for k in range(len(waves)):
                 bend += waves[k, 2] * np.sin(waves[k, 0] * u + waves[k, 1] * v + waves[k, 3])
+            # Between two depths a camera may see something in the middle of nowhere.
+            if (
+                u + 1 < width
+                and abs(depth[v, u + 1] - z) > 0.05 * z
+                and depth[v, u + 1] < far
+                and chance > 1.0 - flying
+            ):
+                z += (depth[v, u + 1] - z) * (1.0 - chance) / flying
             sigma = limit * (0.4 + 0.45 * z * z * 0.45) / max(cosine, 0.3)
             z = z + noise[v, u, 0] * sigma + bend * z * z
             out[n, 0] = eye[0] + dx * z
@@ -182,8 +202,8 @@ def _unproject(
 
 
 @kernel
-def _fuse(points, faces, face_object, view, voxel, weights):
-    """Mean position, most frequent object with one of its faces, and number of views of every occupied voxel, in order of appearance."""
+def _fuse(points, faces, face_object, voxel):
+    """Mean position, a face of the most frequent object and number of points of every voxel, as they appear."""
     n = len(points)
     size = 16
     while size < 2 * n:
@@ -194,8 +214,6 @@ def _fuse(points, faces, face_object, view, voxel, weights):
     weight = np.zeros(n)
     best = np.empty(n, np.int64)
     lead = np.zeros(n, np.int64)
-    last = np.full(n, -1, np.int64)
-    seen = np.zeros(n, np.int64)
     count = 0
     for i in range(n):
         x = np.int64(np.floor(points[i, 0] / voxel))
@@ -217,10 +235,9 @@ def _fuse(points, faces, face_object, view, voxel, weights):
             if keys[s, 0] == x and keys[s, 1] == y and keys[s, 2] == z:
                 break
             h = (h + 1) & (size - 1)
-        w = weights[i]
         for k in range(3):
-            total[s, k] += w * points[i, k]
-        weight[s] += w
+            total[s, k] += points[i, k]
+        weight[s] += 1
         # Boyer & Moore's majority vote.
         if face_object[best[s]] == face_object[faces[i]]:
             lead[s] += 1
@@ -229,13 +246,10 @@ def _fuse(points, faces, face_object, view, voxel, weights):
             lead[s] = 1
         else:
             lead[s] -= 1
-        if last[s] != view[i]:
-            last[s] = view[i]
-            seen[s] += 1
     for s in range(count):
         for k in range(3):
             total[s, k] /= weight[s]
-    return total[:count], best[:count], seen[:count], weight[:count]
+    return total[:count], best[:count], weight[:count]
 
 
 @kernel
@@ -298,19 +312,19 @@ def _frames(
     fov: float,
     noise: float,
     drift: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All depth images as points, with the face and the view of each."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """All depth images as points, with the face of each."""
     focal = width / 2 / np.tan(fov / 2)
     out = np.empty((len(poses) * width * height, 3))
     out_face = np.empty(len(out), np.int64)
-    view = np.empty(len(out), np.int64)
-    far = float(rng.uniform(3.8, 7.0))
+    far = float(rng.uniform(4.2, 7.5))
     grazing = float(rng.uniform(0.05, 0.16))
-    bend = float(rng.uniform(0.0004, 0.0022))
+    bend = float(rng.uniform(0.0001, 0.0009))
+    flying = float(rng.uniform(0.02, 0.25))
     offset = np.zeros(3)
     end = 0
     vertices = world.vertices.astype(np.float32)
-    for k, pose in enumerate(poses):
+    for pose in poses:
         depth, face = _render(world, pose, focal, width, height)
         offset = 0.85 * offset + rng.normal(0, drift, 3)
         turn = rng.normal(0, drift * 0.25)
@@ -319,13 +333,12 @@ def _frames(
         random = np.empty((height, width, 2), np.float32)
         random[..., 0] = rng.standard_normal((height, width), dtype=np.float32)
         random[..., 1] = rng.random((height, width), dtype=np.float32)
-        start = end
         end = _unproject(
-            depth, face, rotation, pose.eye + offset, focal, focal, (width - 1) / 2, (height - 1) / 2, vertices, world.faces,
-            world.face_material, world.materials, random, _waves(rng, width, bend), far, grazing, noise, out, out_face, end,
+            depth, face, rotation, pose.eye + offset, focal, focal, (width - 1) / 2, (height - 1) / 2,
+            vertices, world.faces, world.face_material, world.materials, random, _waves(rng, width, bend),
+            far, grazing, noise, flying, out, out_face, end,
         )  # fmt: skip
-        view[start:end] = k
-    return out[:end], out_face[:end], view[:end]
+    return out[:end], out_face[:end]
 
 
 def _turned(points: np.ndarray, yaw: float) -> np.ndarray:
@@ -335,25 +348,27 @@ def _turned(points: np.ndarray, yaw: float) -> np.ndarray:
 
 def _fused(world: World, rng: np.random.Generator, points: int) -> tuple[np.ndarray, np.ndarray, float]:
     area = float(((world.cells[:, 2] - world.cells[:, 0]) * (world.cells[:, 3] - world.cells[:, 1])).sum())
-    frames = int(np.clip(area * rng.uniform(0.7, 1.3), 12, 34))
+    frames = int(np.clip(6 + area * rng.uniform(0.8, 1.5), 12, 50))
     poses = _walk(world, rng, frames)
-    noise = float(rng.uniform(0.002, 0.008))
-    drift = float(rng.choice((0.001, 0.003, 0.006)))
-    cloud, face, view = _frames(world, poses, rng, 208, 156, float(rng.uniform(1.0, 1.2)), noise, drift)
+    noise = float(rng.uniform(0.001, 0.005))
+    drift = float(rng.choice((0.0005, 0.0015, 0.004)))
+    cloud, face = _frames(world, poses, rng, 176, 132, float(rng.uniform(1.0, 1.2)), noise, drift)
     yaw = float(rng.uniform(0, 2 * np.pi)) if rng.random() < 0.7 else float(rng.integers(4)) * np.pi / 2
     cloud = _turned(cloud, yaw)
-    # Visible surface is some four times the floor; a voxel holds about 1.3 points per square of its size.
+    # What a walk sees of a furnished room is about three times its floor; large rooms take a coarser grid.
     voxel = float(rng.uniform(0.016, 0.034))
-    voxel = max(voxel, float(np.sqrt(4.2 * area / points)))
-    weights = np.ones(len(cloud))
+    voxel = max(voxel, float(np.sqrt(2.9 * area / points)))
+    # The grid lies askew, so that its rows show on no wall.
+    askew, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    cloud = cloud @ askew
     while True:
-        fused, best, seen, weight = _fuse(cloud, face, world.face_object, view, voxel, weights)
+        fused, best, weight = _fuse(cloud, face, world.face_object, voxel)
         if len(fused) <= points:
             break
         voxel *= float(np.sqrt(len(fused) / points)) * 1.02
     # Places glanced at once by few pixels are ragged: most reconstructions drop them.
     keep = (weight >= 2) | (rng.random(len(fused)) < rng.uniform(0.2, 0.9))
-    return fused[keep], best[keep], yaw
+    return fused[keep] @ askew.T, best[keep], yaw
 
 
 def _static(world: World, rng: np.random.Generator, points: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -370,7 +385,7 @@ def _static(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
     resolution = 160
     focal = resolution / 2 / np.tan(np.radians(46))
     for cell in world.cells:
-        stops = 1 + int(rng.integers(0, 2)) + int((cell[2] - cell[0]) * (cell[3] - cell[1]) > 15)
+        stops = 1 + int(rng.integers(0, 3)) + int((cell[2] - cell[0]) * (cell[3] - cell[1]) > 12)
         for _ in range(stops):
             eye = _standing_place(world, cell, rng, float(rng.uniform(1.2, 1.6)))
             turn = float(rng.uniform(0, 1.57))
@@ -417,7 +432,7 @@ def _single(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
         yaw = float(np.arctan2(centre[1], centre[0]) + rng.normal(0, 0.35))
         best = [look(eye, yaw, float(rng.uniform(-0.45, -0.05)), float(rng.normal(0, 0.03)))]
     width = int(np.clip(np.sqrt(points * 4 / 3), 64, 400))
-    cloud, face, _ = _frames(
+    cloud, face = _frames(
         world,
         best,
         rng,
@@ -435,7 +450,7 @@ def _single(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
 
 
 def scan(world: World, rng: np.random.Generator, *, points: int, mode: str | None = None) -> Shot:
-    """At most `points` points of what the scanner sees, in a frame turned about z, its corner near the origin, floor near z = 0."""
+    """At most `points` points of what the scanner sees: turned about z, a corner near the origin, floor near 0."""
     drawn = MODES[int(np.searchsorted((0.6, 0.9), rng.random(), side="right"))]
     mode = mode or drawn
     if mode not in MODES:

@@ -4,7 +4,7 @@ import numpy as np
 
 from gestalt3d.synth import colours
 from gestalt3d.synth.colours import Material
-from gestalt3d.synth.shapes import Builder, Shape
+from gestalt3d.synth.shapes import Builder, Shape, Surface, mirrored
 
 
 def legs(
@@ -18,7 +18,7 @@ def legs(
     thick: float | None = None,
     style: int | None = None,
 ) -> None:
-    """Legs under a slab of half sizes hx, hy: posts, tapered and splayed posts, bars in a frame, panels or skids."""
+    """Legs under a slab of half sizes hx, hy: posts, splayed posts, bars, skids or panels."""
     t = thick if thick is not None else float(rng.uniform(0.012, 0.035))
     style = int(rng.integers(5)) if style is None else style
     x, y = hx - t, hy - t
@@ -175,9 +175,7 @@ def chair(rng: np.random.Generator) -> Shape:
     return b.finish("chair")
 
 
-def _seat(hx: float, hy: float, z: float):
-    from gestalt3d.synth.shapes import Surface
-
+def _seat(hx: float, hy: float, z: float) -> Surface:
     return Surface(-hx * 0.8, -hy * 0.8, hx * 0.8, hy * 0.6, z, 0.5)
 
 
@@ -333,8 +331,6 @@ def sofa(rng: np.random.Generator) -> Shape:
     seat = float(rng.uniform(0.38, 0.48))
     top = float(seat + rng.uniform(0.28, 0.5))
     _couch(b, rng, w, d, seat, top, arm, cover, seats, loose=rng.random() < 0.65)
-    from gestalt3d.synth.shapes import Surface, mirrored
-
     b.solid(-w / 2, -d / 2, 0, w / 2, d / 2 - 0.25, seat)
     b.solid(-w / 2, d / 2 - 0.25, 0, w / 2, d / 2, top)
     b.surfaces.append(Surface(-w / 2 + arm, -d / 2 + 0.05, w / 2 - arm, d / 2 - 0.32, seat, 0.6))

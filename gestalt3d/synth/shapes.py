@@ -1,7 +1,7 @@
 """Objects as lists of named parts, and the solids they are built from.
 
-An object's own frame: x to the right, y to the back (which stands at the wall), z up, the middle of its footprint at the
-origin, its lowest point at z = 0. Metres.
+An object's own frame: x to the right, y to the back (which stands at the wall), z up, the middle of its footprint
+at the origin, its lowest point at z = 0. Metres.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Vector = tuple[Number, Number, Number]
 
 
 class Part(NamedTuple):
-    """Triangles of one material (or one material per face through `face_material`), wound to face outwards."""
+    """Triangles of one material (or one per face through `face_material`), wound to face outwards."""
 
     name: str
     vertices: np.ndarray
@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """One object. `solids` are boxes (x0 y0 z0 x1 y1 z1) of its matter, coarse, for rules of non-intersection."""
+    """One object. `solids` are coarse boxes (x0 y0 z0 x1 y1 z1) of its matter, for rules of non-intersection."""
 
     kind: str
     parts: tuple[Part, ...]
@@ -88,7 +88,7 @@ _CUBE_FACES = np.array(
 )
 
 
-def _grid_faces(rows: int, columns: int, wrap: bool = False) -> np.ndarray:
+def grid_faces(rows: int, columns: int, wrap: bool = False) -> np.ndarray:
     """Faces of a grid of vertices in row order; `wrap` joins the last column to the first."""
     across = columns if wrap else columns - 1
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(across), indexing="ij")
@@ -110,7 +110,7 @@ def _rounded_template(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     su, sv = np.meshgrid(sign_line, sign_line, indexing="ij")
     directions, signs, faces = [], [], []
     n = len(line)
-    base = _grid_faces(n, n)
+    base = grid_faces(n, n)
     for axis in range(3):
         for side in (-1.0, 1.0):
             d = np.zeros((n * n, 3))
@@ -224,7 +224,7 @@ class Builder:
             [shape[:, :1, None] * ring[None], np.broadcast_to(shape[:, 1:, None], (len(shape), sides, 1))],
             axis=2,
         ).reshape(-1, 3)
-        return self.mesh(name, vertices + np.array(at), _grid_faces(len(shape), sides, wrap=True), material)
+        return self.mesh(name, vertices + np.array(at), grid_faces(len(shape), sides, wrap=True), material)
 
     def tube(self, name: str, path: np.ndarray, radius: float, material: Material, sides: int = 6) -> None:
         """A bent round bar through the points of `path`."""
@@ -237,7 +237,7 @@ class Builder:
             u = np.cross(along, helper)
             u /= np.linalg.norm(u)
             vertices.append(path[k] + radius * ring2 @ np.stack([u, np.cross(along, u)]))
-        faces = _grid_faces(len(path), sides, wrap=True)
+        faces = grid_faces(len(path), sides, wrap=True)
         self.mesh(name, np.concatenate(vertices), faces, material)
 
     def prism(self, name: str, outline: np.ndarray, z0: float, z1: float, material: Material) -> np.ndarray:
@@ -260,8 +260,12 @@ class Builder:
     def sheet(self, name: str, grid: np.ndarray, material: Material) -> np.ndarray:
         """A grid (rows, columns, 3) of points as a cloth seen from both sides."""
         rows, columns = grid.shape[:2]
-        faces = _grid_faces(rows, columns)
-        return self.mesh(name, grid.reshape(-1, 3).copy(), np.concatenate([faces, faces[:, ::-1]]), material)
+        faces = grid_faces(rows, columns)
+        normals = np.cross(np.gradient(grid, axis=1), np.gradient(grid, axis=0))
+        normals /= np.linalg.norm(normals, axis=2, keepdims=True) + 1e-9
+        # Two layers a hair apart, so that from each side the one that faces it is seen.
+        layers = np.concatenate([grid + 0.001 * normals, grid - 0.001 * normals]).reshape(-1, 3)
+        return self.mesh(name, layers, np.concatenate([faces, faces[:, ::-1] + rows * columns]), material)
 
     def blob(
         self,
@@ -294,7 +298,7 @@ class Builder:
             for wave in rng.normal(0, 2.2, (4, 3)):
                 swell += bumps * 0.5 * np.sin(d @ wave + rng.uniform(0, 6.28))
         vertices = d * swell[:, None] * np.array(radii) + np.array(center)
-        return self.mesh(name, vertices, _grid_faces(rings, sides, wrap=True), material)
+        return self.mesh(name, vertices, grid_faces(rings, sides, wrap=True), material)
 
     def finish(self, kind: str) -> Shape:
         """Without solids of its own, the object is one box around its parts."""
@@ -311,7 +315,7 @@ class Builder:
 
 
 def turned(shape: Shape, *, pitch: float = 0.0, roll: float = 0.0) -> Shape:
-    """The shape tipped about x (pitch) and then y (roll) and set back on the ground: for things that lean or lie."""
+    """The shape tipped about x (pitch), then y (roll), and set back on the ground: for things that lean or lie."""
     cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     matrix = np.array([[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]]) @ np.array(
         [[1, 0, 0], [0, cp, -sp], [0, sp, cp]]

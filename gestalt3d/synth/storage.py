@@ -1,5 +1,7 @@
 """Things to keep things in."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from gestalt3d.synth import colours, props
@@ -96,7 +98,7 @@ def _fill_shelf(
 
 
 def bookcase(rng: np.random.Generator, *, mode: str | None = None) -> Shape:
-    """Boards between sides or on posts, filled; larger boxes on it are items of their own, books belong to it."""
+    """Boards between sides or on posts, filled; its books belong to it, larger boxes are items of their own."""
     b = Builder()
     mode = mode or str(rng.choice(("books", "mixed", "mixed", "boxes")))
     w = float(rng.uniform(0.4, 1.3))
@@ -155,6 +157,31 @@ def bookcase(rng: np.random.Generator, *, mode: str | None = None) -> Shape:
     return b.finish("bookcase")
 
 
+def wall_shelf(rng: np.random.Generator) -> Shape:
+    """Boards on a wall with what stands on them."""
+    b = Builder()
+    w, d = float(rng.uniform(0.5, 1.6)), float(rng.uniform(0.18, 0.32))
+    m = colours.hard(rng)
+    boards, step = int(rng.integers(1, 4)), float(rng.uniform(0.28, 0.42))
+    mode = str(rng.choice(("books", "mixed")))
+    for k in range(boards):
+        b.box("board", (-w / 2, -d, k * step), (w / 2, 0, k * step + 0.022), m)
+        if rng.random() < 0.9:
+            _fill_shelf(
+                b,
+                rng,
+                -w / 2 + 0.02,
+                w / 2 - 0.02,
+                -d + 0.01,
+                -0.01,
+                k * step + 0.022,
+                min(step - 0.03, 0.34),
+                mode,
+            )
+    b.solid(-w / 2, -d, 0, w / 2, 0, boards * step)
+    return b.finish("bookcase")
+
+
 def _fronts(
     b: Builder, rng: np.random.Generator, w: float, h: float, y: float, z0: float, m: Material
 ) -> None:
@@ -172,7 +199,7 @@ def _fronts(
             cuts = list(np.linspace(z0, z0 + h, max(2, round(h / 0.24)) + 1))
         elif layout < 0.6 and h > 0.5:
             cuts = [z0, z0 + h - 0.18, z0 + h]
-        for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+        for low, high in pairwise(cuts):
             b.box("front", (x0, y - 0.02, low + gap), (x1, y, high - gap), second)
             if style == 0 and high - low > 0.25:
                 e = 0.05

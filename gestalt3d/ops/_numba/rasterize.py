@@ -7,7 +7,7 @@ from gestalt3d.ops._numba import kernel
 
 @kernel
 def _fill(ax, ay, aw, bx, by, bw, cx, cy, cw, face, inverse_depth, faces):
-    """One triangle in pixels; `w` is the inverse depth, which is linear in the image. Strictly nearer wins."""
+    """One triangle, in pixels; `w` is the inverse depth, linear in the image. Strictly nearer wins."""
     height, width = inverse_depth.shape
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     if area == 0.0:
@@ -23,11 +23,10 @@ def _fill(ax, ay, aw, bx, by, bw, cx, cy, cw, face, inverse_depth, faces):
     dby = -(cx - ax) * inverse_area
     dcx = -(by - ay) * inverse_area
     dcy = (bx - ax) * inverse_area
-    dw = dbx * (bw - aw) + dcx * (cw - aw)
     for y in range(y_first, y_last + 1):
         b0 = dbx * (x_first - ax) + dby * (y - ay)
         c0 = dcx * (x_first - ax) + dcy * (y - ay)
-        # The span of the row in which all three weights stay above zero; two pixels of slack, then tested exactly.
+        # The span in which all three weights stay above zero; some slack, then tested exactly.
         low = 0.0
         high = float(x_last - x_first)
         if dbx > 0.0:
