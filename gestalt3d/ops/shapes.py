@@ -1,4 +1,4 @@
-"""Shapes checked once at the public edge: kernels read where they are told, annotations work in tests only."""
+"""Shapes, checked once at the public edge: kernels read unchecked, and annotations bind in tests only."""
 
 from torch import Tensor
 
