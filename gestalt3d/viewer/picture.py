@@ -151,7 +151,7 @@ def _eye_dome(log_depth, light, first, last):
                             if step > 0.0:
                                 # Bounded: a far wall behind a thin rod must not turn black.
                                 total += min(step, 0.05)
-            light[row, column] = np.exp(-3.2 * total)
+            light[row, column] = np.exp(-2.6 * total)
 
 
 @kernel

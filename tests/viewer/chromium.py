@@ -98,7 +98,7 @@ class Browser:
         self._process.stdout.close()
         self._profile.cleanup()
 
-    def call(self, method: str, *, timeout: float = 60, **parameters: Any) -> dict[str, Any]:
+    def call(self, method: str, *, timeout: float = 120, **parameters: Any) -> dict[str, Any]:
         """One command of the DevTools protocol and its result."""
         assert self._process.stdin is not None
         self._number += 1
@@ -121,7 +121,7 @@ class Browser:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
                 return answer["result"]
 
-    def evaluate(self, expression: str, *, timeout: float = 60) -> Any:
+    def evaluate(self, expression: str, *, timeout: float = 120) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
         answer = self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, timeout=timeout
@@ -130,7 +130,7 @@ class Browser:
             raise RuntimeError(json.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str, *, timeout: float = 60) -> Any:
+    def wait_for(self, expression: str, *, timeout: float = 180) -> Any:
         """The first truthy value."""
         deadline = time.monotonic() + timeout
         while not (value := self.evaluate(expression)):
