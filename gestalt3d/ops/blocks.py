@@ -49,8 +49,8 @@ def block_counts(extent: Float[Tensor, "2"], size: float, stride: float) -> tupl
     columns, rows = (max(0, int(np.ceil((float(e) - size) / stride - 1e-6))) + 1 for e in extent)
     if columns * rows > MOST_BLOCKS:
         raise ValueError(
-            f"points extend over {float(extent[0]):.0f} x {float(extent[1]):.0f} m, which is {columns} x {rows} blocks; "
-            "crop stray points, check the unit, or use a larger stride"
+            f"points extend over {float(extent[0]):.0f} x {float(extent[1]):.0f} m, "
+            f"which is {columns} x {rows} blocks; crop stray points, check the unit, or use a larger stride"
         )
     return columns, rows
 
@@ -205,8 +205,11 @@ class BlockMerger:
         self._reserve(len(keys))
         owners = target[clusters_].astype(np.int32)
         owner_classes = class_of[clusters_].astype(np.int32)
-        self._used += self._cpu.claim(keys, owners, owner_classes, self._keys, self._instances, self._classes)
-        self.num_instances = max(self.num_instances, int(target.max(initial=-1)) + 1)
+        table = (self._keys, self._instances, self._classes)
+        claimed, highest = self._cpu.claim(keys, owners, owner_classes, *table)
+        self._used += claimed
+        # As in the paper an id that got no voxel is free again: nothing can ever meet it.
+        self.num_instances = max(self.num_instances, highest + 1)
         return torch.from_numpy(target)
 
     def labels(self, points: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
@@ -219,8 +222,9 @@ class BlockMerger:
         bad = self._cpu.voxel_keys(coordinates, self.origin, self.voxel_size, keys)
         if bad >= 0:
             raise ValueError(
-                f"point {bad} at {coordinates[bad].tolist()} lies outside the 2^21 voxels of {self.voxel_size.tolist()} m around "
-                f"{self.origin.tolist()}; drop stray and non-finite points, or pass an origin"
+                f"point {bad} at {coordinates[bad].tolist()} lies outside the 2^21 voxels of "
+                f"{self.voxel_size.tolist()} m around {self.origin.tolist()}; "
+                "drop stray and non-finite points, or pass an origin"
             )
         return keys
 

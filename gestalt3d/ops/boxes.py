@@ -35,7 +35,7 @@ def box_corners(boxes: Float[Tensor, "i 7"]) -> Float[Tensor, "i 8 3"]:
 
 
 def boxes_reference(points: Tensor, offsets: Tensor, indices: Tensor) -> Tensor:
-    """The definition in plain PyTorch: the directions of all pairs of points include the edges of the hull."""
+    """The definition in plain PyTorch: directions of all pairs of points include the edges of the hull."""
     boxes = points.new_zeros((len(offsets) - 1, 7), dtype=torch.float64)
     for i in range(len(boxes)):
         own = points[indices[offsets[i] : offsets[i + 1]]].double()

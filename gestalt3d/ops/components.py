@@ -210,7 +210,8 @@ def _cell_keys(xyz: np.ndarray, labels: np.ndarray, radius: float) -> tuple[np.n
     )  # a little less than the clique's limit, for the rounding of the quotients
     if (high - low).max() / size >= 2**62:
         raise ValueError(
-            f"points extend over {(high - low).max():.3g} m, too far for a radius of {radius}; drop stray points"
+            f"points extend over {(high - low).max():.3g} m, too far for a radius of {radius}; "
+            "drop stray points"
         )
     cells = np.empty(xyz.shape, dtype=np.int64)
     cpu.cells_of(xyz, low, size, cells)

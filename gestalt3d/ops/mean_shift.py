@@ -116,7 +116,7 @@ def _cpu(x: Tensor, bandwidth: float, max_iterations: int) -> tuple[Tensor, Tens
     keep = np.empty(len(modes), dtype=np.bool_)
     cpu.suppress(modes, bandwidth * bandwidth, keep)
     centers, labels = modes[keep], np.empty(len(points), dtype=np.int64)
-    cpu.nearest_center(points, *tree, centers, labels)
+    cpu.nearest_center(points, centers, *cpu.build_tree(centers, 8), labels)
     return torch.from_numpy(centers).to(x.dtype), torch.from_numpy(labels)
 
 

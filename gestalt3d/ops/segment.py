@@ -103,7 +103,7 @@ def segment_mode_reference(values: Tensor, segments: Tensor, num_segments: int, 
     votes = (segments >= 0) & (values >= 0)
     mode = segments.new_full((num_segments,), -1)
     pairs, times = torch.unique(segments[votes] * num_values + values[votes], return_counts=True)
-    # Pairs ascend by segment and value; stable sorts put the most frequent, then smallest value first in each segment.
+    # Pairs ascend by segment and value; stable sorts put the most frequent, then smallest first.
     order = torch.argsort(times, descending=True, stable=True)
     owner = pairs[order] // max(num_values, 1)
     by_segment = torch.argsort(owner, stable=True)

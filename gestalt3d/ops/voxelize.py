@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+FARTHEST = 2.0**62
+"""Voxel coordinates must be exact in int64, differences included."""
+
 
 class Voxels(NamedTuple):
     coordinates: Int[Tensor, "v 3"]
@@ -28,29 +31,23 @@ def voxelize_reference(points: Tensor, voxel_size: float) -> tuple[Tensor, Tenso
     if not bool(torch.isfinite(points).all()):
         raise _not_finite()
     cells = torch.floor(points.double() / voxel_size)
-    if len(cells):
-        _extent(cells.amin(0).cpu().numpy(), cells.amax(0).cpu().numpy(), voxel_size)
+    if len(cells) and float(cells.abs().max()) >= FARTHEST:
+        raise _too_far(float(cells.abs().max()), voxel_size)
     coordinates, voxel_of_point, counts = torch.unique(
         cells.long(), dim=0, return_inverse=True, return_counts=True
     )
     return coordinates, voxel_of_point, counts
 
 
-def _extent(low: np.ndarray, high: np.ndarray, voxel_size: float) -> list[int]:
-    """Cells along each axis, whose product must fit a 63-bit key."""
-    if max(np.abs(low).max(), np.abs(high).max()) < 2**62:
-        extent = [int(b) - int(a) + 1 for a, b in zip(low, high, strict=True)]
-        if extent[0] * extent[1] * extent[2] < 2**63:
-            return extent
-    size = " x ".join(f"{b - a + 1:.3g}" for a, b in zip(low, high, strict=True))
-    raise ValueError(
-        f"points span {size} voxels of {voxel_size} m, more than 2^63; "
-        "drop stray points, check the unit, or use larger voxels"
-    )
-
-
 def _not_finite() -> ValueError:
     return ValueError("points must be finite, got NaN or infinity; drop those points first")
+
+
+def _too_far(cells: float, voxel_size: float) -> ValueError:
+    return ValueError(
+        f"points reach {cells:.3g} voxels of {voxel_size} m from the origin, more than 2^62; "
+        "drop stray points, check the unit, or use larger voxels"
+    )
 
 
 _op = torch.library.custom_op(
@@ -71,8 +68,13 @@ def _cpu(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:
     low, high = np.empty(3), np.empty(3)
     if not cpu.bounds(xyz, voxel_size, low, high):
         raise _not_finite()
-    extent = np.array(_extent(low, high, voxel_size))
-    first = low.astype(np.int64)
+    farthest = max(-low.min(), high.max())
+    if farthest >= FARTHEST:
+        raise _too_far(farthest, voxel_size)
+    if np.prod(high - low + 1) >= FARTHEST:
+        # A stray point far away: keys would not fit 63 bits; the slow sort of whole rows needs none.
+        return voxelize_reference(points, voxel_size)
+    first, extent = low.astype(np.int64), (high - low + 1).astype(np.int64)
     keys = np.empty(len(xyz), dtype=np.int64)
     cpu.pack(xyz, voxel_size, first, extent, keys)
     order = np.argsort(keys)

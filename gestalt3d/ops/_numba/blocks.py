@@ -108,10 +108,10 @@ def look_up(queries, keys, instances, classes, found_instances, found_classes):
 
 @kernel
 def claim(queries, owners, owner_classes, keys, instances, classes):
-    """Give every voxel without an owner to the first point that has one; returns how many voxels were
-    claimed.
+    """Give every voxel without an owner to the first point that has one; returns how many
+    were claimed, and the highest owner.
     """
-    claimed = 0
+    claimed, highest = 0, -1
     for i in range(len(queries)):
         if owners[i] < 0:
             continue
@@ -121,4 +121,5 @@ def claim(queries, owners, owner_classes, keys, instances, classes):
             instances[at] = owners[i]
             classes[at] = owner_classes[i]
             claimed += 1
-    return claimed
+            highest = max(highest, owners[i])
+    return claimed, highest

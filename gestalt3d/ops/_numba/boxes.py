@@ -87,7 +87,7 @@ def rectangle(corners, yaw, out):
 
 @kernel
 def _caliper_areas(corners, areas, yaws):
-    """Area of the rectangle on each edge and its yaw in [0, π/2), each caliper moving once around the hull."""
+    """Area of the rectangle on each edge and its yaw in [0, π/2), each caliper going once round the hull."""
     h = len(corners)
     right = top = left = 1
     for e in range(h):

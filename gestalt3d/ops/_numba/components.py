@@ -52,7 +52,7 @@ def graph(first, second, labels):
 
 @kernel
 def grid(flat, shape, offsets, out):
-    """Components of equal, non-negative neighbours; `offsets` are the neighbours that come earlier in memory."""
+    """Components of equal, non-negative neighbours; `offsets` are those earlier in memory."""
     size_x, size_y, size_z = shape
     parent = np.arange(flat.size)
     for x in range(size_x):

@@ -10,7 +10,7 @@ import numpy as np
 
 from gestalt3d.ops._numba import kernel
 
-WIDTH = 16
+WIDTH = 64
 """Points per leaf; a constant, so that the loops over a leaf become vector instructions."""
 FAR = 1e150  # pads leaves: no ball reaches it, and its square is finite
 
@@ -88,7 +88,7 @@ def build_tree(x, width):
 
 @kernel
 def pack_leaves(x, order, start, stop, skip):
-    """Points of each leaf as (leaves, d, WIDTH), padded with FAR, and the first leaf at or after each node."""
+    """Points of each leaf as (leaves, d, WIDTH), padded with FAR, and the first leaf from each node on."""
     count, d = len(start), x.shape[1]
     leaf_of = np.empty(count + 1, np.int64)
     leaves = 0
@@ -306,38 +306,47 @@ def suppress(modes, limit2, keep):
 
 
 @kernel
-def nearest_center(x, order, start, stop, skip, low, high, centers, labels):
-    """Nearest centre of every point, the lowest index on ties; a leaf tries only centres that can be nearest
-    to a point of it.
+def nearest_center(x, centers, order, start, stop, skip, low, high, labels):
+    """Nearest centre of every point, the lowest index on ties; the tree is over the centres."""
+    for p in range(len(x)):
+        # The leaf on the point's way down gives a bound; the second look at it changes nothing.
+        node = 0
+        while skip[node] != node + 1:
+            left, right = node + 1, skip[node + 1]
+            node = (
+                left if _gap2(x[p], low[left], high[left]) <= _gap2(x[p], low[right], high[right]) else right
+            )
+        best, label = _best_of(x[p], centers, order[start[node] : stop[node]], np.inf, -1)
+        node = 0
+        while node < len(skip):
+            if _gap2(x[p], low[node], high[node]) > best:
+                node = skip[node]
+                continue
+            if skip[node] == node + 1:
+                best, label = _best_of(x[p], centers, order[start[node] : stop[node]], best, label)
+            node += 1
+        labels[p] = label
+
+
+@kernel
+def _gap2(point, low, high):
+    """Squared distance to a box, rounded like distances to points, so it never exceeds that of a point
+    inside.
     """
-    count, d = centers.shape
-    near, candidates = np.empty(count), np.empty(count, np.int64)
-    for node in range(len(skip)):
-        if skip[node] != node + 1:
-            continue
-        bound = np.inf
-        for c in range(count):
-            close = distant = 0.0
-            for j in range(d):
-                a, b = low[node, j] - centers[c, j], centers[c, j] - high[node, j]
-                gap, reach = max(a, b, 0.0), max(-a, -b)
-                close += gap * gap
-                distant += reach * reach
-            near[c] = close
-            bound = min(bound, distant)
-        found = 0
-        for c in range(count):
-            if near[c] <= bound * (1 + 1e-12):
-                candidates[found] = c
-                found += 1
-        for i in range(start[node], stop[node]):
-            p = order[i]
-            best = np.inf
-            for k in range(found):
-                d2 = 0.0
-                for j in range(d):
-                    e = x[p, j] - centers[candidates[k], j]
-                    d2 += e * e
-                if d2 < best:
-                    best = d2
-                    labels[p] = candidates[k]
+    d2 = 0.0
+    for j in range(len(point)):
+        gap = max(low[j] - point[j], point[j] - high[j], 0.0)
+        d2 += gap * gap
+    return d2
+
+
+@kernel
+def _best_of(point, centers, rows, best, label):
+    for c in rows:
+        d2 = 0.0
+        for j in range(len(point)):
+            e = centers[c, j] - point[j]
+            d2 += e * e
+        if d2 < best or (d2 == best and c < label):
+            best, label = d2, c
+    return best, label
