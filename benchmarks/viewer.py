@@ -2,7 +2,7 @@
 
 The room is made up: floor, walls, ceiling and boxes. "plain page" is the weight of a page without grid and
 deflate: float32 coordinates, 8-bit colours, 16-bit class and instance, in base64. Medians; the first picture,
-which compiles, is not counted. The first frame counts from the start of loading to the last point on the screen.
+which compiles, is not counted. The first frame counts from the start of loading to the last point shown.
 """
 
 import argparse
