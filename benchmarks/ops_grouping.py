@@ -1,0 +1,160 @@
+"""Grouping operators beside what people use instead: `python benchmarks/ops_grouping.py --threads 2 -o
+results.json`.
+
+Mean shift against scikit-learn with bin seeds, components against scipy, voxels against `numpy.unique`, all
+on the same input and with the same answer. Medians and minima in milliseconds; the first call, which
+compiles, is not counted.
+"""
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+import torch
+from sklearn.cluster import DBSCAN, MeanShift
+from torch import Tensor
+
+from gestalt3d.ops.blocks import cut_blocks
+from gestalt3d.ops.boxes import oriented_boxes
+from gestalt3d.ops.components import dbscan, grid_components
+from gestalt3d.ops.mean_shift import mean_shift
+from gestalt3d.ops.voxelize import voxelize
+
+TITLE = "Grouping operators beside scikit-learn, scipy and numpy"
+
+
+def embeddings(spread: float, *, n: int = 4096, noise: float = 0.08) -> Tensor:
+    """(n, 5) points around ten centres at least 1.5 apart, some of them strewn: a block's embeddings."""
+    rng = np.random.default_rng(0)
+    centers: list[np.ndarray] = []
+    while len(centers) < 10:
+        c = rng.uniform(-2.5, 2.5, 5)
+        if all(np.linalg.norm(c - o) > 1.5 for o in centers):
+            centers.append(c)
+    x = np.array(centers)[rng.integers(0, 10, n)] + rng.normal(0, spread, (n, 5))
+    strewn = rng.random(n) < noise
+    x[strewn] += rng.normal(0, 0.6, (int(strewn.sum()), 5))
+    return torch.from_numpy(x)
+
+
+def room(n: int) -> Tensor:
+    """Points on the walls and the floor of a 10 × 8 × 3 m room."""
+    rng = np.random.default_rng(0)
+    points = rng.random((n, 3)) * [10.0, 8.0, 3.0]
+    points[np.arange(n), rng.integers(0, 3, n)] = 0
+    return torch.from_numpy(points + rng.normal(0, 0.005, points.shape)).float()
+
+
+def label_grid(side: int = 128, labels: int = 20) -> Tensor:
+    """A smooth random field cut into labels, half of it empty."""
+    rng = np.random.default_rng(0)
+    field = scipy.ndimage.gaussian_filter(rng.normal(size=(side,) * 3), 3)
+    grid = np.digitize(field, np.quantile(field, np.linspace(0, 1, labels + 1)[1:-1]))
+    grid[scipy.ndimage.gaussian_filter(rng.normal(size=(side,) * 3), 2) > 0] = -1
+    return torch.from_numpy(grid.astype(np.int64))
+
+
+def scipy_components(grid: np.ndarray) -> int:
+    """Components of every label, each inside the box it fills."""
+    count = 0
+    for label, box in enumerate(scipy.ndimage.find_objects(grid + 1)):
+        if box is not None:
+            count += scipy.ndimage.label(grid[box] == label, np.ones((3, 3, 3)))[1]
+    return count
+
+
+def numpy_voxels(points: np.ndarray, size: float) -> tuple[np.ndarray, ...]:
+    cells = np.floor(points / size).astype(np.int64)
+    return np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+
+
+Ways = dict[str, Callable[[], Any]]
+
+
+def cases() -> dict[str, Ways]:
+    """What is measured: ours first, then the alternative."""
+    made: dict[str, Ways] = {}
+    noise = np.random.default_rng(0)
+    blocks = {
+        "clear": embeddings(0.05, noise=0.0),
+        "spread 0.12, 8 % noise": embeddings(0.12),
+        "spread 0.25, 8 % noise": embeddings(0.25),
+        "one normal blob of 0.5": torch.from_numpy(noise.normal(0, 0.5, (4096, 5))),
+        "uniform noise in a cube of 6": torch.from_numpy(noise.uniform(-3, 3, (4096, 5))),
+    }
+    for name, x in blocks.items():
+        made[f"mean_shift 4,096 x 5, bandwidth 0.6, {name}"] = {
+            "gestalt3d": lambda x=x: mean_shift(x, bandwidth=0.6),
+            "scikit-learn": lambda x=x: MeanShift(bandwidth=0.6, bin_seeding=True).fit(x.numpy()),
+        }
+    grid, small, large = label_grid(), room(200_000), room(1_000_000)
+    made["grid_components 128^3, 20 labels, 26 neighbours"] = {
+        "gestalt3d": lambda: grid_components(grid),
+        "scipy per label": lambda: scipy_components(grid.numpy()),
+    }
+    made["dbscan 200,000 points, eps 0.05, min_points 10"] = {
+        "gestalt3d": lambda: dbscan(small, eps=0.05, min_points=10),
+        "scikit-learn": lambda: DBSCAN(eps=0.05, min_samples=10).fit(small.numpy()),
+    }
+    made["voxelize 1,000,000 points, 5 cm"] = {
+        "gestalt3d": lambda: voxelize(large, voxel_size=0.05),
+        "numpy.unique": lambda: numpy_voxels(large.numpy().astype(np.float64), 0.05),
+    }
+    made["cut_blocks 1,000,000 points, 1 m by 0.5 m"] = {
+        "gestalt3d": lambda: cut_blocks(large, size=1.0, stride=0.5)
+    }
+    offsets = torch.arange(0, 1_000_001, 1000)
+    made["oriented_boxes 1,000 instances of 1,000 points"] = {
+        "gestalt3d": lambda: oriented_boxes(large, offsets, torch.arange(1_000_000))
+    }
+    return made
+
+
+def measure(work: Callable[[], Any], *, budget: float = 3.0) -> list[float]:
+    """Milliseconds of up to seven runs within a budget of seconds, one run at least."""
+    times: list[float] = []
+    while not times or (len(times) < 7 and sum(times) < budget * 1e3):
+        start = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def run() -> list[dict[str, Any]]:
+    rows = []
+    for case, ways in cases().items():
+        row: dict[str, Any] = {"case": case}
+        for name, work in ways.items():
+            if name == "gestalt3d":
+                work()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # scikit-learn says when all points are seeds
+                times = measure(work)
+            row[name] = {"median_ms": round(float(np.median(times)), 2), "min_ms": round(min(times), 2)}
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    machine = f"{platform.machine()}, {args.threads} threads, torch {torch.__version__}"
+    result = {"benchmark": "ops-grouping", "machine": machine, "rows": run()}
+    text = json.dumps(result, indent=1)
+    print(text)
+    if args.output:
+        args.output.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
