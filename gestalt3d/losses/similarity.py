@@ -12,7 +12,7 @@ _ROWS_AT_ONCE = 256
 class SimilarityTerms(NamedTuple):
     loss: Float[Tensor, ""]
     overlap: Float[Tensor, "b r"]
-    """IoU of each row's proposal, the points with S < k1, with the instance of its point: the confidence's target.
+    """IoU of each row's proposal, the points with S < k1, with its point's instance: the confidence's target.
     Without gradient."""
 
 

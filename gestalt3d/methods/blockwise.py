@@ -9,7 +9,7 @@ Readings:
   which also stand for missing colour, are a middle grey; coordinates relative to the room's extent. The
   floor is the 0.5th percentile of the heights, because scans have points below it.
 - Points of a block are drawn without replacement (the authors: with), repeated only where there are too few.
-- Training blocks lie anywhere in the room, not only on the test's lattice.
+- Half of the training blocks lie on the test's lattice, half anywhere.
 - At test time the order in which points are drawn depends on their coordinates and colours alone, so the
   answer does not depend on the order of the input.
 - Neighbouring blocks draw different points where there are enough, so that overlapping blocks cover more of
@@ -470,11 +470,15 @@ def _any_room(choices: list[Room], points: np.ndarray, rng: np.random.Generator)
 def _random_block(
     points: np.ndarray, room: Room, config: BlockConfig, rng: np.random.Generator, *, tries: int = 10
 ) -> _Task:
-    """A block that lies anywhere in the room but is not nearly empty."""
-    size = config.block_size
+    """A block of the test's lattice or, as often, anywhere about a place in the room; not nearly empty."""
+    size, stride = config.block_size, config.stride
     extent = room.high[:2] - room.low[:2]
+    cells = np.ceil(np.maximum(extent - size, 0) / stride - 1e-6).astype(int) + 1
     for _ in range(tries):
-        low = room.low[:2] + rng.random(2) * np.maximum(extent - size, 0)
+        # Blocks drawn from the inside of the room only would never show its outer walls.
+        on_lattice = room.low[:2] + rng.integers(0, cells) * stride
+        anywhere = room.low[:2] + rng.random(2) * extent - size / 2
+        low = np.where((rng.random() < 0.5) | (extent < size), on_lattice, anywhere)
         inside = np.flatnonzero(((points[:, :2] >= low) & (points[:, :2] <= low + size)).all(1))
         if len(inside) >= config.min_block_points:
             center = np.where(extent < size, (room.low + room.high)[:2] / 2, low + size / 2)
