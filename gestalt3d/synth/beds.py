@@ -3,11 +3,14 @@
 import numpy as np
 
 from gestalt3d.synth import colours, props
+from gestalt3d.synth.colours import Number
 from gestalt3d.synth.seating import legs
 from gestalt3d.synth.shapes import Builder, Item, Shape, Surface
 
 
-def _cover(rng: np.random.Generator, w: float, y0: float, y1: float, z: float, drop: float) -> np.ndarray:
+def _cover(
+    rng: np.random.Generator, w: Number, y0: Number, y1: Number, z: Number, drop: Number
+) -> np.ndarray:
     """A blanket's grid of points: on the mattress in folds, hanging down at both sides and the foot."""
     across = np.concatenate([[-1.04, -1.03], np.linspace(-0.98, 0.98, 13), [1.03, 1.04]])
     along = np.concatenate([[y0 - 0.03, y0 - 0.02], np.linspace(y0 + 0.02, y1, 16)])

@@ -6,7 +6,8 @@ import numpy as np
 
 from gestalt3d.ops._numba import kernel
 
-RGB = tuple[float, float, float]
+Number = float | int
+RGB = tuple[Number, Number, Number]
 
 PLAIN, WOOD, SPECKLE, TILES, STRIPES, PATCHES, BLOTCHES, PHOTO, BRICKS, PRINT = range(10)
 
@@ -25,7 +26,7 @@ class Material(NamedTuple):
     """Light of its own: lamps and windows."""
 
     @property
-    def row(self) -> tuple[float, ...]:
+    def row(self) -> tuple[Number, ...]:
         return (
             self.pattern,
             *self.color,
@@ -369,7 +370,7 @@ def _pattern(kind, x, y, z, nx, ny, nz, scale, salt):
 
 @kernel
 def shade(points, normals, face, face_material, face_frame, materials, frames, lights, ambient, salt):
-    """(n, 3) linear colours: the material's pattern in its object's frame, lit by `lights` (x, y, z, power, reach)."""
+    """(n, 3) linear colours: the pattern in its object's frame, lit by `lights` (x, y, z, power, reach)."""
     out = np.empty((len(points), 3), np.float32)
     for p in range(len(points)):
         f = face[p]

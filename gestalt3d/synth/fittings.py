@@ -3,7 +3,7 @@
 import numpy as np
 
 from gestalt3d.synth import colours
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.shapes import Builder, Shape
 
 DARK = Material(color=(0.1, 0.1, 0.11))
@@ -11,15 +11,15 @@ DARK = Material(color=(0.1, 0.1, 0.11))
 
 def door(
     rng: np.random.Generator,
-    w: float,
-    h: float,
+    w: Number,
+    h: Number,
     *,
-    depth: float,
-    angle: float,
+    depth: Number,
+    angle: Number,
     leaf: Material,
     frame: Material,
 ) -> Shape:
-    """Frame and leaf in an opening of w x h, `depth` deep; `angle` opens it inwards, below 0 it has no leaf."""
+    """Frame and leaf in an opening of w x h, `depth` deep; `angle` opens it inwards, -1: no leaf."""
     b = Builder()
     f, t = float(rng.uniform(0.04, 0.09)), 0.04
     out = float(rng.uniform(0.01, 0.025))
@@ -65,7 +65,7 @@ def door(
     return b.finish("door")
 
 
-def window(rng: np.random.Generator, w: float, h: float, *, depth: float) -> Shape:
+def window(rng: np.random.Generator, w: Number, h: Number, *, depth: Number) -> Shape:
     """Frame, bars and panes; the origin is the middle of the opening's lower edge."""
     b = Builder()
     hx = w / 2
@@ -97,7 +97,7 @@ def window(rng: np.random.Generator, w: float, h: float, *, depth: float) -> Sha
     return b.finish("window")
 
 
-def curtain(rng: np.random.Generator, w: float, h: float, cover: Material, kind: str = "curtain") -> Shape:
+def curtain(rng: np.random.Generator, w: Number, h: Number, cover: Material, kind: str = "curtain") -> Shape:
     """A folded cloth of width w hanging down from height h to almost the floor (z = 0)."""
     b = Builder()
     n = max(12, int(w / 0.025))
@@ -184,7 +184,7 @@ def mirror(rng: np.random.Generator) -> Shape:
     return b.finish("picture")
 
 
-def radiator(rng: np.random.Generator, w: float) -> Shape:
+def radiator(rng: np.random.Generator, w: Number) -> Shape:
     b = Builder()
     h, d = float(rng.uniform(0.35, 0.75)), float(rng.uniform(0.06, 0.16))
     m = colours.ceramic(rng) if rng.random() < 0.75 else colours.lacquer(rng)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gestalt3d.synth import beds, colours, fittings, props, sanitary, seating, storage, tables
+from gestalt3d.synth.colours import Number
 from gestalt3d.synth.placement import Maker, Scene
 from gestalt3d.synth.plan import Cell, Plan, Side
 from gestalt3d.synth.shapes import Shape
@@ -37,7 +38,7 @@ class Furnisher:
         self.scene, self.plan, self.cell, self.walls, self.rng = scene, plan, cell, walls, rng
         self.tidy = tidy
 
-    def chance(self, p: float) -> bool:
+    def chance(self, p: Number) -> bool:
         return bool(self.rng.random() < p)
 
     def side(self) -> Side:
@@ -54,10 +55,10 @@ class Furnisher:
         maker: Maker,
         *,
         tries: int = 10,
-        corner: float = 0.35,
+        corner: Number = 0.35,
         side: Side | None = None,
-        z: float = 0.0,
-        gap: float | None = None,
+        z: Number = 0.0,
+        gap: Number | None = None,
         hung: bool = False,
     ) -> int | None:
         """Somewhere along the walls, often in a corner."""
@@ -82,7 +83,7 @@ class Furnisher:
         return None
 
     def row_at_wall(
-        self, makers: list[Maker], *, gap: float = 0.005, tries: int = 6, side: Side | None = None
+        self, makers: list[Maker], *, gap: Number = 0.005, tries: int = 6, side: Side | None = None
     ) -> list[int]:
         """Side by side along one wall, touching or nearly."""
         rng = self.rng
@@ -113,8 +114,8 @@ class Furnisher:
         shape: Shape,
         *,
         tries: int = 12,
-        yaw: float | None = None,
-        margin: float = 0.1,
+        yaw: Number | None = None,
+        margin: Number = 0.1,
         near_wall: bool = False,
     ) -> int | None:
         """Anywhere on the floor."""
@@ -142,11 +143,11 @@ class Furnisher:
                 return found
         return None
 
-    def inside(self, x: float, y: float, margin: float = 0.0) -> bool:
+    def inside(self, x: Number, y: Number, margin: Number = 0.0) -> bool:
         c = self.cell
-        return c.x0 + margin < x < c.x1 - margin and c.y0 + margin < y < c.y1 - margin
+        return bool(c.x0 + margin < x < c.x1 - margin and c.y0 + margin < y < c.y1 - margin)
 
-    def hang(self, maker: Maker, z: float, *, side: Side | None = None, tries: int = 8) -> int | None:
+    def hang(self, maker: Maker, z: Number, *, side: Side | None = None, tries: int = 8) -> int | None:
         return self.at_wall(maker, tries=tries, corner=0.0, side=side, z=z, gap=0.0, hung=True)
 
     def cover(self, parent: int, makers: tuple[Maker, ...], count: int, *, surface: int = 0) -> None:
@@ -166,7 +167,13 @@ class Furnisher:
                 )
 
     def chairs_around(
-        self, parent: int, maker: Maker, *, seats: int | None = None, fill: float = 0.9, spacing: float = 0.62
+        self,
+        parent: int,
+        maker: Maker,
+        *,
+        seats: int | None = None,
+        fill: Number = 0.9,
+        spacing: Number = 0.62,
     ) -> list[int]:
         """Chairs at a table's sides, tucked in, pulled out or turned away."""
         rng, scene = self.rng, self.scene

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gestalt3d.ops._numba import kernel
+from gestalt3d.synth.colours import Number
 from gestalt3d.synth.plan import Side
 from gestalt3d.synth.shapes import Shape, Surface
 
@@ -23,7 +24,7 @@ class Placed:
     yaw: float
     support: int
 
-    def world(self, x: float, y: float) -> tuple[float, float]:
+    def world(self, x: Number, y: Number) -> tuple[float, float]:
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         return float(self.x + c * x - s * y), float(self.y + s * x + c * y)
 
@@ -60,7 +61,7 @@ def _collides(taken, count, boxes, slack):
     return False
 
 
-def oriented(solids: np.ndarray, x: float, y: float, z: float, yaw: float) -> np.ndarray:
+def oriented(solids: np.ndarray, x: Number, y: Number, z: Number, yaw: Number) -> np.ndarray:
     """Rows for `_collides` of a shape's solids at a pose."""
     c, s = np.cos(yaw), np.sin(yaw)
     mx, my = (solids[:, 0] + solids[:, 3]) / 2, (solids[:, 1] + solids[:, 4]) / 2
@@ -110,7 +111,7 @@ class Scene:
         return ignore_reserved or not _collides(self._reserved, self._reserved_count, rows, 0.0)
 
     def add(
-        self, shape: Shape, x: float, y: float, z: float, yaw: float, support: int, *, solid: bool = True
+        self, shape: Shape, x: Number, y: Number, z: Number, yaw: Number, support: int, *, solid: bool = True
     ) -> int:
         """Place without asking; the shape's items follow it. Returns the index."""
         index = len(self.placed)
@@ -126,11 +127,11 @@ class Scene:
     def put(
         self,
         shape: Shape,
-        x: float,
-        y: float,
-        yaw: float,
+        x: Number,
+        y: Number,
+        yaw: Number,
         *,
-        z: float = 0.0,
+        z: Number = 0.0,
         support: int = 0,
         ignore_reserved: bool = False,
     ) -> int | None:
@@ -143,12 +144,12 @@ class Scene:
         self,
         shape: Shape,
         side: Side,
-        at: float,
+        at: Number,
         *,
-        z: float = 0.0,
-        gap: float = 0.0,
+        z: Number = 0.0,
+        gap: Number = 0.0,
         support: int = 0,
-        turn: float = 0.0,
+        turn: Number = 0.0,
         ignore_reserved: bool = False,
     ) -> int | None:
         """Back to the wall, with its middle at `at` along the side."""
@@ -166,8 +167,8 @@ class Scene:
         rng: np.random.Generator,
         *,
         surface: int = 0,
-        at: tuple[float, float] | None = None,
-        yaw: float | None = None,
+        at: tuple[Number, Number] | None = None,
+        yaw: Number | None = None,
         tries: int = 5,
     ) -> int | None:
         """On a surface of what is already there; `at` in [0, 1]² of the surface, else anywhere on it."""

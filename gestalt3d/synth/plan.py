@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gestalt3d.synth import colours
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.shapes import Builder, Shape
 
 
@@ -33,12 +33,12 @@ class Side:
     length: float
     openings: list[Opening] = field(default_factory=list)
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
+    def at(self, x: Number, y: Number) -> tuple[float, float]:
         """World position of a point of the side."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         return float(self.x + c * x - s * y), float(self.y + s * x + c * y)
 
-    def free(self, x0: float, x1: float, margin: float = 0.05) -> bool:
+    def free(self, x0: Number, x1: Number, margin: Number = 0.05) -> bool:
         return all(o.x1 + margin <= x0 or x1 <= o.x0 - margin for o in self.openings)
 
 
@@ -73,7 +73,7 @@ class Plan:
     thickness: float
 
 
-def make_cell(rng: np.random.Generator, x0: float, y0: float, x1: float, y1: float, use: str) -> Cell:
+def make_cell(rng: np.random.Generator, x0: Number, y0: Number, x1: Number, y1: Number, use: str) -> Cell:
     cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
     sides = [
         Side(cx, y1, 0.0, x1 - x0),
@@ -98,7 +98,7 @@ def make_cell(rng: np.random.Generator, x0: float, y0: float, x1: float, y1: flo
 
 
 def connect(
-    a: Cell, b: Cell, rng: np.random.Generator, thickness: float, height: float, *, wide: bool
+    a: Cell, b: Cell, rng: np.random.Generator, thickness: Number, height: Number, *, wide: bool
 ) -> None:
     """A doorway between two neighbours, or a gap over the whole of their common side."""
     for axis in (0, 1):
@@ -132,7 +132,7 @@ def connect(
 
 
 def _cut(
-    rng: np.random.Generator, w: float, d: float, uses: tuple[str, ...], thickness: float, height: float
+    rng: np.random.Generator, w: Number, d: Number, uses: tuple[str, ...], thickness: Number, height: float
 ) -> list[Cell]:
     """One cell per use: the first is the largest; the others lie in a strip at its side."""
     if len(uses) == 1:
@@ -307,7 +307,7 @@ def _pierce(plan: Plan, rng: np.random.Generator) -> None:
 
 
 def wall_shape(
-    side: Side, cell: Cell, height: float, rng: np.random.Generator, *, skirting: Material | None
+    side: Side, cell: Cell, height: Number, rng: np.random.Generator, *, skirting: Material | None
 ) -> Shape:
     """The side's surface with its openings, their reveals and a skirting board, in the side's own frame."""
     b = Builder()
@@ -356,11 +356,11 @@ def wall_shape(
 def _level(
     b: Builder,
     name: str,
-    x0: float,
-    y0: float,
-    x1: float,
-    y1: float,
-    z: float,
+    x0: Number,
+    y0: Number,
+    x1: Number,
+    y1: Number,
+    z: Number,
     material: Material,
     *,
     up: bool,
@@ -413,7 +413,7 @@ def ceiling_shape(plan: Plan, rng: np.random.Generator) -> Shape:
     return b.finish("ceiling")
 
 
-def outlook_shape(side: Side, o: Opening, rng: np.random.Generator, height: float) -> Shape:
+def outlook_shape(side: Side, o: Opening, rng: np.random.Generator, height: Number) -> Shape:
     """The wall of the corridor behind an open outer door."""
     b = Builder()
     y = o.depth + float(rng.uniform(0.9, 1.6))

@@ -3,10 +3,10 @@
 import numpy as np
 
 from gestalt3d.synth import colours
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.shapes import Builder, Shape, Surface, turned
 
-Size = tuple[float, float, float]
+Size = tuple[Number, Number, Number]
 
 
 def box(rng: np.random.Generator, size: Size | None = None) -> Shape:
@@ -136,7 +136,7 @@ def papers(rng: np.random.Generator) -> Shape:
     return b.finish("clutter")
 
 
-def monitor(rng: np.random.Generator, width: float | None = None) -> Shape:
+def monitor(rng: np.random.Generator, width: Number | None = None) -> Shape:
     """A flat screen on a foot, or two; a laptop; an old tube."""
     b = Builder()
     w = width or float(rng.uniform(0.38, 0.7))
@@ -379,7 +379,7 @@ def bag(rng: np.random.Generator) -> Shape:
     return turned(shape, pitch=float(rng.uniform(-0.25, 0.0)))
 
 
-def plant(rng: np.random.Generator, scale: float | None = None) -> Shape:
+def plant(rng: np.random.Generator, scale: Number | None = None) -> Shape:
     b = Builder()
     s = scale or float(rng.uniform(0.4, 1.7))
     r, ph = float(rng.uniform(0.16, 0.24)) * s**0.6 * 0.8, float(rng.uniform(0.25, 0.35)) * s**0.7
@@ -462,7 +462,7 @@ def pillow(rng: np.random.Generator, size: Size | None = None) -> Shape:
     return turned(shape)
 
 
-def heap(rng: np.random.Generator, size: float | None = None) -> Shape:
+def heap(rng: np.random.Generator, size: Number | None = None) -> Shape:
     """Clothes, blankets, cables: an irregular pile of lumps."""
     b = Builder()
     s = size or float(rng.uniform(0.2, 0.6))

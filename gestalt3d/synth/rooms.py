@@ -1,9 +1,9 @@
 """Rooms: plan, furniture, scan and labels from one seed.
 
-Labels follow the data sets that weights meet later. Every wall plane is an instance, floor and ceiling are one
-each, a rug is floor, stoves, radiators and machines are clutter. Books and small things on a shelf belong to the
-bookcase; boxes of 20 cm and more on it are instances of their own. An instance that the scan shows with fewer than
-`MIN_POINTS` points is merged into what it stands on or hangs at.
+Labels follow the data sets that weights meet later. Every wall plane is an instance, floor and ceiling are
+one each, a rug is floor, stoves, radiators and machines are clutter. Books and small things on a shelf
+belong to the bookcase; boxes of 20 cm and more on it are instances of their own. An instance that the scan
+shows with fewer than `MIN_POINTS` points is merged into what it stands on or hangs at.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gestalt3d.synth import colours
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.shapes import Builder, Shape, Surface, grid_faces
 
 
@@ -61,13 +61,13 @@ def toilet(rng: np.random.Generator) -> Shape:
 
 def _basin(
     b: Builder,
-    w: float,
-    d: float,
-    z: float,
+    w: Number,
+    d: Number,
+    z: Number,
     m: Material,
     rng: np.random.Generator,
-    at: tuple[float, float] = (0.0, 0.0),
-    depth: float = 0.14,
+    at: tuple[Number, Number] = (0.0, 0.0),
+    depth: Number = 0.14,
 ) -> None:
     """A bowl let in from the level z, with a tap behind."""
     rx, stretch = w / 2, d / w
@@ -160,7 +160,9 @@ def sink(rng: np.random.Generator) -> Shape:
     return b.finish("sink")
 
 
-def _frame(b: Builder, hx: float, hy: float, ix: float, iy: float, z0: float, z1: float, m: Material) -> None:
+def _frame(
+    b: Builder, hx: Number, hy: Number, ix: Number, iy: Number, z0: Number, z1: Number, m: Material
+) -> None:
     """A slab with a rectangular hole."""
     b.box("top", (-hx, iy, z0), (hx, hy, z1), m)
     b.box("top", (-hx, -hy, z0), (hx, -iy, z1), m)

@@ -1,7 +1,7 @@
 """How a scanner sees a world: what is hidden is missing, and what is seen is noisy, uneven and coloured.
 
-- "fused": an RGB-D camera walks through; its depth images, each a little off its place, are averaged in a grid,
-  which rounds edges and doubles thin things. Points lie about one voxel apart.
+- "fused": an RGB-D camera walks through; its depth images, each a little off its place, are averaged in a
+  grid, which rounds edges and doubles thin things. Points lie about one voxel apart.
 - "static": a few panoramas from tripods; dense, complete up to the ceiling, points anywhere on the surfaces.
 - "single": one RGB-D frame, one point per pixel.
 """
@@ -203,7 +203,7 @@ def _unproject(
 
 @kernel
 def _fuse(points, faces, face_object, voxel):
-    """Mean position, a face of the most frequent object and number of points of every voxel, as they appear."""
+    """Mean position, a face of the most frequent object and number of points of every voxel."""
     n = len(points)
     size = 16
     while size < 2 * n:
@@ -450,7 +450,7 @@ def _single(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
 
 
 def scan(world: World, rng: np.random.Generator, *, points: int, mode: str | None = None) -> Shot:
-    """At most `points` points of what the scanner sees: turned about z, a corner near the origin, floor near 0."""
+    """At most `points` points of what the scanner sees, turned about z, a corner near the origin."""
     drawn = MODES[int(np.searchsorted((0.6, 0.9), rng.random(), side="right"))]
     mode = mode or drawn
     if mode not in MODES:

@@ -3,19 +3,19 @@
 import numpy as np
 
 from gestalt3d.synth import colours
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.shapes import Builder, Shape, Surface, mirrored
 
 
 def legs(
     b: Builder,
     rng: np.random.Generator,
-    hx: float,
-    hy: float,
-    height: float,
+    hx: Number,
+    hy: Number,
+    height: Number,
     material: Material,
     *,
-    thick: float | None = None,
+    thick: Number | None = None,
     style: int | None = None,
 ) -> None:
     """Legs under a slab of half sizes hx, hy: posts, splayed posts, bars, skids or panels."""
@@ -50,13 +50,13 @@ def legs(
 def _back(
     b: Builder,
     rng: np.random.Generator,
-    w: float,
-    y: float,
-    z0: float,
-    z1: float,
+    w: Number,
+    y: Number,
+    z0: Number,
+    z1: Number,
     frame: Material,
     cover: Material,
-    tilt: float,
+    tilt: Number,
 ) -> None:
     """A backrest: plate, cushion, slats, ladder or hoop, leaning backwards by `tilt` metres at the top."""
     first = len(b.parts)
@@ -90,7 +90,7 @@ def _back(
 
 
 def _arms(
-    b: Builder, rng: np.random.Generator, hx: float, hy: float, seat: float, material: Material
+    b: Builder, rng: np.random.Generator, hx: Number, hy: Number, seat: Number, material: Material
 ) -> None:
     z = seat + float(rng.uniform(0.17, 0.26))
     t = float(rng.uniform(0.015, 0.03))
@@ -175,7 +175,7 @@ def chair(rng: np.random.Generator) -> Shape:
     return b.finish("chair")
 
 
-def _seat(hx: float, hy: float, z: float) -> Surface:
+def _seat(hx: Number, hy: Number, z: Number) -> Surface:
     return Surface(-hx * 0.8, -hy * 0.8, hx * 0.8, hy * 0.6, z, 0.5)
 
 
@@ -263,11 +263,11 @@ def bench(rng: np.random.Generator) -> Shape:
 def _couch(
     b: Builder,
     rng: np.random.Generator,
-    w: float,
-    d: float,
-    seat: float,
-    top: float,
-    arm: float,
+    w: Number,
+    d: Number,
+    seat: Number,
+    top: Number,
+    arm: Number,
     cover: Material,
     seats: int,
     *,

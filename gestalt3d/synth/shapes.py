@@ -1,7 +1,7 @@
 """Objects as lists of named parts, and the solids they are built from.
 
-An object's own frame: x to the right, y to the back (which stands at the wall), z up, the middle of its footprint
-at the origin, its lowest point at z = 0. Metres.
+An object's own frame: x to the right, y to the back (which stands at the wall), z up, the middle of its
+footprint at the origin, its lowest point at z = 0. Metres.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 
-Number = float | int
 Vector = tuple[Number, Number, Number]
 
 
@@ -34,7 +33,7 @@ class Surface(NamedTuple):
     x1: float
     y1: float
     z: float
-    clearance: float = 1.0
+    clearance: Number = 1.0
 
 
 class Item(NamedTuple):
@@ -47,7 +46,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """One object. `solids` are coarse boxes (x0 y0 z0 x1 y1 z1) of its matter, for rules of non-intersection."""
+    """One object. `solids` are coarse boxes (x0 y0 z0 x1 y1 z1) of its matter, for non-intersection."""
 
     kind: str
     parts: tuple[Part, ...]
@@ -135,7 +134,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
-        self.solids: list[tuple[float, ...]] = []
+        self.solids: list[tuple[Number, ...]] = []
         self.surfaces: list[Surface] = []
         self.items: list[Item] = []
 
@@ -144,7 +143,7 @@ class Builder:
         self.parts.append(Part(name, vertices, faces, (material,)))
         return vertices
 
-    def solid(self, x0: float, y0: float, z0: float, x1: float, y1: float, z1: float) -> None:
+    def solid(self, x0: Number, y0: Number, z0: Number, x1: Number, y1: Number, z1: Number) -> None:
         self.solids.append((x0, y0, z0, x1, y1, z1))
 
     def box(self, name: str, low: Vector, high: Vector, material: Material) -> np.ndarray:
@@ -164,10 +163,10 @@ class Builder:
         name: str,
         low: Vector,
         high: Vector,
-        radius: float,
+        radius: Number,
         material: Material,
         *,
-        puff: float = 0.0,
+        puff: Number = 0.0,
         steps: int = 2,
     ) -> np.ndarray:
         """A box with rounded edges; `puff` lets its sides bulge by so many metres, as cushions do."""
@@ -184,7 +183,14 @@ class Builder:
         return self.mesh(name, vertices + (low_ + high_) / 2, faces, material)
 
     def cylinder(
-        self, name: str, base: Vector, top: Vector, r0: float, r1: float, material: Material, sides: int = 10
+        self,
+        name: str,
+        base: Vector,
+        top: Vector,
+        r0: Number,
+        r1: Number,
+        material: Material,
+        sides: int = 10,
     ) -> np.ndarray:
         """A closed cone frustum from `base` (radius r0) to `top` (radius r1)."""
         p, q = np.array(base), np.array(top)
@@ -210,12 +216,12 @@ class Builder:
     def lathe(
         self,
         name: str,
-        profile: list[tuple[float, float]],
+        profile: list[tuple[Number, Number]],
         material: Material,
         *,
         at: Vector = (0, 0, 0),
         sides: int = 16,
-        stretch: tuple[float, float] = (1, 1),
+        stretch: tuple[Number, Number] = (1, 1),
     ) -> np.ndarray:
         """A profile (radius, z) turned about z; run it from the bottom up along the outside."""
         shape = np.array(profile)
@@ -226,7 +232,7 @@ class Builder:
         ).reshape(-1, 3)
         return self.mesh(name, vertices + np.array(at), grid_faces(len(shape), sides, wrap=True), material)
 
-    def tube(self, name: str, path: np.ndarray, radius: float, material: Material, sides: int = 6) -> None:
+    def tube(self, name: str, path: np.ndarray, radius: Number, material: Material, sides: int = 6) -> None:
         """A bent round bar through the points of `path`."""
         vertices, faces = [], []
         ring2 = _circle(sides)
@@ -240,7 +246,7 @@ class Builder:
         faces = grid_faces(len(path), sides, wrap=True)
         self.mesh(name, np.concatenate(vertices), faces, material)
 
-    def prism(self, name: str, outline: np.ndarray, z0: float, z1: float, material: Material) -> np.ndarray:
+    def prism(self, name: str, outline: np.ndarray, z0: Number, z1: Number, material: Material) -> np.ndarray:
         """A convex outline (k, 2), counter-clockwise, between two heights."""
         k = len(outline)
         low = np.concatenate([outline, np.full((k, 1), z0)], 1)
@@ -275,8 +281,8 @@ class Builder:
         rng: np.random.Generator,
         material: Material,
         *,
-        bumps: float = 0.25,
-        power: float = 1.0,
+        bumps: Number = 0.25,
+        power: Number = 1.0,
         rings: int = 9,
         sides: int = 14,
     ) -> np.ndarray:
@@ -314,8 +320,8 @@ class Builder:
         )
 
 
-def turned(shape: Shape, *, pitch: float = 0.0, roll: float = 0.0) -> Shape:
-    """The shape tipped about x (pitch), then y (roll), and set back on the ground: for things that lean or lie."""
+def turned(shape: Shape, *, pitch: Number = 0.0, roll: Number = 0.0) -> Shape:
+    """The shape tipped about x (pitch), then y (roll), and set on the ground: for things that lean."""
     cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     matrix = np.array([[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]]) @ np.array(
         [[1, 0, 0], [0, cp, -sp], [0, sp, cp]]

@@ -5,12 +5,19 @@ from itertools import pairwise
 import numpy as np
 
 from gestalt3d.synth import colours, props
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.shapes import Builder, Item, Shape, Surface
 
 
 def _fill_with_books(
-    b: Builder, rng: np.random.Generator, x0: float, x1: float, y0: float, y1: float, z: float, height: float
+    b: Builder,
+    rng: np.random.Generator,
+    x0: Number,
+    x1: Number,
+    y0: Number,
+    y1: Number,
+    z: Number,
+    height: float,
 ) -> None:
     """A row of books, some leaning, standing at the front or pushed back: part of the shelf."""
     n = int(max(1, (x1 - x0) / 0.03))
@@ -43,12 +50,12 @@ def _fill_with_books(
 def _fill_shelf(
     b: Builder,
     rng: np.random.Generator,
-    x0: float,
-    x1: float,
-    y0: float,
-    y1: float,
-    z: float,
-    height: float,
+    x0: Number,
+    x1: Number,
+    y0: Number,
+    y1: Number,
+    z: Number,
+    height: Number,
     mode: str,
 ) -> None:
     """What stands on one board."""
@@ -98,7 +105,7 @@ def _fill_shelf(
 
 
 def bookcase(rng: np.random.Generator, *, mode: str | None = None) -> Shape:
-    """Boards between sides or on posts, filled; its books belong to it, larger boxes are items of their own."""
+    """Boards between sides or on posts, filled; its books belong to it, larger boxes are items."""
     b = Builder()
     mode = mode or str(rng.choice(("books", "mixed", "mixed", "boxes")))
     w = float(rng.uniform(0.4, 1.3))
@@ -183,7 +190,7 @@ def wall_shelf(rng: np.random.Generator) -> Shape:
 
 
 def _fronts(
-    b: Builder, rng: np.random.Generator, w: float, h: float, y: float, z0: float, m: Material
+    b: Builder, rng: np.random.Generator, w: Number, h: Number, y: Number, z0: Number, m: Material
 ) -> None:
     """Doors and drawers over a front, flat or framed, with handles or knobs or none."""
     columns = max(1, round(w / float(rng.uniform(0.4, 0.65))))
@@ -221,7 +228,7 @@ def _fronts(
 
 
 def _case(
-    rng: np.random.Generator, kind: str, w: float, d: float, h: float, m: Material, foot: float
+    rng: np.random.Generator, kind: str, w: Number, d: Number, h: Number, m: Material, foot: float
 ) -> Shape:
     b = Builder()
     hx, hy = w / 2, d / 2
@@ -327,7 +334,7 @@ def night_stand(rng: np.random.Generator) -> Shape:
     )
 
 
-def wall_cabinet(rng: np.random.Generator, width: float, m: Material) -> Shape:
+def wall_cabinet(rng: np.random.Generator, width: Number, m: Material) -> Shape:
     """To hang on a wall; its lowest point is z = 0 as always."""
     d, h = rng.uniform(0.3, 0.38), rng.uniform(0.5, 0.9)
     return _case(rng, "cabinet", width, float(d), float(h), m, 0.0)

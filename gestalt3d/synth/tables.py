@@ -3,12 +3,14 @@
 import numpy as np
 
 from gestalt3d.synth import colours
-from gestalt3d.synth.colours import Material
+from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.seating import legs
 from gestalt3d.synth.shapes import Builder, Shape, Surface
 
 
-def _rectangle_solids(b: Builder, hx: float, hy: float, height: float, under: float, t: float = 0.05) -> None:
+def _rectangle_solids(
+    b: Builder, hx: Number, hy: Number, height: Number, under: Number, t: Number = 0.05
+) -> None:
     """A top and four corners: chairs may stand between them."""
     b.solid(-hx, -hy, height - under, hx, hy, height)
     for x in (-hx, hx - t):
@@ -16,7 +18,7 @@ def _rectangle_solids(b: Builder, hx: float, hy: float, height: float, under: fl
             b.solid(x, y, 0, x + t, y + t, height - under)
 
 
-def _oval(hx: float, hy: float, power: float, sides: int = 24) -> np.ndarray:
+def _oval(hx: Number, hy: Number, power: Number, sides: int = 24) -> np.ndarray:
     t = np.arange(sides) * 2 * np.pi / sides
     c, s = np.cos(t), np.sin(t)
     return np.stack([hx * np.sign(c) * np.abs(c) ** power, hy * np.sign(s) * np.abs(s) ** power], 1)
@@ -25,9 +27,9 @@ def _oval(hx: float, hy: float, power: float, sides: int = 24) -> np.ndarray:
 def table(
     rng: np.random.Generator,
     *,
-    width: float | None = None,
-    depth: float | None = None,
-    height: float | None = None,
+    width: Number | None = None,
+    depth: Number | None = None,
+    height: Number | None = None,
     kind: str = "table",
 ) -> Shape:
     """Rectangular, round, oval or boat-shaped; on legs, a column, two trestles or panels."""
@@ -41,7 +43,8 @@ def table(
         top = Material(color=(0.5, 0.58, 0.56), dropout=float(rng.uniform(0.2, 0.6)))
     round_ = (width is None and rng.random() < 0.3) or (w < 1.3 and d > 0.8 * w and rng.random() < 0.5)
     if round_:
-        d = w if rng.random() < 0.7 else d
+        w = min(w, 1.6)
+        d = w if rng.random() < 0.7 else min(d, w)
     hx, hy = w / 2, d / 2
     power = 1.0 if round_ else float(rng.choice((0.15, 0.4))) if rng.random() < 0.15 else 0.0
     if power:
@@ -53,7 +56,7 @@ def table(
     inset = 0.6 if power == 1.0 else float(rng.uniform(0.9, 1))
     u = rng.random()
     if (round_ and u < 0.65) or (w > 1.6 and u < 0.25):
-        spots = (0.0,) if w < 1.5 else (-w * 0.28, w * 0.28)
+        spots = (0.0,) if w < 1.5 or round_ else (-w * 0.28, w * 0.28)
         for x in spots:
             r = float(rng.uniform(0.03, 0.09))
             b.cylinder("column", (x, 0, 0.02), (x, 0, h - t), r, r, frame)
@@ -115,12 +118,12 @@ def coffee_table(rng: np.random.Generator) -> Shape:
 def _drawers(
     b: Builder,
     rng: np.random.Generator,
-    x0: float,
-    x1: float,
-    y0: float,
-    y1: float,
-    z0: float,
-    z1: float,
+    x0: Number,
+    x1: Number,
+    y0: Number,
+    y1: Number,
+    z0: Number,
+    z1: Number,
     material: Material,
     rows: int,
 ) -> None:
@@ -214,12 +217,12 @@ def desk(rng: np.random.Generator) -> Shape:
 
 def counter(
     rng: np.random.Generator,
-    width: float,
+    width: Number,
     body: Material,
     top: Material,
     *,
-    depth: float = 0.6,
-    height: float = 0.9,
+    depth: Number = 0.6,
+    height: Number = 0.9,
     dishwasher: bool = False,
 ) -> Shape:
     """A kitchen's base cabinets under one worktop; the doors of one kitchen share `body`."""
