@@ -1,4 +1,8 @@
-"""Finds and runs the benchmarks: each a file with `TITLE` and `run() -> list of rows`, ours beside the usual alternative."""
+"""Finds and runs the benchmarks, each ours beside the usual alternative.
+
+A benchmark is a file whose docstring begins with its title and whose `run()` returns rows, dicts with the
+same keys.
+"""
 
 import importlib.util
 import platform
@@ -13,7 +17,10 @@ from gestalt3d.errors import UserError
 def _folder() -> Path:
     """Inside an installed package, or beside it in a checkout."""
     package = Path(__file__).parent
-    return next((f for f in (package / "benchmarks", package.parent / "benchmarks") if f.is_dir()), package / "benchmarks")
+    return next(
+        (f for f in (package / "benchmarks", package.parent / "benchmarks") if f.is_dir()),
+        package / "benchmarks",
+    )
 
 
 def _load(file: Path) -> ModuleType:
@@ -50,5 +57,6 @@ def run(name: str) -> dict[str, Any]:
     import torch
 
     rows = _load(files[name]).run()
-    machine = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    threads = torch.get_num_threads()
+    machine = f"{platform.machine()}, {threads} threads, torch {torch.__version__}"
     return {"benchmark": name, "version": gestalt3d.__version__, "machine": machine, "rows": rows}

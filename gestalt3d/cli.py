@@ -1,267 +1,372 @@
-"""The command line: one function per verb, whose parameters are its options. Heavy imports happen inside the verb."""
+"""The command line: one function per verb, whose parameters are its options.
+
+Heavy imports happen inside the verb.
+"""
 
 import dataclasses
-import json
+import difflib
 import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
 
 import tyro
 from tyro.conf import Positional, arg
 
 import gestalt3d
 from gestalt3d.errors import UserError
+from gestalt3d.terminal import Progress, complain, duration, say, table
 
 if TYPE_CHECKING:
-    from gestalt3d.engine.model import Model
     from gestalt3d.engine.segment import Result
+    from gestalt3d.structures.instances import Instances
 
 USAGE = """gestalt3d turns a scan into object instances.
 
 Start here
-  gestalt3d demo                              a synthetic room it has never seen: table, picture, web page
-  gestalt3d segment scan.ply -o out/          your own scan: .ply .pcd .las .laz .xyz .csv .npy .npz .obj .glb .stl .off
-  gestalt3d view out/scan.instances.npz       turn around in the result
+  gestalt3d demo                           a synthetic room it has never seen: table, picture, web page
+  gestalt3d segment scan.ply -o out/       your own scan, as .ply .pcd .las .xyz .npy .obj .glb or alike
+  gestalt3d view out/scan.instances.npz    turn around in the result
 
 Verbs
 {verbs}
 
-`gestalt3d VERB --help` shows a verb's options. `gestalt3d --version` prints the version."""
+`gestalt3d VERB --help` shows a verb's options and three commands that work, `--version` the version."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one verb. A user's error is one line on stderr and exit code 2; Ctrl-C leaves finished files and exits with 130."""
+    """Run one verb.
+
+    A user's error is one line on stderr and exit code 2; Ctrl-C keeps finished files and exits with 130.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        _print(USAGE.format(verbs="\n".join(f"  {name:<10} {_first_line(fn)}" for name, fn in VERBS.items())))
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        say(USAGE.format(verbs="\n".join(f"  {name:<10} {_first_line(fn)}" for name, fn in VERBS.items())))
         return
     if arguments[0] in ("--version", "-V"):
-        _print(f"gestalt3d {gestalt3d.__version__}")
+        say(f"gestalt3d {gestalt3d.__version__}")
         return
-    verb, rest = arguments[0], arguments[1:]
+    verb = arguments[0]
     if verb not in VERBS:
-        _fail(f"gestalt3d: no verb {verb!r}; there are {', '.join(VERBS)}")
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
+        _fail(f"gestalt3d: no verb {verb!r}; {hint}")
     try:
-        _dispatch(verb, rest)
+        _run(verb, arguments[1:])
     except UserError as problem:
         _fail(f"gestalt3d {verb}: {problem}")
     except KeyboardInterrupt as stop:
-        _print(f"\ngestalt3d {verb}: {stop or 'stopped; finished files are kept'}", file=sys.stderr)
+        complain(f"\ngestalt3d {verb}: {stop or 'stopped; what was finished is kept'}")
         sys.exit(130)
     except BrokenPipeError:
-        # `gestalt3d … | head` closed the pipe: nothing to report.
+        # `gestalt3d … | head` closed the pipe: nothing to report, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except MemoryError:
         _fail(f"gestalt3d {verb}: out of memory; split the scan or use a machine with more")
+    except OSError as problem:
+        where, cause = problem.filename or "a file", problem.strerror or problem
+        _fail(f"gestalt3d {verb}: {where}: {cause}; check the path and its permissions")
 
 
-def _dispatch(verb: str, rest: list[str]) -> None:
+def _run(verb: str, arguments: list[str]) -> None:
     if verb == "train":
-        return train(rest)
-    return tyro.cli(VERBS[verb], prog=f"gestalt3d {verb}", args=rest)
+        return train(arguments)
+    return tyro.cli(
+        VERBS[verb], prog=f"gestalt3d {verb}", args=arguments, description=_description(verb), config=_STYLE
+    )
+
+
+_STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
+
+
+def _description(verb: str) -> str:
+    return f"{_first_line(VERBS[verb])}\n\n{_examples(verb)}"
+
+
+def _examples(verb: str) -> str:
+    return "\n".join(["Examples", *(f"  {line}" for line in EXAMPLES[verb])])
 
 
 def _first_line(fn: Any) -> str:
     return (fn.__doc__ or "").strip().splitlines()[0]
 
 
-def _print(text: str = "", **options: Any) -> None:
-    print(text, **options)
-
-
-def _fail(line: str) -> None:
-    _print(" ".join(line.split()), file=sys.stderr)
+def _fail(line: str) -> NoReturn:
+    complain(" ".join(line.split()))
     sys.exit(2)
 
 
-# --- options that several verbs share -------------------------------------------------------------------------------------
+# --- options that several verbs share ---
 
 
-ModelName = Annotated[str, arg(aliases=["-m"], help="a shipped model (see `gestalt3d models`) or a weight file")]
-Out = Annotated[Path, arg(aliases=["-o"], help="folder for the results; made where missing")]
-DataName = Annotated[str, arg(aliases=["-d"], help="rooms:val, rooms:test, s3dis:area5, folder, …")]
-Json = Annotated[Path | None, arg(help="also write the figures to this file")]
-Device = Annotated[str, arg(help="cpu, cuda, cuda:0, …; auto takes a GPU where there is one")]
+def option(
+    help: str, metavar: str | None = None, *, short: str | None = None, default: str | None = None
+) -> Any:
+    """What `--help` says about an option; `default` in words, "" for nothing, None for the value itself."""
+    hint = None if default is None else f"(default: {default})" if default else ""
+    return arg(help=help, metavar=metavar, aliases=[short] if short else None, help_behavior_hint=hint)
 
 
-# --- looking at scans -----------------------------------------------------------------------------------------------------
+ModelName = Annotated[str, option("shipped model (`gestalt3d models`) or weight file", "MODEL", short="-m")]
+Out = Annotated[Path, option("folder for the results; made where missing", "DIR", short="-o")]
+DataName = Annotated[str, option("rooms:val, rooms:test, s3dis:area5, folder, …", "DATA", short="-d")]
+Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto takes a GPU where there is one", "DEVICE")]
+# `Optional`, because of `Path | None` tyro asks a library that takes longer to import than `score` to run.
+Json = Annotated[Optional[Path], option("also write the figures to this file", "FILE", default="")]  # noqa: UP045
+
+
+# --- looking at scans ---
 
 
 def demo(
     *,
     model: ModelName = "asis-rooms",
     out: Out = Path("demo"),
-    seed: Annotated[int, arg(help="number of the room among the test rooms, which training never saw")] = 0,
+    seed: Annotated[int, option("which of the test rooms, which training never saw", "N")] = 0,
     device: Device = "cpu",
+    json: Json = None,
 ) -> None:
     """Segment a synthetic scanned room that training never saw, and show how well that went."""
     from gestalt3d.data import open_data
     from gestalt3d.engine.evaluate import evaluate_found
     from gestalt3d.engine.model import load
-    from gestalt3d.engine.segment import Options, write_results
+    from gestalt3d.engine.segment import Options, result_folder, write_results
     from gestalt3d.io import save_cloud
     from gestalt3d.stages import measure, stage
 
     started = time.perf_counter()
+    if seed < 0:
+        raise UserError(f"--seed {seed}: must be 0 or more")
+    _expect_writable(json)
     ready = load(model, device=device)
-    with _Progress() as on_progress, measure(on_progress) as stages:
+    with result_folder(out), Progress() as on_progress, measure(on_progress) as stages:
+        on_progress.begin("room")
         with stage("make room"):
             scan = open_data("rooms:test", vocabulary=ready.vocabulary, limit=seed + 1)[seed]
         found = ready.segment(scan.cloud)
         with stage("write"):
-            out.mkdir(parents=True, exist_ok=True)
+            files = write_results(out, "room", scan.cloud, found, Options())
             save_cloud(out / "room.ply", scan.cloud)
-            files = (out / "room.ply", *write_results(out, "room", scan.cloud, found, Options()))
     figures = evaluate_found(scan, found)
-    _table_of_classes(found, scan.instances)
-    _print()
-    _table("held-out room", [{"scan": scan.name, **{k: figures[k] for k in ("mCov", "mWCov", "mPrec", "mRec", "AP50")}}])
-    _table_of_seconds(stages.seconds, time.perf_counter() - started)
-    _say_files(files)
-    _print(f"\nTurn around in it: open {out / 'room.html'} in a browser.")
+    wanted = {k: figures[k] for k in ("mCov", "mWCov", "mPrec", "mRec", "AP50")}
+    say(f"{scan.name}: {len(scan.cloud):,} points, {len(found)} instances; there are {len(scan.instances)}\n")
+    _say_classes(found, scan.instances)
+    say()
+    table("how well, in percent", [{"room": scan.name, **wanted}])
+    say()
+    _say_seconds(stages.seconds, time.perf_counter() - started)
+    _say_files((out / "room.ply", *files))
+    say(f"turn around in it: open {out / 'room.html'} in a browser")
+    if json is not None:
+        room = {"scan": scan.name, "points": len(scan.cloud), "figures": wanted, "instances": _objects(found)}
+        _write_json(json, {"model": model, **room, "seconds": stages.seconds})
 
 
 def segment(
-    files: Positional[Annotated[tuple[Path, ...], arg(metavar="FILE…", help="clouds, or folders of clouds")]],
+    files: Positional[
+        Annotated[tuple[Path, ...], option("clouds, or folders of clouds", "FILE…", default="")]
+    ] = (),
     *,
     model: ModelName = "asis-rooms",
     out: Out = Path("out"),
-    classes: Annotated[tuple[str, ...] | None, arg(help="keep only instances of these classes")] = None,
-    min_score: Annotated[float, arg(help="keep only instances at least this sure, 0 to 1")] = 0.0,
-    units: Annotated[Literal["m", "cm", "mm", "ft", "in"] | None, arg(help="unit of the coordinates; guessed")] = None,
-    up: Annotated[Literal["x", "y", "z", "-x", "-y", "-z"] | None, arg(help="axis that points up; guessed")] = None,
-    objects: Annotated[bool, arg(help="also write one PLY per object")] = False,
-    picture: Annotated[bool, arg(help="write a .png")] = True,
-    page: Annotated[bool, arg(help="write a .html to turn around in")] = True,
+    classes: Annotated[
+        tuple[str, ...], option("keep only instances of these classes", "CLASS…", default="all")
+    ] = (),
+    min_score: Annotated[float, option("keep only instances at least this sure, 0 to 1", "SCORE")] = 0.0,
+    units: Annotated[
+        Literal["m", "cm", "mm", "ft", "in"] | None,
+        option("unit of the coordinates", "{m,cm,mm,ft,in}", default="guessed"),
+    ] = None,
+    up: Annotated[
+        Literal["x", "y", "z", "-x", "-y", "-z"] | None,
+        option("axis that points up", "{x,y,z,-x,-y,-z}", default="guessed"),
+    ] = None,
+    objects: Annotated[bool, option("also write one PLY per object", default="")] = False,
+    picture: Annotated[bool, option("write no .png", default="")] = True,
+    page: Annotated[bool, option("write no .html", default="")] = True,
     device: Device = "cpu",
-    seed: Annotated[int | None, arg(help="seed of the sampling inside the method")] = None,
+    seed: Annotated[int | None, option("of the sampling inside the method", "N", default="0")] = None,
     json: Json = None,
 ) -> None:
     """Find the object instances in your own scans; no labels needed."""
-    from gestalt3d.engine.model import load
-    from gestalt3d.engine.segment import Options, expand, segment_files
-
     if not files:
-        raise UserError("name at least one file, such as scan.ply")
+        raise UserError("name at least one file or folder, such as scan.ply")
     if not 0 <= min_score <= 1:
         raise UserError(f"--min-score {min_score}: must lie between 0 and 1")
-    expand(files)
+    _expect_writable(json)
+    from gestalt3d.engine.model import load
+    from gestalt3d.engine.segment import Options, segment_files
+
     ready = load(model, device=device)
     if seed is not None:
         ready = ready.with_seed(seed)
-    options = Options(classes, min_score, units, up, objects, picture, page)
+    options = Options(classes or None, min_score, units, up, objects, picture, page)
     reports: list[dict[str, Any]] = []
+    failed: list[str] = []
 
-    def say(result: "Result") -> None:
+    def on_result(result: "Result") -> None:
         reports.append(_summary(result))
-        _print(f"\n{result.source}: {len(result.cloud):,} points, {len(result.instances)} instances")
-        for note in result.notes:
-            _print(f"  NOTE {note}")
-        _table_of_classes(result.instances)
-        _table_of_seconds(result.seconds)
-        _say_files(result.files)
+        _say_result(result)
 
-    with _Progress() as on_progress:
-        outcome = segment_files(
-            ready, files, out, options, on_progress=on_progress, on_result=say,
-            on_failure=lambda line: _print(f"gestalt3d segment: {line}", file=sys.stderr),
-        )  # fmt: skip
-    if json is not None:
-        _write_json(json, {"model": model, "files": reports, "failed": outcome.failed})
-    if outcome.failed:
-        if len(outcome.failed) + len(outcome.done) > 1:
-            _print(f"{len(outcome.done)} files done, {len(outcome.failed)} could not be", file=sys.stderr)
+    def on_failure(line: str) -> None:
+        failed.append(line)
+        complain(f"gestalt3d segment: {line}")
+
+    try:
+        with Progress() as bar:
+            segment_files(
+                ready,
+                files,
+                out,
+                options,
+                on_progress=bar,
+                on_result=on_result,
+                on_failure=on_failure,
+                on_start=lambda path, i, n: bar.begin(path.name if n == 1 else f"{path.name} ({i} of {n})"),
+            )
+    finally:
+        if json is not None and (reports or failed):
+            _write_json(json, {"model": model, "files": reports, "failed": failed})
+    if failed:
+        if len(failed) + len(reports) > 1:
+            complain(f"gestalt3d segment: {len(reports)} done, {len(failed)} could not be")
         sys.exit(2)
 
 
 def view(
-    file: Positional[Annotated[Path, arg(metavar="FILE", help="a result, scan.instances.npz")]],
+    file: Positional[Annotated[Path, option("a result, scan.instances.npz, or a page", "FILE", default="")]],
     *,
-    port: Annotated[int, arg(help="port on this machine; 0 takes a free one")] = 0,
-    browser: Annotated[bool, arg(help="open the page in the browser")] = True,
+    port: Annotated[int, option("on this machine; 0 takes a free one", "PORT")] = 0,
+    browser: Annotated[bool, option("do not open a browser", default="")] = True,
 ) -> None:
-    """Serve a result as a web page on this machine until Ctrl-C."""
+    """Show a result as a web page, served on this machine until Ctrl-C."""
     from gestalt3d.viewer import serve
 
-    serve(file, port=port, open_browser=browser)
+    serve(
+        file,
+        port=port,
+        open_browser=browser,
+        on_ready=lambda address: say(f"{file} is shown at {address}\nCtrl-C ends it"),
+    )
 
 
-# --- training and measuring -----------------------------------------------------------------------------------------------
+# --- training and measuring ---
 
 
 def train(arguments: list[str]) -> None:
-    """Train a recipe: `gestalt3d train asis-rooms --optim.lr 5e-4`; --init, --resume."""
+    """Train a recipe, or fine-tune a model on your own labels and classes."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _say_recipes()
+        return
+    if arguments[0].startswith("-"):
+        raise UserError(f"name a recipe first, not {arguments[0]}: gestalt3d train RECIPE {arguments[0]} …")
+    from gestalt3d.engine.train import train as train_recipe
     from gestalt3d.recipes import RECIPES, recipe
 
-    if not arguments or arguments[0].startswith("-"):
-        _print("usage: gestalt3d train RECIPE [--out DIR] [--resume] [--init MODEL] [any field of the recipe]\n\nRecipes")
-        for name, make in RECIPES.items():
-            _print(f"  {name:<22} {_first_line(make)}")
-        _print("\nExamples\n  gestalt3d train asis-rooms --out runs/mine --optim.lr 5e-4")
-        _print("  gestalt3d train asis-rooms --out runs/mine --resume")
-        _print("  gestalt3d train asis-folder --root my_scans --init asis-rooms --optim.steps 500")
-        if not arguments or arguments[0] in ("-h", "--help"):
-            return
-        raise UserError(f"name a recipe first, not {arguments[0]}; there are {', '.join(RECIPES)}")
     default = recipe(arguments[0])
-    run = tyro.cli(_TrainOptions, prog=f"gestalt3d train {arguments[0]}", args=arguments[1:], default=_TrainOptions(default))
-    chosen = dataclasses.replace(run.recipe, name=default.name)
-    from gestalt3d.engine.train import train as train_recipe
-
-    out = run.out or Path("runs") / chosen.name
-    with _Progress() as on_progress:
+    run = tyro.cli(
+        _TrainOptions,
+        prog=f"gestalt3d train {default.name}",
+        args=arguments[1:],
+        default=_TrainOptions(default),
+        description=f"{_first_line(RECIPES[default.name])}\n\n{_examples('train')}",
+        config=_STYLE,
+    )
+    if (run.recipe.name, run.recipe.method) != (default.name, default.method):
+        raise UserError(
+            "--name and --method are the recipe's own; name another recipe, or a folder with --out"
+        )
+    out = run.out or Path("runs") / default.name
+    with Progress() as bar:
+        bar.begin(default.name)
         last = train_recipe(
-            chosen, out, resume=run.resume, init=run.init, device=run.device, stop_after=run.stop_after,
-            report=lambda step, steps, terms: on_progress("training", step, steps, f"loss {terms['loss']:.3f}"),
-        )  # fmt: skip
-    _print(f"weights: {last}   log: {out / 'log.jsonl'}")
+            run.recipe,
+            out,
+            resume=run.resume,
+            init=run.init,
+            device=run.device,
+            stop_after=run.stop_after,
+            report=lambda step, steps, terms: bar("training", step, steps, f"loss {terms['loss']:.3f}"),
+        )
+    if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
+        say(f"weights  {last}\nlog      {out / 'log.jsonl'}\ntry      gestalt3d segment scan.ply -m {last}")
+
+
+def _say_recipes() -> None:
+    from gestalt3d.recipes import RECIPES
+
+    say(f"usage: gestalt3d train RECIPE [OPTIONS]\n\n{_description('train')}\n\nRecipes")
+    for name, make in RECIPES.items():
+        say(f"  {name:<20} {_first_line(make)}")
+    say("\n`gestalt3d train RECIPE --help` shows the options: every field of the recipe is one.")
 
 
 @dataclasses.dataclass(frozen=True)
 class _TrainOptions:
-    recipe: Any
-    out: Annotated[Path | None, arg(aliases=["-o"], help="folder of the run; runs/RECIPE where unset")] = None
-    resume: Annotated[bool, arg(help="continue the run in --out")] = False
-    init: Annotated[str | None, arg(help="start from the weights of this model or file")] = None
+    recipe: Annotated[Any, arg(name="")]
+    out: Annotated[Path | None, option("folder of the run", "DIR", short="-o", default="runs/RECIPE")] = None
+    resume: Annotated[bool, option("continue the run in --out", default="")] = False
+    init: Annotated[
+        str | None, option("start from the weights of this model or file", "MODEL", default="")
+    ] = None
     device: Device = "auto"
-    stop_after: Annotated[int | None, arg(help="end early after this step; continue with --resume")] = None
+    stop_after: Annotated[
+        int | None, option("end early after this step; continue with --resume", "STEP", default="")
+    ] = None
 
 
 def evaluate(
     *,
     model: ModelName = "asis-rooms",
     data: DataName = "rooms:val",
-    root: Annotated[Path | None, arg(help="folder of the data set, for those that lie on disk")] = None,
-    limit: Annotated[int | None, arg(help="use only this many scans")] = None,
-    class_agnostic: Annotated[bool, arg(help="ignore classes; structure (walls, floor) is void: ScanNet's rule")] = False,
-    blocks: Annotated[bool, arg(help="measure on sampled blocks, as the ASIS paper does, not on the raw points")] = False,
+    root: Annotated[Path | None, option("folder of data that lie on disk", "DIR", default="")] = None,
+    limit: Annotated[int | None, option("only this many scans", "N", default="")] = None,
+    class_agnostic: Annotated[
+        bool, option("ignore classes; structure (walls, floor) is void: ScanNet's rule", default="")
+    ] = False,
+    blocks: Annotated[
+        bool, option("measure on sampled blocks, as the ASIS paper does, not on the raw points", default="")
+    ] = False,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
     """Measure a model on labelled scans: coverage, precision and recall, AP, semantic IoU."""
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit {limit}: must be at least 1")
+    _expect_writable(json)
     from gestalt3d.data import open_data
     from gestalt3d.engine.evaluate import evaluate as evaluate_model
     from gestalt3d.engine.model import load
 
     ready = load(model, device=device)
     scans = open_data(data, root=root, vocabulary=None if class_agnostic else ready.vocabulary, limit=limit)
-    with _Progress() as on_progress:
+    with Progress() as on_progress:
+        on_progress.begin(data)
         result = evaluate_model(
-            ready, scans, data=data, class_agnostic=class_agnostic, sampled_blocks=blocks,
-            report=lambda done, total, name: on_progress(f"scan {name}", done, total),
-        )  # fmt: skip
+            ready,
+            scans,
+            data=data,
+            class_agnostic=class_agnostic,
+            sampled_blocks=blocks,
+            report=lambda done, total, name: on_progress("", done, total, name),
+        )
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in result["scans"].items()]
-    _table(f"{model} on {data}", [*rows, {"scan": "all", **{k: result["pooled"].get(k) for k in keys}}])
+    table(
+        f"{model} on {data}, percent", [*rows, {"scan": "all", **{k: result["pooled"].get(k) for k in keys}}]
+    )
     per_class = result["pooled"].get("per_class")
     if per_class and not class_agnostic:
-        _print()
-        _table("per class", [{"class": name, **values} for name, values in per_class.items()])
+        say()
+        table("per class", [{"class": name, **values} for name, values in per_class.items()])
+    for note in scans.notes:
+        say(f"NOTE {note}")
     if result["skipped"]:
-        _print(f"without instance labels, not scored: {', '.join(result['skipped'])}")
+        say(f"without instance labels, not scored: {', '.join(result['skipped'])}")
     if json is not None:
         _write_json(json, result)
 
@@ -270,117 +375,145 @@ _FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAc
 
 
 def score(
-    benchmark: Positional[Annotated[Literal["scannet", "scannet-semantic", "s3dis"], arg(help="whose rules and formats")]],
+    benchmark: Positional[
+        Annotated[
+            Literal["scannet", "scannet-semantic", "s3dis"], option("whose rules and formats", default="")
+        ]
+    ],
     *,
-    gt: Annotated[Path, arg(help="folder of the ground truth in the benchmark's format")],
-    pred: Annotated[Path, arg(help="folder of the predictions")],
+    gt: Annotated[Path, option("ground truth in the benchmark's format", "DIR", default="")],
+    pred: Annotated[Path, option("predictions", "DIR", default="")],
     json: Json = None,
 ) -> None:
     """Official file formats in, official numbers out (fractions)."""
     from gestalt3d.metrics.official import score as score_files
 
+    _expect_writable(json)
     result = score_files(benchmark, gt, pred)
-    plain = {k: v for k, v in result.items() if not isinstance(v, dict)}
-    _table(benchmark, [plain], digits=4)
-    if "per_class" in result:
-        rows = [{"class": n, **(v if isinstance(v, dict) else {"IoU": v})} for n, v in result["per_class"].items()]
-        _table("per class", rows, digits=4)
+    per_class = {
+        name: v if isinstance(v, dict) else {"IoU": v} for name, v in result.get("per_class", {}).items()
+    }
+    rows = [{"class": name, **values} for name, values in per_class.items()]
+    table(f"{benchmark}, all", [{k: v for k, v in result.items() if not isinstance(v, dict)}], digits=4)
+    say()
+    table("per class", rows, digits=4)
     if json is not None:
         _write_json(json, result)
 
 
 def reproduce(
-    table: Positional[Annotated[str, arg(help="such as asis-table1; without one, all are listed")]] = "",
+    name: Positional[
+        Annotated[str, option("such as asis-table1; without one, all are listed", "TABLE", default="")]
+    ] = "",
     *,
-    retrain: Annotated[bool, arg(help="train every row anew at the stated budget; resumable")] = False,
-    quick: Annotated[bool, arg(help="a tiny version of --retrain that shows that everything runs")] = False,
+    retrain: Annotated[
+        bool, option("train every row anew at the stated budget; resumable", default="")
+    ] = False,
+    quick: Annotated[
+        bool, option("a tiny version of --retrain that shows that everything runs", default="")
+    ] = False,
     out: Out = Path("runs/reproduce"),
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
-    """A table of the papers: ours beside theirs."""
+    """Print a table of the papers, ours beside theirs."""
     from gestalt3d import reproduce as tables
 
-    if not table:
-        for name, title in tables.titles().items():
-            _print(f"  {name:<14} {title}")
+    if not name:
+        _say_titles(tables.titles())
         return
+    _expect_writable(json)
     if retrain or quick:
-        with _Progress() as on_progress:
-            result = tables.run(table, out, quick=quick, device=device, on_progress=on_progress)
+        with Progress() as on_progress:
+            result = tables.run(name, out, quick=quick, device=device, on_progress=on_progress)
     else:
-        result = tables.committed(table)
-    _print(tables.render(result))
+        result = tables.committed(name)
+    say(tables.render(result))
     if json is not None:
         _write_json(json, result)
 
 
 def synth(
-    what: Positional[Annotated[Literal["rooms"], arg(help="which world")]],
+    what: Positional[Annotated[Literal["rooms"], option("which world", default="")]],
     *,
-    count: Annotated[int, arg(aliases=["-n"], help="how many")] = 10,
-    seed: Annotated[int, arg(help="first seed")] = 0,
+    count: Annotated[int, option("how many", "N", short="-n")] = 10,
+    seed: Annotated[int, option("of the first; the next ones follow", "N")] = 0,
     out: Out = Path("data"),
 ) -> None:
     """Write synthetic labelled scans: PLY with the labels beside, as `folder` reads them."""
+    if count < 1:
+        raise UserError(f"-n {count}: must be at least 1")
+    if seed < 0:
+        raise UserError(f"--seed {seed}: must be 0 or more")
     from gestalt3d.data.folder import save_scan
     from gestalt3d.synth.rooms import make_room
 
-    if count < 1:
-        raise UserError(f"-n {count}: must be at least 1")
-    with _Progress() as on_progress:
+    with Progress() as on_progress:
         for i in range(count):
-            on_progress(f"{what}", i, count)
+            on_progress(what, i, count)
             save_scan(out, make_room(seed + i))
-        on_progress(f"{what}", count, count)
-    _print(f"{count} {what} in {out}; train on them with `gestalt3d train asis-folder --root {out}`")
+    say(f"{count} {what} in {out}")
+    say(f"train on them: gestalt3d train asis-folder --root {out} --init asis-rooms")
 
 
 def data(
-    action: Positional[Literal["check"]],
-    kind: Positional[Annotated[Literal["s3dis", "folder"], arg(help="which data set")]],
+    action: Positional[Annotated[Literal["check"], option("what to do", default="")]],
+    kind: Positional[Annotated[Literal["s3dis", "folder"], option("which data set", default="")]],
     *,
-    root: Annotated[Path, arg(help="its folder")],
+    root: Annotated[Path, option("its folder", "DIR", default="")],
     json: Json = None,
 ) -> None:
     """Count what a data set's folder holds, find known bad files, say what is missing."""
     from gestalt3d.data.check import check
 
+    _expect_writable(json)
     report = check(kind, root)
-    _print(report.text())
+    rows = [{"what": c.name, "found": c.found, "expected": c.expected, "": c.unit} for c in report.counts]
+    if not any(c.expected for c in report.counts):
+        rows = [{k: v for k, v in row.items() if k != "expected"} for row in rows]
+    table(f"{kind} in {root}", rows)
+    say()
+    for note in report.notes:
+        say(f"NOTE {note}")
+    for problem in report.problems:
+        say(f"PROBLEM {problem}")
+    say(report.advice)
     if json is not None:
-        _write_json(json, report.plain())
-    if not report.usable:
+        _write_json(json, {**dataclasses.asdict(report), "counts": [c._asdict() for c in report.counts]})
+    if not report.is_complete:
         sys.exit(2)
 
 
-# --- about the installation -----------------------------------------------------------------------------------------------
+# --- about the installation ---
 
 
 def models(*, json: Json = None) -> None:
-    """List the models that are shipped, with what they were trained on and how well they do."""
+    """List the models that are shipped, what they were trained on and how well they do."""
     from gestalt3d.engine.cards import cards
 
-    rows = cards()
-    _table("models", [{k: r.get(k, "") for k in ("name", "method", "trained on", "figures", "size")} for r in rows])
+    found = cards()
+    for card in found:
+        say(f"{card.name:<20} {card.about}")
+        for line in card.lines:
+            say(f"{'':<20} {line}")
     if json is not None:
-        _write_json(json, {"models": rows})
+        _write_json(json, {"models": [dataclasses.asdict(card) for card in found]})
 
 
 def bench(
-    row: Positional[Annotated[str, arg(help="one benchmark; without one, all are listed")]] = "",
+    name: Positional[Annotated[str, option("without one, all are listed", "BENCHMARK", default="")]] = "",
     *,
     json: Json = None,
 ) -> None:
-    """Measure speed against the usual alternatives, in the same run on this machine."""
-    from gestalt3d import bench as rows
+    """Measure speed beside the usual alternatives, in the same run on this machine."""
+    from gestalt3d import bench as benchmarks
 
-    if not row:
-        for name, title in rows.titles().items():
-            _print(f"  {name:<14} {title}")
+    if not name:
+        _say_titles(benchmarks.titles())
         return
-    result = rows.run(row)
-    _table(row, result["rows"])
+    _expect_writable(json)
+    result = benchmarks.run(name)
+    table(f"{name} on {result['machine']}", result["rows"])
     if json is not None:
         _write_json(json, result)
 
@@ -391,9 +524,9 @@ def doctor(*, json: Json = None) -> None:
 
     findings = examine()
     for finding in findings:
-        _print(f"{'ok ' if finding.ok else 'NO '} {finding.what:<22} {finding.detail}")
+        say(f"{'ok' if finding.ok else 'NO'}  {finding.what:<16} {finding.detail}")
         if finding.remedy:
-            _print(f"{'':<27}{finding.remedy}")
+            say(f"{'':<20} {finding.remedy}")
     if json is not None:
         _write_json(json, {"findings": [dataclasses.asdict(f) for f in findings]})
     if not all(f.ok or f.optional for f in findings):
@@ -405,96 +538,148 @@ VERBS = {
     for fn in (demo, segment, view, train, evaluate, score, reproduce, synth, data, models, bench, doctor)
 }
 
+EXAMPLES: dict[str, tuple[str, str, str]] = {
+    "demo": (
+        "gestalt3d demo",
+        "gestalt3d demo --seed 7 -o demo7",
+        "gestalt3d demo -m geometric -o without_learning",
+    ),
+    "segment": (
+        "gestalt3d segment scan.ply",
+        "gestalt3d segment scans/ hall.laz -o out --min-score 0.5 --objects",
+        "gestalt3d segment old.ply --units mm --up y --classes chair table",
+    ),
+    "view": (
+        "gestalt3d view out/scan.instances.npz",
+        "gestalt3d view out/scan.instances.npz --port 8000 --no-browser",
+        "gestalt3d view out/scan.html",
+    ),
+    "train": (
+        "gestalt3d train asis-folder --root my_scans --init asis-rooms --optim.steps 500",
+        "gestalt3d train asis-rooms --out runs/mine --optim.lr 1e-3",
+        "gestalt3d train asis-rooms --out runs/mine --resume",
+    ),
+    "evaluate": (
+        "gestalt3d evaluate -m asis-rooms -d rooms:val --limit 5",
+        "gestalt3d evaluate -m asis-rooms -d folder --root my_scans --class-agnostic --json figures.json",
+        "gestalt3d evaluate -m geometric -d s3dis:area5 --root Stanford3dDataset_v1.2_Aligned_Version",
+    ),
+    "score": (
+        "gestalt3d score scannet --gt gt --pred pred",
+        "gestalt3d score scannet-semantic --gt gt --pred pred --json figures.json",
+        "gestalt3d score s3dis --gt rooms --pred rooms",
+    ),
+    "reproduce": (
+        "gestalt3d reproduce",
+        "gestalt3d reproduce asis-table1",
+        "gestalt3d reproduce asis-table1 --quick",
+    ),
+    "synth": (
+        "gestalt3d synth rooms",
+        "gestalt3d synth rooms -n 100 --seed 5000 -o my_rooms",
+        "gestalt3d segment data/ -o out",
+    ),
+    "data": (
+        "gestalt3d data check folder --root my_scans",
+        "gestalt3d data check s3dis --root Stanford3dDataset_v1.2_Aligned_Version",
+        "gestalt3d data check folder --root my_scans --json report.json",
+    ),
+    "models": (
+        "gestalt3d models",
+        "gestalt3d models --json models.json",
+        "gestalt3d segment scan.ply -m geometric",
+    ),
+    "bench": (
+        "gestalt3d bench",
+        "gestalt3d bench import-time",
+        "gestalt3d bench segment --json segment.json",
+    ),
+    "doctor": (
+        "gestalt3d doctor",
+        "gestalt3d doctor --json report.json",
+        "gestalt3d --version",
+    ),
+}
 
-# --- output ---------------------------------------------------------------------------------------------------------------
+
+# --- output ---
 
 
-def _table(title: str, rows: list[dict[str, Any]], digits: int = 1) -> None:
-    from gestalt3d.metrics.report import text_table
+def _say_result(result: "Result") -> None:
+    took = duration(sum(result.seconds.values()))
+    say(f"\n{result.source}: {len(result.cloud):,} points, {len(result.instances)} instances in {took}")
+    for note in result.notes:
+        say(f"NOTE {note}")
+    say()
+    _say_classes(result.instances)
+    say()
+    _say_seconds(result.seconds)
+    _say_files(result.files)
 
-    columns = list(rows[0]) if rows else []
-    _print(f"{title}\n{text_table(columns, [[r.get(c) for c in columns] for r in rows], digits=digits)}")
 
-
-def _table_of_classes(found: Any, truth: Any = None) -> None:
-    """Classes with the number of their instances and points; with the ground truth's number beside where there is one."""
-    import torch
-
+def _say_classes(found: "Instances", truth: "Instances | None" = None) -> None:
+    """Instances and points per class, and how many instances there are where that is known."""
     rows = []
     for c, name in enumerate(found.vocabulary.names):
         mine = found.classes == c
         real = int((truth.classes == c).sum()) if truth is not None else 0
-        if not bool(mine.any()) and not real:
+        count = int(mine.sum())
+        if not count and not real:
             continue
-        row = {"class": name, "found": int(mine.sum())}
+        row: dict[str, Any] = {"class": name, "instances": count}
         if truth is not None:
             row["there are"] = real
-        scores = found.scores[mine]
-        row |= {"points": int(found.sizes[mine].sum()), "mean score": float(scores.mean()) if len(scores) else None}
-        rows.append(row)
-    unassigned = found.num_points - int(torch.unique(found.indices).numel())
-    _table("instances", rows, digits=2)
-    if unassigned:
-        _print(f"{unassigned:,} points in no instance")
+        points = int(found.sizes[mine].sum())
+        rows.append(
+            row | {"points": points, "mean score": float(found.scores[mine].mean()) if count else None}
+        )
+    assigned = len(found.indices.unique())
+    rows.append({"class": "none", "points": found.num_points - assigned})
+    table("instances per class", rows, digits=2)
 
 
-def _table_of_seconds(seconds: dict[str, float], total: float | None = None) -> None:
+def _say_seconds(seconds: dict[str, float], total: float | None = None) -> None:
     parts = [f"{name} {value:.1f}" for name, value in seconds.items()]
     if total is not None:
-        parts.append(f"all {total:.1f}")
-    _print("seconds: " + " · ".join(parts))
+        parts.append(f"with start-up {total:.1f}")
+    say("seconds  " + " · ".join(parts))
 
 
 def _say_files(files: tuple[Path, ...]) -> None:
-    _print("wrote: " + "  ".join(str(f) for f in files))
+    for i, file in enumerate(files):
+        say(f"{'' if i else 'wrote':<8} {file}")
+
+
+def _say_titles(titles: dict[str, str]) -> None:
+    for name, title in titles.items():
+        say(f"  {name:<14} {title}")
 
 
 def _summary(result: "Result") -> dict[str, Any]:
-    found = result.instances
-    objects = [{"class": found.class_name(i), "score": float(found.scores[i]), "points": int(found.sizes[i])} for i in range(len(found))]
     return {
-        "file": str(result.source), "points": len(result.cloud), "instances": objects,
-        "seconds": result.seconds, "notes": list(result.notes), "files": [str(f) for f in result.files],
-    }  # fmt: skip
+        "file": str(result.source),
+        "points": len(result.cloud),
+        "instances": _objects(result.instances),
+        "seconds": result.seconds,
+        "notes": list(result.notes),
+        "files": [str(f) for f in result.files],
+    }
+
+
+def _objects(found: "Instances") -> list[dict[str, Any]]:
+    rows = zip(found.scores.tolist(), found.sizes.tolist(), strict=True)
+    return [{"class": found.class_name(i), "score": s, "points": n} for i, (s, n) in enumerate(rows)]
+
+
+def _expect_writable(json: Path | None) -> None:
+    """Find out before the work, not after it, that `--json` names no place to write to."""
+    if json is not None and (
+        json.is_dir() or not json.parent.is_dir() or not os.access(json.parent, os.W_OK)
+    ):
+        raise UserError(f"--json {json}: cannot be written there; name a file in a folder that exists")
 
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:
     from gestalt3d.metrics.report import write_json
 
     write_json(path, result)
-
-
-class _Progress:
-    """A bar per stage on a terminal; one line every ten seconds elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
-        self.tasks: dict[str, Any] = {}
-        self.said = self.began = time.monotonic()
-        self.first = 0
-
-    def __enter__(self) -> "_Progress":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, name: str, done: int, total: int, note: str = "") -> None:
-        if name not in self.tasks:
-            self.tasks[name] = self.bar.add_task(name, total=total, note=note)
-            self.began, self.first = time.monotonic(), done
-        self.bar.update(self.tasks[name], completed=done, total=total, note=note)
-        if self.bar.disable and self.first < done < total and time.monotonic() - self.said > 10:
-            self.said = time.monotonic()
-            left = (self.said - self.began) / (done - self.first) * (total - done)
-            _print(f"{name}: {done}/{total}, about {left / 60:.1f} min left {note}", file=sys.stderr)
-

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "gestalt3d"
 LAYERS: list[tuple[str, ...]] = [
     ("__main__",),
     ("cli",),
-    ("reproduce", "bench"),
+    ("reproduce", "bench", "terminal"),
     ("engine",),
     ("recipes",),
     ("viewer", "data"),

@@ -1,6 +1,8 @@
 """Model cards: what is shipped, what it was trained on, how well it does."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +10,37 @@ from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 
 
-def cards() -> list[dict[str, Any]]:
-    """One row per shipped model, the untrained baselines last."""
-    rows = [_row(name, path) for name, path in checkpoint.shipped().items()]
-    untrained = checkpoint.UNTRAINED.items()
-    return [*rows, *({"name": n, "method": m, "trained on": "nothing", "figures": does} for n, (m, _, does) in untrained)]
+@dataclass(frozen=True)
+class Card:
+    """One model in a few words; `details` is all that the card beside its weights says."""
+
+    name: str
+    about: str
+    lines: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def _row(name: str, weights: Path) -> dict[str, Any]:
-    card = read_card(weights)
-    figures = ", ".join(f"{k} {v}" for k, v in card.get("figures", {}).items())
-    return {
-        **card,
-        "name": name,
-        "method": card.get("method", "?"),
-        "trained on": card.get("data", "?"),
-        "figures": figures,
-        "size": f"{weights.stat().st_size / 1e6:.1f} MB",
-    }
+def cards() -> list[Card]:
+    """The shipped models, then those that need no training."""
+    trained = [_card(name, path) for name, path in checkpoint.shipped().items()]
+    untrained = [Card(name, f"{does}; not trained") for name, (_, _, does) in checkpoint.UNTRAINED.items()]
+    return [*trained, *untrained]
+
+
+def _card(name: str, weights: Path) -> Card:
+    details = read_card(weights)
+    size = f"{weights.stat().st_size / 1e6:.1f} MB"
+    about = f"{details.get('method', 'weights')}, {size}, trained on {details.get('data', 'unknown data')}"
+    figures = details.get("figures", {})
+    if not isinstance(figures, Mapping):
+        return Card(name, about, (), details)
+    flat = {k: v for k, v in figures.items() if not isinstance(v, Mapping)}
+    lines = [f"{where}: {_listed(v)}" for where, v in figures.items() if isinstance(v, Mapping)]
+    return Card(name, about, (*([_listed(flat)] if flat else []), *lines), details)
+
+
+def _listed(figures: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in figures.items())
 
 
 def read_card(weights: Path) -> dict[str, Any]:
@@ -34,6 +49,11 @@ def read_card(weights: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as problem:
-        raise UserError(f"{file}: not a model card ({problem})") from None
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise UserError(
+            f"{file}: cannot be read as a model card ({problem}); install gestalt3d anew"
+        ) from None
+    if not isinstance(card, dict):
+        raise UserError(f"{file}: is no model card; install gestalt3d anew")
+    return card

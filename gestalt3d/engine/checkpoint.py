@@ -1,7 +1,8 @@
 """Weight files and checkpoints: one safetensors file whose metadata rebuild the model, written atomically.
 
-A *weight file* holds the tensors of a method; its metadata name method, config, vocabulary and version. A *checkpoint* is a
-weight file with the optimiser's state and the step beside it, so that a killed training continues bit for bit.
+A *weight file* holds the tensors of a method; its metadata name method, config, vocabulary and version. A
+*checkpoint* is a weight file with the optimiser's state and the step beside it, so that a killed training
+continues bit for bit.
 """
 
 import json
@@ -27,7 +28,11 @@ SUFFIX = ".safetensors"
 
 UNTRAINED: dict[str, tuple[str, dict[str, Any], str]] = {
     "geometric": ("geometric", {"variant": "dbscan"}, "RANSAC planes, then DBSCAN"),
-    "geometric-regions": ("geometric", {"variant": "regions"}, "RANSAC planes, then region growing by smoothness"),
+    "geometric-regions": (
+        "geometric",
+        {"variant": "regions"},
+        "RANSAC planes, then region growing by smoothness",
+    ),
 }
 """Models that need no weights: name → method, settings, what it does."""
 
@@ -65,14 +70,27 @@ def build(about: dict[str, Any], where: str) -> Any:
     if about.get("format") != "gestalt3d" or name not in METHODS:
         raise UserError(f"{where}: not a weight file of gestalt3d; known methods are {', '.join(METHODS)}")
     cls = method_class(name)
-    words = about.get("vocabulary")
+    vocabulary = _vocabulary(about.get("vocabulary"), where)
     try:
-        vocabulary = Vocabulary(
-            words["title"], tuple(words["names"]), tuple(words["official_ids"]), frozenset(words["structure"])
-        )
+        return cls.from_config(from_plain(config_class(cls), about.get("config"), where), vocabulary)
+    except UserError:
+        raise
+    except (ValueError, RuntimeError, OverflowError, MemoryError) as problem:
+        raise UserError(f"{where}: its settings make no method ({_first_line(problem)})") from None
+
+
+def _vocabulary(words: Any, where: str) -> Vocabulary:
+    try:
+        names, ids, structure = words["names"], words["official_ids"], words["structure"]
+        if not all(isinstance(name, str) for name in (words["title"], *names, *structure)):
+            raise TypeError("names must be text")
+        return Vocabulary(words["title"], tuple(names), tuple(int(i) for i in ids), frozenset(structure))
     except (KeyError, TypeError, ValueError) as problem:
         raise UserError(f"{where}: its vocabulary cannot be read ({problem})") from None
-    return cls.from_config(from_plain(config_class(cls), about.get("config"), where), vocabulary)
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).splitlines() or [type(problem).__name__])[0]
 
 
 def config_class(method: type) -> type:
@@ -89,33 +107,51 @@ def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
 
 def read(path: Path) -> Stored:
     """Tensors and metadata of a weight file, or a `UserError` that says what the file is instead."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name the weight file in it, such as {path / f'last{SUFFIX}'}")
     try:
         with safe_open(path, framework="pt") as stored:
             about = json.loads((stored.metadata() or {}).get("gestalt3d", "{}"))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such weight file; `gestalt3d models` lists the shipped ones") from None
     except OSError as problem:
         raise UserError(f"{path}: cannot be read ({problem.strerror or problem})") from None
     except (SafetensorError, ValueError) as problem:
-        raise UserError(f"{path}: not a safetensors file ({problem}); pickled weights are never loaded") from None
+        raise UserError(
+            f"{path}: not a safetensors file ({problem}); pickled weights are never loaded"
+        ) from None
     if not isinstance(about, dict):
         raise UserError(f"{path}: its metadata are not those of gestalt3d")
     return Stored(path, tensors, about)
 
 
 def load_into(method: nn.Module, stored: Stored, *, prefix: str = "", partial: bool = False) -> list[str]:
-    """Copy tensors into `method`. With `partial`, those of another shape stay as they are and are returned by name."""
+    """Copy tensors into `method`. With `partial`, those of another shape stay and are returned by name."""
+    given = _given(stored, prefix)
+    differing = _differing(method, given) if partial else _fit(method, stored, prefix)
     own = method.state_dict()
-    given = {name[len(prefix) :]: value for name, value in stored.tensors.items() if name.startswith(prefix)}
-    differing = [name for name, value in own.items() if name not in given or given[name].shape != value.shape]
-    if differing and not partial:
-        raise UserError(
-            f"{stored.path}: does not fit the method {stored.about.get('method')!r} it names"
-            f" ({len(differing)} tensors differ, first {differing[0]})"
-        )
     method.load_state_dict({n: v for n, v in given.items() if n in own and n not in differing}, strict=False)
     return differing
+
+
+def _given(stored: Stored, prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in stored.tensors.items() if name.startswith(prefix)}
+
+
+def _differing(method: nn.Module, given: dict[str, Tensor]) -> list[str]:
+    """Tensors of the method that are not given, or in another shape."""
+    return [n for n, own in method.state_dict().items() if n not in given or given[n].shape != own.shape]
+
+
+def _fit(method: nn.Module, stored: Stored, prefix: str) -> list[str]:
+    """Nothing differs, or a `UserError` says that something does."""
+    if differing := _differing(method, _given(stored, prefix)):
+        raise UserError(
+            f"{stored.path}: does not fit the method {stored.about.get('method')!r} it names"
+            f" ({len(differing)} tensors differ, first {differing[0]}); it is damaged or of another version"
+        )
+    return []
 
 
 def shipped() -> dict[str, Path]:
@@ -125,7 +161,7 @@ def shipped() -> dict[str, Path]:
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
-    """A ready method in eval mode: a shipped name, a weight or checkpoint file, or a method that needs no training."""
+    """A method in eval mode: a shipped name, a weight or checkpoint file, or one that needs no training."""
     name = str(name_or_path)
     if name in UNTRAINED:
         method, settings, _ = UNTRAINED[name]
@@ -138,14 +174,24 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
             f"{name}: neither a shipped model nor a file; shipped are {', '.join([*known, *UNTRAINED])}"
             + ("" if path.suffix == SUFFIX else f" (a weight file ends in {SUFFIX})")
         )
+    target = usable_device(device)
     stored = read(path)
+    # First without memory of its own: the file's metadata may claim layers of any size.
+    with torch.device("meta"):
+        _fit(build(stored.about, str(path)), stored, _prefix(stored))
     method = build(stored.about, str(path))
     load_into(method, stored, prefix=_prefix(stored))
-    return method.to(usable_device(device)).eval()
+    if broken := [
+        n for n, v in method.state_dict().items() if v.is_floating_point() and not bool(v.isfinite().all())
+    ]:
+        raise UserError(
+            f"{path}: {broken[0]} holds values that are not finite; its training diverged, take another file"
+        )
+    return method.to(target).eval()
 
 
 def _prefix(stored: Stored) -> str:
-    """Where a file keeps the weights to use: a checkpoint has averaged ones, or the model's own, under a prefix."""
+    """Prefix of the weights to use: a checkpoint has averaged ones, or the model's own."""
     for prefix in ("ema.", "model."):
         if any(name.startswith(prefix) for name in stored.tensors):
             return prefix
@@ -164,7 +210,7 @@ def export_weights(checkpoint: Path, out: Path, card: dict[str, Any]) -> None:
 
 
 def usable_device(wanted: str) -> torch.device:
-    """The torch device of that name, or a `UserError` where this machine lacks it; "auto" takes CUDA when there is one."""
+    """The device of that name, or a `UserError` where there is none; "auto" takes CUDA where it can."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -172,5 +218,7 @@ def usable_device(wanted: str) -> torch.device:
     except RuntimeError:
         raise UserError(f"--device {wanted}: no such device; use cpu, cuda, cuda:0 or auto") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {wanted}: torch sees no CUDA device here; use --device cpu or install a GPU driver")
+        raise UserError(
+            f"--device {wanted}: torch sees no CUDA device here; use --device cpu or install a GPU driver"
+        )
     return device

@@ -24,17 +24,39 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything `gestalt3d doctor` prints, in order."""
-    checks: list[Callable[[], Finding]] = [_python, _torch, _torchvision, _numba, _triton, _gpu, _weights, _cache]
+    checks: dict[str, Callable[[], Finding]] = {
+        "python": _python,
+        "torch": _torch,
+        "torchvision": _torchvision,
+        "numba kernels": _numba,
+        "triton": _triton,
+        "gpu": _gpu,
+        "shipped weights": _weights,
+        "cache folder": _cache,
+    }
     return [
         Finding("gestalt3d", True, gestalt3d.__version__),
-        *(check() for check in checks),
+        *(_examined(what, check) for what, check in checks.items()),
         *(_library(name) for name in ("numpy", "scipy", "accelerate", "safetensors", "trimesh", "laspy")),
         _library("tensorboard", optional=True, remedy='logs for TensorBoard: pip install "gestalt3d[log]"'),
     ]
 
 
+def _examined(what: str, check: Callable[[], Finding]) -> Finding:
+    # Whatever is broken, the rest is still worth knowing.
+    try:
+        return check()
+    except Exception as problem:
+        cause = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        return Finding(what, False, cause, "install gestalt3d anew into an empty environment")
+
+
 def _python() -> Finding:
-    return Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform(terse=True)}")
+    return Finding(
+        "python",
+        sys.version_info >= (3, 11),
+        f"{platform.python_version()} on {platform.platform(terse=True)}",
+    )
 
 
 def _torch() -> Finding:
@@ -44,7 +66,7 @@ def _torch() -> Finding:
 
 
 def _torchvision() -> Finding:
-    """Not needed by the point methods; a build that does not match torch raises RuntimeError when imported."""
+    """Not needed here; but a build that does not match torch raises RuntimeError when imported."""
     try:
         return Finding("torchvision", True, importlib.import_module("torchvision").__version__, optional=True)
     except ImportError:
@@ -60,14 +82,18 @@ def _numba() -> Finding:
     from gestalt3d.ops.farthest_points import farthest_points
 
     found = farthest_points(torch.eye(3)[None], 2)
-    return Finding("numba kernels", found.shape == (1, 2), f"numba {metadata.version('numba')}, compile and run")
+    return Finding(
+        "numba kernels", found.shape == (1, 2), f"numba {metadata.version('numba')}, compile and run"
+    )
 
 
 def _triton() -> Finding:
     try:
         return Finding("triton", True, f"{metadata.version('triton')}, for CUDA tensors", optional=True)
     except metadata.PackageNotFoundError:
-        return Finding("triton", True, "not installed (Linux only); CUDA tensors use plain torch", optional=True)
+        return Finding(
+            "triton", True, "not installed (Linux only); CUDA tensors use plain torch", optional=True
+        )
 
 
 def _gpu() -> Finding:
@@ -81,11 +107,12 @@ def _gpu() -> Finding:
 def _weights() -> Finding:
     from gestalt3d.engine import checkpoint
 
-    names = []
-    for name, path in checkpoint.shipped().items():
-        checkpoint.build(checkpoint.read(path).about, str(path))
-        names.append(name)
-    return Finding("shipped weights", bool(names), ", ".join(names) or "none", "" if names else "reinstall the package")
+    names = list(checkpoint.shipped())
+    for name in names:
+        checkpoint.load(name)
+    return Finding(
+        "shipped weights", bool(names), ", ".join(names) or "none", "" if names else "install gestalt3d anew"
+    )
 
 
 def _cache() -> Finding:
@@ -96,7 +123,13 @@ def _cache() -> Finding:
     while not existing.exists():
         existing = existing.parent
     ok = os.access(existing, os.W_OK)
-    return Finding("cache folder", ok, str(folder), "" if ok else "set GESTALT3D_CACHE to a writable folder", optional=True)
+    return Finding(
+        "cache folder",
+        ok,
+        str(folder),
+        "" if ok else "set GESTALT3D_CACHE to a writable folder",
+        optional=True,
+    )
 
 
 def _library(name: str, *, optional: bool = False, remedy: str = "") -> Finding:

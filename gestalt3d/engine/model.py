@@ -1,4 +1,4 @@
-"""A loaded method that takes clouds as people have them: with NaN points, far from the origin, on any device."""
+"""A loaded method that takes clouds as people have them: with NaN points, far from the origin."""
 
 import copy
 from collections.abc import Sequence
@@ -29,18 +29,22 @@ class Model:
         return self.method.vocabulary
 
     def with_seed(self, seed: int) -> "Model":
-        """The same model drawing its samples from another seed."""
+        """The same model drawing its samples from another seed, 0 to 2^63."""
+        if not 0 <= seed < 2**63:
+            raise UserError(f"the seed {seed} must be 0 or more and below 2^63")
         method = copy.copy(self.method)
         method.config = replace(method.config, seed=seed)
         return Model(self.name, method)
 
-    def segment(self, cloud: PointCloud, *, classes: Sequence[str] | None = None, min_score: float = 0.0) -> Instances:
-        """Instances of the cloud, best first, with their visible boxes. Points that are not finite belong to none (-1).
+    def segment(
+        self, cloud: PointCloud, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+    ) -> Instances:
+        """Instances of the cloud, best first, with their visible boxes; points that are not finite have none.
 
-        `classes` and `min_score` choose among the instances found; they do not change the segmentation. Raises `UserError`
-        for an unknown class or when no point is finite.
+        `classes` and `min_score` choose among the instances found; they do not change the segmentation.
+        `UserError` for an unknown class or when no point is finite.
         """
-        wanted = _class_ids(self.vocabulary, classes)
+        wanted = class_ids(self.vocabulary, classes)
         finite = torch.isfinite(cloud.points).all(1)
         if not bool(finite.any()):
             raise UserError("the cloud has no finite point; nothing to segment")
@@ -55,7 +59,7 @@ class Model:
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
-    """A shipped model by name ("asis-rooms", "geometric", …) or a weight file or checkpoint by path, ready to `segment`.
+    """A shipped model by name ("asis-rooms", "geometric", …) or a weight file by path, ready to `segment`.
 
     Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
     """
@@ -64,12 +68,13 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
     return Model(name, checkpoint.load(name_or_path, device=device))
 
 
-def _class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Tensor | None:
+def class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Tensor | None:
+    """Ids of the named classes, None for all; `UserError` for a name the vocabulary lacks."""
     if classes is None:
         return None
     for name in classes:
         if name not in vocabulary.names:
-            raise UserError(f"--classes {name}: no such class; the model knows {', '.join(vocabulary.names)}")
+            raise UserError(f"no class {name!r}; the model knows {', '.join(vocabulary.names)}")
     return torch.tensor([vocabulary.id(name) for name in classes], dtype=torch.int64)
 
 

@@ -1,10 +1,13 @@
-"""From files to files: read, segment, write every result beside each other, and go on when one file is bad."""
+"""From files to files: read, segment, write all results of a file, and go on when one file is bad."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gestalt3d.engine.model import Model
+from gestalt3d.engine.model import Model, class_ids
 from gestalt3d.errors import UserError
 from gestalt3d.io import CLOUD_SUFFIXES, find_clouds, load_cloud, save_instances, save_objects
 from gestalt3d.stages import Progress, measure, stage
@@ -51,62 +54,83 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
 
 
-def expand(paths: Sequence[Path]) -> list[Path]:
-    """Files as given; folders as the clouds directly inside them, by name. `UserError` for a folder without any."""
-    files: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in CLOUD_SUFFIXES and not _is_ours(p))
-        if not inside:
-            raise UserError(f"{path}: no cloud in this folder; known are {' '.join(sorted(CLOUD_SUFFIXES))}")
-        files.extend(inside)
-    return files
-
-
-def _is_ours(path: Path) -> bool:
-    """Results and label files that lie beside scans."""
-    return path.name.endswith((".gt.npz", ".instances.npz", ".instances.ply", ".instances.las", ".instances.laz"))
-
-
 def segment_files(
     model: Model,
     paths: Sequence[Path],
     out: Path,
     options: Options | None = None,
     *,
+    on_start: Callable[[Path, int, int], None] | None = None,
     on_progress: Progress | None = None,
     on_result: Callable[[Result], None] | None = None,
     on_failure: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Segment every file into `out`. A bad file is listed in the outcome and the others are finished.
+    """Segment files, and the clouds directly inside folders, into `out`; go on where one is bad.
 
-    Results are named after the file; two inputs of the same name get a number. Nothing of a failed file stays in `out`.
+    Results are named after the file; of two inputs with one name the second gets a number. Nothing of a
+    failed file stays in `out`, and what lay there before stays as it was. `on_start` is told the file, its
+    number from 1, and how many there are.
     """
+    options = options or Options()
+    class_ids(model.vocabulary, options.classes)
     outcome = Outcome()
-    for path, name in _named(expand(paths)):
-        try:
-            result = _segment_file(model, path, out, name, options or Options(), on_progress)
-        except UserError as problem:
-            outcome.failed.append(str(problem))
-            if on_failure is not None:
-                on_failure(str(problem))
-            continue
-        if on_result is not None:
-            on_result(result)
-        outcome.done.append(path)
+
+    def fail(problem: UserError) -> None:
+        outcome.failed.append(str(problem))
+        if on_failure is not None:
+            on_failure(str(problem))
+
+    files = _expand(paths, fail)
+    with result_folder(out):
+        for number, (path, name) in enumerate(_named(files), 1):
+            if on_start is not None:
+                on_start(path, number, len(files))
+            try:
+                result = _segment_file(model, path, out, name, options, on_progress)
+            except UserError as problem:
+                fail(problem)
+                continue
+            outcome.done.append(path)
+            if on_result is not None:
+                on_result(result)
     return outcome
 
 
-def _named(paths: list[Path]) -> Iterator[tuple[Path, str]]:
-    seen: dict[str, int] = {}
+def _expand(paths: Sequence[Path], fail: Callable[[UserError], None]) -> list[Path]:
+    """Files as given; folders as the clouds directly inside them, by name."""
+    files: list[Path] = []
     for path in paths:
-        count = seen[path.stem] = seen.get(path.stem, 0) + 1
-        yield path, path.stem if count == 1 else f"{path.stem}-{count}"
+        try:
+            files.extend(_inside(path) if path.is_dir() else [path])
+        except UserError as problem:
+            fail(problem)
+    return files
 
 
-def _segment_file(model: Model, path: Path, out: Path, name: str, options: Options, on_progress: Progress | None) -> Result:
+def _inside(folder: Path) -> list[Path]:
+    try:
+        found = find_clouds(folder)
+    except OSError as problem:
+        raise UserError(f"{folder}: cannot be listed ({problem.strerror}); check its permissions") from None
+    if not found:
+        raise UserError(f"{folder}: no cloud in this folder; put {' '.join(CLOUD_SUFFIXES)} files there")
+    return found
+
+
+def _named(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Each with a name that no other has, also where the disk does not tell capitals."""
+    used: set[str] = set()
+    for path in paths:
+        name, number = path.stem, 2
+        while name.lower() in used:
+            name, number = f"{path.stem}-{number}", number + 1
+        used.add(name.lower())
+        yield path, name
+
+
+def _segment_file(
+    model: Model, path: Path, out: Path, name: str, options: Options, on_progress: Progress | None
+) -> Result:
     with measure(on_progress) as stages:
         with stage("read"):
             cloud = load_cloud(path, units=options.units, up=options.up)
@@ -114,47 +138,99 @@ def _segment_file(model: Model, path: Path, out: Path, name: str, options: Optio
             found = model.segment(cloud, classes=options.classes, min_score=options.min_score)
         except UserError as problem:
             raise UserError(f"{path}: {problem}" if str(path) not in str(problem) else str(problem)) from None
+        except (MemoryError, RuntimeError) as problem:
+            if not _is_out_of_memory(problem):
+                raise
+            raise UserError(
+                f"{path}: {len(cloud):,} points do not fit into memory; cut the scan into parts"
+            ) from None
         notes = _notes(cloud)
         with stage("write"):
             files = write_results(out, name, cloud, found, options, notes)
     return Result(path, cloud, found, files, stages.seconds, notes)
 
 
+def _is_out_of_memory(problem: BaseException) -> bool:
+    # torch has a type of its own for CUDA only.
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(problem, MemoryError) or any(w in str(problem) for w in words)
+
+
 def _notes(cloud: PointCloud) -> tuple[str, ...]:
     notes = cloud.source.notes if cloud.source is not None else ()
-    if cloud.colors is None:
-        notes += ("no colour in the input: segmented by shape alone, as the model was trained to",)
-    return notes
+    return (
+        notes
+        if cloud.colors is not None
+        else (*notes, "no colour in the file: objects are told apart by shape alone")
+    )
 
 
 def write_results(
     out: Path, name: str, cloud: PointCloud, found: Instances, options: Options, notes: tuple[str, ...] = ()
 ) -> tuple[Path, ...]:
-    """Write `name`.instances.{npz,ply,json} (LAS stays LAS), `name`.png and `name`.html; all of them or none."""
-    _make_folder(out)
-    written: list[Path] = []
-    try:
-        cloud_suffix = cloud.source.path.suffix.lower() if cloud.source and cloud.source.kind == "las" else ".ply"
-        for suffix in (".npz", cloud_suffix, ".json"):
-            written.append(out / f"{name}.instances{suffix}")
-            save_instances(written[-1], found, cloud)
-        if options.objects:
-            save_objects(out / f"{name}.objects", found, cloud)
+    """Write `name`.instances.{npz,ply,json} (LAS stays LAS), `name`.png, `name`.html: all of them or none."""
+    is_las = cloud.source is not None and cloud.source.kind == "las"
+    cloud_suffix = cloud.source.path.suffix.lower() if is_las and cloud.source else ".ply"
+    answers = [f"{name}.instances{suffix}" for suffix in (".npz", cloud_suffix, ".json")]
+    picture, page, objects = f"{name}.png", f"{name}.html", f"{name}.objects"
+    with _all_or_none(out) as folder:
+        for answer in answers:
+            save_instances(folder / answer, found, cloud)
         if options.picture:
-            written.append(out / f"{name}.png")
-            save_picture(written[-1], cloud, found)
+            save_picture(folder / picture, cloud, found)
         if options.page:
-            written.append(out / f"{name}.html")
-            save_page(written[-1], cloud, found, title=name, notes=notes)
-    except BaseException:
-        for file in written:
-            file.unlink(missing_ok=True)
-        raise
-    return tuple(written)
+            save_page(folder / page, cloud, found, title=name, notes=notes)
+        if options.objects:
+            (folder / objects).mkdir()
+            save_objects(folder / objects, found, cloud)
+    asked = [*answers, *[picture] * options.picture, *[page] * options.page, *[objects] * options.objects]
+    return tuple(out / file for file in asked)
 
 
-def _make_folder(out: Path) -> None:
+@contextmanager
+def result_folder(out: Path) -> Iterator[None]:
+    """Make `out` and see that files can be made there; a folder that stays empty goes again."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=out).close()
+        except OSError as problem:
+            raise UserError(
+                f"{out}: cannot write there ({problem.strerror}); name another folder with -o"
+            ) from None
+        yield
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def _all_or_none(out: Path) -> Iterator[Path]:
+    """A hidden folder whose files move to `out` at the end, replacing namesakes, and vanish on failure."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        hidden = Path(tempfile.mkdtemp(prefix=".", dir=out))
     except OSError as problem:
-        raise UserError(f"{out}: cannot write there ({problem.strerror}); name another folder with -o") from None
+        raise UserError(
+            f"{out}: cannot write there ({problem.strerror}); name another folder with -o"
+        ) from None
+    try:
+        yield hidden
+        moves = [(file, out / file.name) for file in sorted(hidden.iterdir())]
+        for file, target in moves:
+            if target.exists() and target.is_dir() != file.is_dir():
+                raise UserError(f"{target}: is in the way; remove it or name another folder with -o")
+        for file, target in moves:
+            if target.is_dir():
+                target.rename(hidden / f"{file.name}.old")
+            file.replace(target)
+    except UserError as problem:
+        raise UserError(str(problem).replace(str(hidden), str(out))) from None
+    except OSError as problem:
+        raise UserError(
+            f"{out}: cannot write there ({problem.strerror}); name another folder with -o"
+        ) from None
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

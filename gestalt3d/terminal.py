@@ -1,0 +1,129 @@
+"""What the command line shows: lines, tables, and how far a long job is."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from gestalt3d.metrics.report import text_table
+
+
+def say(text: str = "") -> None:
+    """A line on stdout; characters that the terminal's encoding lacks become question marks."""
+    _write(sys.stdout, text)
+
+
+def complain(text: str) -> None:
+    """A line on stderr."""
+    _write(sys.stderr, text)
+
+
+def _write(stream: Any, text: str) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def table(title: str, rows: Sequence[dict[str, Any]], *, digits: int = 1) -> None:
+    """Rows as columns under a title; floats get `digits` decimals, counts separators, `None` a dash."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_grouped(row.get(name)) for name in columns] for row in rows]
+    head, rule, *body = text_table(columns, cells, digits=digits).splitlines()
+    say("\n".join([bold(title), bold(head), rule, *body]))
+
+
+def _grouped(value: Any) -> Any:
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_count else value
+
+
+def bold(text: str) -> str:
+    """Bold on a terminal, plain in a file or a pipe or where NO_COLOR is set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    return text if plain or not text else f"\033[1m{text}\033[0m"
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """A bar with the time left on a terminal; elsewhere a line after ten seconds and then ever more rarely.
+
+    `begin` names the job, such as a file; calling the object with a stage and its steps moves the bar.
+    """
+
+    def __init__(self) -> None:
+        self._bar = _bar() if sys.stderr.isatty() else None
+        self._task: Any = None
+        self._job = self._stage = ""
+        self._first = self._done = 0
+        self._began = self._said = time.monotonic()
+        self._pause = 10.0
+
+    def __enter__(self) -> "Progress":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, job: str) -> None:
+        self._job, self._stage = job, ""
+        self._restart(0, None)
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        if stage != self._stage or done < self._done:
+            self._stage = stage
+            self._restart(done, total)
+        self._done = done
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, note=note)
+        elif self._first < done < total and time.monotonic() - self._said > self._pause:
+            self._said, self._pause = time.monotonic(), min(self._pause * 1.5, 300.0)
+            left = (self._said - self._began) / (done - self._first) * (total - done)
+            complain(f"{self._name()}: {done} of {total}, about {duration(left)} left  {note}".rstrip())
+
+    def _restart(self, done: int, total: int | None) -> None:
+        self._began, self._first, self._done = time.monotonic(), done, done
+        if self._bar is None:
+            return
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        # A bar without a total is a moving one: reading and writing do not say how far they are.
+        self._task = self._bar.add_task(self._name(), total=total, completed=done, note="")
+
+    def _name(self) -> str:
+        return "  ".join(filter(None, (self._job, self._stage))) or "working"
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    return Bar(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+        # Lines for stdout pass through the bar only where both are the terminal: `> file` must get them.
+        redirect_stdout=sys.stdout.isatty(),
+    )
