@@ -87,15 +87,15 @@ def asis_rooms() -> Recipe:
         name="asis-rooms",
         method="asis",
         model=ASISConfig(
-            block_size=2.0, stride=1.0, grid=0.03, blocks_per_scan=1, radii=(0.12, 0.25, 0.5, 1.0), dropout=0.3, bandwidth=0.6
+            block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), dropout=0.0, normals=16,
+            class_balance=0.5, object_blocks=0.5, blocks_per_scan=2,
         ),
         optim=Optim(
-            steps=6000, lr=2e-3, schedule="cosine", samples_per_step=6, warmup=100, clip=1.0, bn_momentum=0.1,
+            steps=5000, lr=1.5e-3, schedule="cosine", samples_per_step=6, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,
         ),
-        count=1000,
-        scans_per_step=6,
-        validate_every=1000,
+        count=800,
+        scans_per_step=3,
         checkpoint_every=100,
     )  # fmt: skip
 

@@ -116,7 +116,7 @@ class ASIS(BlockMethod):
             prediction.embedding, batch.instances, delta_var=c.delta_var, delta_dist=c.delta_dist, norm=1
         )
         return {
-            "semantic": semantic_loss(prediction.logits, batch.classes),
+            "semantic": semantic_loss(prediction.logits, batch.classes, self.class_weights),
             "variance": terms.variance,
             "distance": terms.distance,
             "regularisation": c.alpha * terms.regularisation,  # Eq. 1
@@ -127,8 +127,10 @@ class ASIS(BlockMethod):
         return mean_shift(prediction.embedding[0], bandwidth=self.config.bandwidth).labels
 
 
-def semantic_loss(logits: Float[Tensor, "b n c"], classes: Int[Tensor, "b n"]) -> Float[Tensor, ""]:
-    """Mean cross entropy over the points with a class; zero when there are none."""
-    known = int((classes >= 0).sum())
-    total = F.cross_entropy(logits.flatten(0, 1), classes.flatten().long(), ignore_index=-1, reduction="sum")
-    return total / max(known, 1)
+def semantic_loss(
+    logits: Float[Tensor, "b n c"], classes: Int[Tensor, "b n"], weights: Float[Tensor, "c"]
+) -> Float[Tensor, ""]:
+    """Mean cross entropy over the points with a class, weighted by class; zero when there are none."""
+    known = (classes >= 0).sum()
+    total = F.cross_entropy(logits.flatten(0, 1), classes.flatten().long(), weights, ignore_index=-1, reduction="sum")
+    return total / known.clamp(min=1)

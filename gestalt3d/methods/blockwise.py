@@ -30,6 +30,7 @@ from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
 from gestalt3d.nn.pointnet2 import RADII, PointNet2Decoder, PointNet2Encoder
 from gestalt3d.ops.blocks import BlockMerger, cut_blocks
 from gestalt3d.ops.knn import knn
+from gestalt3d.ops.normals import surface_normals
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import progress, stage
 from gestalt3d.structures.instances import Instances
@@ -62,6 +63,12 @@ class BlockConfig:
     """Per block (Sec. 4.1)."""
     min_block_points: int = 100
     """Blocks with fewer are left out where a cloud has others."""
+    normals: int = 0
+    """Points from which a surface normal is estimated, as six more features; 0, the paper's: none."""
+    class_balance: float = 0.0
+    """Classes weigh frequency ** -class_balance in the cross entropy; 0, the paper's: every point the same."""
+    object_blocks: float = 0.0
+    """Share of the training blocks that lie around an object, not anywhere in the room."""
     blocks_per_scan: int = 4
     """Random blocks of a scan that one training sample holds."""
     grid: float | None = None
@@ -87,7 +94,8 @@ class BlockConfig:
 class Batch(NamedTuple):
     """Blocks; the first dimension is theirs."""
 
-    points: Float[Tensor, "b n 9"]
+    points: Float[Tensor, "b n f"]
+    """The features: nine, or fifteen with normals."""
     classes: Int[Tensor, "b n"]
     """-1: unknown, takes no part in the loss."""
     instances: Int[Tensor, "b n"]
@@ -126,7 +134,9 @@ class BlockMethod(nn.Module):
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         self.register_buffer("mean_sizes", torch.zeros(len(vocabulary)))
+        self.register_buffer("class_weights", torch.ones(len(vocabulary)))
         self.mean_sizes: Tensor
+        self.class_weights: Tensor
 
     @classmethod
     def from_config(cls, config: Any, vocabulary: Vocabulary) -> "BlockMethod":
@@ -145,16 +155,13 @@ class BlockMethod(nn.Module):
             order = thin(cloud.points, order, c.grid)
         points = cloud.points.numpy()[order]
         room = _any_room(rooms(points, c), points, rng)
-        blocks = [_random_block(points, room, c, rng) for _ in range(c.blocks_per_scan)]
+        objects = _object_points(scan, order) if c.object_blocks else np.zeros(0, dtype=np.int64)
+        blocks = [_random_block(points, room, c, rng, objects) for _ in range(c.blocks_per_scan)]
         rows = torch.from_numpy(order[np.stack([np.resize(block.rows, c.points) for block in blocks])])
         labels = scan.instances.to_labels()
-        classes = scan.instances.point_classes
-        if classes is None:
-            classes = (
-                torch.where(labels < 0, -1, scan.instances.classes[labels]) if len(scan.instances) else labels
-            )
+        classes = _classes_of_points(scan.instances, labels)
         instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
-        return Batch(block_features(cloud, rows, blocks), classes[rows].long(), instances)
+        return Batch(block_features(cloud, rows, blocks, c.normals), classes[rows].long(), instances)
 
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
@@ -191,7 +198,7 @@ class BlockMethod(nn.Module):
                     rows = torch.from_numpy(
                         order[np.stack([np.resize(task.rows, c.points) for task in some])]
                     )
-                    batch = _unlabelled(block_features(cloud, rows, some))
+                    batch = _unlabelled(block_features(cloud, rows, some, c.normals))
                 with stage("network"):
                     prediction = self._predict(batch)
                 with stage("grouping"):
@@ -228,17 +235,28 @@ class BlockMethod(nn.Module):
             return self.group(prediction)
 
     def fit_statistics(self, scans: "Scans", *, most: int = 100) -> None:
-        """Mean size of every class's instances for `size_filter`, from at most `most` evenly spaced scans."""
-        if not self.config.size_filter:
+        """What the configuration asks to know of the training scans, from at most `most` evenly spaced ones.
+
+        Mean size of every class's instances for `size_filter`; weights of the classes for `class_balance`.
+        """
+        c = self.config
+        if not (c.size_filter or c.class_balance):
             return
-        total, number = torch.zeros(2, len(self.vocabulary), dtype=torch.float64)
+        total, number, points = torch.zeros(3, len(self.vocabulary), dtype=torch.float64)
         for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
-            found = scans[int(i)].instances
-            sizes = _sizes(scans[int(i)].cloud.points, found.to_labels(), len(found), self.config.merge_voxel)
+            scan = scans[int(i)]
+            found, labels = scan.instances, scan.instances.to_labels()
+            sizes = _sizes(scan.cloud.points, labels, len(found), c.merge_voxel)
             known = found.classes >= 0
             total.index_add_(0, found.classes[known], sizes[known].double())
             number.index_add_(0, found.classes[known], torch.ones(int(known.sum()), dtype=torch.float64))
+            classes = _classes_of_points(found, labels)
+            points += torch.bincount(classes[classes >= 0], minlength=len(self.vocabulary))
         self.mean_sizes.copy_(total / number.clamp(min=1))
+        # A class without points counts like the rarest that has some.
+        seen = points.clamp(min=float(points[points > 0].min()) if bool(points.any()) else 1.0)
+        weights = (seen / seen.sum()) ** -c.class_balance
+        self.class_weights.copy_(weights / ((weights * points).sum() / points.sum().clamp(min=1)))
 
 
 class _Task(NamedTuple):
@@ -459,6 +477,21 @@ def _robust_extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
+def _classes_of_points(found: Instances, labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    if found.point_classes is not None:
+        return found.point_classes
+    return torch.cat([found.classes, found.classes.new_full((1,), -1)])[labels]
+
+
+def _object_points(scan: Scan, order: np.ndarray) -> np.ndarray:
+    """One place in `order` for every instance that is no structure and has a point there."""
+    found = scan.instances
+    structure = torch.from_numpy(np.append(found.vocabulary.is_structure, True))
+    labels = found.to_labels()[torch.from_numpy(order)]
+    labels = torch.where(structure[found.classes][labels], -1, labels) if len(found) else labels
+    return np.unique(labels.numpy(), return_index=True)[1][int(bool((labels < 0).any())) :]
+
+
 def _any_room(choices: list[Room], points: np.ndarray, rng: np.random.Generator) -> Room:
     """One of the rooms, as likely as it has points."""
     if len(choices) == 1:
@@ -468,9 +501,18 @@ def _any_room(choices: list[Room], points: np.ndarray, rng: np.random.Generator)
 
 
 def _random_block(
-    points: np.ndarray, room: Room, config: BlockConfig, rng: np.random.Generator, *, tries: int = 10
+    points: np.ndarray,
+    room: Room,
+    config: BlockConfig,
+    rng: np.random.Generator,
+    objects: np.ndarray,
+    *,
+    tries: int = 10,
 ) -> _Task:
-    """A block of the test's lattice or, as often, anywhere about a place in the room; not nearly empty."""
+    """A block of the test's lattice or, as often, anywhere about a place in the room; not nearly empty.
+
+    `object_blocks` of the time it lies around one of the points `objects` instead, each object as likely as any other.
+    """
     size, stride = config.block_size, config.stride
     extent = room.high[:2] - room.low[:2]
     cells = np.ceil(np.maximum(extent - size, 0) / stride - 1e-6).astype(int) + 1
@@ -479,6 +521,8 @@ def _random_block(
         on_lattice = room.low[:2] + rng.integers(0, cells) * stride
         anywhere = room.low[:2] + rng.random(2) * extent - size / 2
         low = np.where((rng.random() < 0.5) | (extent < size), on_lattice, anywhere)
+        if len(objects) and rng.random() < config.object_blocks:
+            low = points[rng.choice(objects), :2] - rng.uniform(0.2, 0.8, 2) * size
         inside = np.flatnonzero(((points[:, :2] >= low) & (points[:, :2] <= low + size)).all(1))
         if len(inside) >= config.min_block_points:
             center = np.where(extent < size, (room.low + room.high)[:2] / 2, low + size / 2)
@@ -496,9 +540,12 @@ def _count_from_zero(labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
 
 
 def block_features(
-    cloud: PointCloud, rows: Int[Tensor, "b n"], blocks: Sequence[_Task]
-) -> Float[Tensor, "b n 9"]:
-    """x, y from the centre, z from the floor; colour about grey, zeros when missing; place in the room."""
+    cloud: PointCloud, rows: Int[Tensor, "b n"], blocks: Sequence[_Task], normals: int = 0
+) -> Float[Tensor, "b n f"]:
+    """x, y from the centre, z from the floor; colour about grey, zeros when missing; place in the room.
+
+    With `normals` also the products of the normal's coordinates, which do not depend on its sign.
+    """
     points = cloud.points[rows]
     low, high, center = (
         torch.from_numpy(np.stack(sides)).float()[:, None]
@@ -508,17 +555,22 @@ def block_features(
     )
     color = torch.zeros_like(points) if cloud.colors is None else cloud.colors[rows] - 0.5
     place = ((points - low) / (high - low).clamp(min=1e-3)).clamp(0, 1)
-    return torch.cat([points - center, color, place], dim=-1)
+    features = [points - center, color, place]
+    if normals:
+        x, y, z = surface_normals(points, k=normals).split(1, dim=-1)
+        features += [x * x, y * y, z * z, x * y, x * z, y * z]
+    return torch.cat(features, dim=-1)
 
 
 def backbone(config: BlockConfig) -> tuple[nn.Module, Any]:
     """The encoder and a function that makes a decoder to `width` features per point."""
+    features = FEATURES + (6 if config.normals else 0)
     if config.backbone == "pointnet":
-        encoder = PointNetEncoder(FEATURES, width_scale=config.width_scale)
+        encoder = PointNetEncoder(features, width_scale=config.width_scale)
         return encoder, lambda: PointNetDecoder(encoder, config.width, width_scale=config.width_scale)
     if config.backbone == "pointnet2":
         encoder = PointNet2Encoder(
-            FEATURES, radii=config.radii, group_size=config.group_size, width_scale=config.width_scale
+            features, radii=config.radii, group_size=config.group_size, width_scale=config.width_scale
         )
         return encoder, lambda: PointNet2Decoder(encoder, config.width, width_scale=config.width_scale)
     raise ValueError(f'backbone must be "pointnet" or "pointnet2", got {config.backbone!r}')
