@@ -370,45 +370,41 @@ def _level(
     b.mesh(name, vertices, faces if up else faces[:, ::-1], material)
 
 
+def _strip(side: Side, x0: Number, x1: Number, y0: Number, y1: Number) -> tuple[float, float, float, float]:
+    """World rectangle (x0, y0, x1, y1) of a rectangle in a side's coordinates."""
+    (xa, ya), (xb, yb) = side.at(x0, y0), side.at(x1, y1)
+    return min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
+
+
 def floor_shape(plan: Plan) -> Shape:
     """All floors as one instance, doorsteps and what shows through outer doors included."""
     b = Builder()
     for cell in plan.cells:
-        t = plan.thickness / 2 + 1e-3
-        _level(b, "floor", cell.x0 - t, cell.y0 - t, cell.x1 + t, cell.y1 + t, 0.0, cell.floor, up=True)
+        _level(b, "floor", cell.x0, cell.y0, cell.x1, cell.y1, 0.0, cell.floor, up=True)
         for side in cell.sides:
             for o in side.openings:
-                if o.kind in ("door", "passage") and o.depth > 0 and clear_behind(plan, side, o):
-                    corners = [side.at(x, y) for x, y in ((o.x0 - 0.4, o.depth), (o.x1 + 0.4, o.depth + 1.6))]
-                    (xa, ya), (xb, yb) = corners
-                    _level(
-                        b,
-                        "landing",
-                        min(xa, xb),
-                        min(ya, yb),
-                        max(xa, xb),
-                        max(ya, yb),
-                        -0.004,
-                        cell.floor,
-                        up=True,
-                    )
+                if o.z0 > 0 or o.depth <= 0:
+                    continue
+                _level(b, "doorstep", *_strip(side, o.x0, o.x1, 0.0, o.depth), 0.0, cell.floor, up=True)
+                if o.kind != "gap" and clear_behind(plan, side, o):
+                    beyond = _strip(side, o.x0 - 0.4, o.x1 + 0.4, o.depth, o.depth + 1.6)
+                    _level(b, "landing", *beyond, -0.004, cell.floor, up=True)
     b.solid(-50, -50, -0.1, 50, 50, 0.0)
     return b.finish("floor")
 
 
 def ceiling_shape(plan: Plan, rng: np.random.Generator) -> Shape:
+    """All ceilings as one instance."""
     b = Builder()
     m = colours.paint(rng)._replace(color=(0.9, 0.9, 0.88))
     if rng.random() < 0.3:
         m = Material(colours.TILES, (0.88, 0.88, 0.86), (0.6, 0.6, 0.6), 0.6, 0.6)
     for cell in plan.cells:
-        t = plan.thickness / 2
-        z = (
-            plan.height
-            if cell.use not in ("bathroom", "hallway") or len(plan.cells) == 1
-            else plan.height - 0.002
-        )
-        _level(b, "ceiling", cell.x0 - t, cell.y0 - t, cell.x1 + t, cell.y1 + t, z, m, up=False)
+        _level(b, "ceiling", cell.x0, cell.y0, cell.x1, cell.y1, plan.height, m, up=False)
+        for side in cell.sides:
+            for o in side.openings:
+                if o.z1 >= plan.height - 0.01 and o.depth > 0:
+                    _level(b, "ceiling", *_strip(side, o.x0, o.x1, 0.0, o.depth), plan.height, m, up=False)
     b.solid(-50, -50, plan.height, 50, 50, plan.height + 0.1)
     return b.finish("ceiling")
 

@@ -208,7 +208,7 @@ def _fuse(points, faces, face_object, voxel):
     size = 16
     while size < 2 * n:
         size *= 2
-    slot = np.full(size, -1, np.int64)
+    slot = np.full(size, -1, np.int32)
     keys = np.empty((n, 3), np.int64)
     total = np.zeros((n, 3))
     weight = np.zeros(n)
