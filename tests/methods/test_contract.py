@@ -1,0 +1,216 @@
+"""What every method must do, said once."""
+
+import inspect
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from gestalt3d.methods import method_class
+from gestalt3d.nn.norm import set_bn_momentum
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import S3DIS
+from tests.scenes import tiny_scan
+
+SMALL: dict[str, Any] = {
+    "points": 256,
+    "width": 32,
+    "width_scale": 0.5,
+    "blocks_per_scan": 3,
+    "merge_points": 5,
+    "min_block_points": 50,
+}
+TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
+    "asis": ("asis", {"radii": (0.2, 0.4, 0.8, 1.6), "neighbours": 10}),
+    "asis-pointnet": ("asis", {"backbone": "pointnet", "width_scale": 0.25, "neighbours": 10}),
+    "asis-vanilla": ("asis", {"semantic_awareness": False, "instance_fusion": False}),
+    "asis-grid": ("asis", {"grid": 0.05, "neighbours": 10}),
+    "sgpn": (
+        "sgpn",
+        {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 10, "min_confidence": 0.0},
+    ),
+}
+"""Name of a case → method and what differs from `SMALL`."""
+
+
+def build(case: str, **changes: Any) -> Any:
+    name, own = TRAINED[case]
+    cls = method_class(name)
+    torch.manual_seed(0)
+    return cls.from_config(cls.config_class(**{**SMALL, **own, **changes}), S3DIS)
+
+
+@cache
+def segmenter(case: str) -> Any:
+    """An untrained method in eval mode, its features scaled so that they fall into several instances."""
+    method = build(case)
+    batch = method.prepare(tiny_scan(), np.random.default_rng(0))
+    set_bn_momentum(method, 1.0)
+    layer, feature, spread = (
+        (method.similarity, "similarity", 0.05) if case == "sgpn" else (method.embed, "embedding", 0.6)
+    )
+    with torch.no_grad():
+        method(batch)
+        method.eval()
+        layer.weight *= spread / getattr(method(batch), feature).std()
+    return method
+
+
+trained = pytest.mark.parametrize("case", TRAINED)
+
+
+def same_partition(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Equal up to the numbers of the instances; -1 stays -1."""
+    pairs = torch.unique(torch.stack([a, b]), dim=1)
+    return bool(((a < 0) == (b < 0)).all()) and all(len(side.unique()) == pairs.shape[1] for side in pairs)
+
+
+@trained
+def test_every_parameter_receives_gradient(case: str) -> None:
+    method = build(case)
+    batch = method.prepare(tiny_scan(), np.random.default_rng(0))
+    losses = method.losses(method(batch), batch)
+    assert all(bool(torch.isfinite(term)) for term in losses.values())
+    sum(losses.values()).backward()
+    silent = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    ("case", "steps", "rate"), [("asis", 60, 1e-2), ("asis-pointnet", 80, 5e-3), ("sgpn", 80, 5e-3)]
+)
+def test_overfits_one_scene(case: str, steps: int, rate: float) -> None:
+    method = build(case, blocks_per_scan=6, merge_points=15, **({} if case == "sgpn" else {"dropout": 0.0}))
+    scan, rng = tiny_scan(boxes=2), np.random.default_rng(0)
+    optimizer = torch.optim.Adam(method.parameters(), lr=rate)
+    history = []
+    for step in range(steps):
+        left = 1 - step / steps
+        optimizer.param_groups[0]["lr"] = rate * left
+        set_bn_momentum(method, max(0.5 * left, 0.05))
+        batch = method.prepare(scan, rng)
+        loss = torch.stack(list(method.losses(method(batch), batch).values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(float(loss.detach()))
+    assert np.mean(history[-5:]) < 0.3 * history[0]
+
+    found = method.eval().segment(scan.cloud)
+    assert (found.point_classes == scan.instances.point_classes).float().mean() > 0.8
+    assert adjusted_rand_score(scan.instances.to_labels(), found.to_labels()) > 0.5
+
+
+@trained
+def test_permuted_points_give_the_same_partition(case: str) -> None:
+    method, cloud = segmenter(case), tiny_scan().cloud
+    order = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(1))
+    one, other = method.segment(cloud), method.segment(cloud[order])
+    assert len(one) > 1
+    assert same_partition(one.to_labels()[order], other.to_labels())
+    assert torch.equal(one.point_classes[order], other.point_classes)
+    assert torch.equal(one.scores.sort().values, other.scores.sort().values)
+
+
+@trained
+def test_same_seed_same_answer(case: str) -> None:
+    method, cloud = segmenter(case), tiny_scan().cloud
+    one, other = method.segment(cloud), method.segment(cloud)
+    assert torch.equal(one.to_labels(), other.to_labels())
+    assert torch.equal(one.scores, other.scores)
+
+
+@trained
+def test_segment_sees_a_cloud_and_no_labels(case: str) -> None:
+    assert list(inspect.signature(segmenter(case).segment).parameters) == ["cloud"]
+
+
+@trained
+def test_labels_change_only_the_labels_of_a_batch(case: str) -> None:
+    method, scan = build(case), tiny_scan()
+    order = torch.randperm(len(scan.cloud), generator=torch.Generator().manual_seed(1))
+    shuffled = type(scan.instances).from_labels(
+        scan.instances.to_labels()[order],
+        scan.instances.classes,
+        vocabulary=S3DIS,
+        point_classes=scan.instances.point_classes[order],
+    )
+    one, other = (
+        method.prepare(Scan("", scan.cloud, i), np.random.default_rng(0)) for i in (scan.instances, shuffled)
+    )
+    assert torch.equal(one.points, other.points)
+    assert not torch.equal(one.classes, other.classes)
+
+
+@trained
+def test_prepare_repeats_with_its_generator(case: str) -> None:
+    method = build(case)
+    one, same, other = (method.prepare(tiny_scan(), np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not torch.equal(one.points, other.points)
+
+
+@trained
+@pytest.mark.parametrize("points", [0, 1, 2, 40])
+def test_hardly_any_points(case: str, points: int) -> None:
+    cloud = tiny_scan().cloud[torch.arange(points)]
+    found = segmenter(case).segment(cloud)
+    assert found.num_points == points
+    assert len(found.point_classes) == points and bool((found.point_classes >= 0).all())
+
+
+@trained
+def test_points_of_one_place(case: str) -> None:
+    cloud = tiny_scan().cloud[torch.zeros(300, dtype=torch.int64)]
+    assert len(set(segmenter(case).segment(cloud).to_labels().tolist())) == 1
+
+
+@trained
+def test_a_cloud_without_colors_far_from_the_origin(case: str) -> None:
+    cloud = tiny_scan(colors=False).cloud
+    found = segmenter(case).segment(replace(cloud, points=cloud.points + torch.tensor([900.0, -900.0, 50.0])))
+    assert bool((found.point_classes >= 0).all())
+
+
+@trained
+def test_segment_leaves_the_method_as_it_was(case: str) -> None:
+    method = build(case).train()
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    method.segment(tiny_scan(points=500).cloud)
+    assert method.training
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+@trained
+def test_config_and_weights_rebuild_the_method(case: str) -> None:
+    method = segmenter(case)
+    twin = type(method).from_config(method.config, method.vocabulary).eval()
+    twin.load_state_dict(method.state_dict())
+    cloud = tiny_scan().cloud
+    assert torch.equal(method.segment(cloud).to_labels(), twin.segment(cloud).to_labels())
+
+
+@trained
+def test_losses_ignore_points_without_labels(case: str) -> None:
+    method = build(case)
+    batch = method.prepare(tiny_scan(), np.random.default_rng(0))
+    blank = batch._replace(
+        classes=torch.full_like(batch.classes, -1), instances=torch.full_like(batch.instances, -1)
+    )
+    assert all(float(term.detach()) == 0 for term in method.losses(method(blank), blank).values())
+
+
+@trained
+def test_works_in_bfloat16_and_scores_in_float32(case: str) -> None:
+    method = build(case)
+    batch = method.prepare(tiny_scan(), np.random.default_rng(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        prediction = method(batch)
+        losses = method.losses(prediction, batch)
+    assert all(value.dtype == torch.float32 for value in (*prediction, *losses.values()))
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in method.parameters())
