@@ -33,7 +33,29 @@ _PUBLIC = {
     "UserError": "gestalt3d.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "__version__",
+    "load_cloud",
+    "save_cloud",
+    "load_instances",
+    "save_instances",
+    "save_objects",
+    "PointCloud",
+    "Instances",
+    "Scan",
+    "Vocabulary",
+    "load",
+    "Model",
+    "evaluate",
+    "train",
+    "open_data",
+    "make_room",
+    "score",
+    "view",
+    "save_page",
+    "save_picture",
+    "UserError",
+]
 
 if TYPE_CHECKING:
     from gestalt3d.data import open_data

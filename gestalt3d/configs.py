@@ -29,7 +29,9 @@ def from_plain(cls: type[T], plain: Any, where: str = "config") -> T:
     hints = typing.get_type_hints(cls)
     fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if unknown := set(plain) - fields:
-        raise UserError(f"{where}: unknown fields {sorted(unknown)}; written by another version of gestalt3d?")
+        raise UserError(
+            f"{where}: unknown fields {sorted(unknown)}; written by another version of gestalt3d?"
+        )
     return cls(**{name: _value(hints[name], v, f"{where}.{name}") for name, v in plain.items()})
 
 
@@ -54,7 +56,9 @@ def _value(hint: Any, plain: Any, where: str) -> Any:
         return float(plain)
     if hint is Path and isinstance(plain, str):
         return Path(plain)
-    if isinstance(hint, type) and (not isinstance(plain, hint) or (isinstance(plain, bool) and hint is not bool)):
+    if isinstance(hint, type) and (
+        not isinstance(plain, hint) or (isinstance(plain, bool) and hint is not bool)
+    ):
         raise UserError(f"{where}: expected {hint.__name__}, got {plain!r}")
     return plain
 

@@ -69,7 +69,9 @@ class Recipe:
         if not self.classes:
             return None
         if self.classes not in VOCABULARIES:
-            raise UserError(f"--classes {self.classes}: no such vocabulary; there are {', '.join(VOCABULARIES)}")
+            raise UserError(
+                f"--classes {self.classes}: no such vocabulary; there are {', '.join(VOCABULARIES)}"
+            )
         return VOCABULARIES[self.classes]
 
 
@@ -174,7 +176,9 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
     if kind == "sgpn":
         model = SGPNConfig(**shared)
     else:
-        model = ASISConfig(**shared, semantic_awareness=kind in ("sa", "asis"), instance_fusion=kind in ("if", "asis"))
+        model = ASISConfig(
+            **shared, semantic_awareness=kind in ("sa", "asis"), instance_fusion=kind in ("if", "asis")
+        )
     return Recipe(
         name=key,
         method="sgpn" if kind == "sgpn" else "asis",

@@ -89,17 +89,32 @@ TABLES: dict[str, Table] = {
         ("mCov", "mWCov", "mPrec", "mRec"),
         (
             Row("PN SGPN", "sgpn-pn", _instance(37.9, 40.8, 38.2, 31.2), _instance(32.7, 35.5, 36.0, 28.7)),
-            Row("PN ASIS (vanilla)", "vanilla-pn", _instance(43.0, 46.3, 50.6, 39.2), _instance(38.0, 40.6, 42.3, 34.9)),
+            Row(
+                "PN ASIS (vanilla)",
+                "vanilla-pn",
+                _instance(43.0, 46.3, 50.6, 39.2),
+                _instance(38.0, 40.6, 42.3, 34.9),
+            ),
             Row("PN ASIS", "asis-pn", _instance(44.7, 48.2, 53.2, 40.7), _instance(40.4, 43.3, 44.5, 37.4)),
             Row("PN++ SGPN", "sgpn-pn2", {}),
-            Row("PN++ ASIS (vanilla)", "vanilla-pn2", _instance(49.6, 53.4, 62.7, 45.8), _instance(42.6, 45.7, 53.4, 40.6)),
-            Row("PN++ ASIS", "asis-pn2", _instance(51.2, 55.1, 63.6, 47.5), _instance(44.6, 47.8, 55.3, 42.4)),
+            Row(
+                "PN++ ASIS (vanilla)",
+                "vanilla-pn2",
+                _instance(49.6, 53.4, 62.7, 45.8),
+                _instance(42.6, 45.7, 53.4, 40.6),
+            ),
+            Row(
+                "PN++ ASIS", "asis-pn2", _instance(51.2, 55.1, 63.6, 47.5), _instance(44.6, 47.8, 55.3, 42.4)
+            ),
             Row("planes + DBSCAN", "geometric", {}),
         ),
         tuple(
             Claim(better, worse, metric)
             for backbone in ("pn", "pn2")
-            for better, worse in ((f"asis-{backbone}", f"vanilla-{backbone}"), (f"vanilla-{backbone}", f"sgpn-{backbone}"))
+            for better, worse in (
+                (f"asis-{backbone}", f"vanilla-{backbone}"),
+                (f"vanilla-{backbone}", f"sgpn-{backbone}"),
+            )
             for metric in ("mCov", "mPrec")
         ),
     ),
@@ -111,7 +126,9 @@ TABLES: dict[str, Table] = {
             Row("PN ASIS (vanilla)", "vanilla-pn", _semantic(60.7, 49.5, 80.4), _semantic(52.9, 44.7, 83.7)),
             Row("PN ASIS", "asis-pn", _semantic(62.3, 51.1, 81.7), _semantic(55.7, 46.4, 84.5)),
             Row("PN++ SGPN", "sgpn-pn2", {}),
-            Row("PN++ ASIS (vanilla)", "vanilla-pn2", _semantic(69.0, 58.2, 85.9), _semantic(58.3, 50.8, 86.7)),
+            Row(
+                "PN++ ASIS (vanilla)", "vanilla-pn2", _semantic(69.0, 58.2, 85.9), _semantic(58.3, 50.8, 86.7)
+            ),
             Row("PN++ ASIS", "asis-pn2", _semantic(70.1, 59.3, 86.2), _semantic(60.9, 53.4, 86.9)),
             Row("planes + DBSCAN", "geometric", {}),
         ),
@@ -139,14 +156,22 @@ TABLES: dict[str, Table] = {
             Row(
                 "ASIS (vanilla)",
                 "vanilla-pn",
-                _classes("WCov", 46.3, 79.2, 77.0, 63.7, 47.6, 6.6, 55.6, 47.5, 50.5, 57.3, 9.9, 31.3, 33.7, 41.5)
-                | _classes("IoU", 49.5, 90.1, 87.8, 69.2, 42.3, 26.0, 50.4, 54.9, 57.5, 45.8, 8.9, 38.0, 33.4, 39.2),
+                _classes(
+                    "WCov", 46.3, 79.2, 77.0, 63.7, 47.6, 6.6, 55.6, 47.5, 50.5, 57.3, 9.9, 31.3, 33.7, 41.5
+                )
+                | _classes(
+                    "IoU", 49.5, 90.1, 87.8, 69.2, 42.3, 26.0, 50.4, 54.9, 57.5, 45.8, 8.9, 38.0, 33.4, 39.2
+                ),
             ),
             Row(
                 "ASIS",
                 "asis-pn",
-                _classes("WCov", 48.2, 80.1, 76.4, 66.1, 53.4, 9.2, 58.8, 49.8, 50.6, 59.4, 9.9, 32.3, 38.7, 42.0)
-                | _classes("IoU", 51.1, 91.3, 89.7, 69.8, 45.8, 27.0, 51.9, 55.1, 61.0, 49.3, 9.1, 40.2, 33.5, 40.7),
+                _classes(
+                    "WCov", 48.2, 80.1, 76.4, 66.1, 53.4, 9.2, 58.8, 49.8, 50.6, 59.4, 9.9, 32.3, 38.7, 42.0
+                )
+                | _classes(
+                    "IoU", 51.1, 91.3, 89.7, 69.8, 45.8, 27.0, 51.9, 55.1, 61.0, 49.3, 9.1, 40.2, 33.5, 40.7
+                ),
             ),
         ),
         per_class=("WCov", "IoU"),
@@ -155,7 +180,11 @@ TABLES: dict[str, Table] = {
         "ASIS Table 5: time per block of 4,096 points",
         ("network ms", "grouping ms", "overall ms", "scikit-learn grouping ms", "mWCov"),
         tuple(
-            Row(label, key, {"network ms": net, "grouping ms": group, "overall ms": net + group, "mWCov": mwcov})
+            Row(
+                label,
+                key,
+                {"network ms": net, "grouping ms": group, "overall ms": net + group, "mWCov": mwcov},
+            )
             for label, key, net, group, mwcov in (
                 ("SGPN", "sgpn-pn", 18, 708, 35.5),
                 ("ASIS (vanilla)", "vanilla-pn", 11, 201, 41.4),
@@ -185,11 +214,15 @@ def committed(name: str) -> dict[str, Any]:
     table_of(name)
     file = Path(str(resources.files("gestalt3d") / "results" / f"{name}.json"))
     if not file.exists():
-        raise UserError(f"{name}: no result is shipped yet; make one with `gestalt3d reproduce {name} --retrain`")
+        raise UserError(
+            f"{name}: no result is shipped yet; make one with `gestalt3d reproduce {name} --retrain`"
+        )
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def run(name: str, out: Path, *, quick: bool = False, device: str = "cpu", on_progress: Progress | None = None) -> dict[str, Any]:
+def run(
+    name: str, out: Path, *, quick: bool = False, device: str = "cpu", on_progress: Progress | None = None
+) -> dict[str, Any]:
     """Train and evaluate every row that is not finished in `out`, and put the table together."""
     table = table_of(name)
     budget = QUICK if quick else FULL
@@ -203,7 +236,9 @@ def run(name: str, out: Path, *, quick: bool = False, device: str = "cpu", on_pr
     return _assemble(name, table, budget, figures, device)
 
 
-def _one_run(row: Row, seed: int, folder: Path, budget: Budget, device: str, timed: bool, say: Progress) -> dict[str, Any]:
+def _one_run(
+    row: Row, seed: int, folder: Path, budget: Budget, device: str, timed: bool, say: Progress
+) -> dict[str, Any]:
     """Figures of one run, from its `result.json` where it is finished."""
     from gestalt3d.engine.model import load
     from gestalt3d.metrics.report import write_json
@@ -218,7 +253,9 @@ def _one_run(row: Row, seed: int, folder: Path, budget: Budget, device: str, tim
         if not times_file.exists():
             from gestalt3d.engine.block_times import block_times
 
-            write_json(times_file, block_times(load(_trained(row, seed, folder, budget, device, say), device=device)))
+            write_json(
+                times_file, block_times(load(_trained(row, seed, folder, budget, device, say), device=device))
+            )
         result |= json.loads(times_file.read_text(encoding="utf-8"))
     return result
 
@@ -248,7 +285,11 @@ def _evaluated(model: Any, budget: Budget, say: Progress) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for suffix, sampled in (("", True), (" raw", False)):
         pooled = evaluate(
-            model, scans, data="rooms:test", sampled_blocks=sampled, report=lambda i, n, scan: say(f"evaluate {scan}", i, n)
+            model,
+            scans,
+            data="rooms:test",
+            sampled_blocks=sampled,
+            report=lambda i, n, scan: say(f"evaluate {scan}", i, n),
         )["pooled"]
         per_class = pooled.get("per_class", {})
         flat |= {f"{k}{suffix}": v for k, v in pooled.items() if not isinstance(v, dict)}
@@ -311,46 +352,77 @@ def _judged(claim: Claim, figures: dict[str, list[dict[str, Any]]]) -> dict[str,
     errors = [(_sd(v) or 0.0) ** 2 / len(v) for v in (a, b)]
     error = math.sqrt(sum(errors))
     holds = difference > 2 * error if min(len(a), len(b)) > 1 else None
-    return {"claim": sentence, "holds": holds, "seeds": min(len(a), len(b)), "difference": difference, "standard_error": error}
+    return {
+        "claim": sentence,
+        "holds": holds,
+        "seeds": min(len(a), len(b)),
+        "difference": difference,
+        "standard_error": error,
+    }
 
 
 def _device(device: str) -> str:
     import torch
 
-    name = torch.cuda.get_device_name(0) if device.startswith("cuda") else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name(0)
+        if device.startswith("cuda")
+        else platform.processor() or platform.machine()
+    )
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def _commit() -> str:
     """The checkout's commit, with + for uncommitted changes; the version where there is no checkout."""
-    here = Path(__file__).parent
     try:
-        ask = lambda *words: subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout  # noqa: E731
-        return ask("rev-parse", "--short=12", "HEAD").strip() + ("+" if ask("status", "--porcelain", "-uno").strip() else "")
+        changed = "+" if _git("status", "--porcelain", "-uno") else ""
+        return _git("rev-parse", "--short=12", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
         return gestalt3d.__version__
+
+
+def _git(*words: str) -> str:
+    here = Path(__file__).parent
+    return subprocess.run(
+        ["git", *words], cwd=here, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def render(result: dict[str, Any]) -> str:
     """The table as text: ours ± sd, the paper's in brackets, then the claims."""
     metrics = list(result["rows"][0]["ours"])
-    lines = [result.get("title", result["table"]), result["data"], f"{result['device']}; commit {result['commit']}", ""]
+    lines = [
+        result.get("title", result["table"]),
+        result["data"],
+        f"{result['device']}; commit {result['commit']}",
+        "",
+    ]
     label = max(len(r["row"]) for r in result["rows"])
     cells = [[_cell(r, m) for m in metrics] for r in result["rows"]]
     if len(metrics) > 10:  # one line per metric reads better than forty columns
         width = max(len(m) for m in metrics)
         lines.append(" " * width + "".join(f"  {r['row']:>28}" for r in result["rows"]))
-        lines += [f"{m:<{width}}" + "".join(f"  {row[i]:>28}" for row in cells) for i, m in enumerate(metrics)]
+        lines += [
+            f"{m:<{width}}" + "".join(f"  {row[i]:>28}" for row in cells) for i, m in enumerate(metrics)
+        ]
     else:
         widths = [max(len(m), *(len(row[i]) for row in cells)) for i, m in enumerate(metrics)]
         lines.append(" " * label + "".join(f"  {m:>{w}}" for m, w in zip(metrics, widths, strict=True)))
         for r, row in zip(result["rows"], cells, strict=True):
-            lines.append(f"{r['row']:<{label}}" + "".join(f"  {c:>{w}}" for c, w in zip(row, widths, strict=True)))
+            lines.append(
+                f"{r['row']:<{label}}" + "".join(f"  {c:>{w}}" for c, w in zip(row, widths, strict=True))
+            )
     if result["claims"]:
         lines.append("")
     for claim in result["claims"]:
-        verdict = {True: "holds", False: "does NOT hold here", None: "undecided, too few seeds"}[claim["holds"]]
-        detail = f" (difference {claim['difference']:.1f}, standard error {claim['standard_error']:.1f})" if "difference" in claim else ""
+        verdict = {True: "holds", False: "does NOT hold here", None: "undecided, too few seeds"}[
+            claim["holds"]
+        ]
+        detail = (
+            f" (difference {claim['difference']:.1f}, standard error {claim['standard_error']:.1f})"
+            if "difference" in claim
+            else ""
+        )
         lines.append(f"{claim['claim']}: {verdict}{detail}; seeds {claim['seeds']}")
     return "\n".join(lines)
 

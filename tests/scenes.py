@@ -11,7 +11,9 @@ from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS
 
 
-def tiny_scan(seed: int = 0, *, points: int = 3000, boxes: int = 3, size: float = 2.5, colors: bool = True) -> Scan:
+def tiny_scan(
+    seed: int = 0, *, points: int = 3000, boxes: int = 3, size: float = 2.5, colors: bool = True
+) -> Scan:
     """Floor (0), wall (1) and boxes (tables and chairs by turns) of one colour each; vocabulary S3DIS."""
     rng = np.random.default_rng(seed)
     parts, labels, tints = [], [], []

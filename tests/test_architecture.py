@@ -67,7 +67,11 @@ def test_every_module_has_a_layer() -> None:
 
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(' '.join(sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
 
 
 def test_importing_the_package_loads_neither_torch_nor_numba() -> None:
@@ -75,4 +79,6 @@ def test_importing_the_package_loads_neither_torch_nor_numba() -> None:
 
 
 def test_score_needs_numpy_only() -> None:
-    assert not {"torch", "numba", "scipy"} & loaded_by("import gestalt3d; gestalt3d.score; import gestalt3d.cli")
+    assert not {"torch", "numba", "scipy"} & loaded_by(
+        "import gestalt3d; gestalt3d.score; import gestalt3d.cli"
+    )

@@ -1,4 +1,4 @@
-"""Milliseconds to process one block, split into network and grouping as in ASIS Table 5, with scikit-learn's mean shift beside."""
+"""Milliseconds for one block, split into network and grouping as in ASIS Table 5, scikit-learn's mean shift beside."""
 
 import statistics
 import time

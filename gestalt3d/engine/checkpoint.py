@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 import gestalt3d
@@ -102,7 +102,8 @@ def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write one safetensors file; a reader never sees half of it."""
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata={"gestalt3d": json.dumps(about)})
+        # `save_file` would leave a file that only its owner can read.
+        temporary.write_bytes(to_bytes(plain, metadata={"gestalt3d": json.dumps(about)}))
 
 
 def read(path: Path) -> Stored:

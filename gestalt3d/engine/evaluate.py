@@ -1,6 +1,7 @@
 """Score a model on labelled scans. The method receives the cloud alone, never its labels."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from gestalt3d.metrics.evaluator import CloudEvaluator
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
-
 
 Report = Callable[[int, int, str], None]
 """Called before each scan with its number, the number of scans and its name."""
@@ -40,7 +40,13 @@ def evaluate(
             report(i, len(scans), scans.names[i])
         scan = scans[i]
         if len(scan.instances) == 0:
-            _add(evaluator, scan, Instances.empty(len(scan.cloud), model.vocabulary), class_agnostic, sampled_blocks)
+            _add(
+                evaluator,
+                scan,
+                Instances.empty(len(scan.cloud), model.vocabulary),
+                class_agnostic,
+                sampled_blocks,
+            )
             continue
         _add(evaluator, scan, model.segment(scan.cloud), class_agnostic, sampled_blocks)
     return {"method": model.name, "data": data, **evaluator.results()}
@@ -53,7 +59,9 @@ def evaluate_found(scan: Scan, found: Instances) -> dict[str, Any]:
     return evaluator.results()["pooled"]
 
 
-def _add(evaluator: CloudEvaluator, scan: Scan, found: Instances, class_agnostic: bool, sampled_blocks: bool) -> None:
+def _add(
+    evaluator: CloudEvaluator, scan: Scan, found: Instances, class_agnostic: bool, sampled_blocks: bool
+) -> None:
     truth = scan.instances
     semantic, instance, predicted = truth.point_classes, truth.to_labels(), found.point_classes
     if semantic is None:
@@ -85,10 +93,14 @@ def draw_blocks(scan: Scan, *, size: float = 1.0, stride: float = 0.5, points: i
     rng = np.random.default_rng(0)
     offsets, indices = blocks.offsets.tolist(), blocks.indices.numpy()
     drawn = []
-    for first, last in zip(offsets[:-1], offsets[1:], strict=True):
+    for first, last in pairwise(offsets):
         members = indices[first:last]
         enough = len(members) >= points
-        drawn.append(rng.choice(members, points, replace=False) if enough else np.resize(rng.permutation(members), points))
+        drawn.append(
+            rng.choice(members, points, replace=False)
+            if enough
+            else np.resize(rng.permutation(members), points)
+        )
     if not drawn:
         return torch.arange(len(scan.cloud))
     return torch.from_numpy(np.concatenate(drawn))

@@ -32,7 +32,9 @@ class Log:
         self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def write(self, step: int, **values: Any) -> None:
-        self._file.write(json.dumps({"step": step, "seconds": round(time.time() - self._start, 3), **values}) + "\n")
+        self._file.write(
+            json.dumps({"step": step, "seconds": round(time.time() - self._start, 3), **values}) + "\n"
+        )
         self._file.flush()
         if self._board is not None:
             for name, value in values.items():
@@ -42,7 +44,9 @@ class Log:
     def __enter__(self) -> "Log":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()

@@ -123,14 +123,20 @@ def train(
     Raises `UserError` when `out` holds another run, or when there is nothing to resume.
     """
     out = Path(out)
-    accelerator = Accelerator(mixed_precision=recipe.optim.precision, cpu=checkpoint.usable_device(device).type == "cpu")
+    accelerator = Accelerator(
+        mixed_precision=recipe.optim.precision, cpu=checkpoint.usable_device(device).type == "cpu"
+    )
     if recipe.scans_per_step % accelerator.num_processes:
-        raise UserError(f"scans_per_step {recipe.scans_per_step} cannot be shared by {accelerator.num_processes} processes")
+        raise UserError(
+            f"scans_per_step {recipe.scans_per_step} cannot be shared by {accelerator.num_processes} processes"
+        )
     last = out / f"last{checkpoint.SUFFIX}"
     if last.exists() and not resume:
         raise UserError(f"{out}: holds a run already; continue it with --resume or name another --out")
     if resume and not last.exists():
-        raise UserError(f"{out}: no checkpoint to resume from ({last.name} is missing); start without --resume")
+        raise UserError(
+            f"{out}: no checkpoint to resume from ({last.name} is missing); start without --resume"
+        )
 
     scans = open_data(recipe.data, root=recipe.root, vocabulary=recipe.vocabulary(), limit=recipe.count)
     torch.manual_seed(recipe.seed)
@@ -139,13 +145,17 @@ def train(
         method.fit_statistics(scans)
     if init is not None:
         _initialise(method, init)
-    optimizer = torch.optim.Adam(method.parameters(), lr=recipe.optim.lr, weight_decay=recipe.optim.weight_decay)
+    optimizer = torch.optim.Adam(
+        method.parameters(), lr=recipe.optim.lr, weight_decay=recipe.optim.weight_decay
+    )
     run, average = _Run(), None
     if recipe.optim.ema:
         average = _Averaged(method, recipe.optim.ema)
     if resume:
         run = _restore(last, recipe, method, optimizer, average)
-    batches = StepBatches(scans, method, recipe, rank=accelerator.process_index, world=accelerator.num_processes)
+    batches = StepBatches(
+        scans, method, recipe, rank=accelerator.process_index, world=accelerator.num_processes
+    )
     model, optimizer = accelerator.prepare(method, optimizer)
 
     until = min(recipe.optim.steps, stop_after or recipe.optim.steps)
@@ -183,7 +193,9 @@ def train(
     return last
 
 
-def _step(accelerator: Accelerator, model: Any, optimizer: Any, batch: Any, recipe: Recipe, step: int) -> dict[str, float]:
+def _step(
+    accelerator: Accelerator, model: Any, optimizer: Any, batch: Any, recipe: Recipe, step: int
+) -> dict[str, float]:
     """One optimiser step; returns the loss terms, whose sum is the paper's loss."""
     torch.manual_seed(hash((recipe.seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # dropout
     for group in optimizer.param_groups:
@@ -198,7 +210,9 @@ def _step(accelerator: Accelerator, model: Any, optimizer: Any, batch: Any, reci
     terms = method.losses(model(batch), batch)
     loss: Tensor = torch.stack(list(terms.values())).sum()
     if not bool(torch.isfinite(loss)):
-        raise UserError(f"the loss is {float(loss.detach())} at step {step}; lower --optim.lr or set --optim.precision no")
+        raise UserError(
+            f"the loss is {float(loss.detach())} at step {step}; lower --optim.lr or set --optim.precision no"
+        )
     optimizer.zero_grad(set_to_none=True)
     accelerator.backward(loss)
     if recipe.optim.clip:
@@ -214,7 +228,9 @@ def set_eval(module: nn.Module) -> None:
             part.eval()
 
 
-def _stream(batches: StepBatches, recipe: Recipe, first: int, until: int, device: torch.device) -> Iterator[tuple[int, Any]]:
+def _stream(
+    batches: StepBatches, recipe: Recipe, first: int, until: int, device: torch.device
+) -> Iterator[tuple[int, Any]]:
     loader = DataLoader(
         batches,
         batch_size=None,
@@ -230,11 +246,15 @@ def _initialise(method: nn.Module, init: str) -> None:
     path = checkpoint.shipped().get(init, Path(init))
     stored = checkpoint.read(path)
     if stored.about.get("method") != method.name:
-        raise UserError(f"--init {init}: holds the method {stored.about.get('method')!r}, this recipe trains {method.name!r}")
+        raise UserError(
+            f"--init {init}: holds the method {stored.about.get('method')!r}, this recipe trains {method.name!r}"
+        )
     checkpoint.load_into(method, stored, prefix=checkpoint._prefix(stored), partial=True)
 
 
-def _save(file: Path, recipe: Recipe, method: nn.Module, optimizer: Any, average: _Averaged | None, run: _Run) -> None:
+def _save(
+    file: Path, recipe: Recipe, method: nn.Module, optimizer: Any, average: _Averaged | None, run: _Run
+) -> None:
     tensors = {f"model.{name}": value for name, value in method.state_dict().items()}
     state = getattr(optimizer, "optimizer", optimizer).state_dict()["state"]
     for index, values in state.items():
@@ -245,12 +265,16 @@ def _save(file: Path, recipe: Recipe, method: nn.Module, optimizer: Any, average
     checkpoint.save(file, tensors, about)
 
 
-def _restore(file: Path, recipe: Recipe, method: nn.Module, optimizer: Any, average: _Averaged | None) -> _Run:
+def _restore(
+    file: Path, recipe: Recipe, method: nn.Module, optimizer: Any, average: _Averaged | None
+) -> _Run:
     stored = checkpoint.read(file)
     theirs = stored.about.get("recipe")
     ours = to_plain(recipe)
     if not isinstance(theirs, dict) or not isinstance(stored.about.get("run"), dict):
-        raise UserError(f"{file}: a weight file, not a checkpoint; start from it with --init instead of --resume")
+        raise UserError(
+            f"{file}: a weight file, not a checkpoint; start from it with --init instead of --resume"
+        )
     if changed := [k for k in ours if theirs.get(k) != ours[k] and k not in _FREE_TO_CHANGE]:
         raise UserError(f"{file}: was trained with another {', '.join(changed)}; resume with the same recipe")
     checkpoint.load_into(method, stored, prefix="model.")
@@ -275,7 +299,9 @@ def _validate(recipe: Recipe, method: Any, average: _Averaged | None, log: Log |
     twin = method_class(recipe.method).from_config(recipe.model, method.vocabulary)
     twin.load_state_dict(average.tensors if average is not None else method.state_dict())
     twin = twin.to(next(method.parameters()).device).eval()
-    scans = open_data(recipe.validate, root=recipe.root, vocabulary=method.vocabulary, limit=recipe.validate_count)
+    scans = open_data(
+        recipe.validate, root=recipe.root, vocabulary=method.vocabulary, limit=recipe.validate_count
+    )
     result = evaluate(Model(recipe.name, twin), scans)["pooled"]
     if log is not None:
         log.write(step, **{f"val_{k}": v for k, v in result.items() if isinstance(v, (int, float))})

@@ -132,5 +132,7 @@ def semantic_loss(
 ) -> Float[Tensor, ""]:
     """Mean cross entropy over the points with a class, weighted by class; zero when there are none."""
     known = (classes >= 0).sum()
-    total = F.cross_entropy(logits.flatten(0, 1), classes.flatten().long(), weights, ignore_index=-1, reduction="sum")
+    total = F.cross_entropy(
+        logits.flatten(0, 1), classes.flatten().long(), weights, ignore_index=-1, reduction="sum"
+    )
     return total / known.clamp(min=1)

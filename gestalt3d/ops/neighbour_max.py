@@ -9,12 +9,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def neighbour_max_reference(features: Float[Tensor, "b n c"], index: Int[Tensor, "b m k"]) -> tuple[Tensor, Tensor]:
+def neighbour_max_reference(
+    features: Float[Tensor, "b n c"], index: Int[Tensor, "b m k"]
+) -> tuple[Tensor, Tensor]:
     """The definition, in plain PyTorch: maxima, and which of the k each came from (-1: no neighbour)."""
     b, m, k = index.shape
     c = features.shape[2]
     if k == 0 or features.shape[1] == 0:
-        return features.new_zeros((b, m, c)), torch.full((b, m, c), -1, dtype=torch.int16, device=features.device)
+        return features.new_zeros((b, m, c)), torch.full(
+            (b, m, c), -1, dtype=torch.int16, device=features.device
+        )
     rows = torch.arange(b, device=index.device)[:, None, None]
     missing = (index < 0)[..., None]
     grouped = features[rows, index.clamp(min=0)].masked_fill_(missing, -torch.inf)
@@ -137,7 +141,8 @@ def _group_context(ctx, inputs, output) -> None:
 
 
 _neighbour_max.register_autograd(
-    lambda ctx, grad, _: (_neighbour_max_backward(grad, *ctx.saved_tensors, ctx.n), None), setup_context=_neighbour_context
+    lambda ctx, grad, _: (_neighbour_max_backward(grad, *ctx.saved_tensors, ctx.n), None),
+    setup_context=_neighbour_context,
 )
 _group_max.register_autograd(
     lambda ctx, grad, _: _group_max_backward(grad, *ctx.saved_tensors, ctx.k), setup_context=_group_context

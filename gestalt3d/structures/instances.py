@@ -32,13 +32,23 @@ class Instances:
     def __post_init__(self) -> None:
         count = len(self.classes)
         if len(self.offsets) != count + 1 or len(self.scores) != count:
-            raise ValueError(f"{count} classes need {count + 1} offsets and {count} scores, got {len(self.offsets)} and {len(self.scores)}")
-        if int(self.offsets[0]) != 0 or int(self.offsets[-1]) != len(self.indices) or bool((self.offsets.diff() < 0).any()):
+            raise ValueError(
+                f"{count} classes need {count + 1} offsets and {count} scores, got {len(self.offsets)} and {len(self.scores)}"
+            )
+        if (
+            int(self.offsets[0]) != 0
+            or int(self.offsets[-1]) != len(self.indices)
+            or bool((self.offsets.diff() < 0).any())
+        ):
             raise ValueError(f"offsets must rise from 0 to {len(self.indices)}")
-        if len(self.indices) and not (0 <= int(self.indices.min()) and int(self.indices.max()) < self.num_points):
+        if len(self.indices) and not (
+            int(self.indices.min()) >= 0 and int(self.indices.max()) < self.num_points
+        ):
             raise ValueError(f"indices must lie in [0, {self.num_points})")
         if self.point_classes is not None and len(self.point_classes) != self.num_points:
-            raise ValueError(f"point_classes must have {self.num_points} entries, got {len(self.point_classes)}")
+            raise ValueError(
+                f"point_classes must have {self.num_points} entries, got {len(self.point_classes)}"
+            )
 
     @classmethod
     def from_labels(
@@ -62,12 +72,29 @@ class Instances:
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         if scores is None:
             scores = torch.ones(count)
-        return cls(offsets, order, classes.to(torch.int64), scores.float(), len(labels), vocabulary, point_classes, method=method)
+        return cls(
+            offsets,
+            order,
+            classes.to(torch.int64),
+            scores.float(),
+            len(labels),
+            vocabulary,
+            point_classes,
+            method=method,
+        )
 
     @classmethod
     def empty(cls, num_points: int, vocabulary: Vocabulary, method: str = "") -> "Instances":
         nothing = torch.zeros(0, dtype=torch.int64)
-        return cls(torch.zeros(1, dtype=torch.int64), nothing, nothing, torch.zeros(0), num_points, vocabulary, method=method)
+        return cls(
+            torch.zeros(1, dtype=torch.int64),
+            nothing,
+            nothing,
+            torch.zeros(0),
+            num_points,
+            vocabulary,
+            method=method,
+        )
 
     @classmethod
     def cat(cls, parts: Sequence["Instances"]) -> "Instances":
@@ -76,15 +103,14 @@ class Instances:
         if any(p.num_points != first.num_points or p.vocabulary != first.vocabulary for p in parts):
             raise ValueError("instances of different clouds or vocabularies cannot be joined")
         sizes = torch.cat([p.sizes for p in parts])
-        join = lambda name: None if any(getattr(p, name) is None for p in parts) else torch.cat([getattr(p, name) for p in parts])  # noqa: E731
         return replace(
             first,
             offsets=torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]),
             indices=torch.cat([p.indices for p in parts]),
             classes=torch.cat([p.classes for p in parts]),
             scores=torch.cat([p.scores for p in parts]),
-            boxes=join("boxes"),
-            amodal_boxes=join("amodal_boxes"),
+            boxes=_joined([p.boxes for p in parts]),
+            amodal_boxes=_joined([p.amodal_boxes for p in parts]),
         )
 
     def __len__(self) -> int:
@@ -113,7 +139,9 @@ class Instances:
             raise IndexError(f"a mask of {len(keep)} cannot choose among {len(self)} instances")
         sizes = self.sizes[rows]
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-        take = torch.arange(int(offsets[-1]), device=rows.device) - torch.repeat_interleave(offsets[:-1] - self.offsets[rows], sizes)
+        take = torch.arange(int(offsets[-1]), device=rows.device) - torch.repeat_interleave(
+            offsets[:-1] - self.offsets[rows], sizes
+        )
         pick = lambda value: None if value is None else value[rows]  # noqa: E731
         return replace(
             self,
@@ -136,3 +164,9 @@ class Instances:
     def to(self, device: torch.device | str) -> "Instances":
         names = ("offsets", "indices", "classes", "scores", "point_classes", "boxes", "amodal_boxes")
         return replace(self, **{n: v.to(device) for n in names if (v := getattr(self, n)) is not None})
+
+
+def _joined(values: Sequence[Tensor | None]) -> Tensor | None:
+    """All rows; None when any part has none."""
+    present = [v for v in values if v is not None]
+    return torch.cat(present) if len(present) == len(values) else None

@@ -38,18 +38,28 @@ class PointCloud:
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3:
-            raise ValueError(f"points must be (n, 3), got {tuple(self.points.shape)}; pass colours separately")
+            raise ValueError(
+                f"points must be (n, 3), got {tuple(self.points.shape)}; pass colours separately"
+            )
         for name in ("colors", "normals"):
             value = getattr(self, name)
             if value is not None and value.shape != self.points.shape:
-                raise ValueError(f"{name} must be {tuple(self.points.shape)} like the points, got {tuple(value.shape)}")
+                raise ValueError(
+                    f"{name} must be {tuple(self.points.shape)} like the points, got {tuple(value.shape)}"
+                )
 
     @classmethod
-    def from_arrays(cls, points: np.ndarray, colors: np.ndarray | None = None, normals: np.ndarray | None = None) -> "PointCloud":
+    def from_arrays(
+        cls, points: np.ndarray, colors: np.ndarray | None = None, normals: np.ndarray | None = None
+    ) -> "PointCloud":
         """From NumPy: float64 points far from zero get an `origin` of their own; 8- and 16-bit colours are scaled to [0, 1]."""
         points = np.asarray(points)
         origin = None
-        if points.dtype == np.float64 and points.size and np.nanmax(np.abs(np.where(np.isfinite(points), points, 0))) > 1e4:
+        if (
+            points.dtype == np.float64
+            and points.size
+            and np.nanmax(np.abs(np.where(np.isfinite(points), points, 0))) > 1e4
+        ):
             finite = points[np.isfinite(points).all(1)]
             centre = np.floor(np.median(finite, axis=0)) if len(finite) else np.zeros(3)
             points, origin = points - centre, torch.from_numpy(centre)
@@ -57,7 +67,10 @@ class PointCloud:
             colors = np.asarray(colors)
             scale = np.iinfo(colors.dtype).max if np.issubdtype(colors.dtype, np.integer) else 1.0
             colors = (colors / np.float32(scale)).astype(np.float32)
-        tensors = [None if a is None else torch.from_numpy(np.array(a, dtype=np.float32)) for a in (points, colors, normals)]
+        tensors = [
+            None if a is None else torch.from_numpy(np.array(a, dtype=np.float32))
+            for a in (points, colors, normals)
+        ]
         assert tensors[0] is not None
         return cls(tensors[0], tensors[1], tensors[2], origin)
 
@@ -71,4 +84,6 @@ class PointCloud:
 
     def to(self, device: torch.device | str) -> "PointCloud":
         move = lambda value: None if value is None else value.to(device)  # noqa: E731
-        return replace(self, points=self.points.to(device), colors=move(self.colors), normals=move(self.normals))
+        return replace(
+            self, points=self.points.to(device), colors=move(self.colors), normals=move(self.normals)
+        )

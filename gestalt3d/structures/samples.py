@@ -16,4 +16,6 @@ class Scan:
 
     def __post_init__(self) -> None:
         if len(self.cloud) != self.instances.num_points:
-            raise ValueError(f"scan {self.name!r} has {len(self.cloud)} points and labels for {self.instances.num_points}")
+            raise ValueError(
+                f"scan {self.name!r} has {len(self.cloud)} points and labels for {self.instances.num_points}"
+            )

@@ -21,7 +21,9 @@ class Vocabulary:
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"vocabulary {self.title!r} names a class twice")
         if self.official_ids and len(self.official_ids) != len(self.names):
-            raise ValueError(f"vocabulary {self.title!r} has {len(self.names)} names and {len(self.official_ids)} ids")
+            raise ValueError(
+                f"vocabulary {self.title!r} has {len(self.names)} names and {len(self.official_ids)} ids"
+            )
         if unknown := self.structure - set(self.names):
             raise ValueError(f"vocabulary {self.title!r} calls unknown classes structure: {sorted(unknown)}")
 
@@ -58,7 +60,9 @@ def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
     A class maps to the target's class of the same name, else through `SYNONYMS`, else to the target's rest class
     ("clutter", "otherfurniture", "object") where it has one, else to -1.
     """
-    rest = next((target.id(name) for name in ("clutter", "otherfurniture", "object") if name in target.names), -1)
+    rest = next(
+        (target.id(name) for name in ("clutter", "otherfurniture", "object") if name in target.names), -1
+    )
     table = np.full(len(source) + 1, -1, dtype=np.int64)
     for i, name in enumerate(source.names):
         candidates = (name, *SYNONYMS.get(name, ()))

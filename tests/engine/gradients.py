@@ -15,7 +15,9 @@ from gestalt3d.recipes import Recipe
 folder = Path(os.environ["GESTALT3D_TEST_SCANS"])
 accelerator = Accelerator(cpu=True)
 scans = open_data("folder", root=folder)
-model = ASISConfig(points=128, width_scale=0.25, width=16, group_size=8, neighbours=4, blocks_per_scan=1, dropout=0.0)
+model = ASISConfig(
+    points=128, width_scale=0.25, width=16, group_size=8, neighbours=4, blocks_per_scan=1, dropout=0.0
+)
 recipe = Recipe(name="gradients", method="asis", model=model, data="folder", root=folder, scans_per_step=2)
 torch.manual_seed(0)
 method = ASIS.from_config(model, scans.vocabulary)

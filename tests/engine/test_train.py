@@ -75,7 +75,9 @@ def test_a_killed_run_resumes_bit_for_bit(folder: Path, tmp_path: Path) -> None:
         train(tiny(folder), tmp_path / "killed", device="cpu", report=kill)
     resumed = train(tiny(folder), tmp_path / "killed", device="cpu", resume=True)
     assert_equal(whole, resumed)
-    steps = [json.loads(line)["step"] for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()
+    ]
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
@@ -113,7 +115,9 @@ def test_initial_weights_fit_other_classes(folder: Path, tmp_path: Path) -> None
     ("resume", "prepare", "words"),
     [(True, False, "no checkpoint to resume"), (False, True, "holds a run already")],
 )
-def test_wrong_starts_are_refused(folder: Path, tmp_path: Path, resume: bool, prepare: bool, words: str) -> None:
+def test_wrong_starts_are_refused(
+    folder: Path, tmp_path: Path, resume: bool, prepare: bool, words: str
+) -> None:
     if prepare:
         train(tiny(folder, optim=Optim(steps=1)), tmp_path, device="cpu")
     with pytest.raises(UserError, match=words):
@@ -142,11 +146,21 @@ def test_two_processes_see_the_halves_of_one_batch(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="torchrun with gloo is tested on Linux and macOS")
 def test_gradients_of_two_processes_equal_one_at_twice_the_batch(folder: Path, tmp_path: Path) -> None:
     script = Path(__file__).with_name("gradients.py")
-    env = os.environ | {"OMP_NUM_THREADS": "1", "GESTALT3D_TEST_SCANS": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "GESTALT3D_TEST_SCANS": str(folder),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
     for count in (1, 2):
         out = tmp_path / f"{count}.pt"
-        subprocess.run([*command, str(count), str(script), str(out)], check=True, env=env, timeout=240, capture_output=True)
+        subprocess.run(
+            [*command, str(count), str(script), str(out)],
+            check=True,
+            env=env,
+            timeout=240,
+            capture_output=True,
+        )
     one, two = (torch.load(tmp_path / f"{count}.pt", weights_only=True) for count in (1, 2))
     for name, gradient in one.items():
         torch.testing.assert_close(two[name], gradient, rtol=0, atol=1e-5)

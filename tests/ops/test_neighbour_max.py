@@ -17,7 +17,9 @@ GATHERED = kit.Op(torch.ops.gestalt3d.neighbour_max, neighbour_max_reference, _n
 GROUPED = kit.Op(torch.ops.gestalt3d.group_max, group_max_reference, _group_max)
 
 
-def case(b: int = 2, n: int = 30, m: int = 20, k: int = 5, c: int = 7, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def case(
+    b: int = 2, n: int = 30, m: int = 20, k: int = 5, c: int = 7, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Small whole numbers, full of ties; a third of the neighbours are missing."""
     g = torch.Generator().manual_seed(seed)
     features = torch.randint(-4, 5, (b, n, c), generator=g).float()
@@ -49,7 +51,9 @@ def test_backward_is_deterministic() -> None:
 
 def test_gradients() -> None:
     _, index = case(1, 8, 6, 3, 2)
-    distinct = torch.randperm(16, generator=torch.Generator().manual_seed(0)).double().view(1, 8, 2).requires_grad_()
+    distinct = (
+        torch.randperm(16, generator=torch.Generator().manual_seed(0)).double().view(1, 8, 2).requires_grad_()
+    )
     assert torch.autograd.gradcheck(lambda f: neighbour_max(f, index), distinct)
     assert torch.autograd.gradcheck(group_max, distinct)
 

@@ -31,7 +31,12 @@ def test_agrees_with_the_eigenvectors(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_a_plane_has_its_normal(scale: float) -> None:
     turn = kit.rotation(1)
-    flat = torch.cat([torch.rand(1, 200, 2, dtype=torch.float64), torch.zeros(1, 200, 1, dtype=torch.float64)], -1) * scale
+    flat = (
+        torch.cat(
+            [torch.rand(1, 200, 2, dtype=torch.float64), torch.zeros(1, 200, 1, dtype=torch.float64)], -1
+        )
+        * scale
+    )
     found = surface_normals(flat @ turn.T, k=10)
     expected = turn[:, 2]
     assert float((found @ expected).abs().min()) > 1 - 1e-9

@@ -39,9 +39,9 @@ def _executor(threads: int) -> ThreadPoolExecutor:
         return _pool[2]
 
 
-os.register_at_fork(after_in_child=lambda: globals().update(_pool=None, _pool_lock=threading.Lock())) if hasattr(
-    os, "register_at_fork"
-) else None
+os.register_at_fork(
+    after_in_child=lambda: globals().update(_pool=None, _pool_lock=threading.Lock())
+) if hasattr(os, "register_at_fork") else None
 
 
 def num_threads() -> int:

@@ -102,7 +102,9 @@ def neighbour_max(features: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 
     def work(first: int, last: int) -> None:
         for s in range(first // m, (last - 1) // m + 1):
-            _neighbour_max(source[s], indices[s], out[s], which[s], max(first - s * m, 0), min(last - s * m, m))
+            _neighbour_max(
+                source[s], indices[s], out[s], which[s], max(first - s * m, 0), min(last - s * m, m)
+            )
 
     if out.size:
         parallel(work, b * m, grain=64)
@@ -113,7 +115,11 @@ def neighbour_max_backward(grad: Tensor, index: Tensor, which: Tensor, n: int) -
     b, _, c = grad.shape
     dtype = torch.promote_types(grad.dtype, torch.float32)
     out = torch.zeros((b, n, c), dtype=dtype)
-    source, indices, chosen = grad.to(dtype).contiguous().numpy(), index.contiguous().numpy(), which.contiguous().numpy()
+    source, indices, chosen = (
+        grad.to(dtype).contiguous().numpy(),
+        index.contiguous().numpy(),
+        which.contiguous().numpy(),
+    )
     total = out.numpy()
     width = c if b >= num_threads() else _CHANNELS_AT_ONCE
     slices = -(-c // width)
@@ -121,7 +127,9 @@ def neighbour_max_backward(grad: Tensor, index: Tensor, which: Tensor, n: int) -
     def work(first: int, last: int) -> None:
         for t in range(first, last):
             s, part = divmod(t, slices)
-            _scatter_neighbours(source[s], indices[s], chosen[s], total[s], part * width, min(c, part * width + width))
+            _scatter_neighbours(
+                source[s], indices[s], chosen[s], total[s], part * width, min(c, part * width + width)
+            )
 
     if grad.numel() and n:
         parallel(work, b * slices, grain=1)
