@@ -186,11 +186,11 @@ TABLES: dict[str, Table] = {
                 {"network ms": net, "grouping ms": group, "overall ms": net + group, "mWCov": mwcov},
             )
             for label, key, net, group, mwcov in (
-                ("SGPN", "sgpn-pn", 18, 708, 35.5),
-                ("ASIS (vanilla)", "vanilla-pn", 11, 201, 41.4),
-                ("ASIS", "asis-pn", 20, 185, 43.6),
-                ("ASIS (vanilla.PN++)", "vanilla-pn2", 35, 115, 45.7),
-                ("ASIS (PN++)", "asis-pn2", 54, 125, 47.8),
+                ("SGPN", "sgpn-pn", 18.0, 708.0, 35.5),
+                ("ASIS (vanilla)", "vanilla-pn", 11.0, 201.0, 41.4),
+                ("ASIS", "asis-pn", 20.0, 185.0, 43.6),
+                ("ASIS (vanilla.PN++)", "vanilla-pn2", 35.0, 115.0, 45.7),
+                ("ASIS (PN++)", "asis-pn2", 54.0, 125.0, 47.8),
             )
         ),
         timed=True,

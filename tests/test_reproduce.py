@@ -1,0 +1,76 @@
+"""Tables: rows are trained, finished runs are not trained again, claims are judged by their standard error."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gestalt3d import recipes, reproduce
+from gestalt3d.errors import UserError
+from gestalt3d.recipes import Recipe
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Rows as they are, with networks of a few channels."""
+    make = recipes.table_row
+
+    def small(key: str, *, steps: int, seed: int) -> Recipe:
+        row = make(key, steps=steps, seed=seed)
+        model = replace(row.model, points=256, width_scale=0.125, width=16, group_size=8, blocks_per_scan=1)
+        return replace(row, model=model, workers=0, scans_per_step=1, optim=replace(row.optim, precision="no"))
+
+    monkeypatch.setattr(recipes, "table_row", small)
+    monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path / "cache"))
+
+
+def test_a_table_is_made_and_finished_runs_are_read(tiny: None, tmp_path: Path) -> None:
+    result = reproduce.run("asis-table3", tmp_path, quick=True)
+    assert [row["row"] for row in result["rows"]] == ["baseline", "+IF", "+SA", "+IF +SA"]
+    for row in result["rows"]:
+        assert 0 <= row["ours"]["mIoU"] <= 100
+        assert row["seeds"] == 1
+    assert {c["holds"] for c in result["claims"]} == {None}  # one seed decides nothing
+    text = reproduce.render(result)
+    assert "[49.5]" in text
+    assert "too few seeds" in text
+
+    marked = tmp_path / "quick" / "vanilla-pn-seed0" / "result.json"
+    marked.write_text(json.dumps({"mIoU": 12.0, "mWCov": 34.0}))
+    again = reproduce.run("asis-table3", tmp_path, quick=True)
+    assert again["rows"][0]["ours"]["mIoU"] == 12.0
+
+
+def judged(better: list[float], worse: list[float]) -> dict[str, Any]:
+    figures = {"a": [{"m": v} for v in better], "b": [{"m": v} for v in worse]}
+    return reproduce._judged(reproduce.Claim("a", "b", "m"), figures)
+
+
+def test_a_claim_holds_beyond_twice_the_standard_error() -> None:
+    # Standard errors of the means: 1 / sqrt(3) each, of the difference sqrt(2 / 3) = .816.
+    assert judged([9.0, 10.0, 11.0], [7.0, 8.0, 9.0])["holds"] is True
+    assert judged([9.0, 10.0, 11.0], [7.5, 8.5, 9.5])["holds"] is False
+    assert judged([9.0, 10.0, 11.0], [7.0, 8.0, 9.0])["standard_error"] == pytest.approx((2 / 3) ** 0.5)
+
+
+def test_one_seed_decides_nothing() -> None:
+    assert judged([10.0], [5.0])["holds"] is None
+
+
+def test_unknown_tables_are_named() -> None:
+    with pytest.raises(UserError, match="asis-table1"):
+        reproduce.committed("asis-table9")
+
+
+@pytest.mark.parametrize("name", list(reproduce.TABLES))
+def test_what_is_committed_fits_its_table(name: str) -> None:
+    try:
+        result = reproduce.committed(name)
+    except UserError:
+        pytest.skip("no result of this table is shipped yet")
+    table = reproduce.TABLES[name]
+    assert [row["row"] for row in result["rows"]] == [row.label for row in table.rows]
+    assert result["commit"] and result["device"]
+    assert reproduce.render(result)
