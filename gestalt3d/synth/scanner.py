@@ -424,13 +424,18 @@ def _static(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
 
 
 def _single(world: World, rng: np.random.Generator, points: int) -> tuple[np.ndarray, np.ndarray, float]:
-    cell = world.cells[0]
-    best: list[Pose] = []
-    for _ in range(1):
+    # Of six places the one that shows most, as a person would choose.
+    best, most = [], -1
+    for _ in range(6):
+        cell = world.cells[int(rng.integers(len(world.cells)))]
         eye = _standing_place(world, cell, rng, float(rng.uniform(1.1, 1.7)))
         centre = np.array([(cell[0] + cell[2]) / 2, (cell[1] + cell[3]) / 2]) - eye[:2]
         yaw = float(np.arctan2(centre[1], centre[0]) + rng.normal(0, 0.35))
-        best = [look(eye, yaw, float(rng.uniform(-0.45, -0.05)), float(rng.normal(0, 0.03)))]
+        pose = look(eye, yaw, float(rng.uniform(-0.5, -0.1)), float(rng.normal(0, 0.03)))
+        _, face = _render(world, pose, 42.0, 48, 36)
+        shown = len(np.unique(world.face_object[face[face >= 0]]))
+        if shown > most:
+            best, most = [pose], shown
     width = int(np.clip(np.sqrt(points * 4 / 3), 64, 400))
     cloud, face = _frames(
         world,
