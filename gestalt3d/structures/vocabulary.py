@@ -58,7 +58,7 @@ def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
     """(len(source) + 1,) int64 table: `table[id]` is the target's id. Entry -1 maps to -1, so index with ids as they are.
 
     A class maps to the target's class of the same name, else through `SYNONYMS`, else to the target's rest class
-    ("clutter", "otherfurniture", "object") where it has one, else to -1.
+    ("clutter", "otherfurniture", "object") where it has one, else to -1. Structure is never the rest: a ceiling is no furniture.
     """
     rest = next(
         (target.id(name) for name in ("clutter", "otherfurniture", "object") if name in target.names), -1
@@ -66,7 +66,8 @@ def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
     table = np.full(len(source) + 1, -1, dtype=np.int64)
     for i, name in enumerate(source.names):
         candidates = (name, *SYNONYMS.get(name, ()))
-        table[i] = next((target.id(c) for c in candidates if c in target.names), rest)
+        otherwise = -1 if name in source.structure else rest
+        table[i] = next((target.id(c) for c in candidates if c in target.names), otherwise)
     return table
 
 
