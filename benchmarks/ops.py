@@ -1,16 +1,12 @@
-"""Point operators beside what people use instead: `python benchmarks/ops.py --threads 2 -o results.json`.
+"""Point operators beside scipy, torch and NumPy.
 
-Every alternative computes the same thing from the same input, index construction included. Medians and minima
-of several runs, in milliseconds; the first call, which compiles, is not counted.
+Every alternative computes the same thing from the same input, index construction included. Medians of five runs in
+milliseconds; the first call, which compiles, is not counted.
 """
 
-import argparse
-import json
-import platform
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -161,35 +157,25 @@ def features() -> Iterator[Case]:
     )
 
 
-def measure(run: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Median and minimum, in milliseconds."""
-    run()
+def median(work: Callable[[], object], repeats: int = 5) -> float:
+    """Milliseconds."""
+    work()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        run()
+        work()
         times.append(1e3 * (time.perf_counter() - start))
-    return {"median_ms": round(float(np.median(times)), 2), "min_ms": round(min(times), 2)}
+    return float(np.median(times))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("-o", "--output", type=Path)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+def run() -> list[dict[str, Any]]:
     torch.manual_seed(0)
     rows = []
-    for case in (*sampling(), *neighbours(options.threads), *embeddings(), *features()):
-        for name, run in case.ways.items():
-            row = {"op": case.op, "size": case.size, "way": name} | measure(run, options.repeats)
-            print("{op:32} {size:56} {way:20} {median_ms:10.2f} ms (min {min_ms:.2f})".format(**row))
-            rows.append(row)
-    if options.output:
-        where = {"threads": options.threads, "machine": platform.machine(), "torch": torch.__version__}
-        options.output.write_text(json.dumps(where | {"rows": rows}, indent=1, ensure_ascii=False) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    for case in (*sampling(), *neighbours(torch.get_num_threads()), *embeddings(), *features()):
+        (_, ours), *others = case.ways.items()
+        own = median(ours)
+        for name, other in others:
+            usual = median(other)
+            row = {"case": f"{case.op}, {case.size}", "ours ms": own, "usual": name, "usual ms": usual}
+            rows.append({**row, "ratio": usual / own})
+    return rows

@@ -1,35 +1,30 @@
-"""Whole-process time of `score scannet` on a large case, beside a plain reading of the same files.
+"""Whole-process time of score scannet on a large case.
 
-    python benchmarks/score.py [--scenes 10] [--vertices 100000] [--predictions 60] [--json FILE]
-
-The case is random: regions are cells of a grid, predictions are copies of them with ragged borders. "plain"
-is the least any evaluator in plain Python must do: `[int(line) for line in file]` over every file, no score.
+The case is random: regions are cells of a grid, predictions are copies of them with ragged borders. "plain reading" is the
+least any evaluator in plain Python must do: `[int(line) for line in file]` over every file, no score.
 """
 
-import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from gestalt3d.metrics.report import write_json
 from gestalt3d.structures.vocabulary import SCANNET18
 
 OURS = """
 import sys
-from pathlib import Path
-from gestalt3d.metrics.official import score
-score("scannet", Path(sys.argv[1]) / "gt", Path(sys.argv[1]) / "pred")
+from gestalt3d.cli import main
+main(["score", "scannet", "--gt", f"{sys.argv[1]}/gt", "--pred", f"{sys.argv[1]}/pred"])
 """
 PLAIN = """
 import sys
 from pathlib import Path
+from typing import Any
 for path in [*Path(sys.argv[1]).glob("gt/*.txt"), *Path(sys.argv[1]).glob("pred/predicted_masks/*.txt")]:
     with path.open() as file:
         values = [int(line) for line in file]
@@ -75,53 +70,27 @@ def seconds(code: str, folder: Path, repeats: int) -> list[float]:
     for _ in range(repeats):
         start = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", code, folder], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+            [sys.executable, "-c", code, folder],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         times.append(time.perf_counter() - start)
     return times
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=10)
-    parser.add_argument("--vertices", type=int, default=100_000)
-    parser.add_argument("--predictions", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+def run(*, scenes: int = 10, vertices: int = 100_000, predictions: int = 60) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "gt").mkdir()
         (folder / "pred" / "predicted_masks").mkdir(parents=True)
-        for scene in range(options.scenes):
+        for scene in range(scenes):
             rng = np.random.default_rng(scene)
-            write_scene(
-                folder,
-                f"scene{scene:04d}_00",
-                vertices=options.vertices,
-                predictions=options.predictions,
-                rng=rng,
-            )
-        times = {
-            "ours": seconds(OURS, folder, options.repeats),
-            "plain": seconds(PLAIN, folder, min(options.repeats, 2)),
-        }
+            write_scene(folder, f"scene{scene:04d}_00", vertices=vertices, predictions=predictions, rng=rng)
+        ours, plain = (
+            1e3 * float(np.median(seconds(code, folder, n))) for code, n in ((OURS, 5), (PLAIN, 2))
+        )
         megabytes = sum(path.stat().st_size for path in folder.rglob("*.txt")) / 1e6
-    result = {
-        "benchmark": "score scannet",
-        "case": {
-            "scenes": options.scenes,
-            "vertices": options.vertices,
-            "predictions": options.predictions,
-            "megabytes": megabytes,
-        },
-        "seconds": {row: {"min": min(t), "median": float(np.median(t))} for row, t in times.items()},
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "numpy": np.__version__},
-    }
-    print(json.dumps(result, indent=1))
-    if options.json:
-        write_json(options.json, result)
-
-
-if __name__ == "__main__":
-    main()
+    case = f"{scenes} scenes of {vertices:,} vertices, {predictions} predictions each, {megabytes:.0f} MB"
+    row = {"case": case, "ours ms": ours, "usual": "plain reading", "usual ms": plain}
+    return [{**row, "ratio": plain / ours}]

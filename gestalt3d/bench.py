@@ -4,8 +4,10 @@ A benchmark is a file whose docstring begins with its title and whose `run()` re
 same keys.
 """
 
-import importlib.util
+import ast
+import importlib
 import platform
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,11 +26,9 @@ def _folder() -> Path:
 
 
 def _load(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"gestalt3d_benchmark_{file.stem}", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    # By its own name, so that the processes it starts find it too.
+    sys.path.insert(0, str(file.parent))
+    return importlib.import_module(file.stem)
 
 
 def _files() -> dict[str, Path]:
@@ -40,13 +40,11 @@ def _files() -> dict[str, Path]:
 
 def titles() -> dict[str, str]:
     """Name → first line of what it measures."""
-    return {name: (_docstring(file) or "").splitlines()[0] for name, file in _files().items()}
+    return {name: _docstring(file).splitlines()[0].rstrip(".") for name, file in _files().items()}
 
 
-def _docstring(file: Path) -> str | None:
-    import ast
-
-    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+def _docstring(file: Path) -> str:
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or file.stem
 
 
 def run(name: str) -> dict[str, Any]:
@@ -56,7 +54,12 @@ def run(name: str) -> dict[str, Any]:
         raise UserError(f"no benchmark {name!r}; there are {', '.join(files)}")
     import torch
 
-    rows = _load(files[name]).run()
+    try:
+        rows = _load(files[name]).run()
+    except ModuleNotFoundError as problem:
+        raise UserError(
+            f"benchmark {name} compares with {problem.name}: install it to run this one"
+        ) from None
     threads = torch.get_num_threads()
     machine = f"{platform.machine()}, {threads} threads, torch {torch.__version__}"
     return {"benchmark": name, "version": gestalt3d.__version__, "machine": machine, "rows": rows}

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as problem:
         _fail(f"gestalt3d {verb}: {problem}")
     except KeyboardInterrupt as stop:
-        complain(f"\ngestalt3d {verb}: {stop or 'stopped; what was finished is kept'}")
+        complain(f"\ngestalt3d {verb}: {str(stop) or 'stopped; what was finished is kept'}")
         sys.exit(130)
     except BrokenPipeError:
         # `gestalt3d … | head` closed the pipe: nothing to report, and nothing to flush at exit.
@@ -126,7 +126,7 @@ def demo(
     *,
     model: ModelName = "asis-rooms",
     out: Out = Path("demo"),
-    seed: Annotated[int, option("which of the test rooms, which training never saw", "N")] = 0,
+    seed: Annotated[int, option("which of the test rooms, which training never saw", "N")] = 6,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
@@ -159,7 +159,7 @@ def demo(
     table("how well, in percent", [{"room": scan.name, **wanted}])
     say()
     _say_seconds(stages.seconds, time.perf_counter() - started)
-    _say_files((out / "room.ply", *files))
+    _say_files((*files, out / "room.ply"))
     say(f"turn around in it: open {out / 'room.html'} in a browser")
     if json is not None:
         room = {"scan": scan.name, "points": len(scan.cloud), "figures": wanted, "instances": _objects(found)}
@@ -246,6 +246,8 @@ def view(
     """Show a result as a web page, served on this machine until Ctrl-C."""
     from gestalt3d.viewer import serve
 
+    if file.suffix.lower() not in (".npz", ".html", ".htm"):
+        raise UserError(f"{file}: is no result; make one with `gestalt3d segment` and name its .instances.npz")
     serve(
         file,
         port=port,
@@ -646,8 +648,9 @@ def _say_seconds(seconds: dict[str, float], total: float | None = None) -> None:
 
 
 def _say_files(files: tuple[Path, ...]) -> None:
-    for i, file in enumerate(files):
-        say(f"{'' if i else 'wrote':<8} {file}")
+    # As a shell writes several names, so that the line can be copied.
+    start = os.path.commonprefix([str(file) for file in files])
+    say(f"wrote    {start}{{{','.join(str(file)[len(start) :] for file in files)}}}")
 
 
 def _say_titles(titles: dict[str, str]) -> None:

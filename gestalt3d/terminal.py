@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from gestalt3d.metrics.report import text_table
-
 
 def say(text: str = "") -> None:
     """A line on stdout; characters that the terminal's encoding lacks become question marks."""
@@ -27,6 +25,8 @@ def _write(stream: Any, text: str) -> None:
 
 def table(title: str, rows: Sequence[dict[str, Any]], *, digits: int = 1) -> None:
     """Rows as columns under a title; floats get `digits` decimals, counts separators, `None` a dash."""
+    from gestalt3d.metrics.report import text_table  # and with it NumPy, which `--help` does not need
+
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_grouped(row.get(name)) for name in columns] for row in rows]
     head, rule, *body = text_table(columns, cells, digits=digits).splitlines()

@@ -6,6 +6,7 @@ continues bit for bit.
 """
 
 import json
+import math
 import typing
 from dataclasses import dataclass
 from importlib import resources
@@ -71,12 +72,21 @@ def build(about: dict[str, Any], where: str) -> Any:
         raise UserError(f"{where}: not a weight file of gestalt3d; known methods are {', '.join(METHODS)}")
     cls = method_class(name)
     vocabulary = _vocabulary(about.get("vocabulary"), where)
+    config = from_plain(config_class(cls), about.get("config"), where)
+    for field, value in to_plain(config).items():
+        # JSON's NaN is larger than nothing, too.
+        if any(isinstance(v, (int, float)) and not 0 <= v < math.inf for v in _flat(value)):
+            raise UserError(f"{where}: its setting {field!r} is {value}; the file is damaged, take another")
     try:
-        return cls.from_config(from_plain(config_class(cls), about.get("config"), where), vocabulary)
+        return cls.from_config(config, vocabulary)
     except UserError:
         raise
     except (ValueError, RuntimeError, OverflowError, MemoryError) as problem:
         raise UserError(f"{where}: its settings make no method ({_first_line(problem)})") from None
+
+
+def _flat(value: Any) -> list[Any]:
+    return [v for part in value for v in _flat(part)] if isinstance(value, list) else [value]
 
 
 def _vocabulary(words: Any, where: str) -> Vocabulary:
@@ -163,7 +173,7 @@ def shipped() -> dict[str, Path]:
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
     """A method in eval mode: a shipped name, a weight or checkpoint file, or one that needs no training."""
-    name = str(name_or_path)
+    name, target = str(name_or_path), usable_device(device)
     if name in UNTRAINED:
         method, settings, _ = UNTRAINED[name]
         cls = method_class(method)
@@ -175,7 +185,6 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
             f"{name}: neither a shipped model nor a file; shipped are {', '.join([*known, *UNTRAINED])}"
             + ("" if path.suffix == SUFFIX else f" (a weight file ends in {SUFFIX})")
         )
-    target = usable_device(device)
     stored = read(path)
     # First without memory of its own: the file's metadata may claim layers of any size.
     with torch.device("meta"):

@@ -1,0 +1,69 @@
+"""From file to files by stage: synthetic rooms of 100,000 and 1,000,000 points.
+
+Whole processes, start-up and compilation included, beside the geometric baseline on the same file. The room is a test room
+whose points are drawn again and again, each time moved by a normal error of 5 mm.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gestalt3d.errors import UserError
+from gestalt3d.io import save_cloud
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.synth.rooms import SPLITS, make_room
+
+
+def dense_room(count: int, seed: int = 0) -> PointCloud:
+    """A test room of `count` points in random order."""
+    room = make_room(SPLITS["test"] + seed).cloud
+    rng = np.random.default_rng(seed)
+    rows = torch.from_numpy(rng.integers(len(room), size=count))
+    noise = torch.from_numpy(rng.normal(0, 0.005, (count, 3)).astype(np.float32))
+    return PointCloud(room.points[rows] + noise, None if room.colors is None else room.colors[rows])
+
+
+def measure(file: Path, model: str) -> dict[str, Any]:
+    """Seconds of the process and of its stages, and its greatest memory (None on Windows)."""
+    report, out = file.with_suffix(".json"), file.parent / "out"
+    words = ["segment", file, "-m", model, "-o", out, "--json", report]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gestalt3d", *map(str, words)], stdout=subprocess.DEVNULL
+    )
+    peak = None
+    if hasattr(os, "wait4"):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        peak = usage.ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+    if process.wait():
+        raise UserError(f"segment -m {model} ended with code {process.returncode}; see what it said above")
+    stages = json.loads(report.read_text())["files"][0]["seconds"]
+    return {
+        "seconds": time.perf_counter() - start,
+        "peak GB": peak,
+        "file GB": file.stat().st_size / 1e9,
+        "stages": " · ".join(f"{name} {value:.1f}" for name, value in stages.items()),
+    }
+
+
+def run(
+    points: Sequence[int] = (100_000, 1_000_000), models: Sequence[str] = ("asis-rooms", "geometric")
+) -> list[dict[str, Any]]:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in points:
+            file = Path(folder) / f"room_{count}.ply"
+            save_cloud(file, dense_room(count))
+            for model in models:
+                rows.append({"case": f"{count:,} points, {model}", **measure(file, model)})
+    return rows

@@ -1,0 +1,49 @@
+"""The command line called in this process, and small models for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gestalt3d.cli import main
+from gestalt3d.engine import checkpoint
+from gestalt3d.methods import method_class
+from gestalt3d.structures.vocabulary import S3DIS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """`command("segment", file, "-o", folder)` runs `gestalt3d segment FILE -o FOLDER`."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]):
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> Answer:
+        self._capsys.readouterr()
+        code: Any = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = self._capsys.readouterr()
+        return Answer(int(code), out, err)
+
+
+def save_weights(path: Path, method: str = "asis", **settings: Any) -> Path:
+    """Weights of a small, untrained method."""
+    small = {"points": 256, "width": 16, "width_scale": 0.25, "group_size": 8, "merge_points": 10, **settings}
+    cls = method_class(method)
+    torch.manual_seed(0)
+    made = cls.from_config(checkpoint.config_class(cls)(**small), S3DIS)
+    checkpoint.save(path, made.state_dict(), checkpoint.describe(made))
+    return path

@@ -1,0 +1,378 @@
+"""Every verb as a person would type it."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gestalt3d
+from gestalt3d import cli
+from gestalt3d.data.folder import save_scan
+from gestalt3d.io import load_cloud, load_instances, save_cloud
+from gestalt3d.io.ply import read_ply
+from gestalt3d.metrics.official import KINDS
+from gestalt3d.recipes import RECIPES
+from tests.command import Command, save_weights
+from tests.scenes import save_folder, tiny_scan
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scan") / "room.ply"
+    save_cloud(path, tiny_scan().cloud)
+    return path
+
+
+# --- help ---
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",), ("help",)], ids=str)
+def test_help_lists_every_verb_with_what_it_does(command: Command, words: tuple[str, ...]) -> None:
+    answer = command(*words)
+    assert answer.code == 0 and not answer.err
+    for verb, function in cli.VERBS.items():
+        assert f"  {verb} " in answer.out
+        assert (function.__doc__ or "").splitlines()[0] in answer.out
+    assert max(len(line) for line in answer.out.splitlines()) <= 110
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_of_a_verb_shows_three_commands(command: Command, verb: str) -> None:
+    answer = command(verb, "--help")
+    assert answer.code == 0 and not answer.err
+    for example in cli.EXAMPLES[verb]:
+        assert example in answer.out
+    assert "None}" not in answer.out  # an option that may be left out does not offer the word None
+    assert answer.out == command("help", verb).out
+
+
+def test_help_of_a_recipe_names_its_fields_as_they_are_typed(command: Command) -> None:
+    answer = command("train", "asis-folder", "--help")
+    assert answer.code == 0
+    for option in ("--optim.lr", "--model.points", "--root", "--init", "--resume", "--out"):
+        assert option in answer.out
+
+
+def test_recipes_are_listed(command: Command) -> None:
+    assert all(f"  {name} " in command("train").out for name in RECIPES)
+
+
+def test_examples_are_commands(command: Command) -> None:
+    known = {*cli.VERBS, "--version"}
+    for examples in cli.EXAMPLES.values():
+        assert len(set(examples)) == 3
+        assert all(line.split()[0] == "gestalt3d" and line.split()[1] in known for line in examples)
+
+
+def test_version(command: Command) -> None:
+    assert command("--version").out == f"gestalt3d {gestalt3d.__version__}\n"
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    code = "import sys; from gestalt3d.cli import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numba", "scipy", "numpy", "rich"} & set(done.stdout.split())
+
+
+def test_score_loads_neither_torch_nor_what_tyro_checks_types_with(tmp_path: Path) -> None:
+    folder = write_scannet(tmp_path)
+    code = f"""
+import sys
+from gestalt3d.cli import main
+main(["score", "scannet", "--gt", {str(folder / "gt")!r}, "--pred", {str(folder / "pred")!r}])
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numba", "scipy", "rich", "typeguard"} & set(done.stdout.split())
+
+
+# --- segment, view ---
+
+
+def test_segment_writes_every_result(command: Command, scan: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    answer = command(
+        "segment", scan, "-m", "geometric", "-o", tmp_path / "out", "--objects", "--json", report
+    )
+    assert answer.code == 0, answer.err
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    kinds = ["html", "instances.json", "instances.npz", "instances.ply", "objects", "png"]
+    assert names == [f"room.{kind}" for kind in kinds]
+
+    found, cloud = load_instances(tmp_path / "out" / "room.instances.npz")
+    assert found.method == "geometric" and len(cloud) == len(load_cloud(scan))
+    assert bool((found.scores.diff() <= 0).all())
+    objects = sorted((tmp_path / "out" / "room.objects").iterdir())
+    assert [len(load_cloud(p)) for p in objects] == found.sizes.tolist()
+
+    written = json.loads((tmp_path / "out" / "room.instances.json").read_text())["instances"]
+    assert [o["points"] for o in written] == found.sizes.tolist()
+    entry = json.loads(report.read_text())["files"][0]
+    assert entry["points"] == len(cloud) and len(entry["instances"]) == len(found)
+    assert [Path(f).exists() for f in entry["files"]] == [True] * 6
+    assert {"read", "write"} <= entry["seconds"].keys()
+    assert f"{len(cloud):,} points, {len(found)} instances" in answer.out
+
+
+def test_segment_again_leaves_no_object_of_the_first_time(
+    command: Command, scan: Path, tmp_path: Path
+) -> None:
+    stale = tmp_path / "room.objects" / "0099_ghost.ply"
+    stale.parent.mkdir()
+    stale.write_bytes(b"")
+    assert command("segment", scan, "-m", "geometric", "-o", tmp_path, "--objects").code == 0
+    assert not stale.exists() and len(list(stale.parent.iterdir())) > 1
+
+
+def test_the_answer_keeps_order_and_properties_of_the_input(command: Command, tmp_path: Path) -> None:
+    cloud = tiny_scan(points=1500).cloud
+    columns = {
+        "time": np.arange(len(cloud), dtype=np.float64),
+        **dict(zip("xyz", cloud.points.numpy().astype(np.float64).T * 100, strict=True)),
+        "quality": np.arange(len(cloud)).astype(np.uint16),
+    }
+    words = {"f8": "double", "u2": "ushort"}
+    table = np.empty(len(cloud), [(n, c.dtype) for n, c in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    lines = [f"property {words[c.dtype.str[1:]]} {n}" for n, c in columns.items()]
+    head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(cloud)}", *lines, "end_header\n"]
+    (tmp_path / "scan.ply").write_bytes("\n".join(head).encode() + table.tobytes())
+
+    words_ = ("segment", tmp_path / "scan.ply", "-m", "geometric", "-o", tmp_path, "--units", "cm")
+    assert command(*words_, "--no-page", "--no-picture").code == 0
+    answer = read_ply(tmp_path / "scan.instances.ply").table
+    assert answer is not None
+    assert answer.dtype.names == (*columns, "instance", "semantic", "score")
+    for name, column in columns.items():
+        np.testing.assert_array_equal(answer[name], column)
+    found, _ = load_instances(tmp_path / "scan.instances.npz")
+    np.testing.assert_array_equal(answer["instance"], found.to_labels().numpy())
+    assert not (tmp_path / "scan.png").exists() and not (tmp_path / "scan.html").exists()
+
+
+def test_classes_and_scores_choose_among_the_instances(command: Command, scan: Path, tmp_path: Path) -> None:
+    words = ("segment", scan, "-m", "geometric", "-o", tmp_path, "--no-page", "--no-picture")
+    assert command(*words).code == 0
+    whole = load_instances(tmp_path / "room.instances.npz")[0]
+    name, least = whole.class_name(0), float(whole.scores.median())
+    assert command(*words, "--classes", name, "--min-score", least).code == 0
+    part = load_instances(tmp_path / "room.instances.npz")[0]
+    kept = (whole.classes == whole.class_id(name)) & (whole.scores >= least)
+    assert part.sizes.tolist() == whole[kept].sizes.tolist() and 0 < len(part) < len(whole)
+    assert command(*words, "--min-score", "1").code == 0
+
+
+def test_las_stays_las(command: Command, tmp_path: Path) -> None:
+    save_cloud(tmp_path / "scan.laz", tiny_scan(points=1000).cloud)
+    assert command("segment", tmp_path / "scan.laz", "-m", "geometric", "-o", tmp_path).code == 0
+    assert len(load_cloud(tmp_path / "scan.instances.laz")) == 1000
+    assert not (tmp_path / "scan.instances.ply").exists()
+
+
+def test_the_seed_of_a_model_changes_its_draw_and_nothing_else(command: Command, tmp_path: Path) -> None:
+    weights = save_weights(tmp_path / "w.safetensors", points=128)
+    save_cloud(tmp_path / "scan.ply", tiny_scan(points=4000).cloud)
+    words = ("segment", tmp_path / "scan.ply", "-m", weights, "-o", tmp_path, "--no-page", "--no-picture")
+    answers = []
+    for seed in (0, 0, 1):
+        assert command(*words, "--seed", seed).code == 0
+        answers.append(load_instances(tmp_path / "scan.instances.npz")[0].point_classes)
+    assert torch.equal(answers[0], answers[1]) and not torch.equal(answers[0], answers[2])
+
+
+def test_view_serves_the_page_until_ctrl_c(
+    command: Command, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("segment", scan, "-m", "geometric", "-o", tmp_path).code == 0
+    pages: list[bytes] = []
+
+    def visit(text: str) -> None:
+        address = next(word for word in text.split() if word.startswith("http://"))
+
+        def fetch() -> None:
+            with urllib.request.urlopen(address, timeout=20) as answer:
+                pages.append(answer.read())
+            signal.raise_signal(signal.SIGINT)
+
+        threading.Thread(target=fetch).start()
+
+    monkeypatch.setattr(cli, "say", visit)
+    answer = command("view", tmp_path / "room.instances.npz", "--no-browser")
+    assert answer.code == 0 and not answer.err
+    assert pages and pages[0].startswith(b"<!doctype html>")
+
+
+# --- demo, synth, data, evaluate, train ---
+
+
+def test_demo_shows_a_room_and_how_well_it_went(command: Command, tmp_path: Path) -> None:
+    answer = command("demo", "-m", "geometric", "-o", tmp_path / "demo", "--json", tmp_path / "demo.json")
+    assert answer.code == 0, answer.err
+    names = {p.name for p in (tmp_path / "demo").iterdir()}
+    kinds = ("ply", "png", "html", "instances.npz", "instances.ply", "instances.json")
+    assert names == {f"room.{kind}" for kind in kinds}
+    report = json.loads((tmp_path / "demo.json").read_text())
+    assert report["figures"].keys() == {"mCov", "mWCov", "mPrec", "mRec", "AP50"}
+    assert 0 < report["figures"]["mCov"] <= 100
+    assert "mWCov" in answer.out and "room.html" in answer.out
+
+
+def test_synthetic_rooms_become_a_folder_that_is_complete(command: Command, tmp_path: Path) -> None:
+    root = tmp_path / "rooms"
+    assert command("synth", "rooms", "-n", 2, "--seed", 5, "-o", root).code == 0
+    assert len(list(root.glob("*.ply"))) == len(list(root.glob("*.gt.npz"))) == 2
+    answer = command("data", "check", "folder", "--root", root, "--json", tmp_path / "check.json")
+    assert answer.code == 0, answer.err
+    report = json.loads((tmp_path / "check.json").read_text())
+    assert report["counts"][0] == {"name": "labelled clouds", "found": 2, "expected": None, "unit": "files"}
+    assert report["problems"] == []
+
+
+def test_data_check_says_what_is_missing_with_exit_code_2(command: Command, tmp_path: Path) -> None:
+    answer = command("data", "check", "s3dis", "--root", tmp_path)
+    assert answer.code == 2 and "Area_1" in answer.out and "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("options", [(), ("--class-agnostic",), ("--blocks",)], ids=str)
+def test_evaluate_reports_every_scan_and_all(
+    command: Command, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    root = save_folder(tmp_path / "scans")
+    report = tmp_path / "report.json"
+    answer = command(
+        "evaluate", "-m", "geometric", "-d", "folder", "--root", root, "--json", report, *options
+    )
+    assert answer.code == 0, answer.err
+    result = json.loads(report.read_text())
+    assert result.keys() == {"method", "data", "scans", "pooled", "skipped"}
+    assert list(result["scans"]) == ["tiny0", "tiny1"]
+    keys = ("AP", "AP50", "AP25", "recall50", "coverage") if options == ("--class-agnostic",) else ("mCov",)
+    assert all(key in result["pooled"] for key in keys)
+    assert "tiny1" in answer.out and "\nall" in answer.out
+
+
+def test_a_model_trained_on_ones_own_folder_segments_with_its_classes(
+    command: Command, tmp_path: Path
+) -> None:
+    root, out = save_folder(tmp_path / "scans"), tmp_path / "run"
+    small = ["--model.points", 128, "--model.width", 16, "--model.width-scale", 0.25, "--workers", 0]
+    words = [
+        "train",
+        "asis-folder",
+        "--root",
+        root,
+        "-o",
+        out,
+        *small,
+        "--optim.precision",
+        "no",
+        "--optim.steps",
+    ]
+    answer = command(*words, 2)
+    assert answer.code == 0, answer.err
+    assert str(out / "last.safetensors") in answer.out
+    assert command(*words, 2).code == 2  # the folder holds a run
+    scan = root / "tiny0.ply"
+    answer = command("segment", scan, "-m", out / "last.safetensors", "-o", out, "--no-page", "--no-picture")
+    assert answer.code == 0, answer.err
+    found, _ = load_instances(out / "tiny0.instances.npz")
+    assert "table" in found.vocabulary.names and found.method == "last"
+
+
+# --- score, models, bench, doctor ---
+
+
+def write_scannet(folder: Path) -> Path:
+    """One scene of two chairs, the first found whole, the second by half."""
+    (folder / "gt").mkdir()
+    (folder / "pred" / "masks").mkdir(parents=True)
+    gt = np.repeat([0, 5001, 5002], 200)
+    np.savetxt(folder / "gt" / "a.txt", gt, fmt="%d")
+    lines = []
+    for i, rows in enumerate((slice(200, 400), slice(400, 510))):
+        mask = np.zeros(len(gt), int)
+        mask[rows] = 1
+        np.savetxt(folder / "pred" / "masks" / f"{i}.txt", mask, fmt="%d")
+        lines.append(f"masks/{i}.txt 5 0.9\n")
+    (folder / "pred" / "a.txt").write_text("".join(lines))
+    return folder
+
+
+def test_score_prints_and_writes_the_official_figures(command: Command, tmp_path: Path) -> None:
+    folder = write_scannet(tmp_path)
+    report = tmp_path / "figures.json"
+    words = ("--gt", folder / "gt", "--pred", folder / "pred", "--json", report)
+    answer = command("score", "scannet", *words)
+    assert answer.code == 0, answer.err
+    figures = json.loads(report.read_text())
+    assert figures["AP25"] == pytest.approx(1.0) and figures["AP"] < figures["AP50"]
+    assert f"{figures['AP50']:.4f}" in answer.out and "chair" in answer.out
+
+
+def test_score_offers_what_can_be_scored(command: Command) -> None:
+    answer = command("score", "--help")
+    assert all(kind in answer.out for kind in KINDS)
+
+
+def test_models_lists_those_that_need_no_training(command: Command, tmp_path: Path) -> None:
+    answer = command("models", "--json", tmp_path / "models.json")
+    assert answer.code == 0 and "geometric-regions" in answer.out
+    names = [m["name"] for m in json.loads((tmp_path / "models.json").read_text())["models"]]
+    assert names[-2:] == ["geometric", "geometric-regions"]
+
+
+def test_benchmarks_and_tables_are_listed_with_a_title(command: Command) -> None:
+    for verb in ("bench", "reproduce"):
+        answer = command(verb)
+        assert answer.code == 0
+        rows = [line.split(maxsplit=1) for line in answer.out.splitlines()]
+        assert len(rows) > 3 and all(len(row) == 2 for row in rows)
+        assert "`" not in answer.out
+
+
+def test_doctor_examines_the_installation(command: Command, tmp_path: Path) -> None:
+    answer = command("doctor", "--json", tmp_path / "report.json")
+    findings = {f["what"]: f for f in json.loads((tmp_path / "report.json").read_text())["findings"]}
+    assert findings["torch"]["ok"] and findings["numba kernels"]["ok"]
+    missing = [f for f in findings.values() if not f["ok"] and not f["optional"]]
+    assert answer.code == (2 if missing else 0)
+    assert all(f["remedy"] for f in missing)
+
+
+def test_one_scan_of_each_kind(shared: Path, command: Command, tmp_path: Path) -> None:
+    """Real scans of every source are read and answered in whole."""
+    scans = [shared / "data" / "scans" / "osd_learn6.ply", *sorted(shared.glob("data/osd/*/*.pcd"))[:1]]
+    scans += [shared / "data" / "shapes" / "partnet_179.ply"]
+    words = ("-m", "geometric", "-o", tmp_path, "--no-page", "--no-picture")
+    answer = command("segment", *scans, *words)
+    assert answer.code == 0, answer.err
+    for scan in scans:
+        found, cloud = load_instances(tmp_path / f"{scan.stem}.instances.npz")
+        assert found.num_points == len(cloud) == len(load_cloud(scan)) and len(found)
+
+
+def test_labels_beside_a_scan_do_not_change_its_answer(command: Command, tmp_path: Path) -> None:
+    scan = tiny_scan()
+    for name, labelled in (("with", True), ("without", False)):
+        (tmp_path / name).mkdir()
+        if labelled:
+            save_scan(tmp_path / name, scan)
+        else:
+            save_cloud(tmp_path / name / f"{scan.name}.ply", scan.cloud)
+        words = ("-m", "geometric", "-o", tmp_path / name, "--no-page", "--no-picture")
+        assert command("segment", tmp_path / name / f"{scan.name}.ply", *words).code == 0
+    a, b = (load_instances(tmp_path / n / f"{scan.name}.instances.npz")[0] for n in ("with", "without"))
+    assert torch.equal(a.to_labels(), b.to_labels())
