@@ -10,9 +10,6 @@ METHODS: dict[str, str] = {
 }
 """Name of a method → "module:Class"."""
 
-UNTRAINED: tuple[str, ...] = ("geometric",)
-"""Methods without weights."""
-
 
 def method_class(name: str) -> Any:
     """The class behind a name of `METHODS`."""

@@ -119,9 +119,12 @@ class Room(NamedTuple):
     high: np.ndarray
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """(n,) bool, on the ground plane."""
-        within = (points[:, :2] >= self.low[:2]) & (points[:, :2] <= self.high[:2])
-        return within[:, 0] & within[:, 1]
+        """(n,) bool: on its ground plane and not far above the ceiling or below the floor."""
+        reach = 0.5 + 0.5 * (self.high[2] - self.low[2])
+        low = np.array([*self.low[:2], self.low[2] - reach])
+        high = np.array([*self.high[:2], self.high[2] + reach])
+        within = (points >= low) & (points <= high)
+        return within[:, 0] & within[:, 1] & within[:, 2]
 
 
 class BlockMethod(nn.Module):

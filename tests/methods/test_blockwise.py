@@ -1,0 +1,123 @@
+"""How a cloud becomes blocks: what is drawn, what is shown, what strays and wide clouds do."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from gestalt3d.methods import blockwise
+from gestalt3d.methods.asis import ASIS, ASISConfig
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import S3DIS
+from tests.scenes import tiny_scan
+
+CONFIG = ASISConfig(points=128, width=16, width_scale=0.25, neighbours=4, min_block_points=20, merge_points=5)
+
+
+def method(**changes: object) -> ASIS:
+    torch.manual_seed(0)
+    return ASIS.from_config(replace(CONFIG, **changes), S3DIS)
+
+
+def test_training_shows_the_outer_wall_as_often_as_the_test_does() -> None:
+    scan, wall = tiny_scan(), S3DIS.id("wall")
+    batch = method(blocks_per_scan=200).prepare(scan, np.random.default_rng(0))
+    shown = (batch.classes == wall).any(1).float().mean()
+    assert 0.15 < float(shown) < 0.6  # a row of blocks of five stands at this wall
+
+
+def test_features_are_metres_from_centre_and_floor_colour_and_place() -> None:
+    scan = tiny_scan()
+    raised = replace(scan.cloud, points=scan.cloud.points + torch.tensor([7.0, -3.0, 40.0]))
+    points = method(blocks_per_scan=20).prepare(replace(scan, cloud=raised), np.random.default_rng(0)).points
+    assert float(points[..., :2].abs().max()) <= 0.5 + 1e-5
+    assert -0.1 < float(points[..., 2].min()) < 0.05 and float(points[..., 2].max()) < 2.6
+    assert float(points[..., 3:6].abs().max()) <= 0.5
+    assert float(points[..., 6:9].min()) >= 0 and float(points[..., 6:9].max()) <= 1
+    blank = method().prepare(tiny_scan(colors=False), np.random.default_rng(0)).points
+    assert not blank[..., 3:6].any()
+
+
+def test_points_repeat_only_where_there_are_too_few() -> None:
+    scan = tiny_scan(points=20000)
+    full = method(blocks_per_scan=4).prepare(scan, np.random.default_rng(0))
+    assert all(len(block.unique(dim=0)) == 128 for block in full.points)
+    sparse = method(blocks_per_scan=4, points=4096).prepare(tiny_scan(), np.random.default_rng(0))
+    for block, classes, instances in zip(*sparse, strict=True):
+        rows = torch.cat([block, classes[:, None], instances[:, None]], dim=1)
+        assert len(rows.unique(dim=0)) == len(block.unique(dim=0)) < 4096
+
+
+def test_thinning_keeps_one_point_of_every_voxel_whatever_the_order() -> None:
+    cloud = tiny_scan().cloud
+    shuffle = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(0))
+    kept = [
+        c.points[torch.from_numpy(blockwise.thin(c.points, blockwise.drawing_order(c, 3), 0.1))]
+        for c in (cloud, cloud[shuffle])
+    ]
+    assert torch.equal(kept[0], kept[1])
+    cells = (cloud.points / 0.1).floor().unique(dim=0)
+    assert len(kept[0]) == len(cells) == len((kept[0] / 0.1).floor().unique(dim=0))
+
+
+def test_a_wide_cloud_becomes_overlapping_rooms_that_cover_it() -> None:
+    rng = np.random.default_rng(0)
+    points = (rng.random((20000, 3)) * [35.0, 8.0, 2.5]).astype(np.float32)
+    found = blockwise.rooms(points, replace(CONFIG, max_room=10.0))
+    assert len(found) > 1
+    assert all((room.high - room.low)[:2].max() <= 10.0 + 1e-6 for room in found)
+    assert np.any([room.inside(points) for room in found], axis=0).all()
+    edges = sorted((room.low[0], room.high[0]) for room in found)
+    assert all(high - low >= 1.0 - 1e-6 for (_, high), (low, _) in pairwise(edges))
+
+
+def test_stray_points_do_not_stretch_the_room_and_join_no_instance() -> None:
+    scan = tiny_scan()
+    strays = torch.tensor([[400.0, 0.0, 1.0], [0.0, -300.0, 1.0], [1.0, 1.0, -80.0]])
+    assert scan.cloud.colors is not None
+    cloud = PointCloud(
+        torch.cat([scan.cloud.points, strays]), torch.cat([scan.cloud.colors, torch.zeros(3, 3)])
+    )
+    (room,) = blockwise.rooms(cloud.points.numpy()[blockwise.drawing_order(cloud, 0)], CONFIG)
+    assert (room.high - room.low).max() < 3 and -0.1 < room.low[2] < 0.1
+    found = method().eval().segment(cloud)
+    assert (found.to_labels()[-3:] == -1).all() and (found.point_classes[-3:] >= 0).all()
+
+
+def test_every_point_is_answered_by_the_nearest_drawn_one() -> None:
+    points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
+    drawn = np.arange(0, 500, 7)
+    labels, classes = torch.arange(len(drawn)), torch.arange(len(drawn)) % 5
+    point_labels, point_classes = blockwise._assign(points, drawn, labels, classes, 10.0)
+    nearest = torch.cdist(points.double(), points[drawn].double()).argmin(1)
+    assert torch.equal(point_labels, nearest) and torch.equal(point_classes, nearest % 5)
+
+
+def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None:
+    scan = tiny_scan()
+    asis = method(size_filter=0.5).eval()
+    asis.fit_statistics([scan])
+    assert bool((asis.mean_sizes[scan.instances.classes] > 0).all())
+    free = method().eval().segment(scan.cloud)
+    asis.mean_sizes.fill_(1e9)
+    assert len(free) > 0 and len(asis.segment(scan.cloud)) == 0
+    asis.mean_sizes.zero_()
+    assert len(asis.segment(scan.cloud)) == len(free)
+
+
+def test_scores_are_probabilities_and_classes_are_modes() -> None:
+    scan = tiny_scan()
+    found = method().eval().segment(scan.cloud)
+    assert bool(((found.scores > 0) & (found.scores <= 1)).all())
+    for i in range(len(found)):
+        assert int(found.classes[i]) in found.point_classes[found.points_of(i)].tolist()
+
+
+@pytest.mark.parametrize("fraction", [None, 0.02])
+def test_voxels_of_merging_in_metres_or_as_a_fraction_of_the_room(fraction: float | None) -> None:
+    room = blockwise.Room(np.zeros(3), np.array([5.0, 4.0, 2.5]))
+    merger = blockwise._merger([room], replace(CONFIG, merge_voxel_fraction=fraction))
+    expected = [0.05] * 3 if fraction is None else [0.1, 0.08, 0.05]
+    np.testing.assert_allclose(merger.voxel_size, expected, rtol=1e-6)

@@ -1,0 +1,55 @@
+"""GroupMerging on proposals drawn by hand."""
+
+import numpy as np
+import torch
+
+from gestalt3d.methods.sgpn import SGPN, SGPNConfig, merge_groups
+from gestalt3d.structures.vocabulary import S3DIS
+
+CONFIG = SGPNConfig(min_group=3, min_proposal=2)
+
+
+def proposals(groups: list[list[int]]) -> np.ndarray:
+    """Every point proposes its own row of `groups`."""
+    rows = np.zeros((len(groups), len(groups)), dtype=bool)
+    for i, members in enumerate(groups):
+        rows[i, members] = True
+    return rows
+
+
+def test_equal_proposals_are_one_group() -> None:
+    a, b = [0, 1, 2, 3], [4, 5, 6, 7]
+    assert merge_groups(proposals([a] * 4 + [b] * 4), np.ones(8), CONFIG).tolist() == [0] * 4 + [1] * 4
+
+
+def test_of_two_that_overlap_the_larger_stays() -> None:
+    large, part = [0, 1, 2, 3, 4, 5], [0, 1, 2]
+    confidence = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.5])
+    assert merge_groups(proposals([part, *[large] * 5]), confidence, CONFIG).tolist() == [0] * 6
+
+
+def test_distrusted_and_small_proposals_make_no_group() -> None:
+    rows = proposals([[0, 1, 2, 3]] * 4 + [[4, 5]] * 2)
+    assert merge_groups(rows, np.array([0.1] * 4 + [1.0] * 2), CONFIG).tolist() == [-1] * 6
+    assert merge_groups(rows, np.ones(6), CONFIG).tolist() == [0] * 4 + [-1] * 2
+
+
+def test_a_point_in_no_group_joins_the_one_it_proposes() -> None:
+    rows = proposals([[0, 1, 2, 3]] * 4 + [[4, 2, 3]])
+    assert merge_groups(rows, np.array([1.0] * 4 + [0.0]), CONFIG).tolist() == [0] * 5
+
+
+def test_more_groups_than_any_table_foresees() -> None:
+    blocks = [list(range(5 * g, 5 * g + 5)) for g in range(40)]
+    labels = merge_groups(proposals([blocks[i // 5] for i in range(200)]), np.ones(200), CONFIG)
+    assert labels.tolist() == [i // 5 for i in range(200)]
+
+
+def test_alpha_rises_by_two_every_five_of_200_epochs_up_to_ten() -> None:
+    torch.manual_seed(0)
+    sgpn = SGPN.from_config(SGPNConfig(width_scale=0.125, width=16), S3DIS)
+    found = []
+    for epoch in (0, 4, 5, 12, 20, 100, 200):
+        sgpn.set_progress(epoch / 200)
+        found.append(sgpn.alpha)
+    assert found == [2, 2, 4, 6, 10, 10, 10]
