@@ -247,7 +247,9 @@ def view(
     from gestalt3d.viewer import serve
 
     if file.suffix.lower() not in (".npz", ".html", ".htm"):
-        raise UserError(f"{file}: is no result; make one with `gestalt3d segment` and name its .instances.npz")
+        raise UserError(
+            f"{file}: is no result; make one with `gestalt3d segment` and name its .instances.npz"
+        )
     serve(
         file,
         port=port,
@@ -649,8 +651,8 @@ def _say_seconds(seconds: dict[str, float], total: float | None = None) -> None:
 
 def _say_files(files: tuple[Path, ...]) -> None:
     # As a shell writes several names, so that the line can be copied.
-    start = os.path.commonprefix([str(file) for file in files])
-    say(f"wrote    {start}{{{','.join(str(file)[len(start) :] for file in files)}}}")
+    start = str(files[0]).removesuffix("instances.npz")
+    say(f"wrote    {start}{{{','.join(str(file).removeprefix(start) for file in files)}}}")
 
 
 def _say_titles(titles: dict[str, str]) -> None:

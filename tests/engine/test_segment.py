@@ -1,0 +1,116 @@
+"""Files to files: all results of a scan or none, and names that never collide."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gestalt3d.engine.model import Model, load
+from gestalt3d.engine.segment import Options, result_folder, segment_files, write_results
+from gestalt3d.errors import UserError
+from gestalt3d.io import save_cloud
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from tests.scenes import tiny_scan
+
+PLAIN = Options(picture=False, page=False)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load("geometric")
+
+
+def test_two_scans_of_one_name_get_two_results(model: Model, tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "room.ply", tmp_path / "b" / "Room.ply", tmp_path / "room-2.xyz"]
+    for seed, path in enumerate(paths):
+        save_cloud(path.with_suffix(".ply"), tiny_scan(seed, points=500 + 100 * seed).cloud)
+    save_cloud(paths[2], tiny_scan(2, points=700).cloud)
+    outcome = segment_files(model, paths, tmp_path / "out", PLAIN)
+    assert outcome.done == paths and not outcome.failed
+    names = sorted(p.name for p in (tmp_path / "out").glob("*.npz"))
+    assert names == ["Room-2.instances.npz", "room-2-2.instances.npz", "room.instances.npz"]
+
+
+def test_callbacks_tell_what_happens_to_each_file(model: Model, tmp_path: Path) -> None:
+    save_cloud(tmp_path / "good.ply", tiny_scan(points=500).cloud)
+    (tmp_path / "bad.ply").write_bytes(b"ply")
+    began, done, failed = [], [], []
+    outcome = segment_files(
+        model,
+        [tmp_path],
+        tmp_path / "out",
+        PLAIN,
+        on_start=lambda path, i, n: began.append((path.name, i, n)),
+        on_result=lambda result: done.append(result.source.name),
+        on_failure=failed.append,
+    )
+    assert began == [("bad.ply", 1, 2), ("good.ply", 2, 2)]
+    assert done == ["good.ply"] and failed == outcome.failed and "bad.ply" in failed[0]
+
+
+def test_an_unknown_class_is_refused_before_anything_is_read(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unicorn"):
+        segment_files(model, [tmp_path / "missing.ply"], tmp_path / "out", Options(classes=("unicorn",)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_running_out_of_memory_is_a_matter_of_one_file(tmp_path: Path) -> None:
+    for name in ("large.ply", "small.ply"):
+        save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).cloud)
+
+    class Greedy:
+        vocabulary = load("geometric").vocabulary
+
+        def segment(self, cloud: PointCloud) -> Instances:
+            if len(cloud) > 600:
+                torch.empty(2**60)
+            return Instances.empty(len(cloud), self.vocabulary)
+
+    outcome = segment_files(Model("greedy", Greedy()), [tmp_path], tmp_path / "out", PLAIN)
+    assert [p.name for p in outcome.done] == ["small.ply"]
+    assert len(outcome.failed) == 1 and "large.ply" in outcome.failed[0] and "memory" in outcome.failed[0]
+
+
+def test_a_bug_in_a_method_is_not_hidden_as_a_bad_file(tmp_path: Path) -> None:
+    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).cloud)
+
+    class Broken:
+        vocabulary = load("geometric").vocabulary
+
+        def segment(self, cloud: PointCloud) -> Instances:
+            raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        segment_files(Model("broken", Broken()), [tmp_path], tmp_path / "out", PLAIN)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("failing", ["save_instances", "save_picture", "save_page", "save_objects"])
+def test_what_cannot_be_written_leaves_no_trace(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    scan = tiny_scan(points=500)
+    found = model.segment(scan.cloud)
+    write_results(tmp_path, "room", scan.cloud, found, Options(objects=True))
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise UserError(f"{path}: cannot be written: the disk is full")
+
+    monkeypatch.setattr(f"gestalt3d.engine.segment.{failing}", refuse)
+    with pytest.raises(UserError) as problem:
+        write_results(tmp_path, "room", scan.cloud, found[found.scores > 2], Options(objects=True))
+    assert str(problem.value).startswith(str(tmp_path / "room."))  # not the hidden place it was written to
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_folder_made_for_results_that_never_came_goes_again(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), result_folder(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    with result_folder(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").is_dir()
