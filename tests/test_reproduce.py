@@ -20,7 +20,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def small(key: str, *, steps: int, seed: int) -> Recipe:
         row = make(key, steps=steps, seed=seed)
         model = replace(row.model, points=256, width_scale=0.125, width=16, group_size=8, blocks_per_scan=1)
-        return replace(row, model=model, workers=0, scans_per_step=1, optim=replace(row.optim, precision="no"))
+        return replace(
+            row, model=model, workers=0, scans_per_step=1, optim=replace(row.optim, precision="no")
+        )
 
     monkeypatch.setattr(recipes, "table_row", small)
     monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path / "cache"))
