@@ -637,8 +637,7 @@ def _say_classes(found: "Instances", truth: "Instances | None" = None) -> None:
         rows.append(
             row | {"points": points, "mean score": float(found.scores[mine].mean()) if count else None}
         )
-    assigned = len(found.indices.unique())
-    rows.append({"class": "none", "points": found.num_points - assigned})
+    rows.append({"class": "none", "points": int((found.to_labels() < 0).sum())})
     table("instances per class", rows, digits=2)
 
 

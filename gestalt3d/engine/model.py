@@ -49,10 +49,8 @@ class Model:
         if not bool(finite.any()):
             raise UserError("the cloud has no finite point; nothing to segment")
         found = self.method.segment(_centred(cloud, finite))
-        found = _in_order(_spread(found, finite))
-        if wanted is not None:
-            found = found[torch.isin(found.classes, wanted)]
-        found = found[found.scores >= min_score]
+        found = _spread(found, finite)
+        found = found[_best_first(found, wanted, min_score)]
         with stage("boxes"):
             boxes = oriented_boxes(cloud.points, found.offsets, found.indices)
         return replace(found, boxes=boxes, method=self.name)
@@ -81,9 +79,9 @@ def class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Te
 def _centred(cloud: PointCloud, finite: torch.Tensor) -> PointCloud:
     """The finite points, moved to their median: float32 has its best resolution there."""
     kept = cloud if bool(finite.all()) else cloud[finite]
-    centre = kept.points.median(dim=0).values
-    if float(centre.abs().max()) < 100.0:
+    if float(kept.points.abs().max()) < 100.0:
         return kept
+    centre = kept.points.median(dim=0).values
     return replace(kept, points=kept.points - centre)
 
 
@@ -99,5 +97,8 @@ def _spread(found: Instances, finite: torch.Tensor) -> Instances:
     return replace(found, indices=where[found.indices], num_points=len(finite), point_classes=classes)
 
 
-def _in_order(found: Instances) -> Instances:
-    return found[torch.argsort(found.scores, descending=True, stable=True)]
+def _best_first(found: Instances, wanted: torch.Tensor | None, min_score: float) -> torch.Tensor:
+    """Rows of the wanted instances, in the order of their scores."""
+    rows = torch.argsort(found.scores, descending=True, stable=True)
+    rows = rows[found.scores[rows] >= min_score]
+    return rows if wanted is None else rows[torch.isin(found.classes[rows], wanted)]
