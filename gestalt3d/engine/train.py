@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -123,6 +124,7 @@ def train(
     Raises `UserError` when `out` holds another run, or when there is nothing to resume.
     """
     out = Path(out)
+    AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
     accelerator = Accelerator(
         mixed_precision=recipe.optim.precision, cpu=checkpoint.usable_device(device).type == "cpu"
     )
@@ -185,7 +187,8 @@ def train(
                 save(last)
     except KeyboardInterrupt:
         # The interrupted step may be half applied, so the last whole checkpoint stays as it is.
-        raise KeyboardInterrupt(f"stopped; continue with --resume from {last}") from None
+        done = f"continue with --resume from {last}" if last.exists() else "no checkpoint was written yet"
+        raise KeyboardInterrupt(f"stopped; {done}") from None
     finally:
         if log is not None:
             log.__exit__(None, None, None)

@@ -90,6 +90,20 @@ class BlockConfig:
     seed: int = 0
     """Of the draw at test time."""
 
+    def __post_init__(self) -> None:
+        positive = ("width", "width_scale", "group_size", "block_size", "stride", "points", "blocks_per_scan")
+        for name in (*positive, "merge_voxel", "max_room", "inference_blocks"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.stride > self.block_size:
+            raise ValueError(
+                f"stride {self.stride} exceeds block_size {self.block_size}: points would be missed"
+            )
+        if not all(radius > 0 for radius in self.radii):
+            raise ValueError(f"radii must be positive, got {self.radii}")
+        if self.grid is not None and not self.grid > 0:
+            raise ValueError(f"grid must be positive or None, got {self.grid}")
+
 
 class Batch(NamedTuple):
     """Blocks; the first dimension is theirs."""
@@ -211,7 +225,7 @@ class BlockMethod(nn.Module):
                 with stage("merging"):
                     for task, block, found in zip(some, blocks, clusters, strict=True):
                         samples.add(task.rows, block.logits[0].float().softmax(-1), found)
-                progress(min(first + c.inference_blocks, len(tasks)), len(tasks))
+                    progress(min(first + c.inference_blocks, len(tasks)), len(tasks))
         with stage("merging"):
             labels, classes, scores = samples.instances(self.mean_sizes if c.size_filter else None, c)
         del points
@@ -408,7 +422,7 @@ def _assign(
     return point_labels, classes[nearest]
 
 
-def _unlabelled(points: Float[Tensor, "b n 9"]) -> Batch:
+def _unlabelled(points: Float[Tensor, "b n f"]) -> Batch:
     nothing = torch.full(points.shape[:2], -1)
     return Batch(points, nothing, nothing)
 

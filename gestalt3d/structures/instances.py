@@ -132,8 +132,10 @@ class Instances:
         """Indices of the points of instance `i`, ascending."""
         return self.indices[int(self.offsets[i]) : int(self.offsets[i + 1])]
 
-    def __getitem__(self, keep: Bool[Tensor, "i"] | Int[Tensor, "j"]) -> "Instances":
+    def __getitem__(self, keep: Bool[Tensor, "i"] | Int[Tensor, "j"] | slice) -> "Instances":
         """The chosen instances, in the order asked for."""
+        if isinstance(keep, slice):
+            keep = torch.arange(len(self), device=self.indices.device)[keep]
         rows = keep.nonzero().flatten() if keep.dtype == torch.bool else keep.to(torch.int64)
         if keep.dtype == torch.bool and len(keep) != len(self):
             raise IndexError(f"a mask of {len(keep)} cannot choose among {len(self)} instances")

@@ -53,6 +53,10 @@ def test_choosing_instances(keep: torch.Tensor) -> None:
     assert chosen.classes.tolist() == [8, 12]
 
 
+def test_choosing_a_slice() -> None:
+    assert three()[:2].classes.tolist() == [8, 7]
+
+
 def test_choosing_none() -> None:
     assert len(three()[torch.zeros(3, dtype=torch.bool)]) == 0
 
