@@ -32,7 +32,11 @@ def from_plain(cls: type[T], plain: Any, where: str = "config") -> T:
         raise UserError(
             f"{where}: unknown fields {sorted(unknown)}; written by another version of gestalt3d?"
         )
-    return cls(**{name: _value(hints[name], v, f"{where}.{name}") for name, v in plain.items()})
+    values = {name: _value(hints[name], v, f"{where}.{name}") for name, v in plain.items()}
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as problem:
+        raise UserError(f"{where}: {problem}") from None
 
 
 def _value(hint: Any, plain: Any, where: str) -> Any:
