@@ -152,7 +152,8 @@ def _columns(scene: Scene, plan: plans.Plan, cell: plans.Cell, rng: np.random.Ge
         b = Builder()
         r = float(rng.uniform(0.1, 0.3))
         m = cell.wall if rng.random() < 0.6 else colours.paint(rng)
-        free = rng.random() < 0.3 and cell.area > 14
+        # A column in the middle of a narrow corridor would close it.
+        free = rng.random() < 0.3 and cell.area > 14 and min(cell.width, cell.depth) > 2
         if rng.random() < 0.4 and free:
             b.cylinder("column", (0, 0, 0), (0, 0, plan.height), r, r, m, 16)
         else:

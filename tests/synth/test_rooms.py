@@ -110,6 +110,12 @@ def test_a_room_is_well_formed(seed: int) -> None:
     assert floors <= 1 and int((found.classes == SYNTH.id("ceiling")).sum()) <= 1
 
 
+def test_a_long_narrow_corridor_keeps_its_columns_at_the_walls() -> None:
+    # 14 m2 and more, but not the two metres that a column in the middle needs around it.
+    plan, _ = furnish_room(1630)
+    assert any(cell.area > 14 and min(cell.width, cell.depth) < 2 for cell in plan.cells)
+
+
 def test_no_instance_is_too_small_to_be_one() -> None:
     for seed in range(12):
         sizes = room(seed).instances.sizes
