@@ -416,6 +416,10 @@ def reproduce(
     quick: Annotated[
         bool, option("a tiny version of --retrain that shows that everything runs", default="")
     ] = False,
+    rows: Annotated[
+        tuple[str, ...], option("with --retrain: only these, such as asis-pn2", "ROW…", default="all")
+    ] = (),
+    seeds: Annotated[tuple[int, ...], option("with --retrain: only these", "N…", default="all")] = (),
     out: Out = Path("runs/reproduce"),
     device: Device = "cpu",
     json: Json = None,
@@ -429,7 +433,11 @@ def reproduce(
     _expect_writable(json)
     if retrain or quick:
         with Progress() as on_progress:
-            result = tables.run(name, out, quick=quick, device=device, on_progress=on_progress)
+            result = tables.retrain(
+                name, out, rows=rows, seeds=seeds, quick=quick, device=device, on_progress=on_progress
+            )
+    elif rows or seeds:
+        raise UserError("--rows and --seeds choose what to train; add --retrain")
     else:
         result = tables.committed(name)
     say(tables.render(result))

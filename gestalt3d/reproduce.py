@@ -1,18 +1,19 @@
 """Tables of the papers, ours beside theirs: train every row at an equal budget, evaluate, compare, say which claims hold.
 
-A run is one row and one seed. It leaves `result.json` in its folder, so `--retrain` can be stopped and started again: finished
-runs are read, half-trained ones continue from their checkpoint.
+A run is one row and one seed, and its figures are one small file: the package ships those of the last full run, tables are put
+together from them. `--retrain` can be stopped and started again: finished runs are read, half-trained ones continue from their
+checkpoint.
 """
 
 import json
 import math
 import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gestalt3d
 from gestalt3d.errors import UserError
@@ -209,104 +210,159 @@ def table_of(name: str) -> Table:
     return TABLES[name]
 
 
+class Run(NamedTuple):
+    """One row trained with one seed."""
+
+    row: str
+    seed: int
+    steps: int
+    train_rooms: int
+    test_rooms: int
+    commit: str
+    device: str
+    seconds: float
+    """Of training."""
+    figures: dict[str, Any]
+    times: dict[str, float]
+    """Milliseconds per block; empty where they were not taken."""
+
+
 def committed(name: str) -> dict[str, Any]:
-    """The result of the last real run, shipped with the package."""
-    table_of(name)
-    file = Path(str(resources.files("gestalt3d") / "results" / f"{name}.json"))
-    if not file.exists():
+    """The table from the runs that the package ships."""
+    table = table_of(name)
+    folder = Path(str(resources.files("gestalt3d") / "results"))
+    runs = [_read(file) for row in table.rows for file in sorted(folder.glob(f"{row.key}-seed*.json"))]
+    if not runs:
         raise UserError(
             f"{name}: no result is shipped yet; make one with `gestalt3d reproduce {name} --retrain`"
         )
-    return json.loads(file.read_text(encoding="utf-8"))
+    return _assemble(name, table, runs)
 
 
-def run(
-    name: str, out: Path, *, quick: bool = False, device: str = "cpu", on_progress: Progress | None = None
+def retrain(
+    name: str,
+    out: Path,
+    *,
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    quick: bool = False,
+    device: str = "cpu",
+    on_progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train and evaluate every row that is not finished in `out`, and put the table together."""
+    """Train and evaluate the rows that are not finished in `out`, and put the table together.
+
+    `rows` and `seeds` take some of the table's rows and of the budget's seeds, so that several processes can share the work;
+    the table shows the runs asked for.
+    """
     table = table_of(name)
     budget = QUICK if quick else FULL
+    keys = [row.key for row in table.rows]
+    for row in rows:
+        if row not in keys:
+            raise UserError(f"--rows {row}: {name} has {', '.join(keys)}")
+    for seed in seeds:
+        if seed not in budget.seeds:
+            raise UserError(f"--seeds {seed}: the budget has {', '.join(map(str, budget.seeds))}")
     say = on_progress or (lambda *_: None)
-    jobs = [(row, seed) for seed in budget.seeds for row in table.rows]
-    figures: dict[str, list[dict[str, Any]]] = {row.key: [] for row in table.rows}
+    jobs = [(row, seed) for seed in seeds or budget.seeds for row in table.rows if row.key in (rows or keys)]
+    folder = out / ("quick" if quick else "full")
+    runs = []
     for number, (row, seed) in enumerate(jobs):
         say(f"{name}: {row.label}, seed {seed}", number, len(jobs))
-        folder = out / ("quick" if quick else "full") / f"{row.key}-seed{seed}"
-        figures[row.key].append(_one_run(row, seed, folder, budget, device, table.timed, say))
-    return _assemble(name, table, budget, figures, device)
+        runs.append(_one_run(row, seed, folder, budget, device, table.timed, say))
+    return _assemble(name, table, runs)
 
 
 def _one_run(
     row: Row, seed: int, folder: Path, budget: Budget, device: str, timed: bool, say: Progress
-) -> dict[str, Any]:
-    """Figures of one run, from its `result.json` where it is finished."""
+) -> Run:
+    """A run, from its file in `folder` where it is finished."""
     from gestalt3d.engine.model import load
     from gestalt3d.metrics.report import write_json
 
-    result_file, times_file = folder / "result.json", folder / "times.json"
-    if not result_file.exists():
-        model = load(_trained(row, seed, folder, budget, device, say), device=device)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(result_file, _evaluated(model, budget, say))
-    result = json.loads(result_file.read_text(encoding="utf-8"))
-    if timed:
-        if not times_file.exists():
+    file = folder / f"{row.key}-seed{seed}.json"
+    run = _read(file) if file.exists() else None
+    if run is None or (timed and not run.times):
+        weights, seconds = _trained(row, seed, folder / file.stem, budget, device, say)
+        model = load(weights, device=device)
+        if run is None:
+            figures = _evaluated(model, budget, say)
+            run = Run(
+                row.key, seed, budget.steps, budget.train_rooms, budget.test_rooms, _commit(), _device(device), seconds,
+                figures, {},
+            )  # fmt: skip
+        if timed and hasattr(model.method, "group"):
             from gestalt3d.engine.block_times import block_times
 
-            write_json(
-                times_file, block_times(load(_trained(row, seed, folder, budget, device, say), device=device))
-            )
-        result |= json.loads(times_file.read_text(encoding="utf-8"))
-    return result
+            run = run._replace(times=block_times(model))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(file, run._asdict())
+    return run
 
 
-def _trained(row: Row, seed: int, folder: Path, budget: Budget, device: str, say: Progress) -> str:
-    """The weight file of a run, trained or trained on as far as needed."""
-    from gestalt3d.engine.checkpoint import UNTRAINED
+def _read(file: Path) -> Run:
+    try:
+        return Run(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as problem:
+        raise UserError(f"{file}: not the result of a run ({problem}); delete it to make it again") from None
+
+
+def _trained(
+    row: Row, seed: int, folder: Path, budget: Budget, device: str, say: Progress
+) -> tuple[str, float]:
+    """The weight file of a run, trained or trained on as far as needed, and the seconds that took."""
+    from gestalt3d.engine import checkpoint
     from gestalt3d.engine.train import train
     from gestalt3d.recipes import table_row
 
-    if row.key in UNTRAINED:
-        return row.key
-    last = folder / "last.safetensors"
-    if not (folder / "trained").exists():
-        recipe = replace(table_row(row.key, steps=budget.steps, seed=seed), count=budget.train_rooms)
-        report = lambda step, steps, _terms: say(f"train {row.key} seed {seed}", step, steps)  # noqa: E731
+    if row.key in checkpoint.UNTRAINED:
+        return row.key, 0.0
+    last = folder / f"last{checkpoint.SUFFIX}"
+    recipe = replace(table_row(row.key, steps=budget.steps, seed=seed), count=budget.train_rooms)
+    report = lambda step, steps, _terms: say(f"train {row.key} seed {seed}", step, steps)  # noqa: E731
+    if _progress(last)["step"] < budget.steps:
         train(recipe, folder, resume=last.exists(), device=device, report=report)
-        (folder / "trained").touch()
-    return str(last)
+    return str(last), _progress(last)["seconds"]
+
+
+def _progress(last: Path) -> dict[str, Any]:
+    from gestalt3d.engine import checkpoint
+
+    return checkpoint.read(last).about["run"] if last.exists() else {"step": 0, "seconds": 0.0}
 
 
 def _evaluated(model: Any, budget: Budget, say: Progress) -> dict[str, Any]:
+    """Figures on sampled blocks as in the paper and, named "raw", on the raw points."""
     from gestalt3d.data import open_data
-    from gestalt3d.engine.evaluate import evaluate
+    from gestalt3d.engine.evaluate import add_scan
+    from gestalt3d.metrics.evaluator import CloudEvaluator
 
     scans = open_data("rooms:test", vocabulary=model.vocabulary, limit=budget.test_rooms)
+    evaluators = {suffix: CloudEvaluator(model.vocabulary) for suffix in ("", " raw")}
+    for i in range(len(scans)):
+        say(f"evaluate {scans.names[i]}", i, len(scans))
+        scan = scans[i]
+        found = model.segment(scan.cloud)
+        for suffix, evaluator in evaluators.items():
+            add_scan(evaluator, scan, found, sampled_blocks=not suffix)
     flat: dict[str, Any] = {}
-    for suffix, sampled in (("", True), (" raw", False)):
-        pooled = evaluate(
-            model,
-            scans,
-            data="rooms:test",
-            sampled_blocks=sampled,
-            report=lambda i, n, scan: say(f"evaluate {scan}", i, n),
-        )["pooled"]
-        per_class = pooled.get("per_class", {})
+    for suffix, evaluator in evaluators.items():
+        pooled = evaluator.results()["pooled"]
         flat |= {f"{k}{suffix}": v for k, v in pooled.items() if not isinstance(v, dict)}
-        flat |= {f"{m} {c}{suffix}": v.get(m) for c, v in per_class.items() for m in ("WCov", "IoU")}
-    return {**flat, "mWCov": flat.get("mWCov"), "mIoU": flat.get("mIoU")}
+        flat |= {
+            f"{m} {c}{suffix}": v.get(m) for c, v in pooled["per_class"].items() for m in ("WCov", "IoU")
+        }
+    return flat
 
 
-def _assemble(
-    name: str, table: Table, budget: Budget, figures: dict[str, list[dict[str, Any]]], device: str
-) -> dict[str, Any]:
+def _assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
     metrics = [f"{m} {c}" for m in table.per_class for c in _CLASSES] + list(table.metrics)
     if not table.timed:
         metrics += [f"{m} raw" for m in table.metrics]
+    figures = {row.key: [r.figures | r.times for r in runs if r.row == row.key] for row in table.rows}
     rows = []
     for row in table.rows:
-        runs = figures[row.key]
-        values = {m: [r[m] for r in runs if r.get(m) is not None] for m in metrics}
+        values = {m: [f[m] for f in figures[row.key] if f.get(m) is not None] for m in metrics}
         rows.append(
             {
                 "row": row.label,
@@ -314,19 +370,25 @@ def _assemble(
                 "sd": {m: _sd(v) for m, v in values.items()},
                 "paper": row.paper,
                 "paper_area5": row.paper_area5 or {},
-                "seeds": len(runs),
+                "seeds": [r.seed for r in runs if r.row == row.key],
+                "training_seconds": _mean([r.seconds for r in runs if r.row == row.key]),
             }
         )
-    claims = [_judged(claim, figures) for claim in table.claims]
     data = (
-        f"synthetic rooms: {budget.train_rooms} train, {budget.test_rooms} test (rooms:test); {budget.steps} steps a row,"
-        f" seeds {list(budget.seeds)}; figures on sampled blocks as in the paper, 'raw': on the raw points;"
-        " paper: S3DIS, 6-fold cross validation"
+        f"synthetic rooms: {_all(r.train_rooms for r in runs)} train, {_all(r.test_rooms for r in runs)} test (rooms:test);"
+        f" {_all(r.steps for r in runs)} steps a row, seeds {_all(r.seed for r in runs)}; figures on sampled blocks as in the"
+        " paper, 'raw': on the raw points; paper: S3DIS, 6-fold cross validation"
     )
     return {
-        "table": name, "title": table.title, "data": data, "device": _device(device), "commit": _commit(),
-        "version": gestalt3d.__version__, "rows": rows, "claims": claims,
+        "table": name, "title": table.title, "data": data, "device": _all(r.device for r in runs),
+        "commit": _all(r.commit for r in runs), "version": gestalt3d.__version__, "rows": rows,
+        "claims": [_judged(claim, figures) for claim in table.claims],
     }  # fmt: skip
+
+
+def _all(values: Iterable[Any]) -> str:
+    """Every value once, so that runs of different kinds in one table show."""
+    return ", ".join(str(v) for v in dict.fromkeys(values))
 
 
 def _mean(values: list[float]) -> float | None:

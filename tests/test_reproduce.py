@@ -29,20 +29,55 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_table_is_made_and_finished_runs_are_read(tiny: None, tmp_path: Path) -> None:
-    result = reproduce.run("asis-table3", tmp_path, quick=True)
+    result = reproduce.retrain("asis-table3", tmp_path, quick=True)
     assert [row["row"] for row in result["rows"]] == ["baseline", "+IF", "+SA", "+IF +SA"]
     for row in result["rows"]:
         assert 0 <= row["ours"]["mIoU"] <= 100
-        assert row["seeds"] == 1
+        assert row["seeds"] == [0]
     assert {c["holds"] for c in result["claims"]} == {None}  # one seed decides nothing
     text = reproduce.render(result)
     assert "[49.5]" in text
     assert "too few seeds" in text
 
-    marked = tmp_path / "quick" / "vanilla-pn-seed0" / "result.json"
-    marked.write_text(json.dumps({"mIoU": 12.0, "mWCov": 34.0}))
-    again = reproduce.run("asis-table3", tmp_path, quick=True)
+    file = tmp_path / "quick" / "vanilla-pn-seed0.json"
+    run = json.loads(file.read_text())
+    file.write_text(json.dumps(run | {"figures": {"mIoU": 12.0, "mWCov": 34.0}}))
+    again = reproduce.retrain("asis-table3", tmp_path, quick=True)
     assert again["rows"][0]["ours"]["mIoU"] == 12.0
+
+
+def test_times_are_taken_of_runs_that_lack_them(tiny: None, tmp_path: Path) -> None:
+    reproduce.retrain("asis-table1", tmp_path, quick=True, rows=["asis-pn"])
+    result = reproduce.retrain("asis-table5", tmp_path, quick=True, rows=["sgpn-pn", "asis-pn"])
+    ours = {row["row"]: row["ours"] for row in result["rows"] if row["seeds"]}
+    assert set(ours) == {"SGPN", "ASIS"}
+    for times in ours.values():
+        assert times["network ms"] > 0 and times["grouping ms"] > 0
+    assert ours["ASIS"]["scikit-learn grouping ms"] > 0
+    assert ours["SGPN"]["scikit-learn grouping ms"] is None
+
+
+def test_the_package_ships_runs_that_tables_are_made_of(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = reproduce.retrain("asis-table3", tmp_path, quick=True, rows=["asis-pn", "vanilla-pn"])
+    (tmp_path / "quick").rename(tmp_path / "results")
+    monkeypatch.setattr(reproduce.resources, "files", lambda _: tmp_path)
+    assert reproduce.committed("asis-table3") == made
+
+
+def test_rows_and_seeds_that_do_not_exist_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--rows asis-pn3: asis-table3 has vanilla-pn, if-pn"):
+        reproduce.retrain("asis-table3", tmp_path, rows=["asis-pn3"])
+    with pytest.raises(UserError, match="--seeds 7: the budget has 0, 1, 2"):
+        reproduce.retrain("asis-table3", tmp_path, seeds=[7])
+
+
+def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "asis-pn-seed0.json").write_text("{}")
+    with pytest.raises(UserError, match=r"asis-pn-seed0\.json: not the result of a run"):
+        reproduce.retrain("asis-table3", tmp_path, rows=["asis-pn"], seeds=[0])
 
 
 def judged(better: list[float], worse: list[float]) -> dict[str, Any]:

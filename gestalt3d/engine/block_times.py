@@ -28,8 +28,8 @@ def block_times(model: Model, *, blocks: int = 8) -> dict[str, float]:
             method(batch)  # compiled kernels and caches are warm
             took, prediction = _timed(lambda b=batch: method(b))
             network.append(took)
-            method.group(prediction, 0)
-            took, _ = _timed(lambda p=prediction: method.group(p, 0))
+            method.group(prediction)
+            took, _ = _timed(lambda p=prediction: method.group(p))
             grouping.append(took)
             if hasattr(prediction, "embedding"):
                 usual.append(_scikit_learn(prediction.embedding[0].double().numpy(), method.config.bandwidth))

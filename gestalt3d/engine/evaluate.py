@@ -40,28 +40,29 @@ def evaluate(
             report(i, len(scans), scans.names[i])
         scan = scans[i]
         if len(scan.instances) == 0:
-            _add(
-                evaluator,
-                scan,
-                Instances.empty(len(scan.cloud), model.vocabulary),
-                class_agnostic,
-                sampled_blocks,
-            )
-            continue
-        _add(evaluator, scan, model.segment(scan.cloud), class_agnostic, sampled_blocks)
+            found = Instances.empty(len(scan.cloud), model.vocabulary)
+        else:
+            found = model.segment(scan.cloud)
+        add_scan(evaluator, scan, found, class_agnostic=class_agnostic, sampled_blocks=sampled_blocks)
     return {"method": model.name, "data": data, **evaluator.results()}
 
 
 def evaluate_found(scan: Scan, found: Instances) -> dict[str, Any]:
     """The figures of one scan whose instances were found already."""
     evaluator = CloudEvaluator(found.vocabulary)
-    _add(evaluator, scan, found, False, False)
+    add_scan(evaluator, scan, found)
     return evaluator.results()["pooled"]
 
 
-def _add(
-    evaluator: CloudEvaluator, scan: Scan, found: Instances, class_agnostic: bool, sampled_blocks: bool
+def add_scan(
+    evaluator: CloudEvaluator,
+    scan: Scan,
+    found: Instances,
+    *,
+    class_agnostic: bool = False,
+    sampled_blocks: bool = False,
 ) -> None:
+    """Show the evaluator what was found in a scan, beside the truth; the switches are those of `evaluate`."""
     truth = scan.instances
     semantic, instance, predicted = truth.point_classes, truth.to_labels(), found.point_classes
     if semantic is None:
