@@ -295,6 +295,7 @@ def train(arguments: list[str]) -> None:
             device=run.device,
             stop_after=run.stop_after,
             report=lambda step, steps, terms: bar("training", step, steps, f"loss {terms['loss']:.3f}"),
+            note=complain,
         )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         say(f"weights  {last}\nlog      {out / 'log.jsonl'}\ntry      gestalt3d segment scan.ply -m {last}")
@@ -335,6 +336,9 @@ def evaluate(
     blocks: Annotated[
         bool, option("measure on sampled blocks, as the ASIS paper does, not on the raw points", default="")
     ] = False,
+    seeds: Annotated[
+        tuple[int, ...], option("of the method's draws; the mean of several is shown", "N…", default="0")
+    ] = (),
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
@@ -343,26 +347,33 @@ def evaluate(
         raise UserError(f"--limit {limit}: must be at least 1")
     _expect_writable(json)
     from gestalt3d.data import open_data
+    from gestalt3d.engine.evaluate import averaged
     from gestalt3d.engine.evaluate import evaluate as evaluate_model
     from gestalt3d.engine.model import load
 
     ready = load(model, device=device)
     scans = open_data(data, root=root, vocabulary=None if class_agnostic else ready.vocabulary, limit=limit)
+    results = []
     with Progress() as on_progress:
-        on_progress.begin(data)
-        result = evaluate_model(
-            ready,
-            scans,
-            data=data,
-            class_agnostic=class_agnostic,
-            sampled_blocks=blocks,
-            report=lambda done, total, name: on_progress("", done, total, name),
-        )
+        for seeded in [ready.with_seed(seed) for seed in seeds] or [ready]:
+            on_progress.begin(data)
+            results.append(
+                evaluate_model(
+                    seeded,
+                    scans,
+                    data=data,
+                    class_agnostic=class_agnostic,
+                    sampled_blocks=blocks,
+                    report=lambda done, total, name: on_progress("", done, total, name),
+                )
+            )
+    result = {**averaged(results), "seeds": list(seeds)} if len(seeds) > 1 else results[0]
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in result["scans"].items()]
-    table(
-        f"{model} on {data}, percent", [*rows, {"scan": "all", **{k: result["pooled"].get(k) for k in keys}}]
-    )
+    rows.append({"scan": "all", **{k: result["pooled"].get(k) for k in keys}})
+    if len(seeds) > 1:
+        rows.append({"scan": "± sd over seeds", **{k: result["pooled_sd"].get(k) for k in keys}})
+    table(f"{model} on {data}, percent", rows)
     per_class = result["pooled"].get("per_class")
     if per_class and not class_agnostic:
         say()

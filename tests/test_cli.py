@@ -264,6 +264,21 @@ def test_evaluate_reports_every_scan_and_all(
     assert "tiny1" in answer.out and "\nall" in answer.out
 
 
+def test_several_seeds_are_averaged(command: Command, tmp_path: Path) -> None:
+    root, figures = save_folder(tmp_path / "scans"), []
+    for seeds in ((0,), (1,), (0, 1)):
+        report = tmp_path / "report.json"
+        words = ("evaluate", "-m", "geometric", "-d", "folder", "--root", root, "--json", report, "--seeds")
+        answer = command(*words, *seeds)
+        assert answer.code == 0, answer.err
+        figures.append(json.loads(report.read_text()))
+    one, other, both = (result["pooled"]["mCov"] for result in figures)
+    assert both == pytest.approx((one + other) / 2)
+    assert figures[2]["seeds"] == [0, 1]
+    assert figures[2]["pooled_sd"]["mCov"] == pytest.approx(abs(one - other) / 2**0.5)
+    assert "± sd over seeds" in answer.out
+
+
 def test_a_model_trained_on_ones_own_folder_segments_with_its_classes(
     command: Command, tmp_path: Path
 ) -> None:

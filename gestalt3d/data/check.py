@@ -74,7 +74,7 @@ def _check_s3dis(root: Path) -> Report:
     elif problems:
         advice = "Unpack the archive again for what is missing; splits work with the rooms that are there."
     else:
-        advice = "All 272 rooms are there: gestalt3d evaluate -m asis-rooms -d s3dis:area5 --root DIR"
+        advice = f"All 272 rooms are there: gestalt3d evaluate -m asis-rooms -d s3dis:area5 --root {root}"
     return Report("s3dis", root, tuple(counts), tuple(problems), tuple(notes), advice)
 
 
@@ -116,7 +116,7 @@ def _check_folder(root: Path) -> Report:
     advice = (
         "Mend or remove the files above."
         if problems
-        else "gestalt3d evaluate -m asis-rooms -d folder --root DIR"
+        else f"gestalt3d evaluate -m asis-rooms -d folder --root {root}"
     )
     return Report("folder", root, counts, tuple(problems), tuple(notes), advice)
 

@@ -1,5 +1,6 @@
 """Score a model on labelled scans. The method receives the cloud alone, never its labels."""
 
+import statistics
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -45,6 +46,28 @@ def evaluate(
             found = model.segment(scan.cloud)
         add_scan(evaluator, scan, found, class_agnostic=class_agnostic, sampled_blocks=sampled_blocks)
     return {"method": model.name, "data": data, **evaluator.results()}
+
+
+def averaged(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """One result from those of several seeds: every figure their mean, None where one has none, and the pooled figures' sample
+    standard deviations as "pooled_sd".
+    """
+    mean = _mean(results)
+    spread = {
+        key: statistics.stdev(result["pooled"][key] for result in results)
+        for key, value in mean["pooled"].items()
+        if isinstance(value, float) and len(results) > 1
+    }
+    return {**mean, "pooled_sd": spread}
+
+
+def _mean(values: list[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, dict):
+        return {key: _mean([value[key] for value in values]) for key in first}
+    if any(value is None for value in values):
+        return None
+    return statistics.fmean(values) if isinstance(first, int | float) else first
 
 
 def evaluate_found(scan: Scan, found: Instances) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from typing import Any
 class Log:
     """Appends one JSON object per call to `log.jsonl`. Lines a killed run left half-written are cut off on opening."""
 
-    def __init__(self, folder: Path, *, first_step: int = 0):
+    def __init__(self, folder: Path, *, first_step: int = 0, seconds: float = 0.0):
+        """`first_step` and `seconds` are where a resumed run goes on."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         self._keep_before(first_step)
         self._file = self.path.open("a", encoding="utf-8")
         self._board = _tensorboard(folder)
-        self._start = time.time()
+        self._start = time.time() - seconds
 
     def _keep_before(self, step: int) -> None:
         """A resumed run repeats the steps after its checkpoint: drop their old lines."""

@@ -114,13 +114,15 @@ def train(
     init: str | None = None,
     device: str = "auto",
     report: Report | None = None,
+    note: Callable[[str], None] | None = None,
     stop_after: int | None = None,
 ) -> Path:
     """Train `recipe` into folder `out` and return the file of the final weights (`last.safetensors`).
 
     `out` receives `recipe.json`, `log.jsonl`, `last.safetensors` (every `checkpoint_every` steps) and, when the recipe
     validates, `best.safetensors`. `init` starts from another model's weights: tensors that fit are taken over, the rest
-    (classifiers of other classes) start anew. `stop_after` ends early at that step, as a kill would, for tests and budgets.
+    (classifiers of other classes) start anew, and `note` is told which. `stop_after` ends early at that step, as a kill
+    would, for tests and budgets.
     Raises `UserError` when `out` holds another run, or when there is nothing to resume.
     """
     out = Path(out)
@@ -143,10 +145,12 @@ def train(
     scans = open_data(recipe.data, root=recipe.root, vocabulary=recipe.vocabulary(), limit=recipe.count)
     torch.manual_seed(recipe.seed)
     method = method_class(recipe.method).from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
-    if hasattr(method, "fit_statistics"):
-        method.fit_statistics(scans)
     if init is not None:
-        _initialise(method, init)
+        taken = _initialise(method, init)
+        if note is not None and accelerator.is_main_process:
+            note(taken)
+    if hasattr(method, "fit_statistics"):  # of these scans, not of those the initial weights saw
+        method.fit_statistics(scans)
     optimizer = torch.optim.Adam(
         method.parameters(), lr=recipe.optim.lr, weight_decay=recipe.optim.weight_decay
     )
@@ -162,7 +166,7 @@ def train(
 
     until = min(recipe.optim.steps, stop_after or recipe.optim.steps)
     main = accelerator.is_main_process
-    log = Log(out, first_step=run.step) if main else None
+    log = Log(out, first_step=run.step, seconds=run.seconds) if main else None
     save = lambda file: main and _save(file, recipe, accelerator.unwrap_model(model), optimizer, average, run)  # noqa: E731
     if main and not resume:
         with checkpoint.atomic_path(out / "recipe.json") as temporary:
@@ -245,14 +249,22 @@ def _stream(
         yield step, type(batch)(*(t.to(device, non_blocking=True) for t in batch))
 
 
-def _initialise(method: nn.Module, init: str) -> None:
+def _initialise(method: nn.Module, init: str) -> str:
+    """Take over the tensors that fit, and say how many did."""
     path = checkpoint.shipped().get(init, Path(init))
     stored = checkpoint.read(path)
     if stored.about.get("method") != method.name:
         raise UserError(
             f"--init {init}: holds the method {stored.about.get('method')!r}, this recipe trains {method.name!r}"
         )
-    checkpoint.load_into(method, stored, prefix=checkpoint._prefix(stored), partial=True)
+    differing = checkpoint.load_into(method, stored, prefix=checkpoint._prefix(stored), partial=True)
+    total = len(method.state_dict())
+    if len(differing) > total // 2:
+        raise UserError(
+            f"--init {init}: only {total - len(differing)} of the recipe's {total} tensors fit; it is another network"
+        )
+    anew = f"; anew: {', '.join(differing)}" if differing else ""
+    return f"{total - len(differing)} of {total} tensors are those of {init}{anew}"
 
 
 def _save(

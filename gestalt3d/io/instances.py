@@ -219,7 +219,7 @@ def package_version() -> str:
 
 def _finite(value: Any) -> float | None:
     value = float(value)
-    return value if math.isfinite(value) else None
+    return round(value, 6) if math.isfinite(value) else None  # micrometres
 
 
 def _box(box: np.ndarray, origin: np.ndarray) -> dict[str, Any]:

@@ -102,13 +102,39 @@ def test_a_checkpoint_rebuilds_its_model(folder: Path, tmp_path: Path) -> None:
     assert not method.training
 
 
+def test_the_log_of_a_resumed_run_counts_on(folder: Path, tmp_path: Path) -> None:
+    train(tiny(folder), tmp_path, device="cpu", stop_after=4)
+    train(tiny(folder), tmp_path, device="cpu", resume=True)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+
+
 def test_initial_weights_fit_other_classes(folder: Path, tmp_path: Path) -> None:
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
     other = tiny(folder, classes="scannet20", optim=Optim(steps=1, lr=0.0, lr_floor=0.0))
-    second = train(other, tmp_path / "b", device="cpu", init=str(first))
+    said: list[str] = []
+    second = train(other, tmp_path / "b", device="cpu", init=str(first), note=said.append)
     a, b = tensors(first), tensors(second)
+    assert len(said) == 1 and "classify.weight" in said[0] and "embed.weight" not in said[0]
     assert torch.equal(a["model.embed.weight"], b["model.embed.weight"])
     assert a["model.classify.weight"].shape != b["model.classify.weight"].shape
+
+
+def test_initial_weights_of_another_network_are_refused(folder: Path, tmp_path: Path) -> None:
+    first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
+    other = tiny(folder, model=replace(tiny(folder).model, backbone="pointnet"))
+    with pytest.raises(UserError, match="tensors fit; it is another network"):
+        train(other, tmp_path / "b", device="cpu", init=str(first))
+
+
+def test_class_weights_are_those_of_the_scans_trained_on(folder: Path, tmp_path: Path) -> None:
+    first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
+    balanced = tiny(folder, model=replace(tiny(folder).model, class_balance=0.5), optim=Optim(steps=1))
+    second = train(balanced, tmp_path / "b", device="cpu", init=str(first))
+    assert bool((tensors(first)["model.class_weights"] == 1).all())
+    assert float(tensors(second)["model.class_weights"].std()) > 0
 
 
 @pytest.mark.parametrize(
