@@ -157,11 +157,12 @@ class Instances:
 
     def to_labels(self) -> Int[Tensor, "n"]:
         """One id per point: the instance of the highest score, the lower id on ties, -1 for none."""
-        labels = torch.full((self.num_points,), -1, dtype=torch.int64, device=self.indices.device)
-        # Written from the worst to the best, so the best remains.
-        for i in torch.argsort(self.scores, descending=True, stable=True).flip(0).tolist():
-            labels[self.points_of(i)] = i
-        return labels
+        order = torch.argsort(self.scores, descending=True, stable=True)
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order), device=order.device)
+        best = torch.full((self.num_points,), len(order), dtype=torch.int64, device=self.indices.device)
+        best.scatter_reduce_(0, self.indices, place.repeat_interleave(self.sizes), "amin")
+        return torch.cat([order, order.new_tensor([-1])])[best]
 
     def to(self, device: torch.device | str) -> "Instances":
         names = ("offsets", "indices", "classes", "scores", "point_classes", "boxes", "amodal_boxes")
