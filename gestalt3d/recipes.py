@@ -89,20 +89,20 @@ def asis_rooms() -> Recipe:
         name="asis-rooms",
         method="asis",
         model=ASISConfig(
-            block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), dropout=0.0, normals=16,
-            class_balance=0.5, object_blocks=0.5, blocks_per_scan=2,
+            block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), group_size=16, dropout=0.0, normals=16,
+            class_balance=0.5, object_blocks=0.5, blocks_per_scan=3,
         ),
         optim=Optim(
-            steps=2400,
+            steps=11_000,
             lr=1.5e-3,
             schedule="cosine",
             samples_per_step=6,
-            warmup=20,
+            warmup=50,
             clip=1.0,
             bn_momentum=0.1,
             halve_every=1_000_000,
             precision="bf16",
-            ema=0.99,
+            ema=0.995,
         ),
         augment=AugmentConfig(
             p_tilt=0.2,
@@ -117,9 +117,9 @@ def asis_rooms() -> Recipe:
             p_color=0.6,
             hue_degrees=12.0,
         ),
-        count=800,
-        scans_per_step=3,
-        checkpoint_every=100,
+        count=2000,
+        scans_per_step=2,
+        checkpoint_every=250,
     )  # fmt: skip
 
 
