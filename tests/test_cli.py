@@ -241,6 +241,26 @@ def test_synthetic_rooms_become_a_folder_that_is_complete(command: Command, tmp_
     assert report["problems"] == []
 
 
+@pytest.mark.parametrize("preset", ["default", "hard"])
+def test_toy_boxes_become_a_folder_with_the_same_labels(
+    command: Command, tmp_path: Path, preset: str
+) -> None:
+    from gestalt3d.data import open_data
+    from gestalt3d.synth.toyboxes import PRESETS, make_toybox
+
+    root = tmp_path / "boxes"
+    answer = command("synth", "toyboxes", "-n", 2, "--seed", 5, "-o", root, "--preset", preset)
+    assert answer.code == 0, answer.err
+    assert len(list(root.glob("*.ply"))) == len(list(root.glob("*.gt.npz"))) == 2
+    scan, grid = open_data("folder", root=root)[1], make_toybox(6, PRESETS[preset])
+    assert grid.instances is not None and scan.instances.point_classes is not None
+    assert torch.equal(scan.cloud.points, grid.centers)
+    assert torch.equal(scan.instances.to_labels(), grid.instances)
+    assert {scan.instances.class_name(i) for i in range(len(scan.instances))} <= {
+        f"box{k}" for k in range(1, 6)
+    }
+
+
 def test_data_check_says_what_is_missing_with_exit_code_2(command: Command, tmp_path: Path) -> None:
     answer = command("data", "check", "s3dis", "--root", tmp_path)
     assert answer.code == 2 and "Area_1" in answer.out and "Traceback" not in answer.err
