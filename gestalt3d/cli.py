@@ -19,8 +19,11 @@ from gestalt3d.errors import UserError
 from gestalt3d.terminal import Progress, complain, duration, say, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gestalt3d.engine.segment import Result
     from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.samples import Scan
 
 USAGE = """gestalt3d turns a scan into object instances.
 
@@ -113,7 +116,7 @@ def option(
 
 ModelName = Annotated[str, option("shipped model (`gestalt3d models`) or weight file", "MODEL", short="-m")]
 Out = Annotated[Path, option("folder for the results; made where missing", "DIR", short="-o")]
-DataName = Annotated[str, option("rooms:val, rooms:test, s3dis:area5, folder, …", "DATA", short="-d")]
+DataName = Annotated[str, option("rooms:val, toyboxes:test, s3dis:area5, folder, …", "DATA", short="-d")]
 Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto takes a GPU where there is one", "DEVICE")]
 # `Optional`, because of `Path | None` tyro asks a library that takes longer to import than `score` to run.
 Json = Annotated[Optional[Path], option("also write the figures to this file", "FILE", default="")]  # noqa: UP045
@@ -457,10 +460,11 @@ def reproduce(
 
 
 def synth(
-    what: Positional[Annotated[Literal["rooms"], option("which world", default="")]],
+    what: Positional[Annotated[Literal["rooms", "toyboxes"], option("which world", default="")]],
     *,
     count: Annotated[int, option("how many", "N", short="-n")] = 10,
     seed: Annotated[int, option("of the first; the next ones follow", "N")] = 0,
+    preset: Annotated[Literal["default", "hard"], option("of toyboxes: how often boxes touch")] = "default",
     out: Out = Path("data"),
 ) -> None:
     """Write synthetic labelled scans: PLY with the labels beside, as `folder` reads them."""
@@ -468,15 +472,32 @@ def synth(
         raise UserError(f"-n {count}: must be at least 1")
     if seed < 0:
         raise UserError(f"--seed {seed}: must be 0 or more")
+    if what == "rooms" and preset != "default":
+        raise UserError(f"--preset {preset}: rooms have no presets, toyboxes do")
     from gestalt3d.data.folder import save_scan
-    from gestalt3d.synth.rooms import make_room
 
+    make = _maker(what, preset)
     with Progress() as on_progress:
         for i in range(count):
             on_progress(what, i, count)
-            save_scan(out, make_room(seed + i))
+            save_scan(out, make(seed + i))
     say(f"{count} {what} in {out}")
-    say(f"train on them: gestalt3d train asis-folder --root {out} --init asis-rooms")
+    if what == "rooms":
+        say(f"train on them: gestalt3d train asis-folder --root {out} --init asis-rooms")
+    else:
+        say(f"points are the centres of 10 cm voxels; in Python: gestalt3d.open_data('folder', root='{out}')")
+
+
+def _maker(what: str, preset: str) -> "Callable[[int], Scan]":
+    """From a seed to the scan of that world."""
+    if what == "rooms":
+        from gestalt3d.synth.rooms import make_room
+
+        return make_room
+    from gestalt3d.synth.toyboxes import PRESETS, make_toybox, scan_of
+
+    name = "toybox" if preset == "default" else f"toybox_{preset}"
+    return lambda seed: scan_of(make_toybox(seed, PRESETS[preset]), f"{name}_{seed:07d}")
 
 
 def data(
@@ -598,9 +619,9 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
         "gestalt3d reproduce asis-table1 --quick",
     ),
     "synth": (
-        "gestalt3d synth rooms",
         "gestalt3d synth rooms -n 100 --seed 5000 -o my_rooms",
-        "gestalt3d segment data/ -o out",
+        "gestalt3d synth toyboxes -n 20 --preset hard -o boxes",
+        "gestalt3d segment my_rooms/ -o out",
     ),
     "data": (
         "gestalt3d data check folder --root my_scans",

@@ -241,6 +241,24 @@ def test_synthetic_rooms_become_a_folder_that_is_complete(command: Command, tmp_
     assert report["problems"] == []
 
 
+@pytest.mark.parametrize("preset", ["default", "hard"])
+def test_toy_boxes_become_a_folder_with_the_same_labels(
+    command: Command, tmp_path: Path, preset: str
+) -> None:
+    from gestalt3d.data import open_data
+    from gestalt3d.synth.toyboxes import PRESETS, make_toybox, scan_of
+
+    root = tmp_path / "boxes"
+    answer = command("synth", "toyboxes", "-n", 2, "--seed", 5, "-o", root, "--preset", preset)
+    assert answer.code == 0, answer.err
+    assert len(list(root.glob("*.ply"))) == len(list(root.glob("*.gt.npz"))) == 2
+    written, made = open_data("folder", root=root)[1], scan_of(make_toybox(6, PRESETS[preset]), "")
+    assert torch.equal(written.cloud.points, made.cloud.points)
+    assert torch.equal(written.instances.to_labels(), made.instances.to_labels())
+    names = [[s.instances.class_name(i) for i in range(len(s.instances))] for s in (written, made)]
+    assert names[0] == names[1]
+
+
 def test_data_check_says_what_is_missing_with_exit_code_2(command: Command, tmp_path: Path) -> None:
     answer = command("data", "check", "s3dis", "--root", tmp_path)
     assert answer.code == 2 and "Area_1" in answer.out and "Traceback" not in answer.err

@@ -14,6 +14,8 @@ class DataSet(Protocol):
 
     vocabulary: Vocabulary
     names: list[str]
+    min_region: int
+    """Regions and predictions of fewer points do not count in AP."""
 
     @property
     def notes(self) -> list[str]:
@@ -27,6 +29,8 @@ class DataSet(Protocol):
 
 KNOWN = {
     "rooms": "rooms:train, rooms:val, rooms:test",
+    "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
+    "toyboxes-hard": "toyboxes-hard:train, …",
     "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
     "folder": "folder, any folder of clouds with labels beside them; with --root",
 }
@@ -52,6 +56,12 @@ def open_data(
         from gestalt3d.structures.vocabulary import SYNTH
 
         return Rooms(split or "test", count=limit, vocabulary=vocabulary or SYNTH)
+    if name in ("toyboxes", "toyboxes-hard"):
+        from gestalt3d.data.toyboxes import Toyboxes
+        from gestalt3d.structures.vocabulary import TOYBOXES
+
+        preset = name.partition("-")[2] or "default"
+        return Toyboxes(split or "test", preset=preset, count=limit, vocabulary=vocabulary or TOYBOXES)
     if root is None:
         raise UserError(f"{spec} lies in a folder of yours; name it with --root DIR")
     if name == "s3dis":

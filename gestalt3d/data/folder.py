@@ -29,6 +29,7 @@ from gestalt3d.data.cache import pack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.io import CLOUD_SUFFIXES, load_cloud
+from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
@@ -51,6 +52,8 @@ class _Labels(NamedTuple):
 
 class Folder:
     """The labelled clouds of a folder, in order of their names."""
+
+    min_region = MIN_REGION
 
     def __init__(
         self, root: Path | str, *, vocabulary: Vocabulary | None = None, limit: int | None = None

@@ -11,6 +11,7 @@ from gestalt3d import stages
 from gestalt3d.data.cache import Packed, ScanCache, digest, pack, unpack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
+from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import SYNTH, Vocabulary
 from gestalt3d.synth.rooms import GENERATOR_VERSION, SPLITS, RoomConfig, make_room
@@ -21,6 +22,8 @@ COUNTS = {"train": 1000, "val": 20, "test": 50}
 
 class Rooms:
     """Room `i` of a split is `make_room(SPLITS[split] + i)`, with 8-bit colours whether cached or not."""
+
+    min_region = MIN_REGION
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 from gestalt3d.data.cache import Packed, ScanCache, digest, unpack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
+from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS as CLASSES
 from gestalt3d.structures.vocabulary import Vocabulary
@@ -68,6 +69,8 @@ def areas_of(split: str) -> list[str]:
 
 class S3DIS:
     """The rooms of a split that are there, in order of their names ("Area_5_hallway_6")."""
+
+    min_region = MIN_REGION
 
     def __init__(
         self,

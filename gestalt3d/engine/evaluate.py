@@ -35,7 +35,7 @@ def evaluate(
     overlapping blocks of 4,096 draw them, as in the ASIS paper, instead of once. Scans without instance labels are listed in
     "skipped" and not segmented.
     """
-    evaluator = CloudEvaluator(model.vocabulary, class_agnostic=class_agnostic)
+    evaluator = CloudEvaluator(model.vocabulary, class_agnostic=class_agnostic, min_region=scans.min_region)
     for i in range(len(scans)):
         if report is not None:
             report(i, len(scans), scans.names[i])

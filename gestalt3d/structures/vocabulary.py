@@ -129,4 +129,6 @@ SCANNET20 = Vocabulary(
 
 SCANNET18 = Vocabulary("scannet18", SCANNET20.names[2:], SCANNET20.official_ids[2:])
 
-VOCABULARIES: dict[str, Vocabulary] = {v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET18)}
+TOYBOXES = Vocabulary("toyboxes", ("box1", "box2", "box3", "box4", "box5"))
+
+VOCABULARIES: dict[str, Vocabulary] = {v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET18, TOYBOXES)}

@@ -60,7 +60,7 @@ def test_a_class_has_one_colour_in_all_vocabularies() -> None:
     np.testing.assert_array_equal(class_colors(reordered)[::-1], class_colors(S3DIS))
 
 
-@pytest.mark.parametrize("title", ["synth", "s3dis", "scannet20"])
+@pytest.mark.parametrize("title", ["synth", "s3dis", "scannet20", "toyboxes"])
 def test_classes_of_one_vocabulary_differ(title: str) -> None:
     assert distances(class_colors(VOCABULARIES[title])).min() > 0.035
 
