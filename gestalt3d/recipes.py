@@ -79,7 +79,7 @@ class Recipe:
 PLAIN = AugmentConfig(
     rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0), p_crop=0.0,
     p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0, p_no_color=0.0, p_gray=0.0,
-    p_color=0.0,
+    p_color=0.0, p_shading=0.0,
 )  # fmt: skip
 
 

@@ -77,6 +77,12 @@ class AugmentConfig:
     white_balance: Range = (0.8, 1.2)
     """Gain of each channel."""
     color_noise: Range = (0.0, 0.04)
+    p_shading: float = 0.5
+    """Light and shadow that vary smoothly over the room, as from lamps, windows and a camera's exposure."""
+    shading: Range = (0.0, 0.35)
+    """Deviation of the brightness, as a factor, from 1 …"""
+    shading_wavelength: Range = (0.6, 5.0)
+    """… and the metres over which it varies."""
 
     min_points: int = 500
     """A removal that would leave fewer points does not happen."""
@@ -89,6 +95,8 @@ def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = Augmen
     points = _moved(points[kept], rng, config)
     colors = scan.cloud.colors
     colors = None if colors is None else _recolored(colors.numpy()[kept], rng, config)
+    if colors is not None and config.p_shading and rng.random() < config.p_shading:
+        colors = _shaded(colors, points, rng, config)
     tinted = None if colors is None else torch.from_numpy(colors)
     cloud = PointCloud(torch.from_numpy(points), tinted, origin=scan.cloud.origin)
     return Scan(scan.name, cloud, _restricted(scan.instances, torch.from_numpy(kept)))
@@ -172,7 +180,7 @@ def _moved(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig) 
     centre = points.mean(axis=0) if len(points) else np.zeros(3, dtype=np.float32)
     points = (points - centre) @ _pose(rng, config).astype(np.float32).T
     if rng.random() < config.p_elastic:
-        points = points + _waves(points, rng, config)
+        points = points + _waves(points, rng, config.elastic_wavelength, rng.uniform(*config.elastic), 3)
     deviation = rng.uniform(*config.noise)
     if deviation > 0:
         points = points + rng.standard_normal(points.shape, dtype=np.float32) * np.float32(deviation)
@@ -200,12 +208,22 @@ def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
-def _waves(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig, count: int = 4) -> np.ndarray:
-    """Sum of plane waves of random direction: neighbours move together, far points do not."""
+def _waves(
+    points: np.ndarray,
+    rng: np.random.Generator,
+    wavelength: Range,
+    amplitude: float,
+    channels: int,
+    count: int = 4,
+) -> np.ndarray:
+    """(n, channels): a sum of plane waves of random direction, alike in neighbours and not in far points.
+
+    `amplitude` is the root mean square, over many draws, of what a channel can reach.
+    """
     directions = rng.standard_normal((count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    waves = directions * (2 * np.pi / rng.uniform(*config.elastic_wavelength, (count, 1)))
-    amplitudes = rng.standard_normal((count, 3)) * rng.uniform(*config.elastic) / np.sqrt(count)
+    waves = directions * (2 * np.pi / rng.uniform(*wavelength, (count, 1)))
+    amplitudes = rng.standard_normal((count, channels)) * amplitude / np.sqrt(count)
     phases = points @ waves.T.astype(np.float32) + rng.uniform(0, 2 * np.pi, count).astype(np.float32)
     return np.sin(phases) @ amplitudes.astype(np.float32)
 
@@ -228,6 +246,14 @@ def _recolored(colors: np.ndarray, rng: np.random.Generator, config: AugmentConf
         rng.uniform(*config.color_noise)
     )
     return (np.clip(changed, 0, 1) ** rng.uniform(*config.gamma)).astype(np.float32)
+
+
+def _shaded(
+    colors: np.ndarray, points: np.ndarray, rng: np.random.Generator, config: AugmentConfig
+) -> np.ndarray:
+    """(n, 3): brighter here and darker there, by a factor of 1 + the waves."""
+    light = _waves(points, rng, config.shading_wavelength, rng.uniform(*config.shading), 1)
+    return np.clip(colors * (1 + light), 0, 1).astype(np.float32)
 
 
 def _hue_and_saturation(rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:

@@ -15,7 +15,7 @@ from gestalt3d.structures.vocabulary import S3DIS
 NOTHING = AugmentConfig(
     rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0),
     p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
-    p_no_color=0.0, p_gray=0.0, p_color=0.0, min_points=0,
+    p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, min_points=0,
 )  # fmt: skip
 
 
@@ -51,9 +51,8 @@ def test_nothing_asked_for_changes_nothing() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_labels_follow_their_points(seed: int) -> None:
     before = room()
-    changed = augment(
-        before, np.random.default_rng(seed), replace(AugmentConfig(), p_no_color=0.0, p_gray=0.0, p_color=0.0)
-    )
+    colors_stay = replace(AugmentConfig(), p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0)
+    changed = augment(before, np.random.default_rng(seed), colors_stay)
     kept = which(changed)
     assert bool((kept.diff() > 0).all()) and len(kept) == len(changed.cloud) >= 500
     assert changed.instances.point_classes is not None and before.instances.point_classes is not None
@@ -147,6 +146,20 @@ def test_colour_dropout_takes_all_colours_and_changes_stay_in_range() -> None:
         colors = augment(room(), np.random.default_rng(seed), replace(NOTHING, p_color=1.0)).cloud.colors
         assert colors is not None and float(colors.min()) >= 0 and float(colors.max()) <= 1
         assert not torch.equal(colors, room().cloud.colors)
+
+
+def test_shading_varies_smoothly_and_keeps_the_hue() -> None:
+    scan = room()
+    gray = replace(scan, cloud=replace(scan.cloud, colors=torch.full((3000, 3), 0.5)))
+    config = replace(NOTHING, p_shading=1.0, shading=(0.2, 0.2), shading_wavelength=(2.0, 4.0))
+    changed = augment(gray, np.random.default_rng(3), config)
+    colors = changed.cloud.colors
+    assert colors is not None
+    assert torch.equal(colors[:, 0], colors[:, 1]) and torch.equal(colors[:, 0], colors[:, 2])
+    assert float(colors.std()) > 0.01
+    apart = torch.cdist(gray.cloud.points, gray.cloud.points)
+    difference = (colors[:, None, 0] - colors[None, :, 0]).abs()
+    assert float(difference[apart < 0.1].mean()) < 0.2 * float(difference[apart > 2].mean())
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
