@@ -12,12 +12,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 _FARTHEST = 2**62
-_TERMS_AT_ONCE = 512
-"""Rows that one product for the weight's gradient sums. Fixed, so that no library splits the sum among its threads."""
+_KERNEL_TYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
 class Rules(NamedTuple):
@@ -90,9 +90,15 @@ def sparse_conv(
     if torch.is_autocast_enabled(device) and features.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
         features, weight = features.to(dtype), weight.to(dtype)
-    return _conv(
+    outputs = weight.shape[2]
+    if 1 in weight.shape[1:]:
+        # A product with a single column is another routine's, whose rounding depends on the number of threads.
+        columns = (int(weight.shape[1] == 1), int(outputs == 1))
+        features, weight = F.pad(features, (0, columns[0])), F.pad(weight, (0, columns[1], 0, columns[0]))
+    found = _conv(
         features, weight, rules.inputs, rules.outputs, list(rules.starts), rules.rows_out, rules.identity
     )
+    return found if found.shape[1] == outputs else found[:, :outputs]
 
 
 # ── rulebooks ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,7 +146,7 @@ def _sorted(keys: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor | None]:
         keys = keys[order]
         twice = (keys[1:] == keys[:-1]).nonzero()
         if len(twice):
-            first, second = sorted(order[twice[0, 0] + t].item() for t in (0, 1))
+            first, second = sorted(int(order[int(twice[0, 0]) + t]) for t in (0, 1))
             raise ValueError(
                 f"coordinates must be distinct, got {tuple(coordinates[first].tolist())} in rows {first} and "
                 f"{second}; merge them first, as voxelize does"
@@ -181,10 +187,8 @@ def submanifold_pairs_reference(
     inputs = torch.cat([*reversed(targets), none, *sources])
     outputs = torch.cat([*reversed(sources), none, *targets])
     counts = [len(t) for t in targets]
-    return (
-        *(_rows(a, order) for a in (inputs, outputs)),
-        torch.tensor([*reversed(counts), 0, *counts], device=coordinates.device),
-    )
+    every = torch.tensor([*reversed(counts), 0, *counts], device=coordinates.device)
+    return _rows(inputs, order), _rows(outputs, order), every
 
 
 def _rows(index: Tensor, order: Tensor | None) -> Tensor:
@@ -276,26 +280,11 @@ def weight_gradient_reference(
     out = features.new_zeros((len(starts) - 1, features.shape[1], grad.shape[1]))
     for k, (first, last) in enumerate(pairwise(starts)):
         if k == identity:
-            out[k] = _outer(features, grad)
+            out[k] = features.T @ grad
         elif last > first:
-            out[k] = _outer(
-                features.index_select(0, inputs[first:last]), grad.index_select(0, outputs[first:last])
-            )
+            taken = features.index_select(0, inputs[first:last])
+            out[k] = taken.T @ grad.index_select(0, outputs[first:last])
     return out
-
-
-def _outer(a: Tensor, b: Tensor) -> Tensor:
-    """`a.T @ b`, a fixed number of rows at a time, and the parts added in pairs: the same with any number of threads."""
-    whole = len(a) // _TERMS_AT_ONCE * _TERMS_AT_ONCE
-    tiles = (t[:whole].unflatten(0, (-1, _TERMS_AT_ONCE)) for t in (a, b))
-    left, right = tiles
-    wide = torch.promote_types(a.dtype, torch.float32)
-    parts = torch.bmm(left.transpose(1, 2), right).to(wide)
-    while len(parts) > 1:
-        half = len(parts) // 2
-        parts = torch.cat([parts[:half] + parts[half : 2 * half], parts[2 * half :]])
-    rest = (a[whole:].T @ b[whole:]).to(wide)
-    return parts[0] + rest if len(parts) else rest
 
 
 _conv = torch.library.custom_op(
@@ -313,9 +302,27 @@ _weight_gradient = torch.library.custom_op(
 )
 
 
+@_conv.register_kernel("cpu")
+def _conv_cpu(features, weight, inputs, outputs, starts, rows, identity):
+    if features.dtype not in _KERNEL_TYPES or 0 in weight.shape:
+        return sparse_conv_reference(features, weight, inputs, outputs, starts, rows, identity)
+    from gestalt3d.ops._numba.sparse_conv import sparse_conv as kernel
+
+    return kernel(features, weight, inputs, outputs, starts, rows, identity)
+
+
 @_conv.register_fake
 def _conv_fake(features, weight, inputs, outputs, starts, rows, identity):
     return features.new_empty((rows, weight.shape[2]))
+
+
+@_weight_gradient.register_kernel("cpu")
+def _weight_gradient_cpu(features, grad, inputs, outputs, starts, identity):
+    if features.dtype not in _KERNEL_TYPES or 0 in (*features.shape, *grad.shape):
+        return weight_gradient_reference(features, grad, inputs, outputs, starts, identity)
+    from gestalt3d.ops._numba.sparse_conv import weight_gradient as kernel
+
+    return kernel(features, grad, inputs, outputs, starts, identity)
 
 
 @_weight_gradient.register_fake

@@ -22,7 +22,7 @@ def voxels(
     """Up to n distinct ascending coordinates in a cube per batch, some of them negative."""
     random = torch.Generator().manual_seed(seed)
     cells = torch.randperm(batches * size**3, generator=random)[:n].sort().values
-    x, y, z = ((cells // size**a % size for a in (2, 1, 0)))
+    x, y, z = (cells // size**a % size for a in (2, 1, 0))
     return torch.stack([cells // size**3, x + low[0], y + low[1], z + low[2]], dim=1)
 
 
@@ -173,7 +173,10 @@ def test_no_voxels():
     out.sum().backward()
     assert weight.grad is not None and not weight.grad.any()
     coarse, rules = strided_rules(none)
-    assert coarse.shape == (0, 4) and sparse_conv(torch.zeros(0, 3), torch.ones(8, 3, 2), rules).shape == (0, 2)
+    assert coarse.shape == (0, 4) and sparse_conv(torch.zeros(0, 3), torch.ones(8, 3, 2), rules).shape == (
+        0,
+        2,
+    )
     assert sparse_conv(torch.zeros(0, 3), torch.ones(8, 3, 2), rules.inverse()).shape == (0, 2)
 
 
@@ -184,19 +187,24 @@ def test_a_lone_voxel_is_a_linear_layer():
 
 
 def test_gradients():
-    at = voxels(14, size=3)
-    rules, (_, strided) = submanifold_rules(at), strided_rules(at)
-    kit.check_gradients(lambda f, w: sparse_conv(f, w, rules), features(14, 2), weights(3, 2, 2))
-    kit.check_gradients(lambda f, w: sparse_conv(f, w, strided), features(14, 2), weights(2, 2, 3))
-    coarse = features(strided.rows_out, 3)
-    kit.check_gradients(lambda f, w: sparse_conv(f, w, strided.inverse()), coarse, weights(2, 3, 2))
+    at = voxels(8, size=2, batches=1)
+    rules, strided = submanifold_rules(at), strided_rules(at).rules
+    some = torch.tensor([1, 13, 14, 22])  # finite differences of all 27 would take a minute
+
+    def submanifold(rows: Tensor, weight: Tensor) -> Tensor:
+        return sparse_conv(rows, rows.new_zeros(27, 2, 2).index_copy(0, some, weight), rules)
+
+    kit.check_gradients(submanifold, features(8, 2), weights(3, 2, 2)[:4])
+    kit.check_gradients(lambda f, w: sparse_conv(f, w, strided), features(8, 2), weights(2, 2, 1))
+    coarse = features(strided.rows_out, 2)
+    kit.check_gradients(lambda f, w: sparse_conv(f, w, strided.inverse()), coarse, weights(2, 2, 2))
 
 
 def forward_and_backward(rows: Tensor, weight: Tensor, at: Tensor) -> tuple[Tensor, ...]:
     """Output and both gradients of a submanifold, a strided and an inverse convolution."""
     rows, weight = rows.detach().clone().requires_grad_(), weight.detach().clone().requires_grad_()
     strided = strided_rules(at).rules
-    first = sparse_conv(rows, weight, submanifold_rules(at))
+    first = sparse_conv(rows, F.pad(weight, (0, 0, 0, 0, 0, 27 - len(weight))), submanifold_rules(at))
     coarse = sparse_conv(first, weight[:8], strided)
     last = sparse_conv(coarse, weight[8:16], strided.inverse())
     last.backward(torch.linspace(-1, 1, last.numel()).view(last.shape).to(last.dtype))
@@ -216,11 +224,21 @@ def test_threads_and_layouts_change_nothing(dtype, channels):
     kit.check_layouts(TRAIN, rows[:2000], weight, at[:2000])
 
 
+def test_threads_change_nothing_in_wide_layers_and_tiny_levels():
+    for n, channels in ((40, 1100), (1, 300), (5, 256)):
+        at = voxels(n, size=4, batches=1)
+        rows = features(n, channels, torch.float32)
+        kit.check_deterministic(TRAIN, rows, weights(3, channels, channels, torch.float32)[:16], at)
+
+
 def test_float32_lies_near_float64():
     at = voxels(3000, size=18, batches=1)
     rows, weight = features(len(at), 8, torch.float32), weights(3, 8, 8, torch.float32)
     kit.check_near_float64(
-        kit.Op(lambda r, w: sparse_conv(r, w, submanifold_rules(at)), lambda r, w: sparse_conv(r, w, submanifold_rules(at))),
+        kit.Op(
+            lambda r, w: sparse_conv(r, w, submanifold_rules(at)),
+            lambda r, w: sparse_conv(r, w, submanifold_rules(at)),
+        ),
         rows,
         weight,
         rtol=0,

@@ -1,10 +1,23 @@
-"""Rulebooks on the CPU: one walk along the sorted keys per offset, no table and no search."""
+"""Sparse convolution on the CPU.
+
+Rulebooks take one walk along the sorted keys per offset, no table and no search. The convolution leaves the products to
+PyTorch and adds them up in its own kernel: `index_add_` uses one thread, and needs bfloat16 widened in memory first.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gestalt3d.ops._numba import kernel, parallel
+from gestalt3d.ops._numba.gather import is_index
+
+_PAIRS_AT_ONCE = 2**14
+"""What is gathered is multiplied and added before it has left the cache."""
+_TERMS = 512
+"""Longest sum that is left to the library: from some 1,000 terms on its threads share one, and the rounding changes."""
 
 
 @kernel
@@ -56,8 +69,125 @@ def pairs(keys: Tensor, positive: list[int]) -> tuple[Tensor, Tensor, Tensor]:
     def work(first: int, last: int) -> None:
         _fill(ascending, deltas, (ends - every)[half + 1 :], into, out_of, first, last)
         # Seen from the other end: offset -t, far and near exchanged.
-        _fill(ascending, deltas, (ends - every)[half - 1 :: -1] if half else ends[:0], out_of, into, first, last)
+        _fill(
+            ascending, deltas, (ends - every)[half - 1 :: -1] if half else ends[:0], out_of, into, first, last
+        )
 
     if half:
         parallel(work, half, grain=1)
     return inputs, outputs, torch.from_numpy(every)
+
+
+@kernel
+def _add(products, rows, out, first, last):
+    for p in range(first, last):
+        row = rows[p]
+        for j in range(out.shape[1]):
+            out[row, j] += products[p, j]
+
+
+@kernel
+def _add_bfloat16(products, rows, out, first, last):
+    """`products` are the bits of bfloat16: the upper halves of float32."""
+    channels = out.shape[1]
+    bits = np.empty(channels, np.uint32)
+    values = bits.view(np.float32)
+    for p in range(first, last):
+        row = rows[p]
+        for j in range(channels):
+            bits[j] = np.uint32(products[p, j]) << np.uint32(16)
+        for j in range(channels):
+            out[row, j] += values[j]
+
+
+def sparse_conv(
+    features: Tensor,
+    weight: Tensor,
+    inputs: Tensor,
+    outputs: Tensor,
+    starts: list[int],
+    rows: int,
+    identity: int,
+) -> Tensor:
+    targets = np.ascontiguousarray(outputs.numpy())
+    if not is_index(targets, rows):
+        raise IndexError(f"outputs of the rules must be below {rows}, got {int(outputs.max())}")
+    features, weight = features.contiguous(), weight.contiguous()
+    channels = weight.shape[2]
+    wide = torch.promote_types(features.dtype, torch.float32)
+    out = torch.zeros((rows, channels), dtype=wide)
+    total = out.numpy()
+    blocks = [slice(c, c + _TERMS) for c in range(0, features.shape[1], _TERMS)]
+    if identity >= 0:
+        every = _padded(features, _even(rows))
+        for block in blocks:
+            out += (every[:, block] @ weight[identity, block])[:rows]
+    most = _even(_most(starts))
+    gathered, products = features.new_zeros(most, features.shape[1]), features.new_empty(most, channels)
+    bits = features.dtype == torch.bfloat16
+    add, summands = (_add_bfloat16, products.view(torch.uint16).numpy()) if bits else (_add, products.numpy())
+    for k, first, last in _parts(starts):
+        even = _even(last - first)
+        torch.index_select(features, 0, inputs[first:last], out=gathered[: last - first])
+
+        # No row occurs twice in one offset: threads never meet.
+        def work(a: int, b: int, into: np.ndarray = targets[first:last]) -> None:
+            add(summands, into, total, a, b)
+
+        for block in blocks:
+            torch.mm(gathered[:even, block], weight[k, block], out=products[:even])
+            parallel(work, last - first, grain=max(1, 2**16 // channels))
+    return out.to(features.dtype)
+
+
+def weight_gradient(
+    features: Tensor, grad: Tensor, inputs: Tensor, outputs: Tensor, starts: list[int], identity: int
+) -> Tensor:
+    features, grad = features.contiguous(), grad.contiguous()
+    wide = torch.promote_types(features.dtype, torch.float32)
+    out = torch.zeros((len(starts) - 1, features.shape[1], grad.shape[1]), dtype=wide)
+    most = -(-_most(starts) // _TERMS) * _TERMS
+    left, right = (t.new_zeros(most, t.shape[1]) for t in (features, grad))
+    for k, first, last in _parts(starts):
+        size = last - first
+        tiles = -(-size // _TERMS) * _TERMS
+        torch.index_select(features, 0, inputs[first:last], out=left[:size])
+        torch.index_select(grad, 0, outputs[first:last], out=right[:size])
+        left[size:tiles] = 0
+        right[size:tiles] = 0
+        out[k] += _outer(left[:tiles], right[:tiles])
+    if identity >= 0:
+        whole = len(features) // _TERMS * _TERMS
+        out[identity] = _outer(features[:whole], grad[:whole])
+        if whole < len(features):
+            out[identity] += _outer(*(_padded(t[whole:], _TERMS) for t in (features, grad)))
+    return out.to(features.dtype)
+
+
+def _parts(starts: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Offset, first and last pair of every part that is worked on at once."""
+    for k, (start, end) in enumerate(pairwise(starts)):
+        for first in range(start, end, _PAIRS_AT_ONCE):
+            yield k, first, min(end, first + _PAIRS_AT_ONCE)
+
+
+def _most(starts: list[int]) -> int:
+    return max((last - first for _, first, last in _parts(starts)), default=0)
+
+
+def _even(rows: int) -> int:
+    """Rows that a product is padded to: the library prepares each new size anew, and shares single rows among threads."""
+    if rows > 1024:
+        return -(-rows // 1024) * 1024
+    return max(16, 1 << (rows - 1).bit_length())
+
+
+def _padded(rows: Tensor, count: int) -> Tensor:
+    return torch.nn.functional.pad(rows, (0, 0, 0, count - len(rows)))
+
+
+def _outer(a: Tensor, b: Tensor) -> Tensor:
+    """`a.T @ b` of whole tiles, added up by NumPy: one after the other."""
+    left, right = (t.unflatten(0, (-1, _TERMS)) for t in (a, b))
+    parts = torch.bmm(left.transpose(1, 2), right)
+    return torch.from_numpy(parts.to(torch.promote_types(a.dtype, torch.float32)).numpy().sum(axis=0))
