@@ -86,8 +86,9 @@ class SparseUNet(nn.Module):
     def forward(
         self, coordinates: Int[Tensor, "v 4"], features: Float[Tensor, "v c"]
     ) -> Float[Tensor, "v d"]:
-        *upper, bottom = pyramid(coordinates, levels=len(self.before))
-        x, skips = self.stem(features, (upper or [bottom])[0].within), []
+        levels = pyramid(coordinates, levels=len(self.before))
+        *upper, bottom = levels
+        x, skips = self.stem(features, levels[0].within), []
         for level, before, down in zip(upper, self.before, self.down, strict=False):
             skips.append(before(x, level.within))
             x = down(skips[-1], level.down)

@@ -142,7 +142,8 @@ def _sorted(keys: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor | None]:
     order = None
     if not bool((keys[1:] > keys[:-1]).all()):
         # NumPy sorts whole numbers several times faster than PyTorch does on the CPU.
-        order = torch.sort(keys).indices if keys.is_cuda else torch.from_numpy(keys.numpy().argsort())
+        on_cpu = keys.device.type == "cpu"
+        order = torch.from_numpy(keys.numpy().argsort()) if on_cpu else torch.sort(keys).indices
         keys = keys[order]
         twice = (keys[1:] == keys[:-1]).nonzero()
         if len(twice):

@@ -224,26 +224,44 @@ def test_threads_and_layouts_change_nothing(dtype, channels):
     kit.check_layouts(TRAIN, rows[:2000], weight, at[:2000])
 
 
-def test_threads_change_nothing_in_wide_layers_and_tiny_levels():
-    for n, channels in ((40, 1100), (1, 300), (5, 256)):
-        at = voxels(n, size=4, batches=1)
-        rows = features(n, channels, torch.float32)
-        kit.check_deterministic(TRAIN, rows, weights(3, channels, channels, torch.float32)[:16], at)
+@pytest.mark.parametrize(("n", "c", "d"), [(40, 1100, 8), (40, 8, 1100), (1, 300, 300), (5, 256, 256)])
+def test_threads_change_nothing_in_wide_layers_and_tiny_levels(n, c, d):
+    rules = submanifold_rules(voxels(n, size=4, batches=1))
+    weight = torch.randn(27, c, d, generator=torch.Generator().manual_seed(0))
+
+    def run(rows: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        leaves = [t.detach().requires_grad_() for t in (rows, weight)]
+        out = sparse_conv(*leaves, rules)
+        return out.detach(), *torch.autograd.grad(out, leaves, torch.ones_like(out))
+
+    kit.check_deterministic(kit.Op(run, run), features(n, c, torch.float32), weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.float16])
+@pytest.mark.parametrize("make", [submanifold_rules, lambda at: strided_rules(at).rules])
+def test_kernels_are_near_the_references(make, dtype):
+    """The references are what runs on a GPU."""
+    at = voxels(3000, size=16, batches=1)
+    rules, step = make(at), torch.finfo(dtype).eps
+    lists, kernel = (rules.inputs, rules.outputs, list(rules.starts)), len(rules.starts) - 1
+    rows, grad = features(len(at), 9, dtype), features(rules.rows_out, 5, dtype)
+    weight = weights(3, 9, 5, dtype)[:kernel]
+    found = module._conv(rows, weight, *lists, rules.rows_out, rules.identity)
+    expected = module.sparse_conv_reference(rows, weight, *lists, rules.rows_out, rules.identity)
+    size = module.sparse_conv_reference(rows.abs(), weight.abs(), *lists, rules.rows_out, rules.identity)
+    assert ((found - expected).abs() <= 2 * step * size).all()
+    found = module._weight_gradient(rows, grad, *lists, rules.identity)
+    expected = module.weight_gradient_reference(rows, grad, *lists, rules.identity)
+    size = module.weight_gradient_reference(rows.abs(), grad.abs(), *lists, rules.identity)
+    assert ((found - expected).abs() <= 2 * step * size).all()
 
 
 def test_float32_lies_near_float64():
     at = voxels(3000, size=18, batches=1)
     rows, weight = features(len(at), 8, torch.float32), weights(3, 8, 8, torch.float32)
-    kit.check_near_float64(
-        kit.Op(
-            lambda r, w: sparse_conv(r, w, submanifold_rules(at)),
-            lambda r, w: sparse_conv(r, w, submanifold_rules(at)),
-        ),
-        rows,
-        weight,
-        rtol=0,
-        atol=8 * 27 * 16 * 2.0**-24,  # 216 terms of size up to 16, each rounded once or twice
-    )
+    op = kit.Op(*[lambda rows, weight: sparse_conv(rows, weight, submanifold_rules(at))] * 2)
+    # 216 terms of size up to 16, each rounded once or twice
+    kit.check_near_float64(op, rows, weight, rtol=0, atol=8 * 27 * 16 * 2.0**-24)
 
 
 def test_bfloat16_under_autocast_trains():
