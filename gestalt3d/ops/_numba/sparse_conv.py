@@ -5,6 +5,7 @@ PyTorch and adds them up in its own kernel: `index_add_` uses one thread, and ne
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -129,11 +130,8 @@ def sparse_conv(
     for k, first, last in _parts(starts):
         even = _even(last - first)
         torch.index_select(features, 0, inputs[first:last], out=gathered[: last - first])
-
         # No row occurs twice in one offset: threads never meet.
-        def work(a: int, b: int, into: np.ndarray = targets[first:last]) -> None:
-            add(summands, into, total, a, b)
-
+        work = partial(add, summands, targets[first:last], total)
         for block in blocks:
             torch.mm(gathered[:even, block], weight[k, block], out=products[:even])
             parallel(work, last - first, grain=max(1, 2**16 // channels))
