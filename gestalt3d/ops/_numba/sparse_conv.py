@@ -4,7 +4,6 @@ Rulebooks take one walk along the sorted keys per offset, no table and no search
 PyTorch and adds them up in its own kernel: `index_add_` uses one thread, and needs bfloat16 widened in memory first.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
@@ -119,22 +118,28 @@ def sparse_conv(
     out = torch.zeros((rows, channels), dtype=wide)
     total = out.numpy()
     blocks = [slice(c, c + _TERMS) for c in range(0, features.shape[1], _TERMS)]
-    if identity >= 0:
-        every = _padded(features, _even(rows))
-        for block in blocks:
-            out += (every[:, block] @ weight[identity, block])[:rows]
-    most = _even(_most(starts))
+    parts = _parts(starts, identity, rows)
+    most = _even(max((last - first for _, first, last in parts), default=0))
     gathered, products = features.new_zeros(most, features.shape[1]), features.new_empty(most, channels)
     bits = features.dtype == torch.bfloat16
     add, summands = (_add_bfloat16, products.view(torch.uint16).numpy()) if bits else (_add, products.numpy())
-    for k, first, last in _parts(starts):
-        even = _even(last - first)
-        torch.index_select(features, 0, inputs[first:last], out=gathered[: last - first])
+    for k, first, last in parts:
+        size, even = last - first, _even(last - first)
+        taken = gathered
+        if k != identity:
+            torch.index_select(features, 0, inputs[first:last], out=gathered[:size])
+        elif size == even:
+            taken = features[first:last]
+        else:
+            gathered[:size] = features[first:last]
         # No row occurs twice in one offset: threads never meet.
         work = partial(add, summands, targets[first:last], total)
         for block in blocks:
-            torch.mm(gathered[:even, block], weight[k, block], out=products[:even])
-            parallel(work, last - first, grain=max(1, 2**16 // channels))
+            torch.mm(taken[:even, block], weight[k, block], out=products[:even])
+            if k == identity:
+                out[first:last] += products[:size]
+            else:
+                parallel(work, size, grain=max(1, 2**16 // channels))
     return out.to(features.dtype)
 
 
@@ -144,33 +149,32 @@ def weight_gradient(
     features, grad = features.contiguous(), grad.contiguous()
     wide = torch.promote_types(features.dtype, torch.float32)
     out = torch.zeros((len(starts) - 1, features.shape[1], grad.shape[1]), dtype=wide)
-    most = -(-_most(starts) // _TERMS) * _TERMS
+    parts = _parts(starts, identity, len(features))
+    most = max((_tiles(last - first) for _, first, last in parts), default=0)
     left, right = (t.new_zeros(most, t.shape[1]) for t in (features, grad))
-    for k, first, last in _parts(starts):
-        size = last - first
-        tiles = -(-size // _TERMS) * _TERMS
-        torch.index_select(features, 0, inputs[first:last], out=left[:size])
-        torch.index_select(grad, 0, outputs[first:last], out=right[:size])
-        left[size:tiles] = 0
-        right[size:tiles] = 0
-        out[k] += _outer(left[:tiles], right[:tiles])
-    if identity >= 0:
-        whole = len(features) // _TERMS * _TERMS
-        out[identity] = _outer(features[:whole], grad[:whole])
-        if whole < len(features):
-            out[identity] += _outer(*(_padded(t[whole:], _TERMS) for t in (features, grad)))
+    for k, first, last in parts:
+        size, whole = last - first, _tiles(last - first)
+        a, b = left[:whole], right[:whole]
+        if k != identity:
+            torch.index_select(features, 0, inputs[first:last], out=a[:size])
+            torch.index_select(grad, 0, outputs[first:last], out=b[:size])
+        elif size == whole:
+            a, b = features[first:last], grad[first:last]
+        else:
+            a[:size], b[:size] = features[first:last], grad[first:last]
+        a[size:], b[size:] = 0, 0
+        out[k] += _outer(a, b)
     return out.to(features.dtype)
 
 
-def _parts(starts: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Offset, first and last pair of every part that is worked on at once."""
-    for k, (start, end) in enumerate(pairwise(starts)):
-        for first in range(start, end, _PAIRS_AT_ONCE):
-            yield k, first, min(end, first + _PAIRS_AT_ONCE)
-
-
-def _most(starts: list[int]) -> int:
-    return max((last - first for _, first, last in _parts(starts)), default=0)
+def _parts(starts: list[int], identity: int, rows: int) -> list[tuple[int, int, int]]:
+    """Offset, first and last pair of every part that is worked on at once; rows instead of pairs for the identity."""
+    spans = [(0, rows) if k == identity else span for k, span in enumerate(pairwise(starts))]
+    return [
+        (k, first, min(end, first + _PAIRS_AT_ONCE))
+        for k, (start, end) in enumerate(spans)
+        for first in range(start, end, _PAIRS_AT_ONCE)
+    ]
 
 
 def _even(rows: int) -> int:
@@ -180,8 +184,8 @@ def _even(rows: int) -> int:
     return max(16, 1 << (rows - 1).bit_length())
 
 
-def _padded(rows: Tensor, count: int) -> Tensor:
-    return torch.nn.functional.pad(rows, (0, 0, 0, count - len(rows)))
+def _tiles(rows: int) -> int:
+    return -(-rows // _TERMS) * _TERMS
 
 
 def _outer(a: Tensor, b: Tensor) -> Tensor:
