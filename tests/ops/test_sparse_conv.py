@@ -256,6 +256,16 @@ def test_kernels_are_near_the_references(make, dtype):
     assert ((found - expected).abs() <= 2 * step * size).all()
 
 
+def test_inputs_are_not_even_marked_as_written():
+    """Other layers have saved them for their backward. As many rows as go through the identity without padding."""
+    at = voxels(1024, size=12, batches=1)
+    rules, rows, grad = submanifold_rules(at), features(1024, 4), features(1024, 4)
+    lists = (rules.inputs, rules.outputs, list(rules.starts))
+    module._conv(rows, weights(3, 4, 4), *lists, rules.rows_out, rules.identity)
+    module._weight_gradient(rows, grad, *lists, rules.identity)
+    assert rows._version == 0 and grad._version == 0
+
+
 def test_float32_lies_near_float64():
     at = voxels(3000, size=18, batches=1)
     rows, weight = features(len(at), 8, torch.float32), weights(3, 8, 8, torch.float32)

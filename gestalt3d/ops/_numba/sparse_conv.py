@@ -154,16 +154,16 @@ def weight_gradient(
     left, right = (t.new_zeros(most, t.shape[1]) for t in (features, grad))
     for k, first, last in parts:
         size, whole = last - first, _tiles(last - first)
-        a, b = left[:whole], right[:whole]
-        if k != identity:
-            torch.index_select(features, 0, inputs[first:last], out=a[:size])
-            torch.index_select(grad, 0, outputs[first:last], out=b[:size])
-        elif size == whole:
-            a, b = features[first:last], grad[first:last]
+        if k == identity and size == whole:
+            out[k] += _outer(features[first:last], grad[first:last])
+            continue
+        if k == identity:
+            left[:size], right[:size] = features[first:last], grad[first:last]
         else:
-            a[:size], b[:size] = features[first:last], grad[first:last]
-        a[size:], b[size:] = 0, 0
-        out[k] += _outer(a, b)
+            torch.index_select(features, 0, inputs[first:last], out=left[:size])
+            torch.index_select(grad, 0, outputs[first:last], out=right[:size])
+        left[size:whole], right[size:whole] = 0, 0
+        out[k] += _outer(left[:whole], right[:whole])
     return out.to(features.dtype)
 
 
