@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gestalt3d.data.rooms import one_thread_each
 from gestalt3d.structures.vocabulary import SYNTH
 from gestalt3d.synth.rooms import GENERATOR_VERSION, make_room
 
@@ -20,7 +21,7 @@ def one(seed: int) -> tuple[int, list[str]]:
 
 def run(*, rooms: int = 100, workers: int = 2) -> list[dict[str, Any]]:
     one(0)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    with one_thread_each(), multiprocessing.get_context("spawn").Pool(workers) as pool:
         pool.map(one, range(4 * workers), chunksize=2)
         start = time.perf_counter()
         made = pool.map(one, range(rooms), chunksize=4)

@@ -1,11 +1,11 @@
 """Synthetic scanned rooms as a data set: generated when first asked for, cached on disk afterwards."""
 
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from gestalt3d import stages
 from gestalt3d.data.cache import Packed, ScanCache, digest, pack, unpack
@@ -72,7 +72,7 @@ class Rooms:
             return
         # Spawned, because a forked child would inherit torch's and Numba's threads dead.
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread) as pool:
+        with one_thread_each(), ProcessPoolExecutor(workers, mp_context=spawn) as pool:
             for n, _ in enumerate(pool.map(_build, jobs), 1):
                 progress(done + n, len(self))
 
@@ -91,5 +91,17 @@ def _build(job: tuple[int, RoomConfig, Path]) -> None:
     ScanCache(folder.name, root=folder.parent).get(str(seed), lambda: _make(seed, config))
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Processes spawned here compute with one thread: BLAS threads that wait for each other halve the rooms a second."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
