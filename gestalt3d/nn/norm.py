@@ -1,6 +1,11 @@
-"""Batch norm's momentum, which the training schedules."""
+"""Batch norm followed by ReLU on rows of channels, and the momentum that the training schedules."""
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gestalt3d.ops.norm_relu import norm_relu
 
 
 def set_bn_momentum(module: nn.Module, momentum: float) -> None:
@@ -8,3 +13,28 @@ def set_bn_momentum(module: nn.Module, momentum: float) -> None:
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.momentum = momentum
+
+
+def folded(norm: nn.BatchNorm1d) -> tuple[Float[Tensor, "d"], Float[Tensor, "d"]]:
+    """Factor and bias per channel that the batch norm amounts to outside training."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def rectified(norm: nn.BatchNorm1d, values: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
+    """ReLU, in training after batch norm over all rows; otherwise `values` have it folded in, and are overwritten."""
+    if not norm.training:
+        return F.relu(values, inplace=True)
+    assert norm.running_mean is not None and norm.running_var is not None
+    rows = values.reshape(-1, values.shape[-1])
+    if len(rows) <= 1:
+        # One row has no variance to divide by: it is judged by what earlier batches looked like.
+        statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        return F.relu(F.batch_norm(rows, *statistics, eps=norm.eps)).reshape(values.shape)
+    out, mean, var = norm_relu(rows, norm.weight, norm.bias, eps=norm.eps)
+    with torch.no_grad():
+        momentum, unbiased = norm.momentum or 0.0, len(rows) / (len(rows) - 1)
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(var * unbiased, momentum)
+    return out.reshape(values.shape)

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gestalt3d.nn.norm import folded, rectified
 from gestalt3d.ops.neighbour_max import group_max
-from gestalt3d.ops.norm_relu import norm_relu
 
 
 class PointLayer(nn.Module):
@@ -35,28 +35,12 @@ class PointLayer(nn.Module):
         """The linear half: raw in training, with the batch norm folded in otherwise."""
         if self.norm.training:
             return self.weight, None
-        norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        return self.weight * scale[:, None], norm.bias - norm.running_mean * scale
+        scale, bias = folded(self.norm)
+        return self.weight * scale[:, None], bias
 
     def finish(self, values: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         """The other half: ReLU, in training after batch norm over all rows."""
-        norm = self.norm
-        if not norm.training:
-            return F.relu(values, inplace=True)
-        assert norm.running_mean is not None and norm.running_var is not None
-        rows = values.reshape(-1, values.shape[-1])
-        if len(rows) == 1:
-            # One row has no variance to divide by: it is judged by what earlier batches looked like.
-            statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-            return F.relu(F.batch_norm(rows, *statistics, eps=norm.eps)).reshape(values.shape)
-        out, mean, var = norm_relu(rows, norm.weight, norm.bias, eps=norm.eps)
-        with torch.no_grad():
-            momentum, unbiased = norm.momentum or 0.0, len(rows) / (len(rows) - 1)
-            norm.running_mean.lerp_(mean, momentum)
-            norm.running_var.lerp_(var * unbiased, momentum)
-        return out.reshape(values.shape)
+        return rectified(self.norm, values)
 
     def forward(self, rows: Float[Tensor, "*rows c"]) -> Float[Tensor, "*rows d"]:
         weight, bias = self.weight_and_bias()
