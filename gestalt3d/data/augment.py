@@ -90,7 +90,14 @@ def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = Augmen
     colors = scan.cloud.colors
     colors = None if colors is None else _recolored(colors.numpy()[kept], rng, config)
     tinted = None if colors is None else torch.from_numpy(colors)
-    cloud = PointCloud(torch.from_numpy(points), tinted, origin=scan.cloud.origin)
+    given = scan.cloud[torch.from_numpy(kept)]
+    cloud = PointCloud(
+        torch.from_numpy(points),
+        tinted,
+        origin=given.origin,
+        semantic=given.semantic,
+        features=given.features,
+    )
     return Scan(scan.name, cloud, _restricted(scan.instances, torch.from_numpy(kept)))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 METHODS: dict[str, str] = {
     "asis": "gestalt3d.methods.asis:ASIS",
     "sgpn": "gestalt3d.methods.sgpn:SGPN",
+    "mtml": "gestalt3d.methods.mtml:MTML",
     "geometric": "gestalt3d.methods.geometric:Geometric",
 }
 """Name of a method → "module:Class"."""

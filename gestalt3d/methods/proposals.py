@@ -103,7 +103,7 @@ def touching(coordinates: Int[Tensor, "v 3"], *, connectivity: int) -> Int[Tenso
     most = {6: 1, 18: 2, 26: 3}[connectivity]
     at = coordinates.long() - coordinates.amin(0)
     y, z = (int(e) + 3 for e in at.amax(0)[1:])
-    steps = [s for s in torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)[14:].tolist()]
+    steps: list[list[int]] = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)[14:].tolist()
     # An empty line beyond every end: a step cannot land in another line.
     keys, order = torch.sort(((at[:, 0] + 1) * y + at[:, 1] + 1) * z + at[:, 2] + 1)
     pairs = []
