@@ -29,13 +29,14 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import direction_loss
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.methods import proposals
+from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
 from gestalt3d.ops.segment import segment_mean, segment_mode
 from gestalt3d.ops.voxelize import Voxels, voxelize
@@ -225,8 +226,9 @@ class MTML(nn.Module):
         if self.config.turns:
             at = turned(at, rng)
             order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
-        is_object = torch.cat([self._is_object(scan.instances.classes), torch.tensor([False])])
-        owners = owners.masked_fill(~is_object[owners], -1)[order]
+        objects = is_object(scan.instances.classes, self.vocabulary, structure=self.config.structure)
+        objects = torch.cat([objects, objects.new_zeros(1)])  # -1 is none
+        owners = owners.masked_fill(~objects[owners], -1)[order]
         ids, instances = owners.unique(return_inverse=True)
         instances = instances - int((ids < 0).sum())
         sizes = torch.tensor([len(order)])
@@ -282,8 +284,11 @@ class MTML(nn.Module):
     def _segment(self, cloud: PointCloud) -> Instances:
         with stage("voxels"):
             voxels, classes, features = self._inputs(cloud)
-            known = self._is_object(classes)
-        point_classes = _point_classes(cloud, classes, voxels)
+            known = is_object(classes, self.vocabulary, structure=self.config.structure)
+            # Where the input has features only, a point has its voxel's class.
+            point_classes = (
+                classes[voxels.voxel_of_point] if cloud.semantic is None else cloud.semantic.long()
+            )
         if not bool(known.any()):
             empty = Instances.empty(len(cloud), self.vocabulary, self.name)
             return replace(empty, point_classes=point_classes)
@@ -295,7 +300,7 @@ class MTML(nn.Module):
         rows = known.nonzero()[:, 0]
         of_objects = Prediction(*(values.cpu()[rows] for values in prediction))
         found = self.group(of_objects, voxels.coordinates[rows], classes[rows])
-        offsets, indices = spread(found.proposals, rows, voxels.voxel_of_point)
+        offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
         return Instances(
             offsets,
             indices,
@@ -379,51 +384,25 @@ class MTML(nn.Module):
 
     def _inputs(self, cloud: PointCloud) -> tuple[Voxels, Int[Tensor, "v"], Float[Tensor, "v c"]]:
         """Voxels, the class of each as far as the input tells, and the network's input."""
-        classes, given = self._given(cloud)
+        names = len(self.vocabulary)
         voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
-        count = len(voxels.counts)
-        means = None if given is None else segment_mean(given, voxels.voxel_of_point, count)
-        if classes is None:
-            assert means is not None
-            classes_of_voxels = means.argmax(1)
-        else:
-            classes_of_voxels = segment_mode(classes, voxels.voxel_of_point, count, len(self.vocabulary))
-        if self.config.inputs == "features":
-            assert means is not None
-            return voxels, classes_of_voxels, means
-        return voxels, classes_of_voxels, one_hot(classes_of_voxels, len(self.vocabulary))
-
-    def _given(self, cloud: PointCloud) -> tuple[Tensor | None, Tensor | None]:
-        """Semantics and features of the cloud, those that the configuration asks for; `UserError` without."""
-        classes, features, names = cloud.semantic, cloud.features, len(self.vocabulary)
-        if classes is not None and len(classes) and int(classes.max()) >= names:
-            raise UserError(
-                f"the cloud's semantic classes must be below {names}, got {int(classes.max())}; "
-                f"the model knows {', '.join(self.vocabulary.names)}"
-            )
-        if self.config.inputs == "semantic":
-            if classes is None:
-                raise UserError(
-                    "the cloud carries no semantic classes, which this model parts into instances; "
-                    "set PointCloud.semantic"
-                )
-            return classes, None
-        if features is None or features.shape[1] != self.config.features:
+        classes = None
+        if cloud.semantic is not None or self.config.inputs == "semantic":
+            classes = classes_of_voxels(given_classes(cloud, self.vocabulary), voxels, self.vocabulary)
+            if self.config.inputs == "semantic":
+                return voxels, classes, one_hot(classes, names)
+        features, wanted = cloud.features, self.config.features
+        if features is None or features.shape[1] != wanted:
             got = "none" if features is None else str(features.shape[1])
             raise UserError(
-                f"the cloud must carry {self.config.features} features per point for this model, got {got}; "
-                "set PointCloud.features"
+                f"the cloud must carry {wanted} features per point for this model, got {got}; set PointCloud.features"
             )
-        if classes is None and self.config.features != names:
+        means = segment_mean(features, voxels.voxel_of_point, len(voxels.counts))
+        if classes is None and wanted != names:
             raise UserError(
-                f"{self.config.features} features are no scores of {names} classes; set PointCloud.semantic as well"
+                f"{wanted} features are no scores of {names} classes; set PointCloud.semantic as well"
             )
-        return classes, features
-
-    def _is_object(self, classes: Int[Tensor, "k"]) -> Bool[Tensor, "k"]:
-        """Not unknown, nor structure where that is no instance."""
-        structure = np.append(self.vocabulary.is_structure & (not self.config.structure), True)
-        return ~torch.from_numpy(structure)[classes]
+        return voxels, means.argmax(1) if classes is None else classes, means
 
 
 def one_hot(classes: Int[Tensor, "v"], count: int) -> Float[Tensor, "v c"]:
@@ -441,27 +420,3 @@ def turned(coordinates: Int[Tensor, "v 3"], rng: np.random.Generator) -> Int[Ten
     at = torch.stack([x, y, z], dim=1)
     at = at - at.amin(0) if len(at) else at
     return at + torch.from_numpy(rng.integers(0, 2, 3))
-
-
-def spread(
-    found: proposals.Proposals, rows: Int[Tensor, "r"], voxel_of_point: Int[Tensor, "n"]
-) -> tuple[Int[Tensor, "i_plus_1"], Int[Tensor, "m"]]:
-    """Sets of `rows` of the voxels as sets of points: all points in a voxel share its answer (Sec. 3)."""
-    points = len(voxel_of_point)
-    by_voxel = torch.argsort(voxel_of_point, stable=True)
-    counts = torch.bincount(voxel_of_point, minlength=int(rows.max()) + 1 if len(rows) else 0)
-    first = counts.cumsum(0) - counts
-    voxels = rows[found.indices]
-    each = counts[voxels]
-    owners = found.owners.repeat_interleave(each)
-    ends = each.cumsum(0)
-    within = torch.arange(int(each.sum())) - torch.repeat_interleave(ends - each, each)
-    indices = by_voxel[torch.repeat_interleave(first[voxels], each) + within]
-    order = torch.argsort(owners * max(points, 1) + indices)
-    sizes = torch.bincount(owners, minlength=len(found.sizes))
-    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), indices[order]
-
-
-def _point_classes(cloud: PointCloud, classes: Int[Tensor, "v"], voxels: Voxels) -> Int[Tensor, "n"]:
-    """What the input says of each point; its voxel's class where the input has features only."""
-    return classes[voxels.voxel_of_point] if cloud.semantic is None else cloud.semantic.long()
