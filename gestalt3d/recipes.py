@@ -188,7 +188,7 @@ def mtml_toyboxes() -> Recipe:
         method="mtml",
         model=MTMLConfig(norm=True, proposals=ProposalConfig(coherent=True)),
         optim=Optim(
-            steps=6_000, lr=3e-3, schedule="cosine", samples_per_step=2, warmup=50, clip=1.0, bn_momentum=0.1,
+            steps=15_000, lr=3e-3, schedule="cosine", samples_per_step=2, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000,
         ),
         augment=PLAIN,

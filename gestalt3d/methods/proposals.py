@@ -4,7 +4,8 @@ Proposals are sets of voxels that may overlap, listed like `Instances`: `indices
 Nothing here learns; all numbers come from the caller.
 
 Readings, where the paper is silent:
-- Split proposals are the connected components of the voxels that share a mean-shift cluster and a class.
+- Split proposals are the connected components of the voxels that share a mean-shift cluster and a class, and those of
+  the voxels that share a class, whatever their features.
 - Feature coherency is a share, not a number, so that it does not grow with the object.
 - The final score is a weighted mean of the scores in use, and also decides the order before suppression.
 - Equal scores: the larger proposal first, then the earlier one.
@@ -82,12 +83,12 @@ def propose(
     connectivity: int,
     min_voxels: int,
 ) -> Proposals:
-    """Mean-shift clusters at every bandwidth and, where a cluster falls into several, its components; each set once.
+    """Components of the classes, mean-shift clusters at every bandwidth and their components; each set once.
 
     Sets of fewer than `min_voxels` are left out.
     """
     pairs = touching(coordinates, connectivity=connectivity)
-    parts = []
+    parts = [of_labels(split(torch.zeros_like(classes), classes, pairs))]
     for bandwidth in bandwidths:
         labels = mean_shift(embedding, bandwidth=bandwidth).labels
         parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
