@@ -1,5 +1,6 @@
 """Small labelled scenes that tests make in milliseconds: a floor, a wall and a few boxes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from gestalt3d.structures.vocabulary import S3DIS
 def tiny_scan(
     seed: int = 0, *, points: int = 3000, boxes: int = 3, size: float = 2.5, colors: bool = True
 ) -> Scan:
-    """Floor (0), wall (1) and boxes (tables and chairs by turns) of one colour each; vocabulary S3DIS."""
+    """Floor (0), wall (1) and boxes (tables and chairs by turns) of one colour each; vocabulary S3DIS, semantics given."""
     rng = np.random.default_rng(seed)
     parts, labels, tints = [], [], []
 
@@ -41,6 +42,7 @@ def tiny_scan(
     classes = torch.tensor([S3DIS.id(n) for n in names])
     rows = torch.from_numpy(instance[order])
     cloud = PointCloud.from_arrays(xyz[order].astype(np.float32), rgb[order] if colors else None)
+    cloud = replace(cloud, semantic=classes[rows])
     found = Instances.from_labels(rows, classes, vocabulary=S3DIS, point_classes=classes[rows])
     return Scan(f"tiny{seed}", cloud, found)
 

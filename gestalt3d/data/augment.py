@@ -98,7 +98,14 @@ def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = Augmen
     if colors is not None and config.p_shading and rng.random() < config.p_shading:
         colors = _shaded(colors, points, rng, config)
     tinted = None if colors is None else torch.from_numpy(colors)
-    cloud = PointCloud(torch.from_numpy(points), tinted, origin=scan.cloud.origin)
+    given = scan.cloud[torch.from_numpy(kept)]
+    cloud = PointCloud(
+        torch.from_numpy(points),
+        tinted,
+        origin=given.origin,
+        semantic=given.semantic,
+        features=given.features,
+    )
     return Scan(scan.name, cloud, _restricted(scan.instances, torch.from_numpy(kept)))
 
 

@@ -9,11 +9,14 @@ from gestalt3d.structures.vocabulary import Vocabulary, translate
 
 
 def relabel(scan: Scan, vocabulary: Vocabulary) -> Scan:
-    """Instances stay what they are; their classes and those of the points go through `translate`."""
+    """Instances stay what they are; their classes, those of the points and given semantics go through `translate`."""
     found = scan.instances
     if found.vocabulary == vocabulary:
         return scan
     table = torch.from_numpy(translate(found.vocabulary, vocabulary))
     points = None if found.point_classes is None else table[found.point_classes]
     found = replace(found, vocabulary=vocabulary, classes=table[found.classes], point_classes=points)
-    return replace(scan, instances=found)
+    cloud = scan.cloud
+    if cloud.semantic is not None:
+        cloud = replace(cloud, semantic=table[cloud.semantic])
+    return replace(scan, cloud=cloud, instances=found)

@@ -23,7 +23,7 @@ class Card:
 def cards() -> list[Card]:
     """The shipped models, then those that need no training."""
     trained = [_card(name, path) for name, path in checkpoint.shipped().items()]
-    untrained = [Card(name, f"{does}; not trained") for name, (_, _, does) in checkpoint.UNTRAINED.items()]
+    untrained = [Card(name, f"{it.about}; not trained") for name, it in checkpoint.UNTRAINED.items()]
     return [*trained, *untrained]
 
 

@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,19 +23,34 @@ from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.methods import METHODS, method_class
-from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
+from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
 
 SUFFIX = ".safetensors"
 
-UNTRAINED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "geometric": ("geometric", {"variant": "dbscan"}, "RANSAC planes, then DBSCAN"),
-    "geometric-regions": (
-        "geometric",
-        {"variant": "regions"},
-        "RANSAC planes, then region growing by smoothness",
+
+class Untrained(NamedTuple):
+    method: str
+    settings: dict[str, Any]
+    about: str
+    vocabulary: Vocabulary = S3DIS
+
+
+UNTRAINED: dict[str, Untrained] = {
+    "geometric": Untrained("geometric", {"variant": "dbscan"}, "RANSAC planes, then DBSCAN"),
+    "geometric-regions": Untrained(
+        "geometric", {"variant": "regions"}, "RANSAC planes, then region growing by smoothness"
+    ),
+    "components": Untrained(
+        "components", {}, "connected components of the semantics that toy boxes carry", TOYBOXES
+    ),
+    "semantics": Untrained(
+        "components",
+        {"connected": False},
+        "the semantics that toy boxes carry, a class an instance",
+        TOYBOXES,
     ),
 }
-"""Models that need no weights: name → method, settings, what it does."""
+"""Models that need no weights."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +190,9 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
     """A method in eval mode: a shipped name, a weight or checkpoint file, or one that needs no training."""
     name, target = str(name_or_path), usable_device(device)
     if name in UNTRAINED:
-        method, settings, _ = UNTRAINED[name]
-        cls = method_class(method)
-        return cls.from_config(config_class(cls)(**settings), S3DIS)
+        known = UNTRAINED[name]
+        cls = method_class(known.method)
+        return cls.from_config(config_class(cls)(**known.settings), known.vocabulary)
     known = shipped()
     path = known.get(name, Path(name_or_path))
     if name not in known and not path.exists():

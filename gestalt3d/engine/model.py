@@ -32,6 +32,8 @@ class Model:
         """The same model drawing its samples from another seed, 0 to 2^63."""
         if not 0 <= seed < 2**63:
             raise UserError(f"the seed {seed} must be 0 or more and below 2^63")
+        if not hasattr(self.method.config, "seed"):
+            return self  # it draws none
         method = copy.copy(self.method)
         method.config = replace(method.config, seed=seed)
         return Model(self.name, method)

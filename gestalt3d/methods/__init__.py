@@ -6,6 +6,8 @@ from typing import Any
 METHODS: dict[str, str] = {
     "asis": "gestalt3d.methods.asis:ASIS",
     "sgpn": "gestalt3d.methods.sgpn:SGPN",
+    "mtml": "gestalt3d.methods.mtml:MTML",
+    "components": "gestalt3d.methods.components:Components",
     "geometric": "gestalt3d.methods.geometric:Geometric",
 }
 """Name of a method → "module:Class"."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 
@@ -35,6 +35,12 @@ class PointCloud:
     origin: Float64[Tensor, "3"] | None = None
     """World position of `points` = 0; None is the world's own origin."""
     source: Source | None = None
+    semantic: Int[Tensor, "n"] | None = None
+    """Semantic class of each point that is *given* with the cloud, in the vocabulary of the method that reads it; -1 unknown.
+    Input of methods that only part a labelled scene into instances, never an answer.
+    """
+    features: Float[Tensor, "n c"] | None = None
+    """More about each point that is given as input: scores of the classes, or what a network saw."""
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3:
@@ -46,6 +52,12 @@ class PointCloud:
             if value is not None and value.shape != self.points.shape:
                 raise ValueError(
                     f"{name} must be {tuple(self.points.shape)} like the points, got {tuple(value.shape)}"
+                )
+        for name in ("semantic", "features"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.points):
+                raise ValueError(
+                    f"{name} must have {len(self.points)} rows like the points, got {len(value)}"
                 )
 
     @classmethod
@@ -80,10 +92,15 @@ class PointCloud:
     def __getitem__(self, index: Tensor | slice) -> "PointCloud":
         """The chosen points (mask, indices or slice), without their source."""
         pick = lambda value: None if value is None else value[index]  # noqa: E731
-        return PointCloud(self.points[index], pick(self.colors), pick(self.normals), self.origin)
+        return PointCloud(
+            self.points[index],
+            pick(self.colors),
+            pick(self.normals),
+            self.origin,
+            semantic=pick(self.semantic),
+            features=pick(self.features),
+        )
 
     def to(self, device: torch.device | str) -> "PointCloud":
-        move = lambda value: None if value is None else value.to(device)  # noqa: E731
-        return replace(
-            self, points=self.points.to(device), colors=move(self.colors), normals=move(self.normals)
-        )
+        names = ("points", "colors", "normals", "semantic", "features")
+        return replace(self, **{n: v.to(device) for n in names if (v := getattr(self, n)) is not None})

@@ -290,7 +290,9 @@ def make_toybox(seed: int, config: ToyConfig = ToyConfig()) -> VoxelGrid:
 
 
 def scan_of(grid: VoxelGrid, name: str) -> Scan:
-    """The cloud of the voxels' centres; voxel i of the scene is point i."""
+    """The cloud of the voxels' centres; voxel i of the scene is point i. Semantics are input of the task (Sec. 4.1), so
+    the cloud carries them.
+    """
     if grid.classes is None or grid.instances is None:
         raise ValueError("grid must have classes and instances, got one without")
     count = int(grid.instances.max()) + 1 if len(grid) else 0
@@ -298,4 +300,5 @@ def scan_of(grid: VoxelGrid, name: str) -> Scan:
     instances = Instances.from_labels(
         grid.instances, classes, vocabulary=TOYBOXES, point_classes=grid.classes
     )
-    return Scan(name, PointCloud(grid.centers, origin=grid.origin), instances)
+    cloud = PointCloud(grid.centers, origin=grid.origin, semantic=grid.classes)
+    return Scan(name, cloud, instances)

@@ -1,0 +1,75 @@
+"""What the given semantics say without learning: MTML's baselines "Input Segmentation" and "Connected Component" (Sec. 4).
+
+With `connected`, an instance is a connected component of the voxels of one class; without, all of a class is one
+instance. Every score is 1: the paper names no order among them.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
+from gestalt3d.methods.proposals import of_labels, split, touching
+from gestalt3d.ops.voxelize import voxelize
+from gestalt3d.stages import stage
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ComponentsConfig:
+    """Of the voxels."""
+
+    connected: bool = True
+    """Off: every class is one instance."""
+    voxel_size: float = 0.1
+    """Metres, MTML's (Sec. 3.1)."""
+    connectivity: int = 26
+    """Neighbours that are connected: 6 (faces), 18 (and edges) or 26 (and corners)."""
+    min_voxels: int = 1
+    """Smaller components are no instances."""
+    structure: bool = False
+    """Floors and walls are instances, too."""
+
+
+class Components:
+    """Nothing to train."""
+
+    name = "components"
+    config: ComponentsConfig
+
+    def __init__(self, config: ComponentsConfig, vocabulary: Vocabulary) -> None:
+        self.config, self.vocabulary = config, vocabulary
+
+    @classmethod
+    def from_config(cls, config: ComponentsConfig, vocabulary: Vocabulary) -> "Components":
+        return cls(config, vocabulary)
+
+    def segment(self, cloud: PointCloud) -> Instances:
+        """Instances of a cloud that carries its semantics, which are its `point_classes`."""
+        c = self.config
+        given = given_classes(cloud, self.vocabulary)
+        voxels = voxelize(cloud.points, voxel_size=c.voxel_size)
+        classes = classes_of_voxels(given, voxels, self.vocabulary)
+        rows = is_object(classes, self.vocabulary, structure=c.structure).nonzero()[:, 0]
+        if len(rows) == 0:
+            return replace(Instances.empty(len(cloud), self.vocabulary, self.name), point_classes=given)
+        with stage("grouping"):
+            found = of_labels(self.group(voxels.coordinates[rows], classes[rows]))
+            found = found.take((found.sizes >= c.min_voxels).nonzero()[:, 0])
+        kinds = classes[rows][found.indices[found.offsets[:-1]]]
+        offsets, indices = to_points(found, rows, voxels.voxel_of_point)
+        scores = torch.ones(len(kinds))
+        return Instances(
+            offsets, indices, kinds, scores, len(cloud), self.vocabulary, given, method=self.name
+        )
+
+    def group(self, coordinates: Int[Tensor, "v 3"], classes: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
+        """Instance of each voxel; classes are known."""
+        if not self.config.connected:
+            return classes
+        pairs = touching(coordinates, connectivity=self.config.connectivity)
+        return split(torch.zeros_like(classes), classes, pairs)

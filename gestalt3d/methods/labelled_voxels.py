@@ -1,0 +1,62 @@
+"""Voxels of a cloud that carries its semantics, and the way back to its points: what MTML and its baselines share."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from gestalt3d.errors import UserError
+from gestalt3d.methods.proposals import Proposals
+from gestalt3d.ops.segment import segment_mode
+from gestalt3d.ops.voxelize import Voxels
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import Vocabulary
+
+
+def given_classes(cloud: PointCloud, vocabulary: Vocabulary) -> Int[Tensor, "n"]:
+    """The semantics that the cloud carries; `UserError` where it has none or ids that the vocabulary lacks."""
+    classes = cloud.semantic
+    if classes is None:
+        raise UserError(
+            "the cloud carries no semantic classes, which this model parts into instances; set PointCloud.semantic"
+        )
+    if len(classes) and not (int(classes.min()) >= -1 and int(classes.max()) < len(vocabulary)):
+        raise UserError(
+            f"the cloud's semantic classes must be -1 to {len(vocabulary) - 1}, got {int(classes.min())} to "
+            f"{int(classes.max())}; the model knows {', '.join(vocabulary.names)}"
+        )
+    return classes.long()
+
+
+def classes_of_voxels(classes: Int[Tensor, "n"], voxels: Voxels, vocabulary: Vocabulary) -> Int[Tensor, "v"]:
+    """The most frequent known class of the points in each voxel, the lowest on ties; -1 where none is known."""
+    return segment_mode(classes, voxels.voxel_of_point, len(voxels.counts), len(vocabulary))
+
+
+def is_object(
+    classes: Int[Tensor, "k"], vocabulary: Vocabulary, *, structure: bool = False
+) -> Bool[Tensor, "k"]:
+    """Neither unknown nor, unless `structure` counts as objects, the building."""
+    building = np.append(vocabulary.is_structure & (not structure), True)
+    return ~torch.from_numpy(building)[classes]
+
+
+def to_points(
+    found: Proposals, rows: Int[Tensor, "r"], voxel_of_point: Int[Tensor, "n"]
+) -> tuple[Int[Tensor, "i_plus_1"], Int[Tensor, "m"]]:
+    """Offsets and indices of the points in sets of voxels; member `j` of a set stands for voxel `rows[j]`.
+
+    All points of a voxel share its answer (Sec. 3, "Problem Setting").
+    """
+    by_voxel = torch.argsort(voxel_of_point, stable=True)
+    counts = torch.bincount(voxel_of_point, minlength=int(rows.max()) + 1 if len(rows) else 0)
+    first = counts.cumsum(0) - counts
+    voxels = rows[found.indices]
+    each = counts[voxels]
+    owners = found.owners.repeat_interleave(each)
+    ends = each.cumsum(0)
+    within = torch.arange(int(each.sum())) - torch.repeat_interleave(ends - each, each)
+    indices = by_voxel[torch.repeat_interleave(first[voxels], each) + within]
+    order = torch.argsort(owners * max(len(voxel_of_point), 1) + indices)
+    sizes = torch.bincount(owners, minlength=len(found.sizes))
+    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), indices[order]

@@ -1,0 +1,422 @@
+"""MTML: 3D Instance Segmentation via Multi-task Metric Learning (Lahoud et al., ICCV 2019).
+
+A labelled voxel grid goes in. A network gives every voxel a feature that is alike within an instance (Eq. 1-4) and a vector
+towards its instance's centre (Eq. 5); clusters of the features are proposals, scored by both (`proposals`). Section and
+equation numbers are the paper's.
+
+What goes in is a cloud that carries its semantics, `PointCloud.semantic` (one-hot in the network) or `PointCloud.features`
+(scores of the classes, or features of the semantic network). They are input of the task: the true ones on toy boxes
+(Sec. 4.1), predicted ones otherwise. Only `prepare` falls back on the true classes of a scan whose cloud carries none, the
+paper's pre-training (Sec. 3.3); `segment` takes a cloud and so can not.
+
+Readings, where the paper is silent or the authors' code differs:
+- The target of Eq. 5 points towards the centre, as in the text and the code; the printed sign is opposite.
+- Every pair of instances is pushed apart; the code leaves the first instance out.
+- alpha_FE and alpha_dir are 0.5 and 1, as in the code. Vectors and features share the trunk and both hidden layers.
+- Layers, widths and the order of the trunk are the code's (half of SSCNet's widths), with dilations of 7 and 7 in place of
+  its 5 and 5: they give the paper's receptive field, 142 voxels. Weights start as He's, without the code's bias of 0.1.
+- "sparse" computes the same layers on occupied voxels only, at every level; a weight file works in either space.
+- Batch norm is none in the paper; `norm` puts it behind every layer but the outputs.
+- Floors and walls (the vocabulary's structure) are input, but no instances, unless `structure` says so.
+- Flips and quarter turns about the vertical, and shifts against the pooling's cells, happen in `prepare`, on voxels, where
+  they are exact. Turns by other angles tear holes into solid voxels; clouds get them from `data.augment`.
+- A voxel has the most frequent label of its points (the lowest class on ties), or their mean features.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gestalt3d.errors import UserError
+from gestalt3d.losses.direction import direction_loss
+from gestalt3d.losses.embedding import discriminative_loss
+from gestalt3d.methods import proposals
+from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
+from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
+from gestalt3d.ops.segment import segment_mean, segment_mode
+from gestalt3d.ops.voxelize import Voxels, voxelize
+from gestalt3d.stages import stage
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ProposalConfig:
+    """Post-processing (Sec. 3.2). The paper gives no numbers; lengths are in the embedding's unit."""
+
+    bandwidths: tuple[float, ...] = (0.5, 1.0, 1.5)
+    """Of mean shift; each gives proposals."""
+    connectivity: int = 26
+    """Neighbours that join voxels in a split: 6, 18 or 26."""
+    coherency_threshold: float = 0.5
+    """Distance from the proposal's mean within which a feature is coherent: delta_var."""
+    feature_weight: float = 1.0
+    direction_weight: float = 1.0
+    size_weight: float = 1.0
+    """Share of the scores in the total; the direction's counts only where directions are predicted."""
+    size_deviation: float = 0.1
+    """Least deviation of ln(size) in a class: sizes that vary little in training still may by this."""
+    nms_iou: float = 0.5
+    """Proposals that overlap a better one by more are dropped."""
+    min_voxels: int = 1
+    """Smaller sets are no proposals."""
+    coherent: bool = False
+    """One labelling without overlap, as on toy boxes (Sec. 4.1)."""
+    min_rest: float = 0.5
+    """Coherent: share of a proposal that better ones must have left of it."""
+
+
+@dataclass(frozen=True)
+class MTMLConfig:
+    """Defaults are the paper's where it gives any."""
+
+    inputs: Literal["semantic", "features"] = "semantic"
+    """One-hot classes, or what the cloud carries as features."""
+    features: int = 0
+    """Channels of those."""
+    voxel_size: float = 0.1
+    """Metres (Sec. 3.1)."""
+    space: Literal["sparse", "dense"] = "sparse"
+    width: int = 8
+    """Channels of the first layer: 8 in the authors' code, 16 in SSCNet."""
+    first_kernel: int = 7
+    dilations: tuple[int, int] = (7, 7)
+    """Of the two dilated pairs, in coarse voxels: a receptive field of 30 + 8 (7 + 7) voxels, 14.2 m (Sec. 3.1)."""
+    norm: bool = False
+    embedding: int = 4
+    """Channels of the feature embedding, as in the authors' code."""
+    direction: bool = True
+    """Off: feature embedding only, the ablation "FE only"."""
+    delta_var: float = 0.5
+    delta_dist: float = 1.5
+    gamma_var: float = 1.0
+    gamma_dist: float = 1.0
+    gamma_reg: float = 0.001
+    """Of Eq. 1."""
+    alpha_fe: float = 0.5
+    alpha_dir: float = 1.0
+    """Of Eq. 6."""
+    structure: bool = False
+    """Floors and walls are instances, too."""
+    turns: bool = True
+    """`prepare` flips, turns and shifts the voxels."""
+    proposals: ProposalConfig = ProposalConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("voxel_size", "width", "embedding", "first_kernel"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.first_kernel % 2 == 0:
+            raise ValueError(f"first_kernel must be odd, got {self.first_kernel}")
+        if self.inputs == "features" and self.features < 1:
+            raise ValueError('inputs = "features" needs their number of channels as features, got 0')
+
+
+class Batch(NamedTuple):
+    """Voxels of `len(sizes)` scenes, one after the other."""
+
+    coordinates: Int[Tensor, "v 3"]
+    features: Float[Tensor, "v c"]
+    instances: Int[Tensor, "v"]
+    """Counted from 0 in every scene, -1: takes no part in the loss."""
+    sizes: Int[Tensor, "b"]
+    """Voxels of each scene."""
+
+
+class Prediction(NamedTuple):
+    direction: Float[Tensor, "v d"]
+    """Of any length, 3 columns; none where directions are not predicted."""
+    embedding: Float[Tensor, "v e"]
+
+
+@runtime_checkable
+class Scans(Protocol):
+    """A data set, or a list of scans."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> Scan: ...
+
+
+class Trunk(nn.Module):
+    """The modified SSCNet of Fig. 2: as many voxels out as in."""
+
+    def __init__(
+        self, inputs: int, width: int, *, first_kernel: int, dilations: tuple[int, int], norm: bool
+    ) -> None:
+        super().__init__()
+        a, b, c = width, 2 * width, 4 * width
+        fine, coarse = {"norm": norm}, {"norm": norm, "coarse": True}
+        self.stem = Conv(inputs, a, size=first_kernel, **fine)
+        self.one = nn.ModuleList([Conv(a, b, **fine), Conv(b, b, relu=False, **fine)])
+        self.shortcut_one = Conv(a, b, size=1, relu=False, **fine)
+        self.two = nn.ModuleList([Conv(b, c, **coarse), Conv(c, c, relu=False, **coarse)])
+        self.shortcut_two = Conv(b, c, size=1, relu=False, **coarse)
+        self.three = nn.ModuleList([Conv(c, c, **coarse), Conv(c, c, relu=False, **coarse)])
+        first, second = dilations
+        self.dilated_one = nn.ModuleList(
+            [Conv(c, c, dilation=first, **coarse), Conv(c, c, dilation=first, **coarse)]
+        )
+        self.dilated_two = nn.ModuleList(
+            [Conv(c, c, dilation=second, **coarse), Conv(c, c, dilation=second, relu=False, **coarse)]
+        )
+        self.up = Upsample(4 * c, 4 * c, norm=norm)
+        self.hidden = nn.ModuleList([Conv(4 * c, 2 * c, size=1, **fine), Conv(2 * c, 2 * c, size=1, **fine)])
+        self.channels = 2 * c
+
+    def forward(self, x: Tensor, space: Space) -> Tensor:
+        x = self.stem(x, space)
+        x = space.pool(_through(self.one, x, space) + self.shortcut_one(x, space))
+        c2 = F.relu(_through(self.two, x, space) + self.shortcut_two(x, space))
+        c3 = F.relu(_through(self.three, c2, space) + c2)
+        d1 = _through(self.dilated_one, c3, space)
+        d2 = F.relu(_through(self.dilated_two, d1, space) + d1)
+        x = self.up(torch.cat([d2, d1, c3, c2], dim=1), space)
+        return _through(self.hidden, x, space)
+
+
+def _through(layers: nn.ModuleList, x: Tensor, space: Space) -> Tensor:
+    for layer in layers:
+        x = layer(x, space)
+    return x
+
+
+class MTML(nn.Module):
+    name = "mtml"
+    config: MTMLConfig
+
+    def __init__(self, config: MTMLConfig, vocabulary: Vocabulary, trunk: Trunk) -> None:
+        super().__init__()
+        self.config, self.vocabulary, self.trunk = config, vocabulary, trunk
+        self.point = Conv(trunk.channels, 3, size=1, relu=False) if config.direction else None
+        self.embed = Conv(trunk.channels, config.embedding, size=1, relu=False)
+        self.register_buffer("log_size_mean", torch.zeros(len(vocabulary)))
+        self.register_buffer("log_size_deviation", torch.zeros(len(vocabulary)))
+        self.log_size_mean: Tensor
+        self.log_size_deviation: Tensor
+
+    @classmethod
+    def from_config(cls, config: MTMLConfig, vocabulary: Vocabulary) -> "MTML":
+        inputs = config.features if config.inputs == "features" else len(vocabulary)
+        trunk = Trunk(
+            inputs,
+            config.width,
+            first_kernel=config.first_kernel,
+            dilations=config.dilations,
+            norm=config.norm,
+        )
+        return cls(config, vocabulary, trunk)
+
+    def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
+        """The scan's voxels, flipped, turned and shifted at random where `turns` says so."""
+        cloud = scan.cloud
+        if cloud.semantic is None and cloud.features is None:
+            cloud = replace(cloud, semantic=scan.instances.point_classes)  # pre-training, Sec. 3.3
+        voxels, classes, features = self._inputs(cloud)
+        labels = scan.instances.to_labels()
+        owners = segment_mode(labels, voxels.voxel_of_point, len(classes), len(scan.instances) or 1)
+        at, order = voxels.coordinates, torch.arange(len(classes))
+        if self.config.turns:
+            at = turned(at, rng)
+            order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
+        objects = is_object(scan.instances.classes, self.vocabulary, structure=self.config.structure)
+        objects = torch.cat([objects, objects.new_zeros(1)])  # -1 is none
+        owners = owners.masked_fill(~objects[owners], -1)[order]
+        ids, instances = owners.unique(return_inverse=True)
+        instances = instances - int((ids < 0).sum())
+        sizes = torch.tensor([len(order)])
+        return Batch(at[order], features[order], instances, sizes)
+
+    def forward(self, batch: Batch) -> Prediction:
+        scenes = torch.arange(len(batch.sizes), device=batch.sizes.device)
+        scene = scenes.repeat_interleave(batch.sizes)
+        where = torch.cat([scene[:, None], batch.coordinates], dim=1)
+        space = (SparseSpace if self.config.space == "sparse" else DenseSpace)(where)
+        shared = self.trunk(space.enter(batch.features), space)
+        embedding = space.leave(self.embed(shared, space)).float()
+        if self.point is None:
+            return Prediction(embedding.new_zeros(len(embedding), 0), embedding)
+        return Prediction(space.leave(self.point(shared, space)).float(), embedding)
+
+    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """The terms of Eq. 6, weighted: their sum is L_joint. The mean over scenes."""
+        c = self.config
+        sizes = batch.sizes.tolist()
+        parts = (*prediction, batch.coordinates, batch.instances)
+        scenes = zip(*(part.split(sizes) for part in parts), strict=True)
+        named: list[dict[str, Tensor]] = []
+        for direction, embedding, coordinates, instances in scenes:
+            terms = discriminative_loss(
+                embedding[None], instances[None], delta_var=c.delta_var, delta_dist=c.delta_dist, norm=2
+            )
+            named.append(
+                {
+                    "variance": c.alpha_fe * c.gamma_var * terms.variance,
+                    "distance": c.alpha_fe * c.gamma_dist * terms.distance,
+                    "regularisation": c.alpha_fe * c.gamma_reg * terms.regularisation,  # Eq. 1
+                }
+            )
+            if c.direction:
+                found = direction_loss(direction[None], coordinates[None].float(), instances[None])
+                named[-1]["direction"] = c.alpha_dir * found  # Eq. 6
+        return {name: torch.stack([terms[name] for terms in named]).mean() for name in named[0]}
+
+    @torch.inference_mode()
+    def segment(self, cloud: PointCloud) -> Instances:
+        """Instances of a cloud that carries its semantics; they may overlap unless `coherent` forbids.
+
+        A score is the weighted mean of coherencies and size, 0 to 1. `point_classes` are the input's.
+        """
+        training = self.training
+        self.eval()
+        try:
+            return self._segment(cloud)
+        finally:
+            self.train(training)
+
+    def _segment(self, cloud: PointCloud) -> Instances:
+        with stage("voxels"):
+            voxels, classes, features = self._inputs(cloud)
+            known = is_object(classes, self.vocabulary, structure=self.config.structure)
+            # Where the input has features only, a point has its voxel's class.
+            point_classes = (
+                classes[voxels.voxel_of_point] if cloud.semantic is None else cloud.semantic.long()
+            )
+        if not bool(known.any()):
+            empty = Instances.empty(len(cloud), self.vocabulary, self.name)
+            return replace(empty, point_classes=point_classes)
+        with stage("network"):
+            device = self.log_size_mean.device
+            sizes = torch.tensor([len(classes)])
+            batch = Batch(voxels.coordinates, features, torch.full_like(classes, -1), sizes)
+            prediction = self(Batch(*(values.to(device) for values in batch)))
+        rows = known.nonzero()[:, 0]
+        of_objects = Prediction(*(values.cpu()[rows] for values in prediction))
+        found = self.group(of_objects, voxels.coordinates[rows], classes[rows])
+        offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
+        return Instances(
+            offsets,
+            indices,
+            found.classes,
+            found.scores,
+            len(cloud),
+            self.vocabulary,
+            point_classes,
+            method=self.name,
+        )
+
+    def group(
+        self,
+        prediction: Prediction,
+        coordinates: Int[Tensor, "v 3"],
+        classes: Int[Tensor, "v"],
+    ) -> proposals.Scored:
+        """Scored sets of voxels, best first (Sec. 3.2, "Post-processing")."""
+        c = self.config.proposals
+        with stage("proposals"):
+            made = proposals.propose(
+                prediction.embedding,
+                coordinates,
+                classes,
+                bandwidths=c.bandwidths,
+                connectivity=c.connectivity,
+                min_voxels=c.min_voxels,
+            )
+        with stage("scores"):
+            labels = proposals.probable_class(one_hot(classes, len(self.vocabulary)), made)
+            scores = self.score(prediction, coordinates, made, labels)
+            order = proposals.best_first(scores, made.sizes)
+        with stage("suppression"):
+            kept = proposals.suppress(made, order, max_iou=c.nms_iou, num_voxels=len(classes))
+            if not c.coherent:
+                return proposals.Scored(made.take(kept), labels[kept], scores[kept])
+            parts, kept = proposals.without_overlap(
+                made, kept, min_rest=c.min_rest, min_voxels=c.min_voxels, num_voxels=len(classes)
+            )
+        return proposals.Scored(parts, labels[kept], scores[kept])
+
+    def score(
+        self,
+        prediction: Prediction,
+        coordinates: Int[Tensor, "v 3"],
+        made: proposals.Proposals,
+        labels: Int[Tensor, "p"],
+    ) -> Float[Tensor, "p"]:
+        """Weighted mean of feature coherency, direction coherency and regular size."""
+        c = self.config.proposals
+        features = proposals.feature_coherency(prediction.embedding, made, threshold=c.coherency_threshold)
+        usual = self.log_size_mean.cpu(), self.log_size_deviation.cpu()
+        size = proposals.regular_size(made.sizes, labels, *usual)
+        parts = [(c.feature_weight, features), (c.size_weight, size)]
+        if self.config.direction:
+            direction = proposals.direction_coherency(prediction.direction, coordinates.float(), made)
+            parts.append((c.direction_weight, direction))
+        return proposals.total_score(*parts)
+
+    def fit_statistics(self, scans: Scans, *, most: int = 200) -> None:
+        """Mean and deviation of ln(voxels) of every class's instances, from at most `most` evenly spaced scans."""
+        logs, kinds = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
+        for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
+            scan = scans[int(i)]
+            found = scan.instances
+            voxels = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
+            labels = segment_mode(
+                found.to_labels(), voxels.voxel_of_point, len(voxels.counts), len(found) or 1
+            )
+            sizes = torch.bincount(labels[labels >= 0], minlength=len(found))
+            use = (sizes > 0) & (found.classes >= 0)
+            logs.append(sizes[use].float().log())
+            kinds.append(found.classes[use])
+        size, kind = torch.cat(logs), torch.cat(kinds)
+        for c in range(len(self.vocabulary)):
+            own = size[kind == c]
+            if len(own):
+                self.log_size_mean[c] = own.mean()
+                least = self.config.proposals.size_deviation
+                self.log_size_deviation[c] = own.std(correction=0).clamp(min=least)
+
+    def _inputs(self, cloud: PointCloud) -> tuple[Voxels, Int[Tensor, "v"], Float[Tensor, "v c"]]:
+        """Voxels, the class of each as far as the input tells, and the network's input."""
+        names = len(self.vocabulary)
+        voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
+        classes = None
+        if cloud.semantic is not None or self.config.inputs == "semantic":
+            classes = classes_of_voxels(given_classes(cloud, self.vocabulary), voxels, self.vocabulary)
+            if self.config.inputs == "semantic":
+                return voxels, classes, one_hot(classes, names)
+        features, wanted = cloud.features, self.config.features
+        if features is None or features.shape[1] != wanted:
+            got = "none" if features is None else str(features.shape[1])
+            raise UserError(
+                f"the cloud must carry {wanted} features per point for this model, got {got}; set PointCloud.features"
+            )
+        means = segment_mean(features, voxels.voxel_of_point, len(voxels.counts))
+        if classes is None and wanted != names:
+            raise UserError(
+                f"{wanted} features are no scores of {names} classes; set PointCloud.semantic as well"
+            )
+        return voxels, means.argmax(1) if classes is None else classes, means
+
+
+def one_hot(classes: Int[Tensor, "v"], count: int) -> Float[Tensor, "v c"]:
+    """A row of zeros for class -1."""
+    return F.one_hot(classes + 1, count + 1)[:, 1:].float()
+
+
+def turned(coordinates: Int[Tensor, "v 3"], rng: np.random.Generator) -> Int[Tensor, "v 3"]:
+    """Flipped, turned about the vertical by quarters, and shifted by a voxel or none along each axis."""
+    x, y, z = coordinates.unbind(1)
+    if rng.random() < 0.5:
+        x = -x
+    for _ in range(int(rng.integers(4))):
+        x, y = -y, x
+    at = torch.stack([x, y, z], dim=1)
+    at = at - at.amin(0) if len(at) else at
+    return at + torch.from_numpy(rng.integers(0, 2, 3))

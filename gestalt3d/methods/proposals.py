@@ -1,0 +1,270 @@
+"""From voxel features to scored instances (MTML, Sec. 3.2 "Post-processing"): proposals, their scores, suppression.
+
+Proposals are sets of voxels that may overlap, listed like `Instances`: `indices[offsets[i]:offsets[i + 1]]`, ascending.
+Nothing here learns; all numbers come from the caller.
+
+Readings, where the paper is silent:
+- Split proposals are the connected components of the voxels that share a mean-shift cluster and a class, and those of
+  the voxels that share a class, whatever their features.
+- Feature coherency is a share, not a number, so that it does not grow with the object.
+- The final score is a weighted mean of the scores in use, and also decides the order before suppression.
+- Equal scores: the larger proposal first, then the earlier one.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from gestalt3d.losses.direction import to_centers
+from gestalt3d.ops.components import graph_components
+from gestalt3d.ops.mean_shift import mean_shift
+from gestalt3d.ops.segment import segment_mean
+
+
+class Proposals(NamedTuple):
+    offsets: Int[Tensor, "p_plus_1"]
+    indices: Int[Tensor, "m"]
+    """Voxels, ascending in each proposal."""
+
+    @property
+    def sizes(self) -> Int[Tensor, "p"]:
+        """Voxels of each."""
+        return self.offsets.diff()
+
+    @property
+    def owners(self) -> Int[Tensor, "m"]:
+        """Proposal of each entry of `indices`."""
+        sizes = self.sizes
+        return torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
+
+    def take(self, rows: Int[Tensor, "q"]) -> "Proposals":
+        """The chosen proposals, in the order asked for."""
+        sizes = self.sizes[rows]
+        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        shift = torch.repeat_interleave(offsets[:-1] - self.offsets[rows], sizes)
+        return Proposals(offsets, self.indices[torch.arange(int(offsets[-1]), device=shift.device) - shift])
+
+
+class Scored(NamedTuple):
+    proposals: Proposals
+    classes: Int[Tensor, "p"]
+    scores: Float[Tensor, "p"]
+
+
+# ── proposals ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def of_labels(labels: Int[Tensor, "v"]) -> Proposals:
+    """One proposal for each label from 0 on that occurs; negative labels are in none."""
+    order = torch.argsort(labels, stable=True)
+    order = order[labels[order] >= 0]
+    sizes = torch.unique_consecutive(labels[order], return_counts=True)[1]
+    return Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), order)
+
+
+def joined(parts: Sequence[Proposals]) -> Proposals:
+    """All proposals, one after the other."""
+    sizes = torch.cat([part.sizes for part in parts])
+    offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+    return Proposals(offsets, torch.cat([part.indices for part in parts]))
+
+
+def propose(
+    embedding: Float[Tensor, "v e"],
+    coordinates: Int[Tensor, "v 3"],
+    classes: Int[Tensor, "v"],
+    *,
+    bandwidths: Sequence[float],
+    connectivity: int,
+    min_voxels: int,
+) -> Proposals:
+    """Components of the classes, mean-shift clusters at every bandwidth and their components; each set once.
+
+    Sets of fewer than `min_voxels` are left out.
+    """
+    pairs = touching(coordinates, connectivity=connectivity)
+    parts = [of_labels(split(torch.zeros_like(classes), classes, pairs))]
+    for bandwidth in bandwidths:
+        labels = mean_shift(embedding, bandwidth=bandwidth).labels
+        parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
+    return _distinct(joined(parts), len(embedding), min_voxels)
+
+
+def touching(coordinates: Int[Tensor, "v 3"], *, connectivity: int) -> Int[Tensor, "2 m"]:
+    """Pairs of voxels that share a face (6), at least an edge (18) or at least a corner (26); distinct coordinates."""
+    if connectivity not in (6, 18, 26):
+        raise ValueError(f"connectivity must be 6, 18 or 26, got {connectivity}")
+    if len(coordinates) == 0:
+        return coordinates.new_zeros((2, 0), dtype=torch.int64)
+    most = {6: 1, 18: 2, 26: 3}[connectivity]
+    at = coordinates.long() - coordinates.amin(0)
+    y, z = (int(e) + 3 for e in at.amax(0)[1:])
+    steps: list[list[int]] = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)[14:].tolist()
+    # An empty line beyond every end: a step cannot land in another line.
+    keys, order = torch.sort(((at[:, 0] + 1) * y + at[:, 1] + 1) * z + at[:, 2] + 1)
+    pairs = []
+    for step in steps:
+        if sum(abs(s) for s in step) > most:
+            continue
+        wanted = keys + (step[0] * y + step[1]) * z + step[2]
+        place = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
+        hit = (keys[place] == wanted).nonzero()[:, 0]
+        pairs.append(torch.stack([order[hit], order[place[hit]]]))
+    return torch.cat(pairs, dim=1)
+
+
+def split(labels: Int[Tensor, "v"], classes: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Int[Tensor, "v"]:
+    """Connected components of the voxels of one label and one class; -1 where either is negative."""
+    a, b = pairs
+    same = (labels[a] == labels[b]) & (classes[a] == classes[b])
+    found = graph_components(pairs[:, same], num_nodes=len(labels))
+    return found.masked_fill((labels < 0) | (classes < 0), -1)
+
+
+def _distinct(proposals: Proposals, num_voxels: int, min_voxels: int) -> Proposals:
+    """The large ones, the first of equal sets."""
+    # Sums of fixed random numbers tell sets apart, whatever the order they were found in.
+    noise = torch.randint(-(2**62), 2**62, (num_voxels,), generator=torch.Generator().manual_seed(0))
+    noise = noise.to(proposals.indices.device)
+    count = len(proposals.sizes)
+    prints = noise.new_zeros(count).index_add(0, proposals.owners, noise[proposals.indices])
+    keys = torch.stack([prints, proposals.sizes], dim=1).tolist()
+    first: dict[tuple[int, int], int] = {}
+    for i, (key, size) in enumerate(keys):
+        if size >= min_voxels:
+            first.setdefault((key, size), i)
+    return proposals.take(torch.tensor([*first.values()], dtype=torch.int64, device=noise.device))
+
+
+# ── scores ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def feature_coherency(
+    embedding: Float[Tensor, "v e"], proposals: Proposals, *, threshold: float
+) -> Float[Tensor, "p"]:
+    """Share of a proposal's voxels whose embedding lies within `threshold` of the mean over the proposal, 0 to 1."""
+    owners, count = proposals.owners, len(proposals.sizes)
+    values = embedding[proposals.indices]
+    distance = torch.linalg.vector_norm(values - segment_mean(values, owners, count)[owners], dim=1)
+    return segment_mean((distance <= threshold).float()[:, None], owners, count)[:, 0]
+
+
+def direction_coherency(
+    directions: Float[Tensor, "v 3"], positions: Float[Tensor, "v 3"], proposals: Proposals
+) -> Float[Tensor, "p"]:
+    """-L_dir of a proposal: mean cosine between predicted vectors and those to the proposal's centre, -1 to 1.
+
+    A voxel on the centre has no direction and does not count; a proposal of such voxels only has 0.
+    """
+    owners, count = proposals.owners, len(proposals.sizes)
+    target, known = to_centers(positions[proposals.indices], owners, count)
+    cosine = (F.normalize(directions[proposals.indices], dim=1) * target).sum(1)
+    return segment_mean(cosine[:, None], owners.masked_fill(~known, -1), count)[:, 0]
+
+
+def regular_size(
+    sizes: Int[Tensor, "p"],
+    classes: Int[Tensor, "p"],
+    log_mean: Float[Tensor, "c"],
+    log_deviation: Float[Tensor, "c"],
+) -> Float[Tensor, "p"]:
+    """How usual the number of voxels is for the class, 0 to 1: exp(-((ln size - mean) / deviation)^2 / 2).
+
+    That is the log-normal's density of ln(size) over its largest. A class with deviation 0, of which no training
+    scene had an instance, and class -1 have no opinion: 1.
+    """
+    if len(log_mean) == 0:
+        return torch.ones(len(sizes), device=sizes.device)
+    mean, deviation = log_mean[classes.clamp(min=0)], log_deviation[classes.clamp(min=0)]
+    known = (classes >= 0) & (deviation > 0)
+    off = (sizes.clamp(min=1).float().log() - mean) / torch.where(known, deviation, 1.0)
+    return torch.where(known, (-0.5 * off.square()).exp(), 1.0)
+
+
+def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int[Tensor, "p"]:
+    """The class with the highest mean probability in the proposal, the lowest on ties; -1 where all are zero."""
+    mean = segment_mean(semantics[proposals.indices], proposals.owners, len(proposals.sizes))
+    if mean.shape[1] == 0 or len(mean) == 0:
+        return proposals.sizes.new_full((len(mean),), -1)
+    best = mean.max(dim=1)
+    return best.indices.masked_fill(best.values <= 0, -1)
+
+
+def total_score(
+    *scores: tuple[float, Float[Tensor, "p"]],
+) -> Float[Tensor, "p"]:
+    """Weighted mean of (weight, score) pairs, negative scores counted as 0."""
+    weight = sum(w for w, _ in scores)
+    if not weight > 0:
+        raise ValueError(f"weights must sum to more than 0, got {[w for w, _ in scores]}")
+    return torch.stack([w / weight * s.clamp(min=0) for w, s in scores]).sum(0)
+
+
+# ── choice ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def best_first(scores: Float[Tensor, "p"], sizes: Int[Tensor, "p"]) -> Int[Tensor, "p"]:
+    """Proposals by score, then size, both descending, then by number."""
+    by_size = torch.argsort(sizes, descending=True, stable=True)
+    return by_size[torch.argsort(scores[by_size], descending=True, stable=True)]
+
+
+def suppress(
+    proposals: Proposals, order: Int[Tensor, "p"], *, max_iou: float, num_voxels: int
+) -> Int[Tensor, "q"]:
+    """Non-maximum suppression over sets: in the given order, each that overlaps no kept one by an IoU above `max_iou`."""
+    if len(order) == 0:
+        return order
+    ranked = proposals.take(order)
+    sizes = ranked.sizes.cpu().numpy()
+    members = csr_matrix(
+        (
+            torch.ones(len(ranked.indices), dtype=torch.int32).numpy(),
+            ranked.indices.cpu().numpy(),
+            ranked.offsets.cpu().numpy(),
+        ),
+        shape=(len(order), num_voxels),
+    )
+    shared = (members @ members.T).tocsr()
+    gone = torch.zeros(len(order), dtype=torch.bool).numpy()
+    kept = []
+    for i in range(len(order)):
+        if gone[i]:
+            continue
+        kept.append(i)
+        row = slice(shared.indptr[i], shared.indptr[i + 1])
+        others, common = shared.indices[row], shared.data[row]
+        gone[others[common > max_iou * (sizes[i] + sizes[others] - common)]] = True
+    return order[torch.tensor(kept, device=order.device)]
+
+
+def without_overlap(
+    proposals: Proposals,
+    order: Int[Tensor, "q"],
+    *,
+    min_rest: float,
+    min_voxels: int,
+    num_voxels: int,
+) -> tuple[Proposals, Int[Tensor, "r"]]:
+    """One coherent labelling: in the given order each takes its voxels that no earlier one took; and which were kept.
+
+    A proposal that less than the share `min_rest` of its voxels, or fewer than `min_voxels`, is left of takes none.
+    """
+    free = torch.ones(num_voxels, dtype=torch.bool, device=order.device)
+    parts, kept = [], []
+    offsets = proposals.offsets.tolist()
+    for i in order.tolist():
+        own = proposals.indices[offsets[i] : offsets[i + 1]]
+        rest = own[free[own]]
+        if len(rest) >= max(min_voxels, 1) and len(rest) >= min_rest * len(own):
+            free[rest] = False
+            parts.append(rest)
+            kept.append(i)
+    sizes = torch.tensor([0, *(len(part) for part in parts)], dtype=torch.int64, device=order.device)
+    indices = torch.cat([order.new_zeros(0), *parts])
+    return Proposals(sizes.cumsum(0), indices), order.new_tensor(kept)

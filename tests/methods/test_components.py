@@ -1,0 +1,69 @@
+"""The baselines on semantics alone."""
+
+import pytest
+import torch
+
+from gestalt3d.data.toyboxes import Toyboxes
+from gestalt3d.engine.evaluate import evaluate
+from gestalt3d.engine.model import load
+from gestalt3d.errors import UserError
+from gestalt3d.methods.components import Components, ComponentsConfig
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
+
+CELLS = torch.tensor([[0, 0, 0], [1, 0, 0], [2, 1, 0], [9, 0, 0], [3, 1, 0]])
+CLASSES = torch.tensor([0, 0, 0, 0, 1])
+
+
+def cloud(cells: torch.Tensor = CELLS, classes: torch.Tensor = CLASSES) -> PointCloud:
+    return PointCloud((cells + 0.5) * 0.1, semantic=classes)
+
+
+def sets(method: Components, of: PointCloud) -> list[tuple[int, list[int]]]:
+    found = method.segment(of)
+    return sorted((int(found.classes[i]), found.points_of(i).tolist()) for i in range(len(found)))
+
+
+def test_components_are_touching_voxels_of_one_class() -> None:
+    method = Components(ComponentsConfig(), TOYBOXES)
+    assert sets(method, cloud()) == [(0, [0, 1, 2]), (0, [3]), (1, [4])]
+    faces = Components(ComponentsConfig(connectivity=6), TOYBOXES)
+    assert sets(faces, cloud()) == [(0, [0, 1]), (0, [2]), (0, [3]), (1, [4])]
+    large = Components(ComponentsConfig(min_voxels=2), TOYBOXES)
+    assert sets(large, cloud()) == [(0, [0, 1, 2])]
+
+
+def test_a_class_is_an_instance_where_nothing_is_connected() -> None:
+    method = Components(ComponentsConfig(connected=False), TOYBOXES)
+    assert sets(method, cloud()) == [(0, [0, 1, 2, 3]), (1, [4])]
+
+
+def test_points_of_a_voxel_go_together_and_structure_is_no_instance() -> None:
+    wall, chair = S3DIS.id("wall"), S3DIS.id("chair")
+    given = cloud(CELLS[[0, 0, 0, 3]], torch.tensor([chair, wall, chair, wall]))
+    found = Components(ComponentsConfig(), S3DIS).segment(given)
+    assert found.points_of(0).tolist() == [0, 1, 2] and len(found) == 1
+    assert found.point_classes is not None and found.point_classes.tolist() == [chair, wall, chair, wall]
+    assert len(Components(ComponentsConfig(structure=True), S3DIS).segment(given)) == 2
+
+
+def test_nothing_in_nothing_out() -> None:
+    method = Components(ComponentsConfig(), TOYBOXES)
+    assert len(method.segment(cloud(CELLS[:0], CLASSES[:0]))) == 0
+    assert len(method.segment(cloud(classes=torch.full((5,), -1)))) == 0
+
+
+def test_semantics_that_cannot_be_used_are_one_line() -> None:
+    method = Components(ComponentsConfig(), TOYBOXES)
+    with pytest.raises(UserError, match="carries no semantic classes"):
+        method.segment(PointCloud(torch.zeros(2, 3)))
+    with pytest.raises(UserError, match="-1 to 4, got 0 to 7"):
+        method.segment(cloud(classes=CLASSES * 7))
+
+
+def test_models_by_name_score_as_the_better_and_the_worse_baseline() -> None:
+    scenes = Toyboxes("val", count=4)
+    components, semantics = (
+        evaluate(load(name).with_seed(1), scenes)["pooled"]["AP50"] for name in ("components", "semantics")
+    )
+    assert semantics < components <= 100

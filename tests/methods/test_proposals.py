@@ -1,0 +1,155 @@
+"""Each score by hand, suppression, and one labelling out of overlapping sets."""
+
+import pytest
+import torch
+
+from gestalt3d.methods.proposals import (
+    Proposals,
+    best_first,
+    direction_coherency,
+    feature_coherency,
+    joined,
+    of_labels,
+    probable_class,
+    propose,
+    regular_size,
+    split,
+    suppress,
+    total_score,
+    touching,
+    without_overlap,
+)
+from gestalt3d.ops.components import grid_components
+
+
+def sets(*members: list[int]) -> Proposals:
+    offsets = torch.tensor([0, *(len(m) for m in members)]).cumsum(0)
+    return Proposals(offsets, torch.tensor([i for m in members for i in m], dtype=torch.int64))
+
+
+def as_sets(proposals: Proposals) -> list[list[int]]:
+    return [p.tolist() for p in proposals.indices.split(proposals.sizes.tolist())]
+
+
+def test_labels_become_sets() -> None:
+    assert as_sets(of_labels(torch.tensor([3, -1, 0, 3]))) == [[2], [0, 3]]
+    assert as_sets(joined([sets([1, 2]), sets([0], [1])])) == [[1, 2], [0], [1]]
+
+
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+def test_components_of_a_cluster_are_those_of_the_dense_grid(connectivity: int) -> None:
+    torch.manual_seed(0)
+    labels = torch.randint(-1, 3, (7, 6, 5))
+    coordinates = (labels >= 0).nonzero()[torch.randperm(int((labels >= 0).sum()))] - 3
+    mine = labels[tuple((coordinates + 3).T)]
+    found = split(mine, torch.zeros_like(mine), touching(coordinates, connectivity=connectivity))
+    dense = grid_components(labels, connectivity=connectivity)[tuple((coordinates + 3).T)]
+    pairs = torch.unique(torch.stack([found, dense]), dim=1)
+    assert len(found.unique()) == len(dense.unique()) == pairs.shape[1]
+
+
+def test_a_cluster_splits_where_it_is_parted_or_changes_class() -> None:
+    coordinates = torch.tensor([[0, 0, 0], [1, 1, 1], [2, 2, 2], [5, 5, 5]])
+    found = split(torch.zeros(4).long(), torch.tensor([0, 0, 1, 1]), touching(coordinates, connectivity=26))
+    assert found.tolist() == [0, 0, 1, 2]
+
+
+def test_proposals_are_clusters_and_their_parts_each_once() -> None:
+    embedding = torch.tensor([[0.0], [0.0], [0.0], [9.0], [9.0]])
+    coordinates = torch.tensor([[0, 0, 0], [1, 0, 0], [8, 0, 0], [3, 0, 0], [4, 0, 0]])
+    found = propose(
+        embedding,
+        coordinates,
+        torch.zeros(5).long(),
+        bandwidths=(0.5, 1.0),
+        connectivity=26,
+        min_voxels=1,
+    )
+    assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2], [2], [3, 4]]
+    larger = propose(
+        embedding,
+        coordinates,
+        torch.zeros(5).long(),
+        bandwidths=(0.5,),
+        connectivity=26,
+        min_voxels=2,
+    )
+    assert sorted(as_sets(larger)) == [[0, 1], [0, 1, 2], [3, 4]]
+
+
+def test_feature_coherency_is_the_share_near_the_mean() -> None:
+    embedding = torch.tensor([[0.0], [0.0], [4.0], [1.0]])
+    # Means 4/3 and 0: of the first, distances 4/3, 4/3, 8/3.
+    found = feature_coherency(embedding, sets([0, 1, 2], [0, 1]), threshold=1.5)
+    torch.testing.assert_close(found, torch.tensor([2 / 3, 1.0]))
+
+
+def test_direction_coherency_is_the_mean_cosine_to_the_centre() -> None:
+    positions = torch.tensor([[0.0, 0, 0], [2, 0, 0], [1, 0, 0]])
+    vectors = torch.tensor([[3.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    found = direction_coherency(vectors, positions, sets([0, 1], [0, 1, 2], [2]))
+    torch.testing.assert_close(found, torch.tensor([0.5, 0.5, 0.0]))
+
+
+def test_regular_size_is_one_at_the_usual_size_and_falls_by_the_log_normal() -> None:
+    mean, deviation = torch.tensor([100.0, 10.0]).log(), torch.tensor([2.0**0.5, 0.0])
+    found = regular_size(
+        torch.tensor([100, round(100 * 2.718281828), 5, 5]), torch.tensor([0, 0, 1, -1]), mean, deviation
+    )
+    expected = torch.tensor([1.0, float(torch.tensor(-0.25).exp()), 1.0, 1.0])
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)  # 272 voxels are not quite 100 e
+
+
+def test_class_is_the_most_probable_label() -> None:
+    semantics = torch.tensor([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5], [0.0, 0.0]])
+    assert probable_class(semantics, sets([0, 1], [2], [3])).tolist() == [1, 0, -1]
+
+
+def test_total_score_is_the_weighted_mean() -> None:
+    a, b = torch.tensor([1.0, 0.5]), torch.tensor([-1.0, 0.5])
+    torch.testing.assert_close(total_score((1.0, a), (3.0, b)), torch.tensor([0.25, 0.5]))
+    with pytest.raises(ValueError, match="weights"):
+        total_score((0.0, a))
+
+
+def test_order_is_by_score_then_size_then_number() -> None:
+    scores, sizes = torch.tensor([0.5, 0.9, 0.5, 0.5]), torch.tensor([3, 1, 7, 3])
+    assert best_first(scores, sizes).tolist() == [1, 2, 0, 3]
+
+
+def test_suppression_drops_what_overlaps_a_kept_one_too_much() -> None:
+    proposals = sets([0, 1, 2, 3], [1, 2, 3], [3, 4], [2, 3, 4, 5])
+    order = torch.tensor([0, 1, 2, 3])
+    # IoU with the first: 3/4, 1/5, 2/6; of the third with the fourth: 2/4.
+    assert suppress(proposals, order, max_iou=0.5, num_voxels=6).tolist() == [0, 2, 3]
+    assert suppress(proposals, order, max_iou=0.49, num_voxels=6).tolist() == [0, 2]
+    assert suppress(proposals, order.flip(0), max_iou=0.49, num_voxels=6).tolist() == [3, 1]
+    assert suppress(proposals, order, max_iou=0.75, num_voxels=6).tolist() == [0, 1, 2, 3]
+    assert suppress(proposals, order[:0], max_iou=0.5, num_voxels=6).tolist() == []
+
+
+def test_one_labelling_gives_each_voxel_to_the_first_that_holds_it() -> None:
+    proposals = sets([0, 1, 2], [2, 3, 4], [0, 1, 2, 3], [5])
+    found, kept = without_overlap(
+        proposals, torch.tensor([0, 2, 1, 3]), min_rest=0.5, min_voxels=1, num_voxels=6
+    )
+    # Of the third set a quarter is left, of the second two thirds.
+    assert kept.tolist() == [0, 1, 3] and as_sets(found) == [[0, 1, 2], [3, 4], [5]]
+    found, kept = without_overlap(
+        proposals, torch.tensor([0, 2, 1, 3]), min_rest=0.0, min_voxels=2, num_voxels=6
+    )
+    assert kept.tolist() == [0, 1]
+
+
+def test_no_voxels_no_proposals() -> None:
+    none = propose(
+        torch.zeros(0, 4),
+        torch.zeros(0, 3).long(),
+        torch.zeros(0).long(),
+        bandwidths=(1.0,),
+        connectivity=26,
+        min_voxels=1,
+    )
+    assert len(none.sizes) == 0
+    assert len(feature_coherency(torch.zeros(0, 4), none, threshold=1.0)) == 0
+    assert len(direction_coherency(torch.zeros(0, 3), torch.zeros(0, 3), none)) == 0
