@@ -284,7 +284,7 @@ def _one_run(
     run = _read(file) if file.exists() else None
     if run is None or (timed and not run.times):
         weights, seconds = _trained(row, seed, folder / file.stem, budget, device, say)
-        model = load(weights, device=device)
+        model = load(weights, device=device).with_seed(seed)  # for methods without training, too
         if run is None:
             figures = _evaluated(model, budget, say)
             run = Run(
