@@ -320,12 +320,12 @@ def _trained(
     last = folder / f"last{checkpoint.SUFFIX}"
     recipe = replace(table_row(row.key, steps=budget.steps, seed=seed), count=budget.train_rooms)
     report = lambda step, steps, _terms: say(f"train {row.key} seed {seed}", step, steps)  # noqa: E731
-    if _progress(last)["step"] < budget.steps:
+    if _reached(last)["step"] < budget.steps:
         train(recipe, folder, resume=last.exists(), device=device, report=report)
-    return str(last), _progress(last)["seconds"]
+    return str(last), _reached(last)["seconds"]
 
 
-def _progress(last: Path) -> dict[str, Any]:
+def _reached(last: Path) -> dict[str, Any]:
     from gestalt3d.engine import checkpoint
 
     return checkpoint.read(last).about["run"] if last.exists() else {"step": 0, "seconds": 0.0}

@@ -19,7 +19,7 @@ Readings:
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import progress, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.samples import Scan, Scans
 from gestalt3d.structures.vocabulary import Vocabulary
 
 FEATURES = 9
@@ -114,15 +114,6 @@ class Batch(NamedTuple):
     """-1: unknown, takes no part in the loss."""
     instances: Int[Tensor, "b n"]
     """Counted from 0 in every block, -1: none."""
-
-
-@runtime_checkable
-class Scans(Protocol):
-    """A data set, or a list of scans."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, i: int, /) -> Scan: ...
 
 
 class Room(NamedTuple):
@@ -251,7 +242,7 @@ class BlockMethod(nn.Module):
         with torch.inference_mode():  # a mode of the thread, not of the process
             return self.group(prediction)
 
-    def fit_statistics(self, scans: "Scans", *, most: int = 100) -> None:
+    def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
         """What the configuration asks to know of the training scans, from at most `most` evenly spaced ones.
 
         Mean size of every class's instances for `size_filter`; weights of the classes for `class_balance`.

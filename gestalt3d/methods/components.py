@@ -11,7 +11,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
-from gestalt3d.methods.proposals import of_labels, split, touching
+from gestalt3d.methods.proposals import of_labels, split
+from gestalt3d.ops.components import voxel_pairs
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -71,5 +72,5 @@ class Components:
         """Instance of each voxel; classes are known."""
         if not self.config.connected:
             return classes
-        pairs = touching(coordinates, connectivity=self.config.connectivity)
+        pairs = voxel_pairs(coordinates, connectivity=self.config.connectivity)
         return split(torch.zeros_like(classes), classes, pairs)

@@ -24,7 +24,7 @@ Readings, where the paper is silent or the authors' code differs:
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ from gestalt3d.ops.voxelize import Voxels, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.samples import Scan, Scans
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
@@ -134,15 +134,6 @@ class Prediction(NamedTuple):
     direction: Float[Tensor, "v d"]
     """Of any length, 3 columns; none where directions are not predicted."""
     embedding: Float[Tensor, "v e"]
-
-
-@runtime_checkable
-class Scans(Protocol):
-    """A data set, or a list of scans."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, i: int, /) -> Scan: ...
 
 
 class Trunk(nn.Module):

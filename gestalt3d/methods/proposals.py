@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from gestalt3d.losses.direction import to_centers
-from gestalt3d.ops.components import graph_components
+from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.segment import segment_mean
 
@@ -87,35 +87,12 @@ def propose(
 
     Sets of fewer than `min_voxels` are left out.
     """
-    pairs = touching(coordinates, connectivity=connectivity)
+    pairs = voxel_pairs(coordinates, connectivity=connectivity)
     parts = [of_labels(split(torch.zeros_like(classes), classes, pairs))]
     for bandwidth in bandwidths:
         labels = mean_shift(embedding, bandwidth=bandwidth).labels
         parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
     return _distinct(joined(parts), len(embedding), min_voxels)
-
-
-def touching(coordinates: Int[Tensor, "v 3"], *, connectivity: int) -> Int[Tensor, "2 m"]:
-    """Pairs of voxels that share a face (6), at least an edge (18) or at least a corner (26); distinct coordinates."""
-    if connectivity not in (6, 18, 26):
-        raise ValueError(f"connectivity must be 6, 18 or 26, got {connectivity}")
-    if len(coordinates) == 0:
-        return coordinates.new_zeros((2, 0), dtype=torch.int64)
-    most = {6: 1, 18: 2, 26: 3}[connectivity]
-    at = coordinates.long() - coordinates.amin(0)
-    y, z = (int(e) + 3 for e in at.amax(0)[1:])
-    steps: list[list[int]] = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3)[14:].tolist()
-    # An empty line beyond every end: a step cannot land in another line.
-    keys, order = torch.sort(((at[:, 0] + 1) * y + at[:, 1] + 1) * z + at[:, 2] + 1)
-    pairs = []
-    for step in steps:
-        if sum(abs(s) for s in step) > most:
-            continue
-        wanted = keys + (step[0] * y + step[1]) * z + step[2]
-        place = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
-        hit = (keys[place] == wanted).nonzero()[:, 0]
-        pairs.append(torch.stack([order[hit], order[place[hit]]]))
-    return torch.cat(pairs, dim=1)
 
 
 def split(labels: Int[Tensor, "v"], classes: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Int[Tensor, "v"]:

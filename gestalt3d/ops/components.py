@@ -6,8 +6,11 @@ wherever they live.
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from gestalt3d.ops.sparse_conv import submanifold_rules
 
 
 def graph_components(edges: Int[Tensor, "2 m"], *, num_nodes: int) -> Int[Tensor, "n"]:
@@ -28,6 +31,21 @@ def grid_components(labels: Int[Tensor, "x y z"], *, connectivity: int = 26) -> 
     if connectivity not in (6, 18, 26):
         raise ValueError(f"connectivity must be 6, 18 or 26, got {connectivity}")
     return torch.ops.gestalt3d.grid_components(labels.long(), connectivity)
+
+
+def voxel_pairs(coordinates: Int[Tensor, "v 3"], *, connectivity: int = 26) -> Int[Tensor, "2 m"]:
+    """Pairs of rows, each once, of voxels that share a face (6), at least an edge (18) or at least a corner (26).
+
+    Coordinates are whole, distinct and in any order: the sparse counterpart of the neighbours in `grid_components`.
+    """
+    if connectivity not in (6, 18, 26):
+        raise ValueError(f"connectivity must be 6, 18 or 26, got {connectivity}")
+    rules = submanifold_rules(F.pad(coordinates, (1, 0)))
+    most = {6: 1, 18: 2, 26: 3}[connectivity]
+    offsets: list[list[int]] = torch.cartesian_prod(*(torch.arange(-1, 2),) * 3).tolist()
+    near = [k for k in range(14, 27) if sum(abs(step) for step in offsets[k]) <= most]
+    pairs = torch.stack([rules.outputs, rules.inputs]).long()
+    return torch.cat([pairs[:, rules.starts[k] : rules.starts[k + 1]] for k in near], dim=1)
 
 
 def radius_components(

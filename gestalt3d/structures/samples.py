@@ -1,6 +1,7 @@
 """What every data set and generator yields."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -19,3 +20,12 @@ class Scan:
             raise ValueError(
                 f"scan {self.name!r} has {len(self.cloud)} points and labels for {self.instances.num_points}"
             )
+
+
+@runtime_checkable
+class Scans(Protocol):
+    """A data set, or a list of scans."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> Scan: ...

@@ -16,10 +16,9 @@ from gestalt3d.methods.proposals import (
     split,
     suppress,
     total_score,
-    touching,
     without_overlap,
 )
-from gestalt3d.ops.components import grid_components
+from gestalt3d.ops.components import grid_components, voxel_pairs
 
 
 def sets(*members: list[int]) -> Proposals:
@@ -42,7 +41,7 @@ def test_components_of_a_cluster_are_those_of_the_dense_grid(connectivity: int) 
     labels = torch.randint(-1, 3, (7, 6, 5))
     coordinates = (labels >= 0).nonzero()[torch.randperm(int((labels >= 0).sum()))] - 3
     mine = labels[tuple((coordinates + 3).T)]
-    found = split(mine, torch.zeros_like(mine), touching(coordinates, connectivity=connectivity))
+    found = split(mine, torch.zeros_like(mine), voxel_pairs(coordinates, connectivity=connectivity))
     dense = grid_components(labels, connectivity=connectivity)[tuple((coordinates + 3).T)]
     pairs = torch.unique(torch.stack([found, dense]), dim=1)
     assert len(found.unique()) == len(dense.unique()) == pairs.shape[1]
@@ -50,7 +49,9 @@ def test_components_of_a_cluster_are_those_of_the_dense_grid(connectivity: int) 
 
 def test_a_cluster_splits_where_it_is_parted_or_changes_class() -> None:
     coordinates = torch.tensor([[0, 0, 0], [1, 1, 1], [2, 2, 2], [5, 5, 5]])
-    found = split(torch.zeros(4).long(), torch.tensor([0, 0, 1, 1]), touching(coordinates, connectivity=26))
+    found = split(
+        torch.zeros(4).long(), torch.tensor([0, 0, 1, 1]), voxel_pairs(coordinates, connectivity=26)
+    )
     assert found.tolist() == [0, 0, 1, 2]
 
 
