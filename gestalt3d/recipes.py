@@ -58,6 +58,9 @@ class Recipe:
     """Steps between validations; 0 never validates."""
     validate_count: int = 4
     scans_per_step: int = 4
+    separate_scans: bool = False
+    """The scans of a step go through the network one after another, so that batch norm's statistics are those of one scan
+    and memory is that of one; otherwise together."""
     workers: int = 1
     """Data-loader processes."""
     freeze_bn: bool = False
@@ -80,7 +83,7 @@ class Recipe:
 PLAIN = AugmentConfig(
     rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0), p_crop=0.0,
     p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0, p_no_color=0.0, p_gray=0.0,
-    p_color=0.0, p_shading=0.0,
+    p_color=0.0, p_shading=0.0, p_paint=0.0,
 )  # fmt: skip
 
 
@@ -91,13 +94,13 @@ def asis_rooms() -> Recipe:
         method="asis",
         model=ASISConfig(
             block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), group_size=16, dropout=0.0, normals=16,
-            class_balance=0.5, object_blocks=0.5, blocks_per_scan=3,
+            class_balance=0.5, object_blocks=0.5, blocks_per_scan=4, scan_statistics=8,
         ),
         optim=Optim(
-            steps=11_000,
+            steps=9_000,
             lr=1.5e-3,
             schedule="cosine",
-            samples_per_step=6,
+            samples_per_step=8,
             warmup=50,
             clip=1.0,
             bn_momentum=0.1,
@@ -120,6 +123,7 @@ def asis_rooms() -> Recipe:
         ),
         count=2000,
         scans_per_step=2,
+        separate_scans=True,
         checkpoint_every=250,
     )  # fmt: skip
 

@@ -83,6 +83,14 @@ class AugmentConfig:
     """Deviation of the brightness, as a factor, from 1 …"""
     shading_wavelength: Range = (0.6, 5.0)
     """… and the metres over which it varies."""
+    p_paint: float = 0.3
+    """Objects, walls and floors are painted anew, each on its own …"""
+    paint_share: float = 0.5
+    """… this share of them: contrast, brightness and colour cast change."""
+    paint_brightness: float = 0.15
+    """Standard deviations of what is added to all channels …"""
+    paint_cast: float = 0.06
+    """… and to each."""
 
     min_points: int = 500
     """A removal that would leave fewer points does not happen."""
@@ -97,6 +105,8 @@ def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = Augmen
     colors = None if colors is None else _recolored(colors.numpy()[kept], rng, config)
     if colors is not None and config.p_shading and rng.random() < config.p_shading:
         colors = _shaded(colors, points, rng, config)
+    if colors is not None and config.p_paint and rng.random() < config.p_paint:
+        colors = _painted(colors, scan.instances.to_labels().numpy()[kept], rng, config)
     tinted = None if colors is None else torch.from_numpy(colors)
     given = scan.cloud[torch.from_numpy(kept)]
     cloud = PointCloud(
@@ -261,6 +271,22 @@ def _shaded(
     """(n, 3): brighter here and darker there, by a factor of 1 + the waves."""
     light = _waves(points, rng, config.shading_wavelength, rng.uniform(*config.shading), 1)
     return np.clip(colors * (1 + light), 0, 1).astype(np.float32)
+
+
+def _painted(
+    colors: np.ndarray, labels: np.ndarray, rng: np.random.Generator, config: AugmentConfig
+) -> np.ndarray:
+    """(n, 3): some instances with another contrast about their mean colour, and another mean."""
+    row = labels + 1  # what belongs to no instance is painted as one
+    count = int(row.max(initial=0)) + 1
+    number = np.maximum(np.bincount(row, minlength=count), 1)[:, None]
+    mean = np.stack([np.bincount(row, colors[:, c], count) for c in range(3)], axis=1) / number
+    contrast = rng.uniform(*config.contrast, (count, 1))
+    shift = rng.normal(0, config.paint_brightness, (count, 1)) + rng.normal(0, config.paint_cast, (count, 3))
+    chosen = rng.random((count, 1)) < config.paint_share
+    contrast, shift = np.where(chosen, contrast, 1), np.where(chosen, shift, 0)
+    changed = colors * contrast[row] + ((1 - contrast) * mean + shift)[row]
+    return np.clip(changed, 0, 1).astype(np.float32)
 
 
 def _hue_and_saturation(rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:

@@ -35,7 +35,7 @@ Report = Callable[[int, int, dict[str, float]], None]
 
 
 class StepBatches(Dataset):
-    """Item `s` is this process's batch of step `s`: `scans` scans, augmented, prepared and joined."""
+    """Item `s` is this process's part of step `s`: its scans, augmented and prepared, joined into one batch or a batch each."""
 
     def __init__(self, scans: Any, method: Any, recipe: Recipe, *, rank: int, world: int):
         self.scans, self.method, self.recipe, self.rank, self.world = scans, method, recipe, rank, world
@@ -43,10 +43,11 @@ class StepBatches(Dataset):
     def __len__(self) -> int:
         return self.recipe.optim.steps
 
-    def __getitem__(self, step: int) -> Any:
+    def __getitem__(self, step: int) -> list[Any]:
         per_process = self.recipe.scans_per_step // self.world
         slots = range(self.rank * per_process, (self.rank + 1) * per_process)
-        return _join([self._one(step, slot) for slot in slots])
+        batches = [self._one(step, slot) for slot in slots]
+        return batches if self.recipe.separate_scans else [_join(batches)]
 
     def _one(self, step: int, slot: int) -> Any:
         rng = np.random.default_rng([self.recipe.seed, step, slot])
@@ -173,8 +174,8 @@ def train(
             temporary.write_text(checkpoint.json.dumps(to_plain(recipe), indent=2) + "\n")
     started = time.perf_counter() - run.seconds
     try:
-        for step, batch in _stream(batches, recipe, run.step, until, accelerator.device):
-            terms = _step(accelerator, model, optimizer, batch, recipe, step)
+        for step, parts in _stream(batches, recipe, run.step, until, accelerator.device):
+            terms = _step(accelerator, model, optimizer, parts, recipe, step)
             if average is not None:
                 average.update(accelerator.unwrap_model(model), step)
             run.step, run.seconds = step + 1, time.perf_counter() - started
@@ -201,9 +202,9 @@ def train(
 
 
 def _step(
-    accelerator: Accelerator, model: Any, optimizer: Any, batch: Any, recipe: Recipe, step: int
+    accelerator: Accelerator, model: Any, optimizer: Any, parts: list[Any], recipe: Recipe, step: int
 ) -> dict[str, float]:
-    """One optimiser step; returns the loss terms, whose sum is the paper's loss."""
+    """One optimiser step on the mean gradient of `parts`; returns the mean loss terms, whose sum is the paper's loss."""
     torch.manual_seed(hash((recipe.seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # dropout
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe.optim, step)
@@ -214,18 +215,22 @@ def _step(
     set_bn_momentum(method, bn_momentum(recipe.optim, step))
     if hasattr(method, "set_progress"):
         method.set_progress(step / recipe.optim.steps)
-    terms = method.losses(model(batch), batch)
-    loss: Tensor = torch.stack(list(terms.values())).sum()
-    if not bool(torch.isfinite(loss)):
-        raise UserError(
-            f"the loss is {float(loss.detach())} at step {step}; lower --optim.lr or set --optim.precision no"
-        )
     optimizer.zero_grad(set_to_none=True)
-    accelerator.backward(loss)
+    sums: dict[str, float] = {}
+    for batch in parts:
+        terms = method.losses(model(batch), batch)
+        loss: Tensor = torch.stack(list(terms.values())).sum()
+        if not bool(torch.isfinite(loss)):
+            raise UserError(
+                f"the loss is {float(loss.detach())} at step {step}; lower --optim.lr or set --optim.precision no"
+            )
+        accelerator.backward(loss / len(parts))
+        for name, term in {"loss": loss, **terms}.items():
+            sums[name] = sums.get(name, 0.0) + float(term.detach()) / len(parts)
     if recipe.optim.clip:
         accelerator.clip_grad_norm_(model.parameters(), recipe.optim.clip)
     optimizer.step()
-    return {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
+    return sums
 
 
 def set_eval(module: nn.Module) -> None:
@@ -237,7 +242,7 @@ def set_eval(module: nn.Module) -> None:
 
 def _stream(
     batches: StepBatches, recipe: Recipe, first: int, until: int, device: torch.device
-) -> Iterator[tuple[int, Any]]:
+) -> Iterator[tuple[int, list[Any]]]:
     loader = DataLoader(
         batches,
         batch_size=None,
@@ -245,8 +250,8 @@ def _stream(
         num_workers=recipe.workers,
         prefetch_factor=2 if recipe.workers else None,
     )
-    for step, batch in zip(range(first, until), loader, strict=True):
-        yield step, type(batch)(*(t.to(device, non_blocking=True) for t in batch))
+    for step, parts in zip(range(first, until), loader, strict=True):
+        yield step, [type(part)(*(t.to(device, non_blocking=True) for t in part)) for part in parts]
 
 
 def _initialise(method: nn.Module, init: str) -> str:

@@ -16,8 +16,9 @@ Readings:
   the cloud; a point that no block drew is answered by its nearest drawn point.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -87,6 +88,9 @@ class BlockConfig:
     """Metres: wider clouds are taken apart, so that places in the room stay what they were in training."""
     inference_blocks: int = 8
     """Blocks that go through the network at once."""
+    scan_statistics: int = 0
+    """Batch norm's means and variances at test time are those of the scan itself, taken from this many of its
+    blocks; 0, the papers': those of the training. Wants `separate_scans` in training."""
     seed: int = 0
     """Of the draw at test time."""
 
@@ -199,14 +203,12 @@ class BlockMethod(nn.Module):
             # Where every block is sparse, all of them count.
             tasks = _tasks(points, parts, c, c.min_block_points) or _tasks(points, parts, c, 1)
         samples = _Samples(points, _merger(parts, c), len(self.vocabulary))
-        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+        threads = ThreadPoolExecutor(max(1, torch.get_num_threads()))
+        with self._statistics_of(cloud, order, tasks), threads as pool:
             for first in range(0, len(tasks), c.inference_blocks):
                 some = tasks[first : first + c.inference_blocks]
                 with stage("blocks"):
-                    rows = torch.from_numpy(
-                        order[np.stack([np.resize(task.rows, c.points) for task in some])]
-                    )
-                    batch = _unlabelled(block_features(cloud, rows, some, c.normals))
+                    batch = self._blocks(cloud, order, some)
                 with stage("network"):
                     prediction = self._predict(batch)
                 with stage("grouping"):
@@ -232,6 +234,39 @@ class BlockMethod(nn.Module):
             point_classes=point_classes,
             method=self.name,
         )
+
+    def _blocks(self, cloud: PointCloud, order: np.ndarray, tasks: "list[_Task]") -> Batch:
+        c = self.config
+        rows = torch.from_numpy(order[np.stack([np.resize(task.rows, c.points) for task in tasks])])
+        return _unlabelled(block_features(cloud, rows, tasks, c.normals))
+
+    @contextmanager
+    def _statistics_of(self, cloud: PointCloud, order: np.ndarray, tasks: "list[_Task]") -> Iterator[None]:
+        """Inside, batch norm goes by evenly spread blocks of this scan where `scan_statistics` asks for it."""
+        wanted = min(self.config.scan_statistics, len(tasks))
+        if not wanted:
+            yield
+            return
+        norms = [part for part in self.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        kept = [(norm.momentum, norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]  # pyright: ignore[reportOptionalMemberAccess]
+        try:
+            with stage("blocks"):
+                spread = np.linspace(0, len(tasks) - 1, wanted).round().astype(int)
+                batch = self._blocks(cloud, order, [tasks[i] for i in spread])
+            with stage("network"):
+                for norm in norms:
+                    norm.train()
+                    norm.momentum = 1.0
+                self._predict(batch)
+                for norm in norms:
+                    norm.eval()
+            yield
+        finally:
+            for norm, (momentum, mean, var) in zip(norms, kept, strict=True):
+                norm.momentum = momentum
+                norm.running_mean.copy_(mean)  # pyright: ignore[reportOptionalMemberAccess]
+                norm.running_var.copy_(var)  # pyright: ignore[reportOptionalMemberAccess]
+                norm.eval()
 
     def _predict(self, batch: Batch) -> Any:
         device = self.mean_sizes.device

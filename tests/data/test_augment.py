@@ -15,7 +15,7 @@ from gestalt3d.structures.vocabulary import S3DIS
 NOTHING = AugmentConfig(
     rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0),
     p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
-    p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, min_points=0,
+    p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, p_paint=0.0, min_points=0,
 )  # fmt: skip
 
 
@@ -51,7 +51,9 @@ def test_nothing_asked_for_changes_nothing() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_labels_follow_their_points(seed: int) -> None:
     before = room()
-    colors_stay = replace(AugmentConfig(), p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0)
+    colors_stay = replace(
+        AugmentConfig(), p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, p_paint=0.0
+    )
     changed = augment(before, np.random.default_rng(seed), colors_stay)
     kept = which(changed)
     assert bool((kept.diff() > 0).all()) and len(kept) == len(changed.cloud) >= 500
@@ -160,6 +162,27 @@ def test_shading_varies_smoothly_and_keeps_the_hue() -> None:
     apart = torch.cdist(gray.cloud.points, gray.cloud.points)
     difference = (colors[:, None, 0] - colors[None, :, 0]).abs()
     assert float(difference[apart < 0.1].mean()) < 0.2 * float(difference[apart > 2].mean())
+
+
+def test_paint_changes_each_object_on_its_own_and_keeps_its_pattern() -> None:
+    scan = room()
+    before = scan.cloud.colors
+    config = replace(NOTHING, p_paint=1.0, paint_share=0.5, contrast=(0.5, 0.5))
+    labels, seen = scan.instances.to_labels(), set()
+    for seed in range(10):
+        after = augment(scan, np.random.default_rng(seed), config).cloud.colors
+        assert before is not None and after is not None
+        untouched = []
+        for i in range(-1, 3):
+            was, now = before[labels == i], after[labels == i]
+            inside = (now > 0) & (now < 1)  # what did not saturate
+            if bool(torch.allclose(was, now, atol=1e-6)):
+                untouched.append(i)
+                continue
+            offset = (now - 0.5 * was)[:, 0][inside[:, 0]]
+            assert float(offset.std()) < 1e-5  # half the contrast, and one shift for the whole object
+        seen.add(tuple(untouched))
+    assert len(seen) > 3
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])

@@ -22,7 +22,7 @@ recipe = Recipe(name="gradients", method="asis", model=model, data="folder", roo
 torch.manual_seed(0)
 method = ASIS.from_config(model, scans.vocabulary)
 rank, world = accelerator.process_index, accelerator.num_processes
-batch = StepBatches(scans, method, recipe, rank=rank, world=world)[0]
+(batch,) = StepBatches(scans, method, recipe, rank=rank, world=world)[0]
 wrapped = accelerator.prepare(method)
 wrapped.eval()
 loss = torch.stack(list(method.losses(wrapped(batch), batch).values())).sum()

@@ -163,10 +163,28 @@ def test_two_processes_see_the_halves_of_one_batch(folder: Path) -> None:
     recipe = tiny(folder, augment=AugmentConfig())
     scans = open_data("folder", root=folder)
     method = ASIS.from_config(recipe.model, scans.vocabulary)  # type: ignore[arg-type]
-    one = StepBatches(scans, method, recipe, rank=0, world=1)[3]
-    halves = [StepBatches(scans, method, recipe, rank=r, world=2)[3] for r in (0, 1)]
-    for whole, *parts in zip(one, *halves, strict=True):
-        assert torch.equal(whole, torch.cat(parts))
+    (one,) = StepBatches(scans, method, recipe, rank=0, world=1)[3]
+    halves = [StepBatches(scans, method, recipe, rank=r, world=2)[3][0] for r in (0, 1)]
+    separate = StepBatches(scans, method, replace(recipe, separate_scans=True), rank=0, world=1)[3]
+    for whole, *parts in zip(one, *halves, *separate, strict=True):
+        assert torch.equal(whole, torch.cat(parts[:2])) and torch.equal(whole, torch.cat(parts[2:]))
+
+
+def test_separate_scans_take_the_mean_gradient(folder: Path, tmp_path: Path) -> None:
+    """With batch norm frozen a step on two scans is the same, one after the other or together."""
+    recipe = tiny(folder, optim=Optim(steps=1, lr=1e-3, clip=1.0), freeze_bn=True)
+    recipe = replace(recipe, model=replace(recipe.model, dropout=0.0, neighbours=1))  # type: ignore[call-arg]
+    together = train(recipe, tmp_path / "together", device="cpu")
+    apart = train(replace(recipe, separate_scans=True), tmp_path / "apart", device="cpu")
+    logs = [json.loads((file.parent / "log.jsonl").read_text())["loss"] for file in (together, apart)]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-5)
+    one, other = (
+        {name: value for name, value in tensors(file).items() if name.endswith("exp_avg")}
+        for file in (together, apart)
+    )
+    assert len(one) > 10
+    for name, gradient in one.items():
+        assert torch.allclose(gradient, other[name], rtol=1e-3, atol=1e-6), name
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="torchrun with gloo is tested on Linux and macOS")

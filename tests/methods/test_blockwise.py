@@ -115,6 +115,25 @@ def test_scores_are_probabilities_and_classes_are_modes() -> None:
         assert int(found.classes[i]) in found.point_classes[found.points_of(i)].tolist()
 
 
+def test_the_statistics_of_the_scan_replace_those_of_training_for_that_scan_alone() -> None:
+    cloud = tiny_scan().cloud
+    strange = method(scan_statistics=3).eval()
+    for norm in strange.modules():
+        if isinstance(norm, torch.nn.BatchNorm1d):
+            norm.running_mean.fill_(7.0)
+            norm.momentum = 0.2
+    before = {name: value.clone() for name, value in strange.state_dict().items()}
+    found = strange.segment(cloud)
+    ours = method(scan_statistics=3).eval().segment(cloud)
+    assert torch.equal(found.point_classes, ours.point_classes) and torch.equal(found.indices, ours.indices)
+    theirs = method().eval().segment(cloud)
+    assert not torch.equal(found.point_classes, theirs.point_classes)
+    for name, value in strange.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    norms = [part for part in strange.modules() if isinstance(part, torch.nn.BatchNorm1d)]
+    assert all(norm.momentum == 0.2 and not norm.training for norm in norms)
+
+
 @pytest.mark.parametrize("fraction", [None, 0.02])
 def test_voxels_of_merging_in_metres_or_as_a_fraction_of_the_room(fraction: float | None) -> None:
     room = blockwise.Room(np.zeros(3), np.array([5.0, 4.0, 2.5]))
