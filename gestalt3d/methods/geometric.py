@@ -12,7 +12,7 @@ Readings:
 - A plane takes everything near it along, whatever its normal; its size is that of voxels whose normals agree.
 - Small clusters and noise join the nearest large cluster within reach, else they are in no instance.
 - Planes become floor, ceiling and wall, clusters clutter. A score is the rank of the size, 1 for the largest.
-- Scans narrower than `full_width` are table tops: every length shrinks in proportion.
+- Scans narrower than `full_width` hold smaller things, down to table tops: every length shrinks in proportion.
 """
 
 from dataclasses import dataclass
@@ -60,6 +60,8 @@ class DBSCANConfig:
     """Of variant "dbscan"."""
 
     planes: PlaneConfig = PlaneConfig()
+    full_width: float = 4.0
+    """Metres: the wider horizontal extent from which lengths count as they are."""
     voxel_size: float = 0.03
     neighbours: int = 16
     """Voxels from which a normal is estimated."""
@@ -76,6 +78,7 @@ class RegionsConfig:
     """Of variant "regions"."""
 
     planes: PlaneConfig = PlaneConfig(distance=0.025, building_only=True)
+    full_width: float = 2.0
     voxel_size: float = 0.02
     neighbours: int = 24
     eps: float = 0.075
@@ -95,8 +98,6 @@ class GeometricConfig:
     variant: Literal["dbscan", "regions"] = "dbscan"
     seed: int = 0
     """Of RANSAC."""
-    full_width: float = 2.0
-    """Metres: the wider horizontal extent from which lengths count as they are."""
     dbscan: DBSCANConfig = DBSCANConfig()
     regions: RegionsConfig = RegionsConfig()
 
@@ -140,7 +141,7 @@ class Geometric:
         config = self.config
         variant = config.dbscan if config.variant == "dbscan" else config.regions
         with stage("normals"):
-            unit = min(1.0, _width(cloud.points.numpy()) / config.full_width) or 1.0
+            unit = min(1.0, _width(cloud.points.numpy()) / variant.full_width) or 1.0
             voxels = voxelize(cloud.points, voxel_size=variant.voxel_size * unit)
             surface = _surface(cloud.points.numpy(), voxels, unit, variant)
         with stage("planes"):
