@@ -1,6 +1,5 @@
 """The geometric baseline on scenes with a known answer, on degenerate clouds and on real rooms."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
