@@ -28,6 +28,7 @@ from gestalt3d.data.relabel import relabel
 from gestalt3d.data.scannet_annotation import TABLE, Annotation, read_annotation, read_words
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
+from gestalt3d.io.ply import read_header
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -132,7 +133,7 @@ class ScanNet:
     def labels(self, i: int) -> Annotation | None:
         """All forty classes and the objects' own numbers, as the benchmark's ground truth has them; None without labels."""
         scene = self._scenes[i]
-        return self._labels(scene, len(read_mesh(scene)))
+        return self._labels(scene, count_vertices(scene.mesh))
 
     def _labels(self, scene: Scene, vertices: int) -> Annotation | None:
         if scene.is_unlabelled:
@@ -216,6 +217,12 @@ def read_mesh(scene: Scene) -> PointCloud:
     return cloud
 
 
+def count_vertices(mesh: Path) -> int:
+    """As the header says."""
+    with mesh.open("rb") as file:
+        return sum(e.rows for e in read_header(mesh, file).elements if e.name == "vertex")
+
+
 def read_label_mesh(path: Path, vertices: int) -> Annotation:
     """Classes alone, from the property `label`; numbers beyond 40 are none."""
     source = load_cloud(path, units="m", up="z").source
@@ -236,7 +243,9 @@ def read_alignment(info: Path) -> np.ndarray | None:
     """(4, 4) float64, aligned_from_mesh, of `<scene>.txt`; None where there is no such file or line."""
     if not info.is_file():
         return None
-    line = next((x for x in _read_text(info, _ALIGNMENT_LIMIT).splitlines() if x.startswith("axisAlignment")), "")
+    line = next(
+        (x for x in _read_text(info, _ALIGNMENT_LIMIT).splitlines() if x.startswith("axisAlignment")), ""
+    )
     if not line:
         return None
     try:

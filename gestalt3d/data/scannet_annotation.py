@@ -60,12 +60,12 @@ def read_annotation(
                 f"{aggregation}: calls object {group.number} {group.word[:40]!r}, which {table} does not list; "
                 "take the table that came with the scenes"
             )
-        at = np.minimum(np.searchsorted(segment_ids, group.segments), max(len(segment_ids) - 1, 0))
-        unknown = np.flatnonzero(segment_ids[at] != group.segments) if len(segment_ids) else group.segments[:1]
+        at = np.searchsorted(segment_ids, group.segments)
+        unknown = group.segments[np.append(segment_ids, -1)[at] != group.segments]
         if len(unknown):
             raise UserError(
-                f"{aggregation}: object {group.number} ({group.word[:40]!r}) has segment "
-                f"{group.segments[unknown[0]]}, which {segments} does not; {_AGAIN}"
+                f"{aggregation}: object {group.number} ({group.word[:40]!r}) has segment {unknown[0]}, "
+                f"which {segments} does not; {_AGAIN}"
             )
         disputed += int(((of_segment[1, at] > 0) & (of_segment[1, at] != group.number + 1)).sum())
         of_segment[:, at] = [[label], [group.number + 1]]
@@ -161,7 +161,9 @@ def _whole_numbers(path: Path, name: str, values: list[Any]) -> np.ndarray:
     # Types first: an array of mixed values would be one of strings, each as long as the longest.
     for value in values:
         if type(value) is not int or not 0 <= value < 2**63:
-            raise UserError(f"{path}: {name} must hold whole numbers from 0 on, got {_shown(value)}; {_AGAIN}")
+            raise UserError(
+                f"{path}: {name} must hold whole numbers from 0 on, got {_shown(value)}; {_AGAIN}"
+            )
     return np.array(values, dtype=np.int64)
 
 
