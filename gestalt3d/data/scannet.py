@@ -218,9 +218,12 @@ def read_mesh(scene: Scene) -> PointCloud:
 
 
 def count_vertices(mesh: Path) -> int:
-    """As the header says."""
+    """As the header says; a number that does not fit into the file is a `UserError`."""
     with mesh.open("rb") as file:
-        return sum(e.rows for e in read_header(mesh, file).elements if e.name == "vertex")
+        count = sum(e.rows for e in read_header(mesh, file).elements if e.name == "vertex")
+    if count > mesh.stat().st_size:
+        raise UserError(f"{mesh}: claims {count} vertices, more than it holds; download the scene again")
+    return count
 
 
 def read_label_mesh(path: Path, vertices: int) -> Annotation:

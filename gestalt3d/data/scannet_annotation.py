@@ -23,7 +23,7 @@ MOST_OBJECTS = 999
 
 _BYTES_PER_VERTEX = 32  # of a JSON file: a number of seven digits, its comma and a generous indentation
 _SPARE_BYTES = 1 << 20
-_TABLE_LIMIT = 16 << 20
+_TABLE_LIMIT = 4 << 20
 _AGAIN = "download the scene again"
 
 

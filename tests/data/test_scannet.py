@@ -225,6 +225,14 @@ def test_a_file_larger_than_its_mesh_can_need_is_not_read(root: Path, scene: Pat
     assert "42,949,672,960 bytes" in refusal(root)
 
 
+def test_a_mesh_that_lies_about_its_vertices_is_one_line(root: Path, scene: Path) -> None:
+    path = scene / f"{NAME}_vh_clean_2.ply"
+    path.write_bytes(path.read_bytes().replace(f"vertex {VERTICES}".encode(), b"vertex 1000000000000000"))
+    assert path.name in refusal(root)
+    with pytest.raises(UserError, match="claims 1000000000000000 vertices"):
+        ScanNet(root, "val").labels(0)
+
+
 def test_missing_label_files_are_named_before_anything_is_read(root: Path, scene: Path) -> None:
     aggregation_file(scene).unlink()
     with pytest.raises(UserError, match=rf"{NAME}\.aggregation\.json: no such file"):
