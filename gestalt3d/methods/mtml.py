@@ -38,6 +38,7 @@ from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.methods import proposals
 from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
+from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.segment import segment_mean, segment_mode
 from gestalt3d.ops.voxelize import Voxels, voxelize
 from gestalt3d.stages import stage
@@ -107,10 +108,14 @@ class MTMLConfig:
     """Floors and walls are instances, too."""
     turns: bool = True
     """`prepare` flips, turns and shifts the voxels."""
+    tile_voxels: int = 500_000
+    """Most voxels that the network sees at once, of 5 kB each (1 kB for each of the box in dense space). Larger scenes are
+    cut into tiles that overlap by the receptive field, which pays down to 14 m in width.
+    """
     proposals: ProposalConfig = ProposalConfig()
 
     def __post_init__(self) -> None:
-        for name in ("voxel_size", "width", "embedding", "first_kernel"):
+        for name in ("voxel_size", "width", "embedding", "first_kernel", "tile_voxels"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.first_kernel % 2 == 0:
@@ -161,6 +166,9 @@ class Trunk(nn.Module):
         self.up = Upsample(4 * c, 4 * c, norm=norm)
         self.hidden = nn.ModuleList([Conv(4 * c, 2 * c, size=1, **fine), Conv(2 * c, 2 * c, size=1, **fine)])
         self.channels = 2 * c
+        # Two voxels for the pooling and the way back, the rest for the kernels: 71 by default.
+        self.reach = first_kernel // 2 + 2 + 2 * (4 + 2 * (first + second)) + 2
+        """The farthest voxel that an answer depends on, half the receptive field."""
 
     def forward(self, x: Tensor, space: Space) -> Tensor:
         x = self.stem(x, space)
@@ -284,14 +292,12 @@ class MTML(nn.Module):
             empty = Instances.empty(len(cloud), self.vocabulary, self.name)
             return replace(empty, point_classes=point_classes)
         with stage("network"):
-            device = self.log_size_mean.device
-            sizes = torch.tensor([len(classes)])
-            batch = Batch(voxels.coordinates, features, torch.full_like(classes, -1), sizes)
-            prediction = self(Batch(*(values.to(device) for values in batch)))
+            prediction = Prediction(*self._predict(voxels.coordinates, features))
         rows = known.nonzero()[:, 0]
-        of_objects = Prediction(*(values.cpu()[rows] for values in prediction))
+        of_objects = Prediction(*(values[rows] for values in prediction))
         found = self.group(of_objects, voxels.coordinates[rows], classes[rows])
-        offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
+        with stage("points"):
+            offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
         return Instances(
             offsets,
             indices,
@@ -302,6 +308,17 @@ class MTML(nn.Module):
             point_classes,
             method=self.name,
         )
+
+    def _predict(self, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v c"]) -> tuple[Tensor, ...]:
+        """`forward` of one scene, in tiles where it is large."""
+        dense, device = self.config.space == "dense", self.log_size_mean.device
+
+        def network(at: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+            batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
+            return tuple(found.cpu() for found in self(Batch(*(part.to(device) for part in batch))))
+
+        most = self.config.tile_voxels
+        return by_tiles(network, coordinates, features, halo=self.trunk.reach, most=most, dense=dense)
 
     def group(
         self,

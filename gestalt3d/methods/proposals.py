@@ -24,6 +24,7 @@ from gestalt3d.losses.direction import to_centers
 from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.segment import segment_mean
+from gestalt3d.stages import stage
 
 
 class Proposals(NamedTuple):
@@ -87,11 +88,14 @@ def propose(
 
     Sets of fewer than `min_voxels` are left out.
     """
-    pairs = voxel_pairs(coordinates, connectivity=connectivity)
-    parts = [of_labels(split(torch.zeros_like(classes), classes, pairs))]
+    with stage("components"):
+        pairs = voxel_pairs(coordinates, connectivity=connectivity)
+        parts = [of_labels(split(torch.zeros_like(classes), classes, pairs))]
     for bandwidth in bandwidths:
-        labels = mean_shift(embedding, bandwidth=bandwidth).labels
-        parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
+        with stage("mean shift"):
+            labels = mean_shift(embedding, bandwidth=bandwidth).labels
+        with stage("components"):
+            parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
     return _distinct(joined(parts), len(embedding), min_voxels)
 
 
