@@ -2,15 +2,14 @@
 
 Synthetic rooms side by side until their boxes hold 1.6 million voxels of 10 cm, true semantics as input, ScanNet's
 classes. The network has the default widths and random weights. What it says is of no use, so the clustering gets what a
-trained one says in its place: in each room every instance's features lie around a centre of their own, 2 delta_dist
-from the room's others, a tenth of the voxels astray; rooms share the space of features, as rooms beyond the receptive field do. The row
-"untrained" goes on with the network's own answer. Each row is the second run of a process of its own; memory is that process's
-greatest, interpreter and libraries included.
+trained one might say in its place: in each room every instance's features lie around a centre of their own, 2 delta_dist
+from the room's others, a tenth of the voxels astray; rooms share the space of features, as rooms beyond the receptive
+field do. The row "untrained" goes on with the network's own answer. Each row is the second run of a process of its own;
+memory is that process's greatest, interpreter and libraries included.
 """
 
 import multiprocessing
 import sys
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,8 +130,7 @@ def measured(trained: bool, volume: int, config: MTMLConfig) -> dict[str, Any]:
         "of objects": int(objects.sum()),
         "instances": len(found),
     }
-    seconds = {name: value for name, value in stages.seconds.items()}
-    return {**row, **seconds, "peak GB": peak()}
+    return {**row, **stages.seconds, "peak GB": peak()}
 
 
 def peak() -> float | None:

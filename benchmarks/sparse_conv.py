@@ -77,7 +77,7 @@ def spconv_way(at: Tensor, features: Tensor, weight: Tensor) -> Callable[[], obj
     native = spconv.ConvAlgo.Native
     layer = spconv.SubMConv3d(CHANNELS, CHANNELS, 3, bias=False, algo=native, indice_key="room")
     layer.weight.data = weight.view(3, 3, 3, CHANNELS, CHANNELS).permute(4, 0, 1, 2, 3).contiguous()
-    tensor = spconv.SparseConvTensor(features, at.int(), list(GRID), 1)
+    tensor = spconv.SparseConvTensor(features, at.int().contiguous(), list(GRID), 1)
     layer(tensor)
     x, grad = features.clone().requires_grad_(), torch.randn_like(features)
     return lambda: torch.autograd.grad(layer(tensor.replace_feature(x)).features, (x, layer.weight), grad)

@@ -6,6 +6,7 @@ occupied the two agree.
 """
 
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -69,7 +70,8 @@ class SparseSpace:
 
     @cached_property
     def _way_back(self) -> Rules:
-        return upsampling_rules(self.coarser.coordinates, self.coordinates)
+        near = self._rulebook(3, dilation=1, coarse=True)
+        return upsampling_rules(near, self._coarse_row, self.coordinates)
 
     def enter(self, features: Tensor) -> Tensor:
         return features
@@ -81,11 +83,14 @@ class SparseSpace:
         size = round(len(weight) ** (1 / 3))
         if size == 1:
             return values @ weight[0]
+        return sparse_conv(values, weight, self._rulebook(size, dilation=dilation, coarse=coarse))
+
+    def _rulebook(self, size: int, *, dilation: int, coarse: bool) -> Rules:
         key = (size, dilation, coarse)
         if key not in self._rules:
             at = self.coarser.coordinates if coarse else self.coordinates
             self._rules[key] = submanifold_rules(at, kernel_size=size, dilation=dilation)
-        return sparse_conv(values, weight, self._rules[key])
+        return self._rules[key]
 
     def pool(self, values: Tensor) -> Tensor:
         # The kernel knows no bfloat16; the maximum of rounded values is one of them.
@@ -133,42 +138,40 @@ def _cube(weight: Tensor, size: int) -> Tensor:
     return weight.unflatten(0, (size, size, size)).permute(4, 3, 0, 1, 2)
 
 
-def upsampling_rules(coarse: Int[Tensor, "m 4"], fine: Int[Tensor, "v 4"]) -> Rules:
+def upsampling_rules(near: Rules, parents: Int[Tensor, "v"], fine: Int[Tensor, "v 4"]) -> Rules:
     """`conv_transpose3d` with kernel 4³, stride 2 and padding 1, from coarse voxels to given fine ones.
 
-    Fine voxel f takes from coarse voxel (f + 1 - offset) / 2 where that is whole and occupied.
+    Fine voxel f takes from coarse voxel (f + 1 - offset) / 2 where that is whole and occupied: its parent or one of the
+    neighbours that the rulebook `near`, 3³ on the coarse level, lists.
     """
+    neighbours = _neighbours(near)
+    odd = fine[:, 1:] % 2
+    of_kind = [(odd == odd.new_tensor(kind)).all(1).nonzero()[:, 0] for kind in _cube_of(2)]
     inputs, outputs, starts = [], [], [0]
-    keys, order, key_of = _lookup(coarse)
-    for x in range(4):
-        for y in range(4):
-            for z in range(4):
-                wanted = fine.long() + fine.new_tensor([0, 1 - x, 1 - y, 1 - z])
-                rows = (wanted[:, 1:] % 2 == 0).all(1).nonzero()[:, 0]
-                wanted = wanted[rows]
-                wanted[:, 1:] //= 2
-                key = key_of(wanted)
-                place = torch.searchsorted(keys, key).clamp_(max=max(len(keys) - 1, 0))
-                hit = keys[place] == key if len(keys) else key < 0
-                inputs.append(order[place[hit]])
-                outputs.append(rows[hit])
-                starts.append(starts[-1] + len(outputs[-1]))
-    as_rows = lambda parts: torch.cat(parts).to(torch.int32)  # noqa: E731
-    return Rules(as_rows(inputs), as_rows(outputs), tuple(starts), len(coarse), len(fine))
+    for offset in _cube_of(4):
+        kind = [(o + 1) % 2 for o in offset]
+        x, y, z = ((odd + 1 - o) // 2 + 1 for odd, o in zip(kind, offset, strict=True))
+        rows = of_kind[4 * kind[0] + 2 * kind[1] + kind[2]]
+        found = neighbours[9 * x + 3 * y + z][parents[rows]]
+        hit = found >= 0
+        inputs.append(found[hit])
+        outputs.append(rows[hit].to(torch.int32))
+        starts.append(starts[-1] + len(outputs[-1]))
+    return Rules(torch.cat(inputs), torch.cat(outputs), tuple(starts), near.rows_in, len(fine))
 
 
-def _lookup(coordinates: Tensor):
-    """Ascending keys, their rows, and the function that makes the key of a row within one cell of the grid."""
-    at = coordinates.long()
-    low = at.amin(0) - 1 if len(at) else at.new_zeros(4)
-    _, x, y, z = ((at.amax(0) - low) + 2 if len(at) else at.new_ones(4)).tolist()
+def _neighbours(rules: Rules) -> Int[Tensor, "k v"]:
+    """Row of each voxel's neighbour at every offset, -1 for none."""
+    table = rules.inputs.new_full((len(rules.starts) - 1, rules.rows_out), -1)
+    table[rules.identity] = torch.arange(rules.rows_out, device=table.device)
+    for k, (first, last) in enumerate(pairwise(rules.starts)):
+        table[k, rules.outputs[first:last].long()] = rules.inputs[first:last]
+    return table
 
-    def key_of(rows: Tensor) -> Tensor:
-        b, i, j, k = (rows.long() - low).unbind(1)
-        return ((b * x + i) * y + j) * z + k
 
-    keys, order = torch.sort(key_of(at))
-    return keys, order, key_of
+def _cube_of(side: int) -> list[list[int]]:
+    """Places in a cube, z fastest."""
+    return [[x, y, z] for x in range(side) for y in range(side) for z in range(side)]
 
 
 class Conv(nn.Module):
