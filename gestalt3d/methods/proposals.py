@@ -11,9 +11,10 @@ Readings, where the paper is silent:
 - Equal scores: the larger proposal first, then the earlier one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -25,6 +26,11 @@ from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.segment import segment_mean
 from gestalt3d.stages import stage
+
+_MEMBERS_AT_ONCE = 2**20
+"""What scores gather has room for this many voxels, or for the largest proposal."""
+_ROWS_AT_ONCE = 256
+"""Proposals whose overlaps with all others are known at a time."""
 
 
 class Proposals(NamedTuple):
@@ -49,6 +55,16 @@ class Proposals(NamedTuple):
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         shift = torch.repeat_interleave(offsets[:-1] - self.offsets[rows], sizes)
         return Proposals(offsets, self.indices[torch.arange(int(offsets[-1]), device=shift.device) - shift])
+
+    def pieces(self, most: int) -> Iterator["Proposals"]:
+        """Consecutive proposals: as many as have `most` voxels together, at least one; one empty piece of none."""
+        first, count = 0, len(self.sizes)
+        while first < max(count, 1):
+            fit = int(torch.searchsorted(self.offsets, int(self.offsets[first]) + most, right=True)) - 1
+            last = min(max(fit, first + 1), count)
+            start, stop = int(self.offsets[first]), int(self.offsets[last])
+            yield Proposals(self.offsets[first : last + 1] - start, self.indices[start:stop])
+            first = max(last, 1)
 
 
 class Scored(NamedTuple):
@@ -129,10 +145,14 @@ def feature_coherency(
     embedding: Float[Tensor, "v e"], proposals: Proposals, *, threshold: float
 ) -> Float[Tensor, "p"]:
     """Share of a proposal's voxels whose embedding lies within `threshold` of the mean over the proposal, 0 to 1."""
-    owners, count = proposals.owners, len(proposals.sizes)
-    values = embedding[proposals.indices]
-    distance = torch.linalg.vector_norm(values - segment_mean(values, owners, count)[owners], dim=1)
-    return segment_mean((distance <= threshold).float()[:, None], owners, count)[:, 0]
+
+    def score(piece: Proposals) -> Tensor:
+        owners, count = piece.owners, len(piece.sizes)
+        values = embedding[piece.indices]
+        distance = torch.linalg.vector_norm(values - segment_mean(values, owners, count)[owners], dim=1)
+        return segment_mean((distance <= threshold).float()[:, None], owners, count)[:, 0]
+
+    return _piece_by_piece(score, proposals)
 
 
 def direction_coherency(
@@ -142,10 +162,19 @@ def direction_coherency(
 
     A voxel on the centre has no direction and does not count; a proposal of such voxels only has 0.
     """
-    owners, count = proposals.owners, len(proposals.sizes)
-    target, known = to_centers(positions[proposals.indices], owners, count)
-    cosine = (F.normalize(directions[proposals.indices], dim=1) * target).sum(1)
-    return segment_mean(cosine[:, None], owners.masked_fill(~known, -1), count)[:, 0]
+
+    def score(piece: Proposals) -> Tensor:
+        owners, count = piece.owners, len(piece.sizes)
+        target, known = to_centers(positions[piece.indices], owners, count)
+        cosine = (F.normalize(directions[piece.indices], dim=1) * target).sum(1)
+        return segment_mean(cosine[:, None], owners.masked_fill(~known, -1), count)[:, 0]
+
+    return _piece_by_piece(score, proposals)
+
+
+def _piece_by_piece(score: Callable[[Proposals], Tensor], proposals: Proposals) -> Tensor:
+    """The score of all, with memory for some."""
+    return torch.cat([score(piece) for piece in proposals.pieces(_MEMBERS_AT_ONCE)])
 
 
 def regular_size(
@@ -169,7 +198,11 @@ def regular_size(
 
 def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int[Tensor, "p"]:
     """The class with the highest mean probability in the proposal, the lowest on ties; -1 where all are zero."""
-    mean = segment_mean(semantics[proposals.indices], proposals.owners, len(proposals.sizes))
+
+    def score(piece: Proposals) -> Tensor:
+        return segment_mean(semantics[piece.indices], piece.owners, len(piece.sizes))
+
+    mean = _piece_by_piece(score, proposals)
     if mean.shape[1] == 0 or len(mean) == 0:
         return proposals.sizes.new_full((len(mean),), -1)
     best = mean.max(dim=1)
@@ -205,22 +238,24 @@ def suppress(
     sizes = ranked.sizes.cpu().numpy()
     members = csr_matrix(
         (
-            torch.ones(len(ranked.indices), dtype=torch.int32).numpy(),
+            np.ones(len(ranked.indices), dtype=np.int32),
             ranked.indices.cpu().numpy(),
             ranked.offsets.cpu().numpy(),
         ),
         shape=(len(order), num_voxels),
     )
-    shared = (members @ members.T).tocsr()
-    gone = torch.zeros(len(order), dtype=torch.bool).numpy()
-    kept = []
-    for i in range(len(order)):
-        if gone[i]:
-            continue
-        kept.append(i)
-        row = slice(shared.indptr[i], shared.indptr[i + 1])
-        others, common = shared.indices[row], shared.data[row]
-        gone[others[common > max_iou * (sizes[i] + sizes[others] - common)]] = True
+    holders = members.T.tocsr()
+    gone, kept = np.zeros(len(order), dtype=bool), []
+    for first in range(0, len(order), _ROWS_AT_ONCE):
+        # Of those that an earlier one has dropped nothing need be known.
+        rows = first + np.flatnonzero(~gone[first : first + _ROWS_AT_ONCE])
+        shared = (members[rows] @ holders).tocsr()
+        for i, start, stop in zip(rows.tolist(), shared.indptr, shared.indptr[1:], strict=False):
+            if gone[i]:
+                continue
+            kept.append(i)
+            others, common = shared.indices[start:stop], shared.data[start:stop]
+            gone[others[common > max_iou * (sizes[i] + sizes[others] - common)]] = True
     return order[torch.tensor(kept, device=order.device)]
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gestalt3d.methods import proposals
 from gestalt3d.methods.proposals import (
     Proposals,
     best_first,
@@ -140,6 +141,33 @@ def test_one_labelling_gives_each_voxel_to_the_first_that_holds_it() -> None:
         proposals, torch.tensor([0, 2, 1, 3]), min_rest=0.0, min_voxels=2, num_voxels=6
     )
     assert kept.tolist() == [0, 1]
+
+
+def test_a_bound_on_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = torch.Generator().manual_seed(0)
+    member = torch.rand(300, 60, generator=random) < 0.1 + 0.8 * torch.rand(300, 1, generator=random) ** 4
+    made = sets(*(row.nonzero()[:, 0].tolist() for row in member))
+    embedding, vectors, positions = (torch.randn(60, n, generator=random) for n in (4, 3, 3))
+    semantics, order = torch.rand(60, 5, generator=random), torch.randperm(300, generator=random)
+
+    def answers() -> list[torch.Tensor]:
+        return [
+            feature_coherency(embedding, made, threshold=1.0),
+            direction_coherency(vectors, positions, made),
+            probable_class(semantics, made),
+            suppress(made, order, max_iou=0.3, num_voxels=60),
+        ]
+
+    expected = answers()
+    assert 10 < len(expected[-1]) < 290
+    for most in (1, 7, 1000):
+        monkeypatch.setattr(proposals, "_MEMBERS_AT_ONCE", most)
+        monkeypatch.setattr(proposals, "_ROWS_AT_ONCE", most)
+        pieces = [*made.pieces(most)]
+        assert sum(len(piece.sizes) for piece in pieces) == 300
+        assert all(len(piece.indices) <= most or len(piece.sizes) == 1 for piece in pieces)
+        for found, known in zip(answers(), expected, strict=True):
+            assert torch.equal(found, known)
 
 
 def test_no_voxels_no_proposals() -> None:
