@@ -236,7 +236,7 @@ def _pairs_cpu(coordinates: Tensor, kernel_size: int, dilation: int) -> tuple[Te
     from gestalt3d.ops._numba.sparse_conv import pairs as kernel
 
     keys, order, deltas = _lines(coordinates, kernel_size, dilation)
-    inputs, outputs, counts = kernel(keys, deltas)
+    inputs, outputs, counts = kernel(keys, deltas, kernel_size)
     return _rows(inputs, order), _rows(outputs, order), counts
 
 

@@ -1,7 +1,7 @@
 """Sparse convolution on the CPU.
 
-Rulebooks take one walk along the sorted keys per offset, no table and no search. The convolution leaves the products to
-PyTorch and adds them up in its own kernel: `index_add_` uses one thread, and needs bfloat16 widened in memory first.
+Rulebooks take one walk along the sorted keys per column of offsets, no table and no search. The convolution leaves the
+products to PyTorch and adds them up in its own kernel: `index_add_` uses one thread, and needs bfloat16 widened in memory first.
 """
 
 from functools import partial
@@ -21,60 +21,76 @@ _TERMS = 512
 
 
 @kernel
-def _count(keys, deltas, counts, first, last):
+def _count(keys, deltas, columns, counts, first, last):
+    """Pairs of each offset of the columns `first` to `last`."""
     n = len(keys)
-    for t in range(first, last):
+    for c in range(first, last):
+        start, stop = columns[c], columns[c + 1]
+        step = deltas[start + 1] - deltas[start] if stop - start > 1 else 1
+        span = deltas[stop - 1] - deltas[start]
+        counts[start:stop] = 0
         ahead = 0
-        found = 0
         for i in range(n):
-            wanted = keys[i] + deltas[t]
-            while ahead < n and keys[ahead] < wanted:
+            low = keys[i] + deltas[start]
+            while ahead < n and keys[ahead] < low:
                 ahead += 1
-            if ahead == n:
-                break
-            found += keys[ahead] == wanted
-        counts[t] = found
+            for q in range(ahead, n):
+                beyond = keys[q] - low
+                if beyond > span:
+                    break
+                if step == 1:
+                    counts[start + beyond] += 1
+                elif beyond % step == 0:
+                    counts[start + beyond // step] += 1
 
 
 @kernel
-def _fill(keys, deltas, starts, far, near, first, last):
-    """Pairs of each offset: rows `far` lie at the offset from rows `near`."""
+def _fill(keys, deltas, columns, forth, back, inputs, outputs, first, last):
+    """Rows of each pair, from `forth` on; seen from its other end, where the offset is the opposite, from `back` on."""
     n = len(keys)
-    for t in range(first, last):
+    for c in range(first, last):
+        start, stop = columns[c], columns[c + 1]
+        step = deltas[start + 1] - deltas[start] if stop - start > 1 else 1
+        span = deltas[stop - 1] - deltas[start]
         ahead = 0
-        p = starts[t]
         for i in range(n):
-            wanted = keys[i] + deltas[t]
-            while ahead < n and keys[ahead] < wanted:
+            low = keys[i] + deltas[start]
+            while ahead < n and keys[ahead] < low:
                 ahead += 1
-            if ahead == n:
-                break
-            if keys[ahead] == wanted:
-                far[p] = ahead
-                near[p] = i
-                p += 1
+            for q in range(ahead, n):
+                beyond = keys[q] - low
+                if beyond > span:
+                    break
+                if step != 1:
+                    if beyond % step != 0:
+                        continue
+                    beyond //= step
+                t = start + beyond
+                inputs[forth[t]] = q
+                outputs[forth[t]] = i
+                inputs[back[t]] = i
+                outputs[back[t]] = q
+                forth[t] += 1
+                back[t] += 1
 
 
-def pairs(keys: Tensor, positive: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, outputs and counts of a whole kernel, whose offsets `positive` are the second half of."""
+def pairs(keys: Tensor, positive: list[int], side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs, outputs and counts of a whole kernel of `side`³ offsets, the second half of which are `positive`."""
     ascending, half = np.ascontiguousarray(keys.numpy()), len(positive)
     deltas, counts = np.array(positive, np.int64), np.empty(half, np.int64)
+    # Offsets that differ in z alone are found in one walk; the first column has its upper half only.
+    columns = np.array([0, *range(side // 2, half + 1, side)], np.int64)
     if half:
-        parallel(lambda a, b: _count(ascending, deltas, counts, a, b), half, grain=1)
+        parallel(lambda a, b: _count(ascending, deltas, columns, counts, a, b), len(columns) - 1, grain=1)
     every = np.concatenate([counts[::-1], [0], counts])
     ends = np.cumsum(every)
     inputs, outputs = (torch.empty(int(ends[-1]), dtype=torch.int32) for _ in range(2))
-    into, out_of = inputs.numpy(), outputs.numpy()
-
-    def work(first: int, last: int) -> None:
-        _fill(ascending, deltas, (ends - every)[half + 1 :], into, out_of, first, last)
-        # Seen from the other end: offset -t, far and near exchanged.
-        _fill(
-            ascending, deltas, (ends - every)[half - 1 :: -1] if half else ends[:0], out_of, into, first, last
-        )
-
+    forth, back = (ends - every)[half + 1 :], (ends - every)[:half][::-1].copy()
+    rows = inputs.numpy(), outputs.numpy()
     if half:
-        parallel(work, half, grain=1)
+        parallel(
+            lambda a, b: _fill(ascending, deltas, columns, forth, back, *rows, a, b), len(columns) - 1, grain=1
+        )
     return inputs, outputs, torch.from_numpy(every)
 
 
