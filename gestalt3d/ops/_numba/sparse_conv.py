@@ -89,7 +89,9 @@ def pairs(keys: Tensor, positive: list[int], side: int) -> tuple[Tensor, Tensor,
     rows = inputs.numpy(), outputs.numpy()
     if half:
         parallel(
-            lambda a, b: _fill(ascending, deltas, columns, forth, back, *rows, a, b), len(columns) - 1, grain=1
+            lambda a, b: _fill(ascending, deltas, columns, forth, back, *rows, a, b),
+            len(columns) - 1,
+            grain=1,
         )
     return inputs, outputs, torch.from_numpy(every)
 
