@@ -109,8 +109,8 @@ class MTMLConfig:
     turns: bool = True
     """`prepare` flips, turns and shifts the voxels."""
     tile_voxels: int = 500_000
-    """Most voxels that the network sees at once, of 5 kB each (1 kB for each of the box in dense space). Larger scenes are
-    cut into tiles that overlap by the receptive field, which pays down to 14 m in width.
+    """Most voxels that the network sees at once, of 5 kB each; in dense space those of the box. Larger scenes are cut into
+    tiles that overlap by the receptive field, as far as that pays: parts up to 1.5 receptive fields wide stay whole.
     """
     proposals: ProposalConfig = ProposalConfig()
 

@@ -1,7 +1,8 @@
 """A network of voxels on one part of the scene after the other, where the whole does not fit into memory.
 
 A tile answers for its own voxels and sees all around them as far as the network does, so its answers are those of the
-whole scene. Coordinates stay what they are: pooling has the same cells in every tile.
+whole scene. Coordinates stay what they are: pooling has the same cells in every tile. Batch norm must use its running
+statistics: those of a tile would be its own.
 """
 
 from collections.abc import Callable, Iterator
