@@ -114,6 +114,7 @@ def measured(trained: bool, volume: int, config: MTMLConfig) -> dict[str, Any]:
     scene = Scene(volume)
     cloud = scene.cloud()
     method = Stand.from_config(config, SCANNET20)
+    assert isinstance(method, Stand)
     voxels = voxelize(cloud.points, voxel_size=config.voxel_size)
     assert cloud.semantic is not None
     classes = classes_of_voxels(cloud.semantic, voxels, SCANNET20)
