@@ -10,6 +10,8 @@ import pytest
 from gestalt3d import recipes, reproduce
 from gestalt3d.errors import UserError
 from gestalt3d.recipes import Recipe
+from gestalt3d.reproduce.claim import Claim
+from gestalt3d.reproduce.claim import judged as judge
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
 
 def judged(better: list[float], worse: list[float]) -> dict[str, Any]:
     figures = {"a": [{"m": v} for v in better], "b": [{"m": v} for v in worse]}
-    return reproduce._judged(reproduce.Claim("a", "b", "m"), figures)
+    return judge(Claim("a", "b", "m"), figures)
 
 
 def test_a_claim_holds_beyond_twice_the_standard_error() -> None:
