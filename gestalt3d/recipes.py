@@ -203,6 +203,13 @@ def mtml_toyboxes() -> Recipe:
     )  # fmt: skip
 
 
+def mtml_toyboxes_hard() -> Recipe:
+    """The same on the preset `hard`, whose boxes touch often."""
+    return replace(
+        mtml_toyboxes(), name="mtml-toyboxes-hard", data="toyboxes-hard:train", validate="toyboxes-hard:val"
+    )
+
+
 # Areas 1-4 and 6 give about 16,700 blocks at a stride of half a metre; an epoch is that many, 24 a step.
 _S3DIS_STEPS = 700
 
@@ -237,6 +244,20 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
     )  # fmt: skip
 
 
+def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
+    """A row of MTML's tables: the recipe of that name; "NAME-fe" predicts no directions, the ablation "FE only"."""
+    base = recipe(key.removesuffix("-fe"))
+    if not isinstance(base.model, MTMLConfig):
+        raise UserError(f"no row {key!r}")
+    return replace(
+        base,
+        name=key,
+        model=replace(base.model, direction=not key.endswith("-fe")),
+        optim=replace(base.optim, steps=steps or base.optim.steps),
+        seed=seed,
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "asis-rooms": asis_rooms,
     "asis-folder": asis_folder,
@@ -244,6 +265,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "asis-s3dis-pointnet": asis_s3dis_pointnet,
     "sgpn-s3dis": sgpn_s3dis,
     "mtml-toyboxes": mtml_toyboxes,
+    "mtml-toyboxes-hard": mtml_toyboxes_hard,
 }
 
 

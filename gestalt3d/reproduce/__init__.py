@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from gestalt3d.errors import UserError
-from gestalt3d.reproduce.asis import TABLES
+from gestalt3d.reproduce import asis, mtml
 from gestalt3d.reproduce.result import assemble, render
-from gestalt3d.reproduce.run import Progress, one_run, read
-from gestalt3d.reproduce.table import FULL, QUICK, Table
+from gestalt3d.reproduce.run import one_run, read
+from gestalt3d.reproduce.table import Progress, Table
 
 __all__ = ["TABLES", "committed", "render", "retrain", "table_of", "titles"]
+
+TABLES: dict[str, Table] = {**asis.TABLES, **mtml.TABLES}
 
 
 def titles() -> dict[str, str]:
@@ -58,7 +60,7 @@ def retrain(
     the table shows the runs asked for.
     """
     table = table_of(name)
-    budget = QUICK if quick else FULL
+    budget = table.setting.quick if quick else table.setting.full
     keys = [row.key for row in table.rows]
     for row in rows:
         if row not in keys:
@@ -72,5 +74,5 @@ def retrain(
     runs = []
     for number, (row, seed) in enumerate(jobs):
         say(f"{name}: {row.label}, seed {seed}", number, len(jobs))
-        runs.append(one_run(row, seed, folder, budget, device, table.timed, say))
+        runs.append(one_run(table, row, seed, folder, budget, device, say))
     return assemble(name, table, runs)

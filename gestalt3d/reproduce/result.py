@@ -4,20 +4,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import gestalt3d
-from gestalt3d.reproduce.asis import CLASSES
-from gestalt3d.reproduce.claim import judged, mean, sd
+from gestalt3d.reproduce.claim import mean, sd
 from gestalt3d.reproduce.run import Run
 from gestalt3d.reproduce.table import Table
 
 
 def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
-    metrics = [f"{m} {c}" for m in table.per_class for c in CLASSES] + list(table.metrics)
-    if not table.timed:
-        metrics += [f"{m} raw" for m in table.metrics]
     figures = {row.key: [r.figures | r.times for r in runs if r.row == row.key] for row in table.rows}
     rows = []
     for row in table.rows:
-        values = {m: [f[m] for f in figures[row.key] if f.get(m) is not None] for m in metrics}
+        values = {m: [f[m] for f in figures[row.key] if f.get(m) is not None] for m in table.columns}
         rows.append(
             {
                 "row": row.label,
@@ -29,15 +25,16 @@ def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
                 "training_seconds": mean([r.seconds for r in runs if r.row == row.key]),
             }
         )
-    data = (
-        f"synthetic rooms: {_all(r.train_rooms for r in runs)} train, {_all(r.test_rooms for r in runs)} test (rooms:test);"
-        f" {_all(r.steps for r in runs)} steps a row, seeds {_all(r.seed for r in runs)}; figures on sampled blocks as in the"
-        " paper, 'raw': on the raw points; paper: S3DIS, 6-fold cross validation"
+    data = table.setting.about.format(
+        train=_all(r.train_scans for r in runs),
+        test=_all(r.test_scans for r in runs),
+        steps=_all(r.steps for r in runs if r.seconds) or "no",
+        seeds=_all(r.seed for r in runs),
     )
     return {
         "table": name, "title": table.title, "data": data, "device": _all(r.device for r in runs),
         "commit": _all(r.commit for r in runs), "version": gestalt3d.__version__, "rows": rows,
-        "claims": [judged(claim, figures) for claim in table.claims],
+        "claims": [claim.judged(figures) for claim in table.claims],
     }  # fmt: skip
 
 
@@ -76,11 +73,7 @@ def render(result: dict[str, Any]) -> str:
         verdict = {True: "holds", False: "does NOT hold here", None: "undecided, too few seeds"}[
             claim["holds"]
         ]
-        detail = (
-            f" (difference {claim['difference']:.1f}, standard error {claim['standard_error']:.1f})"
-            if "difference" in claim
-            else ""
-        )
+        detail = _detail(claim)
         lines.append(f"{claim['claim']}: {verdict}{detail}; seeds {claim['seeds']}")
     return "\n".join(lines)
 
@@ -91,3 +84,11 @@ def _cell(row: dict[str, Any], metric: str) -> str:
     if sd is not None:
         text += f" ± {sd:.1f}"
     return text + (f" [{paper:g}]" if paper is not None else "")
+
+
+def _detail(claim: dict[str, Any]) -> str:
+    if "difference" in claim:
+        return f" (difference {claim['difference']:.1f}, standard error {claim['standard_error']:.1f})"
+    if claim.get("missed"):
+        return " (missed: " + ", ".join(f"{m} by {-off:.1f}" for m, off in claim["missed"].items()) + ")"
+    return ""

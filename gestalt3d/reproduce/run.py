@@ -3,16 +3,16 @@
 import json
 import platform
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gestalt3d
 from gestalt3d.errors import UserError
-from gestalt3d.reproduce.table import Budget, Row
+from gestalt3d.reproduce.table import Budget, Progress, Row, Table
 
-Progress = Callable[[str, int, int], None]
+# What fields were called when all scans were rooms.
+_FORMER = {"train_rooms": "train_scans", "test_rooms": "test_scans"}
 
 
 class Run(NamedTuple):
@@ -21,8 +21,9 @@ class Run(NamedTuple):
     row: str
     seed: int
     steps: int
-    train_rooms: int
-    test_rooms: int
+    """0 where nothing is trained."""
+    train_scans: int
+    test_scans: int
     commit: str
     device: str
     seconds: float
@@ -33,27 +34,29 @@ class Run(NamedTuple):
 
 
 def one_run(
-    row: Row, seed: int, folder: Path, budget: Budget, device: str, timed: bool, say: Progress
+    table: Table, row: Row, seed: int, folder: Path, budget: Budget, device: str, say: Progress
 ) -> Run:
     """A run, from its file in `folder` where it is finished."""
+    from gestalt3d.data import open_data
     from gestalt3d.engine.model import load
     from gestalt3d.metrics.report import write_json
 
     file = folder / f"{row.key}-seed{seed}.json"
     run = read(file) if file.exists() else None
-    if run is None or (timed and not run.times):
-        weights, seconds = _trained(row, seed, folder / file.stem, budget, device, say)
+    if run is None or (table.times and not run.times):
+        weights, reached = row.untrained or "", {"step": 0, "seconds": 0.0}
+        if not weights:
+            weights, reached = _trained(table, row, seed, folder / file.stem, budget, device, say)
         model = load(weights, device=device).with_seed(seed)  # for methods without training, too
         if run is None:
-            figures = _evaluated(model, budget, say)
+            scans = open_data(table.setting.data, vocabulary=model.vocabulary, limit=budget.test)
+            figures = table.setting.measure(model, scans, say)
             run = Run(
-                row.key, seed, budget.steps, budget.train_rooms, budget.test_rooms, _commit(), _device(device), seconds,
-                figures, {},
+                row.key, seed, reached["step"], budget.train, budget.test, _commit(), _device(device),
+                reached["seconds"], figures, {},
             )  # fmt: skip
-        if timed and hasattr(model.method, "group"):
-            from gestalt3d.engine.block_times import block_times
-
-            run = run._replace(times=block_times(model))
+        if table.times is not None and hasattr(model.method, "group"):
+            run = run._replace(times=table.times(model))
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, run._asdict())
     return run
@@ -61,57 +64,31 @@ def one_run(
 
 def read(file: Path) -> Run:
     try:
-        return Run(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as problem:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return Run(**{_FORMER.get(name, name): value for name, value in kept.items()})
+    except (ValueError, TypeError, AttributeError) as problem:
         raise UserError(f"{file}: not the result of a run ({problem}); delete it to make it again") from None
 
 
 def _trained(
-    row: Row, seed: int, folder: Path, budget: Budget, device: str, say: Progress
-) -> tuple[str, float]:
-    """The weight file of a run, trained or trained on as far as needed, and the seconds that took."""
+    table: Table, row: Row, seed: int, folder: Path, budget: Budget, device: str, say: Progress
+) -> tuple[str, dict[str, Any]]:
+    """The weight file of a run, trained or trained on as far as needed, and how far and how long that was."""
     from gestalt3d.engine import checkpoint
     from gestalt3d.engine.train import train
-    from gestalt3d.recipes import table_row
 
-    if row.key in checkpoint.UNTRAINED:
-        return row.key, 0.0
     last = folder / f"last{checkpoint.SUFFIX}"
-    recipe = replace(table_row(row.key, steps=budget.steps, seed=seed), count=budget.train_rooms)
+    recipe = replace(table.setting.recipe(row.key, budget.steps, seed), count=budget.train)
     report = lambda step, steps, _terms: say(f"train {row.key} seed {seed}", step, steps)  # noqa: E731
-    if _reached(last)["step"] < budget.steps:
+    if _reached(last)["step"] < recipe.optim.steps:
         train(recipe, folder, resume=last.exists(), device=device, report=report)
-    return str(last), _reached(last)["seconds"]
+    return str(last), _reached(last)
 
 
 def _reached(last: Path) -> dict[str, Any]:
     from gestalt3d.engine import checkpoint
 
     return checkpoint.read(last).about["run"] if last.exists() else {"step": 0, "seconds": 0.0}
-
-
-def _evaluated(model: Any, budget: Budget, say: Progress) -> dict[str, Any]:
-    """Figures on sampled blocks as in the paper and, named "raw", on the raw points."""
-    from gestalt3d.data import open_data
-    from gestalt3d.engine.evaluate import add_scan
-    from gestalt3d.metrics.evaluator import CloudEvaluator
-
-    scans = open_data("rooms:test", vocabulary=model.vocabulary, limit=budget.test_rooms)
-    evaluators = {suffix: CloudEvaluator(model.vocabulary) for suffix in ("", " raw")}
-    for i in range(len(scans)):
-        say(f"evaluate {scans.names[i]}", i, len(scans))
-        scan = scans[i]
-        found = model.segment(scan.cloud)
-        for suffix, evaluator in evaluators.items():
-            add_scan(evaluator, scan, found, sampled_blocks=not suffix)
-    flat: dict[str, Any] = {}
-    for suffix, evaluator in evaluators.items():
-        pooled = evaluator.results()["pooled"]
-        flat |= {f"{k}{suffix}": v for k, v in pooled.items() if not isinstance(v, dict)}
-        flat |= {
-            f"{m} {c}{suffix}": v.get(m) for c, v in pooled["per_class"].items() for m in ("WCov", "IoU")
-        }
-    return flat
 
 
 def _device(device: str) -> str:
