@@ -12,6 +12,7 @@ _PUBLIC = {
     "load_instances": "gestalt3d.io",
     "save_instances": "gestalt3d.io",
     "save_objects": "gestalt3d.io",
+    "Submission": "gestalt3d.io",
     # structures
     "PointCloud": "gestalt3d.structures.pointcloud",
     "Instances": "gestalt3d.structures.instances",
@@ -40,6 +41,7 @@ __all__ = [
     "load_instances",
     "save_instances",
     "save_objects",
+    "Submission",
     "PointCloud",
     "Instances",
     "Scan",
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
     from gestalt3d.engine.model import Model, load
     from gestalt3d.engine.train import train
     from gestalt3d.errors import UserError
-    from gestalt3d.io import load_cloud, load_instances, save_cloud, save_instances, save_objects
+    from gestalt3d.io import Submission, load_cloud, load_instances, save_cloud, save_instances, save_objects
     from gestalt3d.metrics.official import score
     from gestalt3d.structures.instances import Instances
     from gestalt3d.structures.pointcloud import PointCloud

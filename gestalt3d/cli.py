@@ -116,7 +116,9 @@ def option(
 
 ModelName = Annotated[str, option("shipped model (`gestalt3d models`) or weight file", "MODEL", short="-m")]
 Out = Annotated[Path, option("folder for the results; made where missing", "DIR", short="-o")]
-DataName = Annotated[str, option("rooms:val, toyboxes:test, s3dis:area5, folder, …", "DATA", short="-d")]
+DataName = Annotated[
+    str, option("rooms:val, toyboxes:test, s3dis:area5, scannet:val, folder, …", "DATA", short="-d")
+]
 Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto takes a GPU where there is one", "DEVICE")]
 # `Optional`, because of `Path | None` tyro asks a library that takes longer to import than `score` to run.
 Json = Annotated[Optional[Path], option("also write the figures to this file", "FILE", default="")]  # noqa: UP045
@@ -342,12 +344,22 @@ def evaluate(
     seeds: Annotated[
         tuple[int, ...], option("of the method's draws; the mean of several is shown", "N…", default="0")
     ] = (),
+    submission: Annotated[
+        Path | None,
+        option(
+            "of scannet: write what was found, as the benchmark takes it, to this new folder",
+            "DIR",
+            default="",
+        ),
+    ] = None,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
     """Measure a model on labelled scans: coverage, precision and recall, AP, semantic IoU."""
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit}: must be at least 1")
+    if submission is not None and len(seeds) > 1:
+        raise UserError(f"--submission {submission}: holds one answer per scan; give one of the --seeds")
     _expect_writable(json)
     from gestalt3d.data import open_data
     from gestalt3d.engine.evaluate import averaged
@@ -367,6 +379,7 @@ def evaluate(
                     data=data,
                     class_agnostic=class_agnostic,
                     sampled_blocks=blocks,
+                    submission=submission,
                     report=lambda done, total, name: on_progress("", done, total, name),
                 )
             )
@@ -385,6 +398,8 @@ def evaluate(
         say(f"NOTE {note}")
     if result["skipped"]:
         say(f"without instance labels, not scored: {', '.join(result['skipped'])}")
+    if submission is not None:
+        say(f"wrote    {submission}{os.sep}{{{','.join(sorted(p.name for p in submission.iterdir()))}}}")
     if json is not None:
         _write_json(json, result)
 
@@ -502,7 +517,7 @@ def _maker(what: str, preset: str) -> "Callable[[int], Scan]":
 
 def data(
     action: Positional[Annotated[Literal["check"], option("what to do", default="")]],
-    kind: Positional[Annotated[Literal["s3dis", "folder"], option("which data set", default="")]],
+    kind: Positional[Annotated[Literal["s3dis", "scannet", "folder"], option("which data set", default="")]],
     *,
     root: Annotated[Path, option("its folder", "DIR", default="")],
     json: Json = None,
@@ -626,7 +641,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "data": (
         "gestalt3d data check folder --root my_scans",
         "gestalt3d data check s3dis --root Stanford3dDataset_v1.2_Aligned_Version",
-        "gestalt3d data check folder --root my_scans --json report.json",
+        "gestalt3d data check scannet --root scannet --json report.json",
     ),
     "models": (
         "gestalt3d models",

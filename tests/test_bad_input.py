@@ -380,7 +380,16 @@ PLAIN = ["--optim.precision", "no"]
         (["evaluate", "-m", "geometric", "-d", "folder"], ["--root"]),
         (["evaluate", "-m", "geometric", "-d", "folder", "--root", "no/such"], ["no/such"]),
         (["evaluate", "-m", "geometric", "-d", "s3dis:area5", "--root", "no/such"], ["no/such"]),
+        (["evaluate", "-m", "geometric", "-d", "scannet:val", "--root", "no/such"], ["no/such"]),
+        (
+            ["evaluate", "-m", "geometric", "-d", "scannet:dev", "--root", "no/such"],
+            ["dev", "train, val, test"],
+        ),
         (["evaluate", "-m", "geometric", "--limit", "0"], ["--limit 0"]),
+        (
+            ["evaluate", "-m", "geometric", "-d", "rooms:val", "--submission", "no/such"],
+            ["no/such", "scannet:val"],
+        ),
         (["score", "scannet", "--gt", "no/such", "--pred", "."], ["no/such"]),
         (["data", "check", "folder", "--root", "no/such"], ["no/such"]),
         (["synth", "rooms", "-n", "0"], ["-n 0"]),

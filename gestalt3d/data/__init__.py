@@ -32,6 +32,8 @@ KNOWN = {
     "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
     "toyboxes-hard": "toyboxes-hard:train, …",
     "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
+    "scannet": "scannet:train, scannet:val, scannet:test, scannet:all; with --root",
+    "scannet-aligned": "scannet-aligned:train, … (walls along x and y)",
     "folder": "folder, any folder of clouds with labels beside them; with --root",
 }
 
@@ -68,6 +70,11 @@ def open_data(
         from gestalt3d.data.s3dis import S3DIS
 
         return S3DIS(root, split or "all", vocabulary=vocabulary, limit=limit)
+    if name in ("scannet", "scannet-aligned"):
+        from gestalt3d.data.scannet import ScanNet
+
+        is_aligned = name == "scannet-aligned"
+        return ScanNet(root, split or "all", vocabulary=vocabulary, limit=limit, aligned=is_aligned)
     from gestalt3d.data.folder import Folder
 
     if split:

@@ -13,9 +13,11 @@ from gestalt3d.data.s3dis import (
     has_foreign_bytes,
     official_rooms,
 )
+from gestalt3d.data.scannet import SPLITS, Scene, count_vertices, find_file, find_scenes, read_split
+from gestalt3d.data.scannet_annotation import TABLE, read_annotation, read_words
 from gestalt3d.errors import UserError
 
-KINDS = ("s3dis", "folder")
+KINDS = ("s3dis", "scannet", "folder")
 
 
 class Count(NamedTuple):
@@ -44,11 +46,10 @@ class Report:
 
 
 def check(kind: str, root: Path | str) -> Report:
-    """Look at the data set of `kind` below `root`; S3DIS's text files are counted, not parsed."""
+    """Look at the data set of `kind` below `root`; S3DIS's text files are counted, ScanNet's labels are read."""
     if kind not in KINDS:
         raise UserError(f"cannot check {kind!r}; data sets with files of yours are {', '.join(KINDS)}")
-    root = Path(root)
-    return _check_s3dis(root) if kind == "s3dis" else _check_folder(root)
+    return _CHECKS[kind](Path(root))
 
 
 def _check_s3dis(root: Path) -> Report:
@@ -92,6 +93,72 @@ def _check_annotations(name: str, folder: Path, problems: list[str], notes: list
                 notes.append(f"{name}: {file.name} holds the known bad line; it is mended when read")
 
 
+def _check_scannet(root: Path) -> Report:
+    scenes = find_scenes(root)
+    counts, problems, notes = [], [], []
+    listed: set[str] = set()
+    for split, official in SPLITS.items():
+        try:
+            names = read_split(root, split)
+        except UserError as error:
+            problems.append(str(error))
+            counts.append(Count(split, 0, official, "scenes"))
+            continue
+        listed.update(names)
+        counts.append(Count(split, len(scenes.keys() & set(names)), len(names), "scenes"))
+        if missing := sorted(set(names) - scenes.keys()):
+            problems.append(f"{split}: {len(missing)} of {len(names)} scenes are missing: {_listed(missing)}")
+        if len(names) != official:
+            notes.append(f"scannetv2_{split}.txt lists {len(names)} scenes, the official one {official}")
+    if listed and (extra := sorted(scenes.keys() - listed)):
+        notes.append(f"in no list: {_listed(extra)}")
+    readable = _check_scannet_labels(root, list(scenes.values()), problems, notes)
+    counts.append(Count("instance labels", readable, None, "scenes"))
+    if not scenes:
+        advice = (
+            "Ask for ScanNet v2 at http://www.scan-net.org and name the folder that holds scans/, the label table and "
+            "the lists."
+        )
+    elif problems:
+        advice = (
+            "Download again what is missing or does not match; splits work with the scenes that are there."
+        )
+    else:
+        advice = f"All is there: gestalt3d evaluate -m asis-rooms -d scannet:val --root {root}"
+    return Report("scannet", root, tuple(counts), tuple(problems), tuple(notes), advice)
+
+
+def _check_scannet_labels(root: Path, scenes: list[Scene], problems: list[str], notes: list[str]) -> int:
+    """How many scenes have labels that fit their mesh."""
+    try:
+        table = find_file(root, TABLE)
+        words = read_words(table)
+    except UserError as error:
+        problems.append(str(error))
+        return 0
+    readable, semantic_only, unlabelled = 0, [], []
+    for scene in scenes:
+        if scene.is_unlabelled:
+            unlabelled.append(scene.name)
+        elif scene.missing:
+            problems.append(f"{scene.name}: missing: {_listed([path.name for path in scene.missing])}")
+            semantic_only += [scene.name] * scene.label_mesh.is_file()
+        else:
+            try:
+                vertices = count_vertices(scene.mesh)
+                found = read_annotation(scene.segments, scene.aggregation, table, words, vertices=vertices)
+            except (UserError, OSError) as error:
+                problems.append(str(error))
+                continue
+            readable += 1
+            notes.extend(found.notes)
+    if unlabelled:
+        notes.append(f"without labels, for predictions only: {_listed(unlabelled)}")
+    if semantic_only:
+        notes.append(f"classes but no instances, not scored: {_listed(semantic_only)}")
+    return readable
+
+
 def _check_folder(root: Path) -> Report:
     data = Folder(root)
     problems, without, scored = [], [], 0
@@ -123,3 +190,6 @@ def _check_folder(root: Path) -> Report:
 
 def _listed(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+_CHECKS = {"s3dis": _check_s3dis, "scannet": _check_scannet, "folder": _check_folder}

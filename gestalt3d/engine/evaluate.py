@@ -3,13 +3,17 @@
 import statistics
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from gestalt3d.data import DataSet
+from gestalt3d.data.scannet import ScanNet
 from gestalt3d.engine.model import Model
+from gestalt3d.errors import UserError
+from gestalt3d.io.submission import Submission
 from gestalt3d.metrics.evaluator import CloudEvaluator
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.structures.instances import Instances
@@ -26,6 +30,7 @@ def evaluate(
     data: str = "",
     class_agnostic: bool = False,
     sampled_blocks: bool = False,
+    submission: Path | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """`{"method", "data", "scans": {name: figures}, "pooled": figures, "skipped": [names]}`, percent, None where undefined.
@@ -33,19 +38,41 @@ def evaluate(
     Figures are those of `CloudEvaluator`. With `class_agnostic` the scans may have other classes than the model: every
     instance that is no structure counts, ScanNet's rule, structure is void. With `sampled_blocks` points count as often as
     overlapping blocks of 4,096 draw them, as in the ASIS paper, instead of once. Scans without instance labels are listed in
-    "skipped" and not segmented.
+    "skipped" and not segmented, unless there is a `submission`: a new folder that takes what was found in every scan of
+    ScanNet, and the truth where there is one, in the benchmark's format.
     """
+    written = None if submission is None else _ScanNetSubmission(submission, scans)
     evaluator = CloudEvaluator(model.vocabulary, class_agnostic=class_agnostic, min_region=scans.min_region)
     for i in range(len(scans)):
         if report is not None:
             report(i, len(scans), scans.names[i])
         scan = scans[i]
-        if len(scan.instances) == 0:
+        if len(scan.instances) == 0 and written is None:
             found = Instances.empty(len(scan.cloud), model.vocabulary)
         else:
             found = model.segment(scan.cloud)
+        if written is not None:
+            written.add(i, found)
         add_scan(evaluator, scan, found, class_agnostic=class_agnostic, sampled_blocks=sampled_blocks)
     return {"method": model.name, "data": data, **evaluator.results()}
+
+
+class _ScanNetSubmission:
+    """What was found, and the truth beside it."""
+
+    def __init__(self, folder: Path, scans: DataSet) -> None:
+        if not isinstance(scans, ScanNet):
+            raise UserError(
+                f"{folder}: a submission is written for the data scannet:val, scannet:test, … only"
+            )
+        self._scans = scans
+        self._submission = Submission(folder)
+
+    def add(self, i: int, found: Instances) -> None:
+        name, truth = self._scans.names[i], self._scans.labels(i)
+        self._submission.add(name, found)
+        if truth is not None:
+            self._submission.add_truth(name, truth.semantic, truth.instance)
 
 
 def averaged(results: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from gestalt3d.io.atomic import atomic_path
     from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, load_cloud, save_cloud
     from gestalt3d.io.instances import load_instances, save_instances, save_objects
+    from gestalt3d.io.submission import Submission
 
 __all__ = [
     "load_cloud",
@@ -16,6 +17,7 @@ __all__ = [
     "load_instances",
     "save_instances",
     "save_objects",
+    "Submission",
     "atomic_path",
 ]
 
@@ -27,6 +29,7 @@ _HOMES = {
     "load_instances": "instances",
     "save_instances": "instances",
     "save_objects": "instances",
+    "Submission": "submission",
     "atomic_path": "atomic",
 }
 

@@ -87,7 +87,7 @@ def test_open_data_finds_data_sets_by_name(tmp_path: Path) -> None:
     assert isinstance(data, DataSet) and len(data) == len(data.names) == 2 and data.vocabulary == S3DIS
     assert len(open_data("rooms:test")) == rooms.COUNTS["test"]
     for spec, message in (
-        ("scannet", "rooms:train.*s3dis.*folder"),
+        ("scannet20", "rooms:train.*s3dis.*scannet:train.*folder"),
         ("s3dis:area5", "--root"),
         ("folder:x", "splits"),
     ):

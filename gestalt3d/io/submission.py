@@ -1,0 +1,110 @@
+"""What ScanNet's benchmark takes: a folder per task, a text file per scene, a line per vertex of its mesh."""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gestalt3d.errors import UserError
+from gestalt3d.io.atomic import atomic_path
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.vocabulary import SCANNET18, SCANNET20, Vocabulary, translate
+
+
+class Submission:
+    """A new folder that scenes are added to; each file in it is complete, and a scene's list comes after its masks.
+
+    `instance/<scene>.txt`      lines `predicted_masks/<scene>_000.txt label_id confidence`; masks: 0 or 1 per vertex
+    `semantic/<scene>.txt`      NYU40 id per vertex, 0 none
+    `gt-instance/<scene>.txt`   label * 1000 + instance per vertex, of scenes whose truth was added
+    `gt-semantic/<scene>.txt`   NYU40 id per vertex
+
+    `gestalt3d score scannet` and `scannet-semantic` read these. Classes of other vocabularies are mapped to
+    ScanNet's by `translate`; instances whose class the benchmark does not ask for are left out.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        _expect_new(self.folder)
+
+    def add(self, scene: str, found: Instances) -> None:
+        """Write what was found in a scene; `found` must have a point for each vertex of the mesh, in its order."""
+        _expect_name(scene)
+        found = found.to("cpu")
+        if not bool(torch.isfinite(found.scores).all()):
+            raise ValueError(f"scores of {scene} must be finite")
+        self._add_instances(scene, found)
+        points = found.point_classes
+        if points is None:
+            points = torch.cat([found.classes, torch.tensor([-1])])[found.to_labels()]
+        _write(
+            self.folder / "semantic" / f"{scene}.txt", _lines(_official(found.vocabulary, SCANNET20)[points])
+        )
+
+    def add_truth(self, scene: str, semantic: np.ndarray, instance: np.ndarray) -> None:
+        """Write the ground truth of a scene: (n,) NYU40 ids and (n,) numbers of objects, 0 none.
+
+        Without any object there is no file in `gt-instance`.
+        """
+        _expect_name(scene)
+        _write(self.folder / "gt-semantic" / f"{scene}.txt", _lines(semantic))
+        if (instance > 0).any():
+            _write(self.folder / "gt-instance" / f"{scene}.txt", _lines(semantic * 1000 + instance))
+
+    def _add_instances(self, scene: str, found: Instances) -> None:
+        labels = _official(found.vocabulary, SCANNET18)[found.classes]
+        wanted = np.flatnonzero((labels > 0) & (found.sizes.numpy() > 0)).tolist()
+        listed, written = [], []
+        try:
+            for number, i in enumerate(wanted):
+                mask = f"predicted_masks/{scene}_{number:03d}.txt"
+                written.append(self.folder / "instance" / mask)
+                _write(written[-1], _bits(found.points_of(i).numpy(), found.num_points))
+                listed.append(f"{mask} {labels[i]} {float(found.scores[i]):.9g}\n")
+            _write(self.folder / "instance" / f"{scene}.txt", "".join(listed).encode())
+        except BaseException:
+            for mask in written:
+                with suppress(OSError):
+                    mask.unlink(missing_ok=True)
+            raise
+
+
+def _official(source: Vocabulary, target: Vocabulary) -> np.ndarray:
+    """(len(source) + 1,) official id in `target` of each class of `source`; the last entry serves -1. 0 is none."""
+    return np.array([*target.official_ids, 0])[translate(source, target)]
+
+
+def _bits(points: np.ndarray, count: int) -> bytes:
+    text = np.empty((count, 2), dtype=np.uint8)
+    text[:] = list(b"0\n")
+    text[points, 0] = ord("1")
+    return text.tobytes()
+
+
+def _lines(values: np.ndarray) -> bytes:
+    return "".join(f"{value}\n" for value in values.tolist()).encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _expect_name(scene: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", scene):
+        raise UserError(f"no scene can be called {scene[:60]!r}; use letters, digits, '_', '-' and '.'")
+
+
+def _expect_new(folder: Path) -> None:
+    """An older submission would mix with this one; and links in it might lead elsewhere."""
+    if folder.is_symlink() or folder.exists():
+        if not folder.is_dir() or any(folder.iterdir()):
+            raise UserError(f"{folder}: is there and not empty; a submission goes into a new folder")
+        place = folder
+    else:
+        place = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise UserError(f"{folder}: cannot be written there; name a folder where you may write")
