@@ -10,6 +10,7 @@ import pytest
 from gestalt3d import recipes, reproduce
 from gestalt3d.errors import UserError
 from gestalt3d.recipes import Recipe
+from gestalt3d.reproduce.claim import Claim, Target
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
 
 def judged(better: list[float], worse: list[float]) -> dict[str, Any]:
     figures = {"a": [{"m": v} for v in better], "b": [{"m": v} for v in worse]}
-    return reproduce._judged(reproduce.Claim("a", "b", "m"), figures)
+    return Claim("a", "b", "m").judged(figures)
 
 
 def test_a_claim_holds_beyond_twice_the_standard_error() -> None:
@@ -94,6 +95,51 @@ def test_a_claim_holds_beyond_twice_the_standard_error() -> None:
 
 def test_one_seed_decides_nothing() -> None:
     assert judged([10.0], [5.0])["holds"] is None
+
+
+def test_a_target_is_reached_by_the_mean_in_every_metric() -> None:
+    target = Target("a", {"m": 90.0, "n": 80.0})
+    assert target.judged({"a": [{"m": 89.0, "n": 80.0}, {"m": 91.0, "n": 80.0}]})["holds"] is True
+    short = target.judged({"a": [{"m": 89.0, "n": 99.0}, {"m": 90.0, "n": 99.0}]})
+    assert short["holds"] is False and short["missed"] == {"m": -0.5}
+    assert target.judged({"a": [{"m": 95.0, "n": 95.0}]})["holds"] is None
+    assert target.judged({"a": []})["holds"] is None
+
+
+def test_toy_boxes_have_a_table_on_true_semantics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = recipes.mtml_row
+    small = lambda key, **given: replace(make(key, **given), workers=0)  # noqa: E731
+    monkeypatch.setattr(recipes, "mtml_row", small)
+    result = reproduce.retrain("mtml-table1", tmp_path, quick=True)
+    assert [row["row"] for row in result["rows"]] == [
+        "connected components, true semantics",
+        "FE only, true semantics",
+        "multi-task, true semantics",
+    ]
+    for row in result["rows"]:
+        assert list(row["ours"]) == [*(f"AP50 box{i}" for i in range(1, 6)), "AP50"]
+        assert 0 <= row["ours"]["AP50"] <= 100
+    assert result["rows"][2]["paper"]["AP50 box5"] == 95.3
+    assert "true semantics" in result["data"] and "; 2 steps a row" in result["data"]
+    text = reproduce.render(result)
+    assert "[98]" in text and "undecided" in text
+    files = sorted(file.name for file in (tmp_path / "quick").glob("*.json"))
+    assert files == [f"{k}-seed0.json" for k in ("components-toyboxes", "mtml-toyboxes-fe", "mtml-toyboxes")]
+
+
+def test_a_row_without_directions_differs_in_them_alone() -> None:
+    both, features = (
+        recipes.mtml_row(key, steps=None, seed=3) for key in ("mtml-toyboxes", "mtml-toyboxes-fe")
+    )
+    assert replace(features, name=both.name, model=replace(features.model, direction=True)) == both
+    assert both == replace(recipes.mtml_toyboxes(), seed=3)
+
+
+def test_no_two_settings_share_a_row() -> None:
+    settings: dict[str, Any] = {}
+    for table in reproduce.TABLES.values():
+        for row in table.rows:
+            assert settings.setdefault(row.key, table.setting) == table.setting
 
 
 def test_unknown_tables_are_named() -> None:

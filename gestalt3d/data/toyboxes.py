@@ -1,4 +1,4 @@
-"""Toy boxes as a data set: made when asked for, in milliseconds, so nothing is cached."""
+"""Toy boxes as a data set: made when asked for, in milliseconds, and kept in memory for the next epoch."""
 
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
@@ -30,6 +30,7 @@ class Toyboxes:
             raise UserError(f"toyboxes has no preset {preset!r}; it has {', '.join(PRESETS)}")
         self.split, self.preset, self.vocabulary = split, preset, vocabulary
         self.names = [f"{split}_{i:06d}" for i in range(COUNTS[split] if count is None else count)]
+        self._made: dict[int, Scan] = {}  # 100 kB each
 
     @property
     def notes(self) -> list[str]:
@@ -42,5 +43,7 @@ class Toyboxes:
     def __getitem__(self, i: int) -> Scan:
         if not 0 <= i < len(self):
             raise IndexError(f"toyboxes:{self.split} has {len(self)} scenes, asked for {i}")
-        grid = make_toybox(SPLITS[self.split] + i, PRESETS[self.preset])
-        return relabel(scan_of(grid, self.names[i]), self.vocabulary)
+        if i not in self._made:
+            grid = make_toybox(SPLITS[self.split] + i, PRESETS[self.preset])
+            self._made[i] = relabel(scan_of(grid, self.names[i]), self.vocabulary)
+        return self._made[i]

@@ -1,0 +1,78 @@
+"""Tables of the papers, ours beside theirs: train every row at an equal budget, evaluate, compare, say which claims hold.
+
+A run is one row and one seed, and its figures are one small file: the package ships those of the last full run, tables are put
+together from them. `--retrain` can be stopped and started again: finished runs are read, half-trained ones continue from their
+checkpoint.
+"""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gestalt3d.errors import UserError
+from gestalt3d.reproduce import asis, mtml
+from gestalt3d.reproduce.result import assemble, render
+from gestalt3d.reproduce.run import one_run, read
+from gestalt3d.reproduce.table import Progress, Table
+
+__all__ = ["TABLES", "committed", "render", "retrain", "table_of", "titles"]
+
+TABLES: dict[str, Table] = {**asis.TABLES, **mtml.TABLES}
+
+
+def titles() -> dict[str, str]:
+    """Name → title of every table."""
+    return {name: table.title for name, table in TABLES.items()}
+
+
+def table_of(name: str) -> Table:
+    if name not in TABLES:
+        raise UserError(f"no table {name!r}; there are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def committed(name: str) -> dict[str, Any]:
+    """The table from the runs that the package ships."""
+    table = table_of(name)
+    folder = Path(str(resources.files("gestalt3d") / "results"))
+    runs = [read(file) for row in table.rows for file in sorted(folder.glob(f"{row.key}-seed*.json"))]
+    if not runs:
+        raise UserError(
+            f"{name}: no result is shipped yet; make one with `gestalt3d reproduce {name} --retrain`"
+        )
+    return assemble(name, table, runs)
+
+
+def retrain(
+    name: str,
+    out: Path,
+    *,
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    quick: bool = False,
+    device: str = "cpu",
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train and evaluate the rows that are not finished in `out`, and put the table together.
+
+    `rows` and `seeds` take some of the table's rows and of the budget's seeds, so that several processes can share the work;
+    the table shows the runs asked for.
+    """
+    table = table_of(name)
+    budget = table.setting.quick if quick else table.setting.full
+    keys = [row.key for row in table.rows]
+    for row in rows:
+        if row not in keys:
+            raise UserError(f"--rows {row}: {name} has {', '.join(keys)}")
+    for seed in seeds:
+        if seed not in budget.seeds:
+            raise UserError(f"--seeds {seed}: the budget has {', '.join(map(str, budget.seeds))}")
+    say = on_progress or (lambda *_: None)
+    jobs = [(row, seed) for seed in seeds or budget.seeds for row in table.rows if row.key in (rows or keys)]
+    folder = out / ("quick" if quick else "full")
+    runs = []
+    for number, (row, seed) in enumerate(jobs):
+        say(f"{name}: {row.label}, seed {seed}", number, len(jobs))
+        runs.append(one_run(table, row, seed, folder, budget, device, say))
+    return assemble(name, table, runs)

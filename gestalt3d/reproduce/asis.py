@@ -1,0 +1,194 @@
+"""The tables of the ASIS paper: 6-fold cross validation on S3DIS, Area 5 where a table gives it as well."""
+
+from typing import Any
+
+from gestalt3d.reproduce.claim import Claim
+from gestalt3d.reproduce.table import Budget, Progress, Row, Setting, Table
+
+
+def _instance(mcov: float, mwcov: float, mprec: float, mrec: float) -> dict[str, float]:
+    return {"mCov": mcov, "mWCov": mwcov, "mPrec": mprec, "mRec": mrec}
+
+
+def _semantic(macc: float, miou: float, oacc: float) -> dict[str, float]:
+    return {"mAcc": macc, "mIoU": miou, "oAcc": oacc}
+
+
+CLASSES = (
+    "ceiling", "floor", "wall", "beam", "column", "window", "door", "table", "chair", "sofa", "bookcase", "board", "clutter",
+)  # fmt: skip
+
+
+def _classes(metric: str, mean: float, *values: float) -> dict[str, float]:
+    return {**{f"{metric} {name}": v for name, v in zip(CLASSES, values, strict=True)}, f"m{metric}": mean}
+
+
+def _recipe(key: str, steps: int | None, seed: int) -> Any:
+    from gestalt3d.recipes import table_row
+
+    return table_row(key, steps=steps or ROOMS.full.steps or 0, seed=seed)
+
+
+def _measured(model: Any, scans: Any, say: Progress) -> dict[str, Any]:
+    """Figures on sampled blocks as in the paper and, named "raw", on the raw points."""
+    from gestalt3d.engine.evaluate import add_scan
+    from gestalt3d.metrics.evaluator import CloudEvaluator
+
+    evaluators = {suffix: CloudEvaluator(model.vocabulary) for suffix in ("", " raw")}
+    for i in range(len(scans)):
+        say(f"evaluate {scans.names[i]}", i, len(scans))
+        scan = scans[i]
+        found = model.segment(scan.cloud)
+        for suffix, evaluator in evaluators.items():
+            add_scan(evaluator, scan, found, sampled_blocks=not suffix)
+    flat: dict[str, Any] = {}
+    for suffix, evaluator in evaluators.items():
+        pooled = evaluator.results()["pooled"]
+        flat |= {f"{k}{suffix}": v for k, v in pooled.items() if not isinstance(v, dict)}
+        flat |= {
+            f"{m} {c}{suffix}": v.get(m) for c, v in pooled["per_class"].items() for m in ("WCov", "IoU")
+        }
+    return flat
+
+
+def _block_times(model: Any) -> dict[str, float]:
+    from gestalt3d.engine.block_times import block_times
+
+    return block_times(model)
+
+
+ROOMS = Setting(
+    data="rooms:test",
+    full=Budget(train=300, test=12, seeds=(0, 1, 2), steps=900),
+    quick=Budget(train=2, test=1, seeds=(0,), steps=2),
+    recipe=_recipe,
+    measure=_measured,
+    about="synthetic rooms: {train} train, {test} test (rooms:test); {steps} steps a row, seeds {seeds}; figures on sampled"
+    " blocks as in the paper, 'raw': on the raw points; paper: S3DIS, 6-fold cross validation",
+)
+
+
+def _with_raw(*metrics: str) -> tuple[str, ...]:
+    return (*metrics, *(f"{m} raw" for m in metrics))
+
+
+TABLES: dict[str, Table] = {
+    "asis-table1": Table(
+        "ASIS Table 1: instance segmentation",
+        ROOMS,
+        _with_raw("mCov", "mWCov", "mPrec", "mRec"),
+        (
+            Row("PN SGPN", "sgpn-pn", _instance(37.9, 40.8, 38.2, 31.2), _instance(32.7, 35.5, 36.0, 28.7)),
+            Row(
+                "PN ASIS (vanilla)",
+                "vanilla-pn",
+                _instance(43.0, 46.3, 50.6, 39.2),
+                _instance(38.0, 40.6, 42.3, 34.9),
+            ),
+            Row("PN ASIS", "asis-pn", _instance(44.7, 48.2, 53.2, 40.7), _instance(40.4, 43.3, 44.5, 37.4)),
+            Row("PN++ SGPN", "sgpn-pn2", {}),
+            Row(
+                "PN++ ASIS (vanilla)",
+                "vanilla-pn2",
+                _instance(49.6, 53.4, 62.7, 45.8),
+                _instance(42.6, 45.7, 53.4, 40.6),
+            ),
+            Row(
+                "PN++ ASIS", "asis-pn2", _instance(51.2, 55.1, 63.6, 47.5), _instance(44.6, 47.8, 55.3, 42.4)
+            ),
+            Row("planes + DBSCAN", "geometric", {}, untrained="geometric"),
+        ),
+        tuple(
+            Claim(better, worse, metric)
+            for backbone in ("pn", "pn2")
+            for better, worse in (
+                (f"asis-{backbone}", f"vanilla-{backbone}"),
+                (f"vanilla-{backbone}", f"sgpn-{backbone}"),
+            )
+            for metric in ("mCov", "mPrec")
+        ),
+    ),
+    "asis-table2": Table(
+        "ASIS Table 2: semantic segmentation",
+        ROOMS,
+        _with_raw("mAcc", "mIoU", "oAcc"),
+        (
+            Row("PN SGPN", "sgpn-pn", {}),
+            Row("PN ASIS (vanilla)", "vanilla-pn", _semantic(60.7, 49.5, 80.4), _semantic(52.9, 44.7, 83.7)),
+            Row("PN ASIS", "asis-pn", _semantic(62.3, 51.1, 81.7), _semantic(55.7, 46.4, 84.5)),
+            Row("PN++ SGPN", "sgpn-pn2", {}),
+            Row(
+                "PN++ ASIS (vanilla)", "vanilla-pn2", _semantic(69.0, 58.2, 85.9), _semantic(58.3, 50.8, 86.7)
+            ),
+            Row("PN++ ASIS", "asis-pn2", _semantic(70.1, 59.3, 86.2), _semantic(60.9, 53.4, 86.9)),
+            Row("planes + DBSCAN", "geometric", {}, untrained="geometric"),
+        ),
+        (Claim("asis-pn", "vanilla-pn", "mIoU"), Claim("asis-pn2", "vanilla-pn2", "mIoU")),
+    ),
+    "asis-table3": Table(
+        "ASIS Table 3: ablation on PointNet",
+        ROOMS,
+        _with_raw("mIoU", "mWCov"),
+        (
+            Row("baseline", "vanilla-pn", {"mIoU": 49.5, "mWCov": 46.3}),
+            Row("+IF", "if-pn", {"mIoU": 50.0, "mWCov": 47.0}),
+            Row("+SA", "sa-pn", {"mIoU": 49.8, "mWCov": 47.4}),
+            Row("+IF +SA", "asis-pn", {"mIoU": 51.1, "mWCov": 48.2}),
+        ),
+        tuple(
+            Claim(better, worse, metric)
+            for better, worse in (("if-pn", "vanilla-pn"), ("sa-pn", "vanilla-pn"), ("asis-pn", "vanilla-pn"))
+            for metric in ("mIoU", "mWCov")
+        ),
+    ),
+    "asis-table4": Table(
+        "ASIS Table 4: per class, PointNet",
+        ROOMS,
+        (
+            *(f"{metric} {name}" for metric in ("WCov", "IoU") for name in CLASSES),
+            *_with_raw("mWCov", "mIoU"),
+        ),
+        (
+            Row(
+                "ASIS (vanilla)",
+                "vanilla-pn",
+                _classes(
+                    "WCov", 46.3, 79.2, 77.0, 63.7, 47.6, 6.6, 55.6, 47.5, 50.5, 57.3, 9.9, 31.3, 33.7, 41.5
+                )
+                | _classes(
+                    "IoU", 49.5, 90.1, 87.8, 69.2, 42.3, 26.0, 50.4, 54.9, 57.5, 45.8, 8.9, 38.0, 33.4, 39.2
+                ),
+            ),
+            Row(
+                "ASIS",
+                "asis-pn",
+                _classes(
+                    "WCov", 48.2, 80.1, 76.4, 66.1, 53.4, 9.2, 58.8, 49.8, 50.6, 59.4, 9.9, 32.3, 38.7, 42.0
+                )
+                | _classes(
+                    "IoU", 51.1, 91.3, 89.7, 69.8, 45.8, 27.0, 51.9, 55.1, 61.0, 49.3, 9.1, 40.2, 33.5, 40.7
+                ),
+            ),
+        ),
+    ),
+    "asis-table5": Table(
+        "ASIS Table 5: time per block of 4,096 points",
+        ROOMS,
+        ("network ms", "grouping ms", "overall ms", "scikit-learn grouping ms", "mWCov"),
+        tuple(
+            Row(
+                label,
+                key,
+                {"network ms": net, "grouping ms": group, "overall ms": net + group, "mWCov": mwcov},
+            )
+            for label, key, net, group, mwcov in (
+                ("SGPN", "sgpn-pn", 18.0, 708.0, 35.5),
+                ("ASIS (vanilla)", "vanilla-pn", 11.0, 201.0, 41.4),
+                ("ASIS", "asis-pn", 20.0, 185.0, 43.6),
+                ("ASIS (vanilla.PN++)", "vanilla-pn2", 35.0, 115.0, 45.7),
+                ("ASIS (PN++)", "asis-pn2", 54.0, 125.0, 47.8),
+            )
+        ),
+        times=_block_times,
+    ),
+}

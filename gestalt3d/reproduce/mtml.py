@@ -1,0 +1,157 @@
+"""The tables of the MTML paper: toy boxes on true semantics (Table 1), rooms on predicted ones (Table 2, ScanNet there)."""
+
+from itertools import pairwise
+from typing import Any
+
+from gestalt3d.reproduce.claim import Claim, Target
+from gestalt3d.reproduce.table import Budget, Progress, Row, Setting, Table
+
+
+def _recipe(key: str, steps: int | None, seed: int) -> Any:
+    from gestalt3d.recipes import mtml_row
+
+    return mtml_row(key, steps=steps, seed=seed)
+
+
+def _measured(model: Any, scans: Any, say: Progress) -> dict[str, float | None]:
+    """Average precision by ScanNet's rule: means over the classes, and AP50 of each."""
+    from gestalt3d.engine.evaluate import evaluate
+
+    report = lambda i, of, name: say(f"evaluate {name}", i, of)  # noqa: E731
+    pooled = evaluate(model, scans, report=report)["pooled"]
+    means = {metric: pooled[metric] for metric in ("AP", "AP50", "AP25")}
+    return means | {f"AP50 {name}": values["AP50"] for name, values in pooled["per_class"].items()}
+
+
+def _toyboxes(preset: str) -> Setting:
+    return Setting(
+        data=f"{preset}:test",
+        full=Budget(train=900, test=100, seeds=(0, 1, 2)),
+        quick=Budget(train=2, test=2, seeds=(0,), steps=2),
+        recipe=_recipe,
+        measure=_measured,
+        about=f"our toy boxes ({preset}): {{train}} train, {{test}} test scenes; every row is given the true semantics and"
+        " makes one coherent labelling; {steps} steps a row, seeds {seeds}; AP50 by ScanNet's rule, regions from 1 voxel on;"
+        " paper: its own toy boxes, which are not public",
+    )
+
+
+def _toy_rows(preset: str, *paper: dict[str, float]) -> tuple[Row, ...]:
+    components, features_only, multi_task = paper
+    return (
+        Row(
+            "connected components, true semantics", f"components-{preset}", components, untrained="components"
+        ),
+        Row("FE only, true semantics", f"mtml-{preset}-fe", features_only),
+        Row("multi-task, true semantics", f"mtml-{preset}", multi_task),
+    )
+
+
+def _order(preset: str) -> tuple[Claim, ...]:
+    pairs = (("mtml-{}", "mtml-{}-fe"), ("mtml-{}-fe", "components-{}"), ("mtml-{}", "components-{}"))
+    return tuple(Claim(a.format(preset), b.format(preset), "AP50") for a, b in pairs)
+
+
+ROOMS = Setting(
+    data="rooms:test",
+    full=Budget(train=2000, test=12, seeds=(0, 1, 2)),
+    quick=Budget(train=2, test=1, seeds=(0,), steps=2),
+    recipe=_recipe,
+    measure=_measured,
+    about="synthetic rooms: {train} train, {test} test (rooms:test); every row is given the same predicted semantics;"
+    " {steps} steps a row, seeds {seeds}; AP by ScanNet's rule; paper: ScanNet v2, validation scans",
+)
+
+
+# AP50, percent: connected components, FE only, multi-task.
+TABLE1 = {
+    "box1": (92.5, 97.3, 98.0),
+    "box2": (85.1, 92.7, 93.5),
+    "box3": (86.9, 95.0, 96.1),
+    "box4": (93.5, 96.4, 96.6),
+    "box5": (79.9, 95.2, 95.3),
+}
+# AP50 of each class, then the averages, percent (fractions in the paper): segmentation as instances, connected components,
+# FE only, multi-task.
+TABLE2 = {
+    "cabinet": (0.8, 8.1, 11.8, 14.5),
+    "bed": (19.7, 46.7, 44.6, 54.0),
+    "chair": (0.1, 23.9, 68.9, 79.2),
+    "sofa": (24.0, 39.8, 36.9, 48.8),
+    "table": (6.1, 32.4, 36.1, 42.7),
+    "door": (3.7, 7.3, 30.4, 32.4),
+    "window": (2.3, 3.1, 25.8, 32.7),
+    "bookshelf": (2.4, 19.8, 17.5, 21.9),
+    "picture": (0.5, 0.5, 6.7, 10.9),
+    "counter": (3.2, 3.4, 0.4, 0.8),
+    "desk": (5.7, 10.9, 5.3, 14.2),
+    "curtain": (8.5, 17.3, 28.5, 39.9),
+    "refrigerator": (11.2, 16.2, 30.2, 42.1),
+    "shower curtain": (23.1, 22.7, 59.3, 64.3),
+    "toilet": (67.6, 80.1, 96.2, 96.5),
+    "sink": (13.0, 13.5, 29.4, 36.4),
+    "bathtub": (67.7, 63.1, 55.3, 70.8),
+    "otherfurniture": (1.0, 5.2, 15.4, 21.5),
+}
+AVERAGES = {
+    "AP": (6.8, 11.8, 17.1, 20.3),
+    "AP50": (14.5, 23.0, 33.3, 40.2),
+    "AP25": (23.9, 33.8, 49.2, 55.4),
+}
+
+
+def _column(i: int, per_class: dict[str, tuple[float, ...]]) -> dict[str, float]:
+    return {f"AP50 {name}": values[i] for name, values in per_class.items()}
+
+
+def _toy_rows(preset: str, *, paper: bool) -> tuple[Row, ...]:
+    components, features_only, both = (_column(i, TABLE1) if paper else {} for i in range(3))
+    return (
+        Row(
+            "connected components, true semantics", f"components-{preset}", components, untrained="components"
+        ),
+        Row("FE only, true semantics", f"mtml-{preset}-fe", features_only),
+        Row("multi-task, true semantics", f"mtml-{preset}", both),
+    )
+
+
+def _room_row(i: int, label: str, key: str, untrained: str | None = None) -> Row:
+    return Row(label, key, _column(i, TABLE2) | {m: v[i] for m, v in AVERAGES.items()}, untrained=untrained)
+
+
+def _order(*keys: str, metrics: tuple[str, ...]) -> tuple[Claim, ...]:
+    """Each row beats the next."""
+    return tuple(Claim(better, worse, m) for better, worse in pairwise(keys) for m in metrics)
+
+
+TABLES: dict[str, Table] = {
+    "mtml-table1": Table(
+        "MTML Table 1: toy boxes",
+        _toyboxes("toyboxes"),
+        (*_column(0, TABLE1), "AP50"),
+        _toy_rows("toyboxes", paper=True),
+        (
+            *_order("mtml-toyboxes", "mtml-toyboxes-fe", "components-toyboxes", metrics=("AP50",)),
+            Target("mtml-toyboxes", _column(2, TABLE1)),
+        ),
+    ),
+    "mtml-table1-hard": Table(
+        "MTML Table 1 on toy boxes that touch often (not in the paper)",
+        _toyboxes("toyboxes-hard"),
+        (*_column(0, TABLE1), "AP50"),
+        _toy_rows("toyboxes-hard", paper=False),
+        _order("mtml-toyboxes-hard", "mtml-toyboxes-hard-fe", "components-toyboxes-hard", metrics=("AP50",)),
+    ),
+    "mtml-table2": Table(
+        "MTML Table 2: instances from predicted semantics",
+        ROOMS,
+        (*_column(0, TABLE2), *AVERAGES),
+        (
+            _room_row(0, "segmentation as instances", "semantics-rooms", "semantics-rooms"),
+            _room_row(1, "connected components", "components-rooms", "components-rooms"),
+            _room_row(2, "FE only", "mtml-rooms-fe"),
+            _room_row(3, "multi-task", "mtml-rooms"),
+        ),
+        _order("mtml-rooms", "mtml-rooms-fe", "components-rooms", "semantics-rooms", metrics=tuple(AVERAGES)),
+    ),
+}

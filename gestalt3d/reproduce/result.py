@@ -1,0 +1,94 @@
+"""A table put together from its runs, and as text."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import gestalt3d
+from gestalt3d.reproduce.claim import mean, sd
+from gestalt3d.reproduce.run import Run
+from gestalt3d.reproduce.table import Table
+
+
+def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
+    figures = {row.key: [r.figures | r.times for r in runs if r.row == row.key] for row in table.rows}
+    rows = []
+    for row in table.rows:
+        values = {m: [f[m] for f in figures[row.key] if f.get(m) is not None] for m in table.columns}
+        rows.append(
+            {
+                "row": row.label,
+                "ours": {m: mean(v) for m, v in values.items()},
+                "sd": {m: sd(v) for m, v in values.items()},
+                "paper": row.paper,
+                "paper_area5": row.paper_area5 or {},
+                "seeds": [r.seed for r in runs if r.row == row.key],
+                "training_seconds": mean([r.seconds for r in runs if r.row == row.key]),
+            }
+        )
+    data = table.setting.about.format(
+        train=_all(r.train_scans for r in runs),
+        test=_all(r.test_scans for r in runs),
+        steps=_all(r.steps for r in runs if r.seconds) or "no",
+        seeds=_all(r.seed for r in runs),
+    )
+    return {
+        "table": name, "title": table.title, "data": data, "device": _all(r.device for r in runs),
+        "commit": _all(r.commit for r in runs), "version": gestalt3d.__version__, "rows": rows,
+        "claims": [claim.judged(figures) for claim in table.claims],
+    }  # fmt: skip
+
+
+def _all(values: Iterable[Any]) -> str:
+    """Every value once, so that runs of different kinds in one table show."""
+    return ", ".join(str(v) for v in dict.fromkeys(values))
+
+
+def render(result: dict[str, Any]) -> str:
+    """The table as text: ours ± sd, the paper's in brackets, then the claims."""
+    metrics = list(result["rows"][0]["ours"])
+    lines = [
+        result.get("title", result["table"]),
+        result["data"],
+        f"{result['device']}; commit {result['commit']}",
+        "",
+    ]
+    label = max(len(r["row"]) for r in result["rows"])
+    cells = [[_cell(r, m) for m in metrics] for r in result["rows"]]
+    if len(metrics) > 10:  # one line per metric reads better than forty columns
+        width = max(len(m) for m in metrics)
+        lines.append(" " * width + "".join(f"  {r['row']:>28}" for r in result["rows"]))
+        lines += [
+            f"{m:<{width}}" + "".join(f"  {row[i]:>28}" for row in cells) for i, m in enumerate(metrics)
+        ]
+    else:
+        widths = [max(len(m), *(len(row[i]) for row in cells)) for i, m in enumerate(metrics)]
+        lines.append(" " * label + "".join(f"  {m:>{w}}" for m, w in zip(metrics, widths, strict=True)))
+        for r, row in zip(result["rows"], cells, strict=True):
+            lines.append(
+                f"{r['row']:<{label}}" + "".join(f"  {c:>{w}}" for c, w in zip(row, widths, strict=True))
+            )
+    if result["claims"]:
+        lines.append("")
+    for claim in result["claims"]:
+        verdict = {True: "holds", False: "does NOT hold here", None: "undecided, too few seeds"}[
+            claim["holds"]
+        ]
+        detail = _detail(claim)
+        lines.append(f"{claim['claim']}: {verdict}{detail}; seeds {claim['seeds']}")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any], metric: str) -> str:
+    value, sd, paper = row["ours"].get(metric), row["sd"].get(metric), row["paper"].get(metric)
+    text = "-" if value is None else f"{value:.1f}"
+    if sd is not None:
+        text += f" ± {sd:.1f}"
+    return text + (f" [{paper:g}]" if paper is not None else "")
+
+
+def _detail(claim: dict[str, Any]) -> str:
+    if "difference" in claim:
+        return f" (difference {claim['difference']:.1f}, standard error {claim['standard_error']:.1f})"
+    if claim.get("missed"):
+        return " (missed: " + ", ".join(f"{m} by {-off:.1f}" for m, off in claim["missed"].items()) + ")"
+    return ""

@@ -1,0 +1,61 @@
+"""What a table of a paper is: rows, columns and claims, and the setting that its rows share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gestalt3d.reproduce.claim import Claim, Target
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every row of a table gets."""
+
+    train: int
+    """Scans to train on."""
+    test: int
+    seeds: tuple[int, ...]
+    steps: int | None = None
+    """Optimiser steps; None for the recipe's own."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Data, budget and measure of all rows of a table. A row's key names its runs, so no two settings share one."""
+
+    data: str
+    """Tested on."""
+    full: Budget
+    quick: Budget
+    recipe: Callable[[str, int | None, int], Any]
+    """The `Recipe` of a row's key, for a number of steps (None: its own) and a seed."""
+    measure: Callable[[Any, Any, Progress], dict[str, float | None]]
+    """Figures of a `Model` on a `DataSet`."""
+    about: str
+    """What was measured on what, with {train}, {test}, {steps} and {seeds} left open."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table, trained with the recipe of its key unless `untrained` names a model that needs none."""
+
+    label: str
+    key: str
+    paper: dict[str, float]
+    paper_area5: dict[str, float] | None = None
+    untrained: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    setting: Setting
+    columns: tuple[str, ...]
+    """Figures to show, in order."""
+    rows: tuple[Row, ...]
+    claims: tuple[Claim | Target, ...] = ()
+    times: Callable[[Any], dict[str, float]] | None = None
+    """Times a `Model`, where the table is about time."""
