@@ -36,22 +36,6 @@ def _toyboxes(preset: str) -> Setting:
     )
 
 
-def _toy_rows(preset: str, *paper: dict[str, float]) -> tuple[Row, ...]:
-    components, features_only, multi_task = paper
-    return (
-        Row(
-            "connected components, true semantics", f"components-{preset}", components, untrained="components"
-        ),
-        Row("FE only, true semantics", f"mtml-{preset}-fe", features_only),
-        Row("multi-task, true semantics", f"mtml-{preset}", multi_task),
-    )
-
-
-def _order(preset: str) -> tuple[Claim, ...]:
-    pairs = (("mtml-{}", "mtml-{}-fe"), ("mtml-{}-fe", "components-{}"), ("mtml-{}", "components-{}"))
-    return tuple(Claim(a.format(preset), b.format(preset), "AP50") for a, b in pairs)
-
-
 ROOMS = Setting(
     data="rooms:test",
     full=Budget(train=2000, test=12, seeds=(0, 1, 2)),

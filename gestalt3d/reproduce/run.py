@@ -64,7 +64,7 @@ def one_run(
 
 def read(file: Path) -> Run:
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return Run(**{_FORMER.get(name, name): value for name, value in kept.items()})
     except (ValueError, TypeError, AttributeError) as problem:
         raise UserError(f"{file}: not the result of a run ({problem}); delete it to make it again") from None
