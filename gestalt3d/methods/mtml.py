@@ -36,6 +36,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import direction_loss
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.methods import proposals
+from gestalt3d.methods.class_balance import evenly_spaced
 from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
 from gestalt3d.nn.tiles import by_tiles
@@ -371,8 +372,8 @@ class MTML(nn.Module):
     def fit_statistics(self, scans: Scans, *, most: int = 200) -> None:
         """Mean and deviation of ln(voxels) of every class's instances, from at most `most` evenly spaced scans."""
         logs, kinds = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
-        for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
-            scan = scans[int(i)]
+        for i in evenly_spaced(len(scans), most):
+            scan = scans[i]
             found = scan.instances
             voxels = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
             labels = segment_mode(
