@@ -321,8 +321,9 @@ class _TrainOptions:
     out: Annotated[Path | None, option("folder of the run", "DIR", short="-o", default="runs/RECIPE")] = None
     resume: Annotated[bool, option("continue the run in --out", default="")] = False
     init: Annotated[
-        str | None, option("start from the weights of this model or file", "MODEL", default="")
-    ] = None
+        tuple[str, ...],
+        option("start from the weights of this model or file; a part's may follow", "MODEL…", default=""),
+    ] = ()
     device: Device = "auto"
     stop_after: Annotated[
         int | None, option("end early after this step; continue with --resume", "STEP", default="")
