@@ -20,7 +20,8 @@ def given_classes(cloud: PointCloud, vocabulary: Vocabulary) -> Int[Tensor, "n"]
     classes = cloud.semantic
     if classes is None:
         raise UserError(
-            "the cloud carries no semantic classes, which this model parts into instances; set PointCloud.semantic"
+            "the cloud carries no semantic classes, which this model parts into instances; "
+            "name its property of class ids with --semantic, or set PointCloud.semantic"
         )
     if len(classes) and not (int(classes.min()) >= -1 and int(classes.max()) < len(vocabulary)):
         raise UserError(

@@ -239,6 +239,7 @@ def _through(layers: nn.ModuleList, x: Tensor, space: Space) -> Tensor:
 
 class MTML(nn.Module):
     name = "mtml"
+    takes_semantics = True
     config: MTMLConfig
 
     def __init__(
