@@ -228,6 +228,34 @@ def semantics_rooms() -> Recipe:
     )  # fmt: skip
 
 
+def mtml_rooms_true() -> Recipe:
+    """The first stage of mtml-rooms: MTML on synthetic rooms with their true semantics (its Sec. 3.3)."""
+    return Recipe(
+        name="mtml-rooms-true",
+        method="mtml",
+        model=MTMLConfig(norm=True, proposals=ProposalConfig(min_voxels=3)),
+        optim=Optim(
+            steps=2_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
+            halve_every=1_000_000, ema=0.995,
+        ),
+        augment=asis_rooms().augment,
+        classes="scannet21",
+        count=2000,
+        checkpoint_every=100,
+    )  # fmt: skip
+
+
+def mtml_rooms() -> Recipe:
+    """MTML on synthetic rooms with predicted semantics; add --init WEIGHTS of mtml-rooms-true and of semantics-rooms."""
+    base = mtml_rooms_true()
+    return replace(
+        base,
+        name="mtml-rooms",
+        model=replace(base.model, semantics=semantics_rooms().model),
+        optim=replace(base.optim, steps=1_000, lr=1e-3),
+    )
+
+
 # Areas 1-4 and 6 give about 16,700 blocks at a stride of half a metre; an epoch is that many, 24 a step.
 _S3DIS_STEPS = 700
 
@@ -285,6 +313,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mtml-toyboxes": mtml_toyboxes,
     "mtml-toyboxes-hard": mtml_toyboxes_hard,
     "semantics-rooms": semantics_rooms,
+    "mtml-rooms-true": mtml_rooms_true,
+    "mtml-rooms": mtml_rooms,
 }
 
 
