@@ -300,9 +300,8 @@ class MTML(nn.Module):
         ids, instances = owners.unique(return_inverse=True)
         instances = instances - int((ids < 0).sum())
         if stage_input:
-            place = torch.empty_like(order)
-            place[order] = torch.arange(len(order))
-            stage_input = (*stage_input[:2], place[stage_input[2]], stage_input[3])
+            coordinates, seen, voxel_of_fine, count = stage_input
+            stage_input = (coordinates, seen, order.argsort()[voxel_of_fine], count)
         sizes = torch.tensor([len(order)])
         return Batch(at[order], features[order], instances, sizes, *stage_input)
 
