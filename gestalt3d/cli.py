@@ -190,6 +190,12 @@ def segment(
         Literal["x", "y", "z", "-x", "-y", "-z"] | None,
         option("axis that points up", "{x,y,z,-x,-y,-z}", default="guessed"),
     ] = None,
+    semantic: Annotated[
+        str | None,
+        option(
+            "property of the file with the points' classes, for models that take it", "PROPERTY", default=""
+        ),
+    ] = None,
     objects: Annotated[bool, option("also write one PLY per object", default="")] = False,
     picture: Annotated[bool, option("write no .png", default="")] = True,
     page: Annotated[bool, option("write no .html", default="")] = True,
@@ -209,7 +215,9 @@ def segment(
     ready = load(model, device=device)
     if seed is not None:
         ready = ready.with_seed(seed)
-    options = Options(classes or None, min_score, units, up, objects, picture, page)
+    options = Options(
+        classes or None, min_score, units, up, semantic, objects=objects, picture=picture, page=page
+    )
     reports: list[dict[str, Any]] = []
     failed: list[str] = []
 
@@ -321,8 +329,9 @@ class _TrainOptions:
     out: Annotated[Path | None, option("folder of the run", "DIR", short="-o", default="runs/RECIPE")] = None
     resume: Annotated[bool, option("continue the run in --out", default="")] = False
     init: Annotated[
-        str | None, option("start from the weights of this model or file", "MODEL", default="")
-    ] = None
+        tuple[str, ...],
+        option("start from the weights of this model or file; a part's may follow", "MODEL…", default=""),
+    ] = ()
     device: Device = "auto"
     stop_after: Annotated[
         int | None, option("end early after this step; continue with --resume", "STEP", default="")

@@ -10,6 +10,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig, ProposalConfig
 from gestalt3d.methods.sgpn import SGPNConfig
+from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
 
@@ -41,8 +42,8 @@ class Recipe:
     """Everything a training depends on. `--init`, `--out` and `--resume` are the command's own options."""
 
     name: str
-    method: Literal["asis", "sgpn", "mtml"]
-    model: ASISConfig | SGPNConfig | MTMLConfig
+    method: Literal["asis", "sgpn", "mtml", "unet"]
+    model: ASISConfig | SGPNConfig | MTMLConfig | UNetConfig
     optim: Optim = field(default_factory=Optim)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     data: str = "rooms:train"
@@ -210,6 +211,51 @@ def mtml_toyboxes_hard() -> Recipe:
     )
 
 
+def semantics_rooms() -> Recipe:
+    """MTML's semantic stage on synthetic rooms, made to carry over to real scans; one CPU core, about an hour."""
+    return Recipe(
+        name="semantics-rooms",
+        method="unet",
+        model=UNetConfig(width=24, class_balance=0.3, max_extent=5.0),
+        optim=Optim(
+            steps=1_800, lr=8e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
+            halve_every=1_000_000, precision="bf16", ema=0.995,
+        ),
+        augment=asis_rooms().augment,
+        classes="scannet21",
+        count=2000,
+        checkpoint_every=250,
+    )  # fmt: skip
+
+
+def mtml_rooms_true() -> Recipe:
+    """The first stage of mtml-rooms: MTML on synthetic rooms with their true semantics (its Sec. 3.3)."""
+    return Recipe(
+        name="mtml-rooms-true",
+        method="mtml",
+        model=MTMLConfig(norm=True, proposals=ProposalConfig(min_voxels=3)),
+        optim=Optim(
+            steps=2_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
+            halve_every=1_000_000, ema=0.995,
+        ),
+        augment=asis_rooms().augment,
+        classes="scannet21",
+        count=2000,
+        checkpoint_every=100,
+    )  # fmt: skip
+
+
+def mtml_rooms() -> Recipe:
+    """MTML on synthetic rooms with predicted semantics; add --init WEIGHTS of mtml-rooms-true and of semantics-rooms."""
+    base = mtml_rooms_true()
+    return replace(
+        base,
+        name="mtml-rooms",
+        model=replace(base.model, semantics=semantics_rooms().model),
+        optim=replace(base.optim, steps=1_000, lr=1e-3),
+    )
+
+
 # Areas 1-4 and 6 give about 16,700 blocks at a stride of half a metre; an epoch is that many, 24 a step.
 _S3DIS_STEPS = 700
 
@@ -266,6 +312,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "sgpn-s3dis": sgpn_s3dis,
     "mtml-toyboxes": mtml_toyboxes,
     "mtml-toyboxes-hard": mtml_toyboxes_hard,
+    "semantics-rooms": semantics_rooms,
+    "mtml-rooms-true": mtml_rooms_true,
+    "mtml-rooms": mtml_rooms,
 }
 
 

@@ -101,6 +101,7 @@ def build(about: dict[str, Any], where: str) -> Any:
 
 
 def _flat(value: Any) -> list[Any]:
+    value = list(value.values()) if isinstance(value, dict) else value
     return [v for part in value for v in _flat(part)] if isinstance(value, list) else [value]
 
 

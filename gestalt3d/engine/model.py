@@ -28,6 +28,11 @@ class Model:
     def vocabulary(self) -> Vocabulary:
         return self.method.vocabulary
 
+    @property
+    def takes_semantics(self) -> bool:
+        """Whether it uses the semantics that a cloud carries."""
+        return getattr(self.method, "takes_semantics", False)
+
     def with_seed(self, seed: int) -> "Model":
         """The same model drawing its samples from another seed, 0 to 2^63."""
         if not 0 <= seed < 2**63:

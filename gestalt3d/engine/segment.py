@@ -28,6 +28,8 @@ class Options:
     """Unit of the coordinates: m, cm, mm, ft, in. Guessed where unset."""
     up: str | None = None
     """Axis that points up: x, y, z, -x, -y, -z. Guessed where unset."""
+    semantic: str | None = None
+    """Property of the points that holds their classes, for models that take semantics."""
     objects: bool = False
     """Also write one PLY per object."""
     picture: bool = True
@@ -73,6 +75,8 @@ def segment_files(
     """
     options = options or Options()
     class_ids(model.vocabulary, options.classes)
+    if options.semantic is not None and not model.takes_semantics:
+        raise UserError(f"--semantic {options.semantic}: {model.name} takes no semantics; drop it")
     outcome = Outcome()
 
     def fail(problem: UserError) -> None:
@@ -133,7 +137,7 @@ def _segment_file(
 ) -> Result:
     with measure(on_progress) as stages:
         with stage("read"):
-            cloud = load_cloud(path, units=options.units, up=options.up)
+            cloud = load_cloud(path, units=options.units, up=options.up, semantic=options.semantic)
         try:
             found = model.segment(cloud, classes=options.classes, min_score=options.min_score)
         except UserError as problem:

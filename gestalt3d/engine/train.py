@@ -6,7 +6,7 @@ it continues at the step after its checkpoint with the same batches and the same
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gestalt3d.data import open_data
 from gestalt3d.data.augment import augment
 from gestalt3d.engine import checkpoint
 from gestalt3d.engine.evaluate import evaluate
+from gestalt3d.engine.initial import initialise
 from gestalt3d.engine.log import Log
 from gestalt3d.engine.model import Model
 from gestalt3d.errors import UserError
@@ -112,7 +113,7 @@ def train(
     out: Path | str,
     *,
     resume: bool = False,
-    init: str | None = None,
+    init: str | Sequence[str] = (),
     device: str = "auto",
     report: Report | None = None,
     note: Callable[[str], None] | None = None,
@@ -121,9 +122,8 @@ def train(
     """Train `recipe` into folder `out` and return the file of the final weights (`last.safetensors`).
 
     `out` receives `recipe.json`, `log.jsonl`, `last.safetensors` (every `checkpoint_every` steps) and, when the recipe
-    validates, `best.safetensors`. `init` starts from another model's weights: tensors that fit are taken over, the rest
-    (classifiers of other classes) start anew, and `note` is told which. `stop_after` ends early at that step, as a kill
-    would, for tests and budgets.
+    validates, `best.safetensors`. `init` starts from another model's weights, or several's (`initialise`), and `note` is told
+    which tensors start anew. `stop_after` ends early at that step, as a kill would, for tests and budgets.
     Raises `UserError` when `out` holds another run, or when there is nothing to resume.
     """
     out = Path(out)
@@ -146,9 +146,10 @@ def train(
     scans = open_data(recipe.data, root=recipe.root, vocabulary=recipe.vocabulary(), limit=recipe.count)
     torch.manual_seed(recipe.seed)
     method = method_class(recipe.method).from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
-    if init is not None:
-        taken = _initialise(method, init)
-        if note is not None and accelerator.is_main_process:
+    inits = [init] if isinstance(init, str) else list(init)
+    if not resume:
+        taken = initialise(method, inits)
+        if inits and note is not None and accelerator.is_main_process:
             note(taken)
     if hasattr(method, "fit_statistics"):  # of these scans, not of those the initial weights saw
         method.fit_statistics(scans)
@@ -252,24 +253,6 @@ def _stream(
     )
     for step, parts in zip(range(first, until), loader, strict=True):
         yield step, [type(part)(*(t.to(device, non_blocking=True) for t in part)) for part in parts]
-
-
-def _initialise(method: nn.Module, init: str) -> str:
-    """Take over the tensors that fit, and say how many did."""
-    path = checkpoint.shipped().get(init, Path(init))
-    stored = checkpoint.read(path)
-    if stored.about.get("method") != method.name:
-        raise UserError(
-            f"--init {init}: holds the method {stored.about.get('method')!r}, this recipe trains {method.name!r}"
-        )
-    differing = checkpoint.load_into(method, stored, prefix=checkpoint._prefix(stored), partial=True)
-    total = len(method.state_dict())
-    if len(differing) > total // 2:
-        raise UserError(
-            f"--init {init}: only {total - len(differing)} of the recipe's {total} tensors fit; it is another network"
-        )
-    anew = f"; anew: {', '.join(differing)}" if differing else ""
-    return f"{total - len(differing)} of {total} tensors are those of {init}{anew}"
 
 
 def _save(

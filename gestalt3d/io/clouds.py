@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.columns import Stored
 from gestalt3d.io.frame import place
+from gestalt3d.io.semantic import given_semantic
 from gestalt3d.structures.pointcloud import PointCloud
 
 
@@ -76,13 +78,19 @@ CLOUD_SUFFIXES: tuple[str, ...] = tuple(_READERS)
 
 
 def load_cloud(
-    path: str | os.PathLike[str], *, units: str | None = None, up: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    units: str | None = None,
+    up: str | None = None,
+    semantic: str | None = None,
 ) -> PointCloud:
     """Read any of `CLOUD_SUFFIXES`; points keep the file's order, those that are not finite included.
 
     `units` is m, cm, mm, ft or in; `up` is x, y, z, -x, -y or -z. Without them millimetres, centimetres and y
-    up are guessed where the coordinates say so, and `cloud.source.notes` tells. A file that is damaged, empty
-    or unknown is a `UserError`.
+    up are guessed where the coordinates say so, and `cloud.source.notes` tells. `semantic` names a property of the
+    points (an array of an .npz) that holds class ids, negative where unknown: it becomes `cloud.semantic`, input of
+    models that take semantics. Without it no label is read. A file that is damaged, empty or unknown, or lacks the
+    property, is a `UserError`.
     """
     path = Path(path)
     try:
@@ -99,7 +107,8 @@ def load_cloud(
             raise UserError(f"{path}: is no regular file; save it as a file first")
         if path.stat().st_size == 0:
             raise UserError(f"{path}: is empty; export the scan again")
-        return place(path, read(path), units=units, up=up)
+        cloud = place(path, read(path), units=units, up=up)
+        return cloud if semantic is None else replace(cloud, semantic=given_semantic(cloud, semantic))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"

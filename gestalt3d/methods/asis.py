@@ -19,11 +19,11 @@ Readings, where the paper is silent or the authors' code differs:
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.losses.embedding import discriminative_loss
+from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.blockwise import Batch, BlockConfig, BlockMethod, backbone
 from gestalt3d.nn.dropout import Dropout
 from gestalt3d.nn.pointnet import PointLayer
@@ -125,14 +125,3 @@ class ASIS(BlockMethod):
     def group(self, prediction: Prediction) -> Int[Tensor, "n"]:
         """Instances of one block: mean shift on the embedding (Sec. 3.1)."""
         return mean_shift(prediction.embedding[0], bandwidth=self.config.bandwidth).labels
-
-
-def semantic_loss(
-    logits: Float[Tensor, "b n c"], classes: Int[Tensor, "b n"], weights: Float[Tensor, "c"]
-) -> Float[Tensor, ""]:
-    """Mean cross entropy over the points with a class, weighted by class; zero when there are none."""
-    known = (classes >= 0).sum()
-    total = F.cross_entropy(
-        logits.flatten(0, 1), classes.flatten().long(), weights, ignore_index=-1, reduction="sum"
-    )
-    return total / known.clamp(min=1)

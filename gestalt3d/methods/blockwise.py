@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.methods.class_balance import class_weights, classes_of_points, evenly_spaced
 from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
 from gestalt3d.nn.pointnet2 import RADII, PointNet2Decoder, PointNet2Encoder
 from gestalt3d.ops.blocks import BlockMerger, cut_blocks
@@ -171,7 +172,7 @@ class BlockMethod(nn.Module):
         blocks = [_random_block(points, room, c, rng, objects) for _ in range(c.blocks_per_scan)]
         rows = torch.from_numpy(order[np.stack([np.resize(block.rows, c.points) for block in blocks])])
         labels = scan.instances.to_labels()
-        classes = _classes_of_points(scan.instances, labels)
+        classes = classes_of_points(scan.instances, labels)
         instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
         return Batch(block_features(cloud, rows, blocks, c.normals), classes[rows].long(), instances)
 
@@ -286,20 +287,17 @@ class BlockMethod(nn.Module):
         if not (c.size_filter or c.class_balance):
             return
         total, number, points = torch.zeros(3, len(self.vocabulary), dtype=torch.float64)
-        for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
-            scan = scans[int(i)]
+        for i in evenly_spaced(len(scans), most):
+            scan = scans[i]
             found, labels = scan.instances, scan.instances.to_labels()
             sizes = _sizes(scan.cloud.points, labels, len(found), c.merge_voxel)
             known = found.classes >= 0
             total.index_add_(0, found.classes[known], sizes[known].double())
             number.index_add_(0, found.classes[known], torch.ones(int(known.sum()), dtype=torch.float64))
-            classes = _classes_of_points(found, labels)
+            classes = classes_of_points(found, labels)
             points += torch.bincount(classes[classes >= 0], minlength=len(self.vocabulary))
         self.mean_sizes.copy_(total / number.clamp(min=1))
-        # A class without points counts like the rarest that has some.
-        seen = points.clamp(min=float(points[points > 0].min()) if bool(points.any()) else 1.0)
-        weights = (seen / seen.sum()) ** -c.class_balance
-        self.class_weights.copy_(weights / ((weights * points).sum() / points.sum().clamp(min=1)))
+        self.class_weights.copy_(class_weights(points, power=c.class_balance))
 
 
 class _Task(NamedTuple):
@@ -518,12 +516,6 @@ def _robust_extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for axis in range(2):
         low[axis], high[axis] = some[bulk, axis].min(), some[bulk, axis].max()
     return low, high
-
-
-def _classes_of_points(found: Instances, labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
-    if found.point_classes is not None:
-        return found.point_classes
-    return torch.cat([found.classes, found.classes.new_full((1,), -1)])[labels]
 
 
 def _object_points(scan: Scan, order: np.ndarray) -> np.ndarray:

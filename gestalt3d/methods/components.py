@@ -40,6 +40,7 @@ class Components:
     """Nothing to train."""
 
     name = "components"
+    takes_semantics = True
     config: ComponentsConfig
 
     def __init__(self, config: ComponentsConfig, vocabulary: Vocabulary) -> None:

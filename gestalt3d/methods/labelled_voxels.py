@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gestalt3d.errors import UserError
 from gestalt3d.methods.proposals import Proposals
 from gestalt3d.ops.segment import segment_mode
+from gestalt3d.ops.sparse_conv import strided_rules
 from gestalt3d.ops.voxelize import Voxels
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import Vocabulary
@@ -18,19 +20,44 @@ def given_classes(cloud: PointCloud, vocabulary: Vocabulary) -> Int[Tensor, "n"]
     classes = cloud.semantic
     if classes is None:
         raise UserError(
-            "the cloud carries no semantic classes, which this model parts into instances; set PointCloud.semantic"
+            "the cloud carries no semantic classes, which this model parts into instances; "
+            "name its property of class ids with --semantic, or set PointCloud.semantic"
         )
     if len(classes) and not (int(classes.min()) >= -1 and int(classes.max()) < len(vocabulary)):
         raise UserError(
-            f"the cloud's semantic classes must be -1 to {len(vocabulary) - 1}, got {int(classes.min())} to "
-            f"{int(classes.max())}; the model knows {', '.join(vocabulary.names)}"
+            f"the cloud's semantic classes must be -1 to {len(vocabulary) - 1}, got {_first_unknown(classes, vocabulary)}; "
+            f"the model knows {', '.join(f'{i} {name}' for i, name in enumerate(vocabulary.names))}"
         )
     return classes.long()
+
+
+def _first_unknown(classes: Int[Tensor, "n"], vocabulary: Vocabulary) -> int:
+    return int(classes[(classes < -1) | (classes >= len(vocabulary))][0])
 
 
 def classes_of_voxels(classes: Int[Tensor, "n"], voxels: Voxels, vocabulary: Vocabulary) -> Int[Tensor, "v"]:
     """The most frequent known class of the points in each voxel, the lowest on ties; -1 where none is known."""
     return segment_mode(classes, voxels.voxel_of_point, len(voxels.counts), len(vocabulary))
+
+
+def nested(fine: Voxels, *, factor: int) -> tuple[Voxels, Int[Tensor, "w"]]:
+    """Voxels `factor` times as large that the fine ones fill exactly, and the large one of each fine one."""
+    if factor == 1:
+        return fine, torch.arange(len(fine.counts))
+    larger = strided_rules(F.pad(fine.coordinates, (1, 0)), stride=factor)
+    voxel_of_fine = torch.empty(len(fine.counts), dtype=torch.int64)
+    voxel_of_fine[larger.rules.inputs.long()] = larger.rules.outputs.long()
+    voxel_of_point = voxel_of_fine[fine.voxel_of_point]
+    counts = torch.bincount(voxel_of_point, minlength=len(larger.coordinates))
+    return Voxels(larger.coordinates[:, 1:], voxel_of_point, counts), voxel_of_fine
+
+
+def probable_class(scores: Float[Tensor, "v c"]) -> Int[Tensor, "v"]:
+    """The class with the highest score, the lowest on ties; -1 where all are 0."""
+    if 0 in scores.shape:
+        return torch.full((len(scores),), -1)
+    best = scores.max(1)
+    return torch.where(best.values > 0, best.indices, -1)
 
 
 def is_object(

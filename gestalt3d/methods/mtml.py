@@ -4,10 +4,14 @@ A labelled voxel grid goes in. A network gives every voxel a feature that is ali
 towards its instance's centre (Eq. 5); clusters of the features are proposals, scored by both (`proposals`). Section and
 equation numbers are the paper's.
 
-What goes in is a cloud that carries its semantics, `PointCloud.semantic` (one-hot in the network) or `PointCloud.features`
-(scores of the classes, or features of the semantic network). They are input of the task: the true ones on toy boxes
-(Sec. 4.1), predicted ones otherwise. Only `prepare` falls back on the true classes of a scan whose cloud carries none, the
+Without `semantics`, what goes in is a cloud that carries its semantics, `PointCloud.semantic` (one-hot in the network) or
+`PointCloud.features` (scores of the classes, or features of the semantic network). They are input of the task: the true
+ones on toy boxes (Sec. 4.1). Only `prepare` falls back on the true classes of a scan whose cloud carries none, the
 paper's pre-training (Sec. 3.3); `segment` takes a cloud and so can not.
+
+With `semantics`, a U-Net (`unet`) that was trained before labels any cloud, and stays as it is: cloud -> its voxels -> class
+probabilities -> their means in the voxels of the instances -> network. Training then sees what it predicts, the paper's
+fine-tuning (Sec. 3.3); `segment` takes the semantics that a cloud carries, where it carries some, instead.
 
 Readings, where the paper is silent or the authors' code differs:
 - The target of Eq. 5 points towards the centre, as in the text and the code; the printed sign is opposite.
@@ -20,7 +24,8 @@ Readings, where the paper is silent or the authors' code differs:
 - Floors and walls (the vocabulary's structure) are input, but no instances, unless `structure` says so.
 - Flips and quarter turns about the vertical, and shifts against the pooling's cells, happen in `prepare`, on voxels, where
   they are exact. Turns by other angles tear holes into solid voxels; clouds get them from `data.augment`.
-- A voxel has the most frequent label of its points (the lowest class on ties), or their mean features.
+- A voxel has the most frequent label of its points (the lowest class on ties), or their mean features. With `semantics`
+  it has the mean of the finer voxels in it, their given classes one-hot, and the class with the highest one.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +41,17 @@ from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import direction_loss
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.methods import proposals
-from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
+from gestalt3d.methods.class_balance import evenly_spaced
+from gestalt3d.methods.labelled_voxels import (
+    classes_of_voxels,
+    given_classes,
+    is_object,
+    nested,
+    probable_class,
+    to_points,
+)
+from gestalt3d.methods.unet import Batch as FineBatch
+from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
 from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.segment import segment_mean, segment_mode
@@ -82,6 +97,8 @@ class MTMLConfig:
     """One-hot classes, or what the cloud carries as features."""
     features: int = 0
     """Channels of those."""
+    semantics: UNetConfig | None = None
+    """The network that labels a cloud; None: clouds carry their semantics."""
     voxel_size: float = 0.1
     """Metres (Sec. 3.1)."""
     space: Literal["sparse", "dense"] = "sparse"
@@ -122,6 +139,20 @@ class MTMLConfig:
             raise ValueError(f"first_kernel must be odd, got {self.first_kernel}")
         if self.inputs == "features" and self.features < 1:
             raise ValueError('inputs = "features" needs their number of channels as features, got 0')
+        if self.semantics is not None:
+            if self.inputs != "semantic":
+                raise ValueError(
+                    'inputs must be "semantic" where the model has semantics, which take their place'
+                )
+            factor = self.voxel_size / self.semantics.voxel_size
+            if round(factor) < 1 or abs(factor - round(factor)) > 1e-6:
+                raise ValueError(
+                    f"voxel_size {self.voxel_size} must be a whole multiple of that of semantics, "
+                    f"got {self.semantics.voxel_size}"
+                )
+
+
+_NO_ROWS = torch.zeros(0, dtype=torch.int64)
 
 
 class Batch(NamedTuple):
@@ -129,10 +160,29 @@ class Batch(NamedTuple):
 
     coordinates: Int[Tensor, "v 3"]
     features: Float[Tensor, "v c"]
+    """No columns where the semantic stage has yet to label the scenes."""
     instances: Int[Tensor, "v"]
     """Counted from 0 in every scene, -1: takes no part in the loss."""
     sizes: Int[Tensor, "b"]
     """Voxels of each scene."""
+    fine: Int[Tensor, "w 3"] = _NO_ROWS.new_zeros(0, 3)
+    """The semantic stage's own voxels, where it has to label the scenes."""
+    fine_features: Float[Tensor, "w f"] = torch.zeros(0, 0)
+    voxel_of_fine: Int[Tensor, "w"] = _NO_ROWS
+    """Counted from 0 in every scene."""
+    fine_sizes: Int[Tensor, "s"] = _NO_ROWS
+    """Of each scene; of none where nothing is to be labelled."""
+
+
+class Input(NamedTuple):
+    """A cloud whose semantics are known."""
+
+    voxels: Voxels
+    classes: Int[Tensor, "v"]
+    """As far as the input tells, else -1."""
+    features: Float[Tensor, "v c"]
+    """The network's input."""
+    point_classes: Int[Tensor, "n"]
 
 
 class Prediction(NamedTuple):
@@ -189,11 +239,15 @@ def _through(layers: nn.ModuleList, x: Tensor, space: Space) -> Tensor:
 
 class MTML(nn.Module):
     name = "mtml"
+    takes_semantics = True
     config: MTMLConfig
 
-    def __init__(self, config: MTMLConfig, vocabulary: Vocabulary, trunk: Trunk) -> None:
+    def __init__(
+        self, config: MTMLConfig, vocabulary: Vocabulary, trunk: Trunk, semantics: UNet | None = None
+    ) -> None:
         super().__init__()
         self.config, self.vocabulary, self.trunk = config, vocabulary, trunk
+        self.semantics = None if semantics is None else semantics.eval().requires_grad_(False)
         self.point = Conv(trunk.channels, 3, size=1, relu=False) if config.direction else None
         self.embed = Conv(trunk.channels, config.embedding, size=1, relu=False)
         self.register_buffer("log_size_mean", torch.zeros(len(vocabulary)))
@@ -211,17 +265,32 @@ class MTML(nn.Module):
             dilations=config.dilations,
             norm=config.norm,
         )
-        return cls(config, vocabulary, trunk)
+        semantics = None if config.semantics is None else UNet.from_config(config.semantics, vocabulary)
+        return cls(config, vocabulary, trunk, semantics)
+
+    def train(self, mode: bool = True) -> "MTML":
+        """As ever, but the semantic stage learns nothing, running statistics included."""
+        super().train(mode)
+        if self.semantics is not None:
+            self.semantics.eval()
+        return self
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """The scan's voxels, flipped, turned and shifted at random where `turns` says so."""
         cloud = scan.cloud
-        if cloud.semantic is None and cloud.features is None:
-            cloud = replace(cloud, semantic=scan.instances.point_classes)  # pre-training, Sec. 3.3
-        voxels, classes, features = self._inputs(cloud)
+        stage_input = ()
+        if self.semantics is not None:  # fine-tuning, Sec. 3.3
+            fine, voxels, voxel_of_fine = self._nested(cloud)
+            features = torch.zeros(len(voxels.counts), 0)
+            seen = voxel_features(cloud, fine, self.semantics.config)
+            stage_input = (fine.coordinates, seen, voxel_of_fine, torch.tensor([len(seen)]))
+        else:
+            if cloud.semantic is None and cloud.features is None:
+                cloud = replace(cloud, semantic=scan.instances.point_classes)  # pre-training, Sec. 3.3
+            voxels, _, features, _ = self._input(cloud)
         labels = scan.instances.to_labels()
-        owners = segment_mode(labels, voxels.voxel_of_point, len(classes), len(scan.instances) or 1)
-        at, order = voxels.coordinates, torch.arange(len(classes))
+        owners = segment_mode(labels, voxels.voxel_of_point, len(features), len(scan.instances) or 1)
+        at, order = voxels.coordinates, torch.arange(len(features))
         if self.config.turns:
             at = turned(at, rng)
             order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
@@ -230,19 +299,33 @@ class MTML(nn.Module):
         owners = owners.masked_fill(~objects[owners], -1)[order]
         ids, instances = owners.unique(return_inverse=True)
         instances = instances - int((ids < 0).sum())
+        if stage_input:
+            coordinates, seen, voxel_of_fine, count = stage_input
+            stage_input = (coordinates, seen, order.argsort()[voxel_of_fine], count)
         sizes = torch.tensor([len(order)])
-        return Batch(at[order], features[order], instances, sizes)
+        return Batch(at[order], features[order], instances, sizes, *stage_input)
 
     def forward(self, batch: Batch) -> Prediction:
         scenes = torch.arange(len(batch.sizes), device=batch.sizes.device)
         scene = scenes.repeat_interleave(batch.sizes)
         where = torch.cat([scene[:, None], batch.coordinates], dim=1)
         space = (SparseSpace if self.config.space == "sparse" else DenseSpace)(where)
-        shared = self.trunk(space.enter(batch.features), space)
+        features = self._predicted(batch) if len(batch.fine_sizes) else batch.features
+        shared = self.trunk(space.enter(features), space)
         embedding = space.leave(self.embed(shared, space)).float()
         if self.point is None:
             return Prediction(embedding.new_zeros(len(embedding), 0), embedding)
         return Prediction(space.leave(self.point(shared, space)).float(), embedding)
+
+    @torch.no_grad()
+    def _predicted(self, batch: Batch) -> Float[Tensor, "v c"]:
+        """Mean probabilities of the classes in each voxel, as the semantic stage sees them."""
+        assert self.semantics is not None
+        nothing = torch.full_like(batch.voxel_of_fine, -1)
+        seen = FineBatch(batch.fine, batch.fine_features, nothing, batch.fine_sizes)
+        first = (batch.sizes.cumsum(0) - batch.sizes).repeat_interleave(batch.fine_sizes)
+        scores = self.semantics(seen).logits.softmax(1)
+        return segment_mean(scores, batch.voxel_of_fine + first, len(batch.coordinates))
 
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """The terms of Eq. 6, weighted: their sum is L_joint. The mean over scenes."""
@@ -269,9 +352,10 @@ class MTML(nn.Module):
 
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
-        """Instances of a cloud that carries its semantics; they may overlap unless `coherent` forbids.
+        """Instances of a cloud; they may overlap unless `coherent` forbids.
 
-        A score is the weighted mean of coherencies and size, 0 to 1. `point_classes` are the input's.
+        A score is the weighted mean of coherencies and size, 0 to 1. `point_classes` are those that the cloud carries, or
+        those that the semantic stage sees where it carries none.
         """
         training = self.training
         self.eval()
@@ -281,13 +365,8 @@ class MTML(nn.Module):
             self.train(training)
 
     def _segment(self, cloud: PointCloud) -> Instances:
-        with stage("voxels"):
-            voxels, classes, features = self._inputs(cloud)
-            known = is_object(classes, self.vocabulary, structure=self.config.structure)
-            # Where the input has features only, a point has its voxel's class.
-            point_classes = (
-                classes[voxels.voxel_of_point] if cloud.semantic is None else cloud.semantic.long()
-            )
+        voxels, classes, features, point_classes = self._input(cloud)
+        known = is_object(classes, self.vocabulary, structure=self.config.structure)
         if not bool(known.any()):
             empty = Instances.empty(len(cloud), self.vocabulary, self.name)
             return replace(empty, point_classes=point_classes)
@@ -371,8 +450,8 @@ class MTML(nn.Module):
     def fit_statistics(self, scans: Scans, *, most: int = 200) -> None:
         """Mean and deviation of ln(voxels) of every class's instances, from at most `most` evenly spaced scans."""
         logs, kinds = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
-        for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
-            scan = scans[int(i)]
+        for i in evenly_spaced(len(scans), most):
+            scan = scans[i]
             found = scan.instances
             voxels = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
             labels = segment_mode(
@@ -390,7 +469,38 @@ class MTML(nn.Module):
                 least = self.config.proposals.size_deviation
                 self.log_size_deviation[c] = own.std(correction=0).clamp(min=least)
 
-    def _inputs(self, cloud: PointCloud) -> tuple[Voxels, Int[Tensor, "v"], Float[Tensor, "v c"]]:
+    def _input(self, cloud: PointCloud) -> Input:
+        if self.semantics is not None:
+            return self._labelled(self.semantics, cloud)
+        with stage("voxels"):
+            voxels, classes, features = self._given(cloud)
+        # Where the input has features only, a point has its voxel's class.
+        of_points = classes[voxels.voxel_of_point] if cloud.semantic is None else cloud.semantic.long()
+        return Input(voxels, classes, features, of_points)
+
+    def _nested(self, cloud: PointCloud) -> tuple[Voxels, Voxels, Int[Tensor, "w"]]:
+        """The semantic stage's voxels, those of the instances, and which of these each of those lies in."""
+        c = self.config
+        assert c.semantics is not None
+        fine = voxelize(cloud.points, voxel_size=c.semantics.voxel_size)
+        return fine, *nested(fine, factor=round(c.voxel_size / c.semantics.voxel_size))
+
+    def _labelled(self, semantics: UNet, cloud: PointCloud) -> Input:
+        """With the semantics that the cloud carries or, where it carries none, predicted ones."""
+        with stage("voxels"):
+            fine, voxels, voxel_of_fine = self._nested(cloud)
+        if cloud.semantic is None:
+            with stage("semantics"):
+                scores = semantics.scores(fine.coordinates, voxel_features(cloud, fine, semantics.config))
+            point_classes = scores.argmax(1)[fine.voxel_of_point]
+        else:
+            point_classes = given_classes(cloud, self.vocabulary)
+            known = classes_of_voxels(point_classes, fine, self.vocabulary)
+            scores = one_hot(known, len(self.vocabulary))
+        features = segment_mean(scores, voxel_of_fine, len(voxels.counts))
+        return Input(voxels, probable_class(features), features, point_classes)
+
+    def _given(self, cloud: PointCloud) -> tuple[Voxels, Int[Tensor, "v"], Float[Tensor, "v c"]]:
         """Voxels, the class of each as far as the input tells, and the network's input."""
         names = len(self.vocabulary)
         voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)

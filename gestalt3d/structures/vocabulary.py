@@ -127,8 +127,18 @@ SCANNET20 = Vocabulary(
     structure=frozenset({"wall", "floor"}),
 )  # fmt: skip
 
+SCANNET21 = Vocabulary(
+    "scannet21",
+    (*SCANNET20.names, "ceiling"),
+    official_ids=(*SCANNET20.official_ids, 22),
+    structure=SCANNET20.structure | {"ceiling"},
+)
+"""ScanNet's twenty and the ceiling, which its benchmark ignores: a scan has one, and it is no furniture."""
+
 SCANNET18 = Vocabulary("scannet18", SCANNET20.names[2:], SCANNET20.official_ids[2:])
 
 TOYBOXES = Vocabulary("toyboxes", ("box1", "box2", "box3", "box4", "box5"))
 
-VOCABULARIES: dict[str, Vocabulary] = {v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET18, TOYBOXES)}
+VOCABULARIES: dict[str, Vocabulary] = {
+    v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET21, SCANNET18, TOYBOXES)
+}

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from gestalt3d.structures.vocabulary import S3DIS, SCANNET20, SYNTH, VOCABULARIES, Vocabulary, translate
+from gestalt3d.structures.vocabulary import (
+    S3DIS,
+    SCANNET20,
+    SCANNET21,
+    SYNTH,
+    VOCABULARIES,
+    Vocabulary,
+    translate,
+)
 
 
 def named(source: Vocabulary, target: Vocabulary, name: str) -> str | None:
@@ -36,6 +44,13 @@ def test_no_class_stays_no_class() -> None:
 def test_classes_of_the_rooms_elsewhere(name: str, s3dis: str, scannet: str | None) -> None:
     assert named(SYNTH, S3DIS, name) == s3dis
     assert named(SYNTH, SCANNET20, name) == scannet
+
+
+def test_everything_in_a_room_has_a_class_where_the_ceiling_has_one() -> None:
+    for source in (SYNTH, S3DIS, SCANNET20):
+        assert int(translate(source, SCANNET21)[:-1].min()) >= 0
+    assert translate(SCANNET20, SCANNET21)[:-1].tolist() == list(range(20))
+    assert named(S3DIS, SCANNET21, "ceiling") == named(SYNTH, SCANNET21, "beam") == "ceiling"
 
 
 def test_official_ids_and_back() -> None:

@@ -1,0 +1,75 @@
+"""Weights to start a training from: of the same method, and of the trained methods that it holds as parts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gestalt3d.configs import to_plain
+from gestalt3d.engine import checkpoint
+from gestalt3d.errors import UserError
+
+
+def initialise(method: Any, inits: Sequence[str]) -> str:
+    """Take weights over from models or files, one after the other, and say how many tensors are theirs.
+
+    Of the method's own kind, tensors that fit are taken; those of other shapes (classifiers of other classes) start anew.
+    A file of another method fills the part of `method` that is of that kind, whole. A part whose weights do not learn must be
+    filled: `UserError` otherwise.
+    """
+    parts = {name: part for name, part in method.named_children() if hasattr(part, "vocabulary")}
+    anew = dict.fromkeys(method.state_dict())
+    for init in inits:
+        stored = checkpoint.read(checkpoint.shipped().get(init, Path(init)))
+        kind = stored.about.get("method")
+        if kind == method.name:
+            taken = _of_its_own(method, stored, init, tuple(parts))
+        else:
+            name = next((name for name, part in parts.items() if part.name == kind), None)
+            if name is None:
+                known = " or ".join(repr(m.name) for m in (method, *parts.values()))
+                raise UserError(f"--init {init}: holds the method {kind!r}, this recipe takes {known}")
+            taken = [f"{name}.{tensor}" for tensor in _of_a_part(parts[name], stored, init, name)]
+        anew = {name: None for name in anew if name not in set(taken)}
+    for name, part in parts.items():
+        learns = any(weight.requires_grad for weight in part.parameters())
+        if not learns and any(tensor.startswith(f"{name}.") for tensor in anew):
+            raise UserError(
+                f"this recipe uses {name} as they are, without training them; "
+                f"name a trained {part.name!r} with --init, after other weights if there are any"
+            )
+    total = len(method.state_dict())
+    rest = f"; anew: {', '.join(anew)}" if anew else ""
+    return f"{total - len(anew)} of {total} tensors are those of {' and '.join(inits)}{rest}"
+
+
+def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str, parts: tuple[str, ...]) -> list[str]:
+    """Names of the tensors taken over, most of those outside the parts."""
+    differing = set(checkpoint.load_into(method, stored, prefix=checkpoint._prefix(stored), partial=True))
+    names = list(method.state_dict())
+    own = [name for name in names if name.partition(".")[0] not in parts]
+    fitting = [name for name in own if name not in differing]
+    if len(fitting) < len(own) / 2:
+        raise UserError(
+            f"--init {init}: only {len(fitting)} of the recipe's {len(own)} tensors fit; it is another network"
+        )
+    return [name for name in names if name not in differing]
+
+
+def _of_a_part(part: Any, stored: checkpoint.Stored, init: str, name: str) -> list[str]:
+    """Names of all the part's tensors; `UserError` where the file's settings or classes are others."""
+    classes = stored.about.get("vocabulary", {}).get("names")
+    if classes != list(part.vocabulary.names):
+        raise UserError(
+            f"--init {init}: knows other classes than this recipe; train it with the same --classes"
+        )
+    theirs, ours = stored.about.get("config", {}), to_plain(part.config)
+    if changed := [field for field in ours if theirs.get(field) != ours[field]]:
+        field = changed[0]
+        raise UserError(
+            f"--init {init}: its {field} is {theirs.get(field)}, this recipe's {ours[field]}; "
+            f"set --model.{name}.{field.replace('_', '-')} {theirs.get(field)}"
+        )
+    checkpoint.load_into(part, stored, prefix=checkpoint._prefix(stored))
+    return list(part.state_dict())

@@ -1,0 +1,191 @@
+"""U-Net: semantic classes from sparse convolution (Graham et al., "3D Semantic Segmentation with Submanifold Sparse
+Convolutional Networks", CVPR 2018), the network that MTML's semantics come from (its Sec. 3.1).
+
+It parts nothing into instances: `segment` answers with the class of every point.
+
+Readings:
+- A voxel says where its surface lies and how it is inclined as well as its colour: 1; mean colour - 0.5, zeros where
+  there is none; whether there is colour; height above the floor; offset of its points' mean from its middle; and
+  the products of its normal's coordinates, which do not depend on the normal's sign.
+- The floor is the 0.5th percentile of the heights, because scans have points below it.
+- A voxel has the most frequent class of its points (the lowest on ties); a point has its voxel's.
+- A window of a large room is enough for a training step: the network sees a few metres.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gestalt3d.losses.semantic import semantic_loss
+from gestalt3d.methods.class_balance import class_weights, classes_of_points, evenly_spaced
+from gestalt3d.nn.sparse_unet import SparseUNet
+from gestalt3d.ops.normals import surface_normals
+from gestalt3d.ops.segment import segment_mean, segment_mode
+from gestalt3d.ops.voxelize import Voxels, voxelize
+from gestalt3d.stages import stage
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.vocabulary import Vocabulary
+
+FEATURES = 9
+"""Without normals; these are six more."""
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    voxel_size: float = 0.05
+    """Metres; ScanNet is usually seen at 0.02 to 0.05."""
+    width: int = 16
+    """Channels of the first level; those below have two, three … times as many."""
+    levels: int = 5
+    repeats: int = 1
+    """Layers at each level, on the way down and on the way up."""
+    normals: int = 16
+    """Voxels from which a surface normal is estimated; 0: none."""
+    class_balance: float = 0.0
+    """Classes weigh frequency ** -class_balance in the cross entropy."""
+    max_extent: float | None = None
+    """Metres: a training sample is a window this wide about a random point, as high as the scan."""
+
+    def __post_init__(self) -> None:
+        for name in ("voxel_size", "width", "levels", "repeats"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.normals and self.normals < 3:
+            raise ValueError(f"normals must be 0 or at least 3 for a plane, got {self.normals}")
+        if self.max_extent is not None and not self.max_extent > 0:
+            raise ValueError(f"max_extent must be positive or None, got {self.max_extent}")
+
+
+class Batch(NamedTuple):
+    """Voxels of `len(sizes)` scans, one after the other."""
+
+    coordinates: Int[Tensor, "v 3"]
+    features: Float[Tensor, "v f"]
+    classes: Int[Tensor, "v"]
+    """-1: unknown, takes no part in the loss."""
+    sizes: Int[Tensor, "b"]
+    """Voxels of each scan."""
+
+
+class Prediction(NamedTuple):
+    logits: Float[Tensor, "v c"]
+
+
+class UNet(nn.Module):
+    name = "unet"
+    config: UNetConfig
+
+    def __init__(self, config: UNetConfig, vocabulary: Vocabulary, trunk: SparseUNet) -> None:
+        super().__init__()
+        self.config, self.vocabulary, self.trunk = config, vocabulary, trunk
+        self.classify = nn.Linear(trunk.channels, len(vocabulary))
+        self.register_buffer("class_weights", torch.ones(len(vocabulary)))
+        self.class_weights: Tensor
+
+    @classmethod
+    def from_config(cls, config: UNetConfig, vocabulary: Vocabulary) -> "UNet":
+        inputs = FEATURES + (6 if config.normals else 0)
+        trunk = SparseUNet(inputs, width=config.width, levels=config.levels, repeats=config.repeats)
+        return cls(config, vocabulary, trunk)
+
+    def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
+        """The scan's voxels, or those of a random window of `max_extent`."""
+        cloud, classes = scan.cloud, classes_of_points(scan.instances)
+        floor = floor_height(cloud.points)
+        if self.config.max_extent is not None:
+            inside = _window(cloud.points, self.config.max_extent, rng)
+            cloud, classes = cloud[inside], classes[inside]
+        voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
+        features = voxel_features(cloud, voxels, self.config, floor=floor)
+        known = segment_mode(classes, voxels.voxel_of_point, len(features), len(self.vocabulary))
+        return Batch(voxels.coordinates, features, known, torch.tensor([len(features)]))
+
+    def forward(self, batch: Batch) -> Prediction:
+        scans = torch.arange(len(batch.sizes), device=batch.sizes.device)
+        where = torch.cat([scans.repeat_interleave(batch.sizes)[:, None], batch.coordinates], dim=1)
+        return Prediction(self.classify(self.trunk(where, batch.features)).float())
+
+    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        return {"semantic": semantic_loss(prediction.logits, batch.classes, self.class_weights)}
+
+    @torch.inference_mode()
+    def segment(self, cloud: PointCloud) -> Instances:
+        """The class of every point as `point_classes`, and no instances."""
+        training = self.training
+        self.eval()
+        try:
+            with stage("voxels"):
+                voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
+                features = voxel_features(cloud, voxels, self.config)
+            with stage("network"):
+                classes = self.scores(voxels.coordinates, features).argmax(1)
+        finally:
+            self.train(training)
+        empty = Instances.empty(len(cloud), self.vocabulary, self.name)
+        return replace(empty, point_classes=classes[voxels.voxel_of_point])
+
+    def scores(self, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v f"]) -> Float[Tensor, "v c"]:
+        """Probabilities of the classes, on the CPU; for a network in eval mode."""
+        if len(features) == 0:
+            return features.new_zeros(0, len(self.vocabulary))
+        classes, sizes = torch.full((len(features),), -1), torch.tensor([len(features)])
+        batch = Batch(coordinates, features, classes, sizes)
+        device = self.class_weights.device
+        return self(Batch(*(values.to(device) for values in batch))).logits.softmax(1).cpu()
+
+    def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
+        """Weights of the classes for `class_balance`, from at most `most` evenly spaced scans."""
+        if not self.config.class_balance:
+            return
+        voxels = torch.zeros(len(self.vocabulary))
+        whole = replace(self.config, max_extent=None)
+        for i in evenly_spaced(len(scans), most):
+            scan = scans[i]
+            at = voxelize(scan.cloud.points, voxel_size=whole.voxel_size)
+            classes = classes_of_points(scan.instances)
+            known = segment_mode(classes, at.voxel_of_point, len(at.counts), len(self.vocabulary))
+            voxels += torch.bincount(known[known >= 0], minlength=len(self.vocabulary))
+        self.class_weights.copy_(class_weights(voxels, power=self.config.class_balance))
+
+
+def floor_height(points: Float[Tensor, "n 3"]) -> float:
+    """The 0.5th percentile of the heights, 0 where there are no points."""
+    return float(np.percentile(points[:, 2].numpy(), 0.5)) if len(points) else 0.0
+
+
+def voxel_features(
+    cloud: PointCloud, voxels: Voxels, config: UNetConfig, *, floor: float | None = None
+) -> Float[Tensor, "v f"]:
+    """What the network sees of each voxel; `floor` where it is known from more than these points."""
+    count, size = len(voxels.counts), config.voxel_size
+    floor = floor_height(cloud.points) if floor is None else floor
+    middle = (voxels.coordinates.double() + 0.5) * size
+    at = cloud.points.double() - middle[voxels.voxel_of_point]
+    offset = segment_mean(at, voxels.voxel_of_point, count)
+    means = middle + offset
+    color = torch.zeros(count, 3)
+    if cloud.colors is not None:
+        color = segment_mean(cloud.colors, voxels.voxel_of_point, count) - 0.5
+    flag = torch.full((count, 1), float(cloud.colors is not None))
+    height = (means[:, 2:] - floor).float()
+    features = [torch.ones(count, 1), color, flag, height, (offset / size).float()]
+    if config.normals:
+        centred = (means - means.mean(0)).float() if count else means.float()
+        x, y, z = surface_normals(centred[None], k=config.normals)[0].split(1, dim=1)
+        features += [x * x, y * y, z * z, x * y, x * z, y * z]
+    return torch.cat(features, dim=1)
+
+
+def _window(points: Float[Tensor, "n 3"], extent: float, rng: np.random.Generator) -> Tensor:
+    """(n,) bool: the points in a window on the ground plane about one of them; all where they fit into it."""
+    flat = points[:, :2]
+    if not len(flat) or float((flat.amax(0) - flat.amin(0)).max()) <= extent:
+        return torch.ones(len(flat), dtype=torch.bool)
+    center = flat[int(rng.integers(len(flat)))]
+    return ((flat - center).abs() <= extent / 2).all(1)

@@ -1,0 +1,75 @@
+"""Weights to start from: the method's own, and those of its parts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gestalt3d.engine.checkpoint import describe, save
+from gestalt3d.engine.initial import initialise
+from gestalt3d.errors import UserError
+from gestalt3d.methods.mtml import MTML, MTMLConfig
+from gestalt3d.methods.unet import UNet, UNetConfig
+from gestalt3d.structures.vocabulary import S3DIS, SCANNET21
+
+FINE = UNetConfig(width=4, levels=2)
+JOINT = MTMLConfig(width=4, first_kernel=3, semantics=FINE)
+
+
+def stored(path: Path, method: UNet | MTML) -> str:
+    save(path, method.state_dict(), describe(method))
+    return str(path)
+
+
+@pytest.fixture
+def semantics(tmp_path: Path) -> str:
+    torch.manual_seed(1)
+    return stored(tmp_path / "semantics.safetensors", UNet.from_config(FINE, S3DIS))
+
+
+@pytest.fixture
+def instances(tmp_path: Path) -> str:
+    torch.manual_seed(2)
+    return stored(tmp_path / "instances.safetensors", MTML.from_config(replace(JOINT, semantics=None), S3DIS))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_each_file_fills_its_part(semantics: str, instances: str, order: tuple[int, int]) -> None:
+    method = MTML.from_config(JOINT, S3DIS)
+    files = [semantics, instances]
+    said = initialise(method, [files[i] for i in order])
+    assert "anew" not in said and semantics in said and instances in said
+    torch.manual_seed(1)
+    unet = UNet.from_config(FINE, S3DIS)
+    torch.manual_seed(2)
+    mtml = MTML.from_config(replace(JOINT, semantics=None), S3DIS)
+    for name, value in method.state_dict().items():
+        part, _, rest = name.partition(".")
+        assert torch.equal(value, unet.state_dict()[rest] if part == "semantics" else mtml.state_dict()[name])
+
+
+def test_a_whole_model_fills_everything(semantics: str, instances: str, tmp_path: Path) -> None:
+    method = MTML.from_config(JOINT, S3DIS)
+    initialise(method, [semantics, instances])
+    whole = stored(tmp_path / "whole.safetensors", method)
+    twin = MTML.from_config(JOINT, S3DIS)
+    assert "anew" not in initialise(twin, [whole])
+    assert all(torch.equal(v, twin.state_dict()[n]) for n, v in method.state_dict().items())
+
+
+def test_a_part_that_does_not_learn_must_be_given(semantics: str, instances: str) -> None:
+    with pytest.raises(UserError, match=r"uses semantics as they are.*trained 'unet' with --init"):
+        initialise(MTML.from_config(JOINT, S3DIS), [instances])
+    said = initialise(MTML.from_config(JOINT, S3DIS), [semantics])
+    assert "trunk.stem.weight" in said.partition("anew")[2] and "semantics." not in said.partition("anew")[2]
+
+
+def test_a_part_of_other_settings_or_classes_is_refused(semantics: str) -> None:
+    larger = replace(JOINT, semantics=replace(FINE, voxel_size=0.1))
+    with pytest.raises(UserError, match=r"its voxel_size is 0\.05, this recipe's 0\.1; set --model"):
+        initialise(MTML.from_config(larger, S3DIS), [semantics])
+    with pytest.raises(UserError, match="knows other classes"):
+        initialise(MTML.from_config(JOINT, SCANNET21), [semantics])
+    with pytest.raises(UserError, match=r"holds the method 'unet', this recipe takes 'mtml'$"):
+        initialise(MTML.from_config(replace(JOINT, semantics=None), S3DIS), [semantics])

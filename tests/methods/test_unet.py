@@ -1,0 +1,92 @@
+"""The semantic U-Net's own: what it sees of a voxel, windows, class weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gestalt3d.methods.unet import Batch, UNet, UNetConfig, voxel_features
+from gestalt3d.ops.voxelize import voxelize
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import S3DIS
+from tests.scenes import tiny_scan
+
+SMALL = UNetConfig(voxel_size=0.1, width=4, levels=3)
+
+
+def build(config: UNetConfig = SMALL) -> UNet:
+    torch.manual_seed(0)
+    return UNet.from_config(config, S3DIS)
+
+
+def features(cloud: PointCloud, config: UNetConfig = SMALL) -> torch.Tensor:
+    return voxel_features(cloud, voxelize(cloud.points, voxel_size=config.voxel_size), config)
+
+
+def test_features_say_where_the_surface_lies_and_what_colour_it_has() -> None:
+    points = torch.tensor([[0.01, 0.05, 0.05], [0.03, 0.05, 0.05], [0.05, 0.05, 1.06]])
+    colors = torch.tensor([[1.0, 0.5, 0.0], [0.0, 0.5, 0.0], [0.5, 0.5, 0.5]])
+    config = replace(SMALL, normals=0)
+    found = features(PointCloud(points, colors), config)
+    floor = float(np.percentile(points[:, 2].numpy(), 0.5))
+    expected = [
+        [1, 0.0, 0.0, -0.5, 1, 0.05 - floor, -0.3, 0.0, 0.0],
+        [1, 0.0, 0.0, 0.0, 1, 1.06 - floor, 0.0, 0.0, 0.1],
+    ]
+    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-5, rtol=0)
+    bare = features(PointCloud(points), config)
+    assert bool((bare[:, 1:5] == 0).all())
+    assert torch.equal(bare[:, 5:], found[:, 5:])
+
+
+def test_normals_of_a_floor_and_a_wall() -> None:
+    flat = torch.rand(4000, 3, generator=torch.Generator().manual_seed(0)) * 2
+    for axis in (2, 0):
+        points = flat.clone()
+        points[:, axis] = 0.05
+        squares = features(PointCloud(points))[:, 9:12]
+        torch.testing.assert_close(squares[:, axis], torch.ones(len(squares)), atol=1e-4, rtol=0)
+
+
+def test_height_is_above_the_floor_wherever_the_scan_lies() -> None:
+    cloud = tiny_scan().cloud
+    moved = replace(cloud, points=cloud.points + torch.tensor([0.0, 0.0, 128.0]))
+    parts = torch.tensor([0.05, 0.5, 0.95])
+    one, other = (features(c)[:, 5].quantile(parts) for c in (cloud, moved))
+    torch.testing.assert_close(one, other, atol=2e-2, rtol=0)
+
+
+def test_a_window_is_a_part_of_the_scan_with_the_scan_s_floor() -> None:
+    scan = tiny_scan(size=6.0, points=6000)
+    whole = build().prepare(scan, np.random.default_rng(0))
+    part = build(replace(SMALL, max_extent=2.0)).prepare(scan, np.random.default_rng(0))
+    assert int((part.coordinates.amax(0) - part.coordinates.amin(0))[:2].max()) <= 20
+    assert 10 < int(part.sizes[0]) < int(whole.sizes[0])
+    known = {tuple(at): row for at, row in zip(whole.coordinates.tolist(), whole.features, strict=True)}
+    heights = torch.stack([known[tuple(at)][5] for at in part.coordinates.tolist()])
+    # Voxels at the window's edge lose points.
+    assert float((heights - part.features[:, 5]).abs().median()) < 1e-5
+
+
+def test_scans_of_a_batch_do_not_see_each_other() -> None:
+    method, rng = build().eval(), np.random.default_rng(0)
+    a, b = (method.prepare(tiny_scan(seed), rng) for seed in (0, 1))
+    both = Batch(*(torch.cat(parts) for parts in zip(a, b, strict=True)))
+    torch.testing.assert_close(method(both).logits[: len(a.classes)], method(a).logits)
+
+
+def test_class_weights_favour_the_rare() -> None:
+    method = build(replace(SMALL, class_balance=0.5))
+    method.fit_statistics([tiny_scan(boxes=1, points=6000)])
+    wall, table = (float(method.class_weights[S3DIS.id(name)]) for name in ("wall", "table"))
+    assert 0 < wall < table
+    build().fit_statistics([])  # asks for nothing, reads nothing
+
+
+@pytest.mark.parametrize(
+    "changes", [{"voxel_size": 0.0}, {"levels": 0}, {"normals": 2}, {"max_extent": -1.0}]
+)
+def test_impossible_settings_say_which(changes: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        UNetConfig(**changes)
