@@ -14,6 +14,8 @@ Readings:
   answer does not depend on the order of the input.
 - Neighbouring blocks draw different points where there are enough, so that overlapping blocks cover more of
   the cloud; a point that no block drew is answered by its nearest drawn point.
+- Where `scan_statistics` asks for it, batch norm goes by the scan itself at test time (Li et al., "Adaptive
+  Batch Normalization", 2018), not by running means: rooms differ more than blocks of one room do.
 """
 
 from collections.abc import Iterator, Sequence
