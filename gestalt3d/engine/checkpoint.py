@@ -202,7 +202,10 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
             + ("" if path.suffix == SUFFIX else f" (a weight file ends in {SUFFIX})")
         )
     stored = read(path)
-    # First without memory of its own: the file's metadata may claim layers of any size.
+    # First without memory of its own: the file's metadata may claim layers of any size. Tensors that a module makes when
+    # it is imported would stay without memory for good, so the import comes before.
+    if stored.about.get("method") in METHODS:
+        method_class(stored.about["method"])
     with torch.device("meta"):
         _fit(build(stored.about, str(path)), stored, _prefix(stored))
     method = build(stored.about, str(path))

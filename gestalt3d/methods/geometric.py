@@ -12,7 +12,8 @@ Readings:
 - A plane takes everything near it along, whatever its normal; its size is that of voxels whose normals agree.
 - Small clusters and noise join the nearest large cluster within reach, else they are in no instance.
 - Planes become floor, ceiling and wall, clusters clutter. A score is the rank of the size, 1 for the largest.
-- Scans narrower than `full_width` hold smaller things, down to table tops: every length shrinks in proportion.
+- Scans narrower than `full_width` hold smaller things, down to table tops: every length shrinks in proportion,
+  as far as voxels still hold two points on average: nothing hangs together in finer ones.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary, translate
 
 _SLAB = 200_000  # voxels whose neighbour pairs are held at once
+_POINTS_A_VOXEL = 2
 _LEVEL = 0.7  # |z| of a floor's normal, at least
 
 
@@ -143,6 +145,9 @@ class Geometric:
         with stage("normals"):
             unit = min(1.0, _width(cloud.points.numpy()) / variant.full_width) or 1.0
             voxels = voxelize(cloud.points, voxel_size=variant.voxel_size * unit)
+            while unit < 1 and len(cloud) < _POINTS_A_VOXEL * len(voxels.counts):
+                unit = min(1.0, 1.5 * unit)
+                voxels = voxelize(cloud.points, voxel_size=variant.voxel_size * unit)
             surface = _surface(cloud.points.numpy(), voxels, unit, variant)
         with stage("planes"):
             planes = _planes(surface, variant.planes, np.random.default_rng(config.seed))

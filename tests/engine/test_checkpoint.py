@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,6 +108,19 @@ def test_shipped_weights_are_small_and_fit(tmp_path: Path) -> None:
     for name, path in shipped.items():
         assert path.stat().st_size <= 16e6, name
         assert checkpoint.load(name).vocabulary in VOCABULARIES.values()
+
+
+@pytest.mark.parametrize("name", sorted(checkpoint.shipped()))
+def test_shipped_weights_segment_in_a_process_that_has_imported_nothing_else(name: str) -> None:
+    """Modules are imported when they are needed, and what they make then must be there to stay."""
+    code = (
+        "import torch, gestalt3d as g3; "
+        "points = torch.rand(60, 3, generator=torch.Generator().manual_seed(0)); "
+        f"found = g3.load({name!r}).segment(g3.PointCloud(points, semantic=torch.zeros(60, dtype=torch.int64))); "
+        "print(found.num_points)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.strip() == "60", done.stderr
 
 
 def test_the_device_is_one_of_this_machine() -> None:

@@ -57,7 +57,7 @@ def test_semantics_that_cannot_be_used_are_one_line() -> None:
     method = Components(ComponentsConfig(), TOYBOXES)
     with pytest.raises(UserError, match="carries no semantic classes"):
         method.segment(PointCloud(torch.zeros(2, 3)))
-    with pytest.raises(UserError, match="-1 to 4, got 0 to 7"):
+    with pytest.raises(UserError, match="-1 to 4, got 7; the model knows 0 box1"):
         method.segment(cloud(classes=CLASSES * 7))
 
 

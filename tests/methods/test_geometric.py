@@ -176,3 +176,10 @@ def test_real_rooms_are_segmented_as_well_as_by_tuned_geometry(
         precision, recall = average_precision(pooled, classes=[0]), recovery(pooled, classes=[0])
         figures.append([precision.ap50, precision.ap25, recall.recall50, recall.coverage])
     assert (100 * np.mean(figures, axis=0) >= floor).all(), 100 * np.mean(figures, axis=0)
+
+
+def test_lengths_do_not_shrink_below_the_spacing_of_the_points() -> None:
+    """The same two balls scanned coarsely: a table's voxels would hold a point each."""
+    balls = [ball([0.3, 0.5, 0.3], 0.1, 150), ball([1.2, 0.5, 0.3], 0.1, 150)]
+    cloud = PointCloud(torch.from_numpy(np.concatenate(balls).reshape(-1, 3).astype(np.float32)))
+    assert len(method("dbscan").segment(cloud)) == 2
