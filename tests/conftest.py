@@ -1,6 +1,7 @@
 """Shared fixtures. Imports nothing of the package, so that jaxtyping's import hook sees it first."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,9 @@ def shared() -> Path:
     if not folder:
         pytest.skip("GESTALT3D_SHARED names no folder of golden cases and real samples")
     return Path(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """A shell starts what it sends to the background with Ctrl-C ignored, and Python then leaves it so."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
