@@ -114,11 +114,7 @@ def add_scan(
 ) -> None:
     """Show the evaluator what was found in a scan, beside the truth; the switches are those of `evaluate`."""
     truth = scan.instances
-    semantic, instance, predicted = truth.point_classes, truth.to_labels(), found.point_classes
-    if semantic is None:
-        semantic = torch.cat([truth.classes, torch.tensor([-1])])[instance]
-    if predicted is None:
-        predicted = torch.cat([found.classes, torch.tensor([-1])])[found.to_labels()]
+    semantic, instance, predicted = truth.classes_of_points(), truth.to_labels(), found.classes_of_points()
     if sampled_blocks:
         drawn = draw_blocks(scan)
         semantic, instance, predicted = semantic[drawn], instance[drawn], predicted[drawn]

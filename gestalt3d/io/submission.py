@@ -37,12 +37,8 @@ class Submission:
         if not bool(torch.isfinite(found.scores).all()):
             raise ValueError(f"scores of {scene} must be finite")
         self._add_instances(scene, found)
-        points = found.point_classes
-        if points is None:
-            points = torch.cat([found.classes, torch.tensor([-1])])[found.to_labels()]
-        _write(
-            self.folder / "semantic" / f"{scene}.txt", _lines(_official(found.vocabulary, SCANNET20)[points])
-        )
+        labels = _official(found.vocabulary, SCANNET20)[found.classes_of_points()]
+        _write(self.folder / "semantic" / f"{scene}.txt", _lines(labels))
 
     def add_truth(self, scene: str, semantic: np.ndarray, instance: np.ndarray) -> None:
         """Write the ground truth of a scene: (n,) NYU40 ids and (n,) numbers of objects, 0 none.

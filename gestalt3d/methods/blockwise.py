@@ -18,9 +18,9 @@ Readings:
   Batch Normalization", 2018), not by running means: rooms differ more than blocks of one room do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -29,7 +29,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gestalt3d.methods.class_balance import class_weights, classes_of_points, evenly_spaced
+from gestalt3d.methods.class_balance import class_weights
+from gestalt3d.nn.modes import evaluating
+from gestalt3d.nn.norm import statistics_of
 from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
 from gestalt3d.nn.pointnet2 import RADII, PointNet2Decoder, PointNet2Encoder
 from gestalt3d.ops.blocks import BlockMerger, cut_blocks
@@ -39,7 +41,7 @@ from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import progress, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
 
 FEATURES = 9
@@ -174,7 +176,7 @@ class BlockMethod(nn.Module):
         blocks = [_random_block(points, room, c, rng, objects) for _ in range(c.blocks_per_scan)]
         rows = torch.from_numpy(order[np.stack([np.resize(block.rows, c.points) for block in blocks])])
         labels = scan.instances.to_labels()
-        classes = classes_of_points(scan.instances, labels)
+        classes = scan.instances.classes_of_points()
         instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
         return Batch(block_features(cloud, rows, blocks, c.normals), classes[rows].long(), instances)
 
@@ -188,12 +190,8 @@ class BlockMethod(nn.Module):
         if len(cloud) == 0:
             empty = Instances.empty(0, self.vocabulary, self.name)
             return replace(empty, point_classes=torch.zeros(0, dtype=torch.int64))
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             return self._segment(cloud)
-        finally:
-            self.train(training)
 
     def _segment(self, cloud: PointCloud) -> Instances:
         c = self.config
@@ -207,7 +205,7 @@ class BlockMethod(nn.Module):
             tasks = _tasks(points, parts, c, c.min_block_points) or _tasks(points, parts, c, 1)
         samples = _Samples(points, _merger(parts, c), len(self.vocabulary))
         threads = ThreadPoolExecutor(max(1, torch.get_num_threads()))
-        with self._statistics_of(cloud, order, tasks), threads as pool:
+        with self._statistics(cloud, order, tasks), threads as pool:
             for first in range(0, len(tasks), c.inference_blocks):
                 some = tasks[first : first + c.inference_blocks]
                 with stage("blocks"):
@@ -243,33 +241,15 @@ class BlockMethod(nn.Module):
         rows = torch.from_numpy(order[np.stack([np.resize(task.rows, c.points) for task in tasks])])
         return _unlabelled(block_features(cloud, rows, tasks, c.normals))
 
-    @contextmanager
-    def _statistics_of(self, cloud: PointCloud, order: np.ndarray, tasks: "list[_Task]") -> Iterator[None]:
+    def _statistics(self, cloud: PointCloud, order: np.ndarray, tasks: "list[_Task]") -> Any:
         """Inside, batch norm goes by evenly spread blocks of this scan where `scan_statistics` asks for it."""
         wanted = min(self.config.scan_statistics, len(tasks))
         if not wanted:
-            yield
-            return
-        norms = [part for part in self.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-        kept = [(norm.momentum, norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]  # pyright: ignore[reportOptionalMemberAccess]
-        try:
-            with stage("blocks"):
-                spread = np.linspace(0, len(tasks) - 1, wanted).round().astype(int)
-                batch = self._blocks(cloud, order, [tasks[i] for i in spread])
-            with stage("network"):
-                for norm in norms:
-                    norm.train()
-                    norm.momentum = 1.0
-                self._predict(batch)
-                for norm in norms:
-                    norm.eval()
-            yield
-        finally:
-            for norm, (momentum, mean, var) in zip(norms, kept, strict=True):
-                norm.momentum = momentum
-                norm.running_mean.copy_(mean)  # pyright: ignore[reportOptionalMemberAccess]
-                norm.running_var.copy_(var)  # pyright: ignore[reportOptionalMemberAccess]
-                norm.eval()
+            return nullcontext()
+        spread = np.linspace(0, len(tasks) - 1, wanted).round().astype(int)
+        with stage("blocks"):
+            batch = self._blocks(cloud, order, [tasks[i] for i in spread])
+        return statistics_of(self, lambda: self._predict(batch))
 
     def _predict(self, batch: Batch) -> Any:
         device = self.mean_sizes.device
@@ -289,14 +269,13 @@ class BlockMethod(nn.Module):
         if not (c.size_filter or c.class_balance):
             return
         total, number, points = torch.zeros(3, len(self.vocabulary), dtype=torch.float64)
-        for i in evenly_spaced(len(scans), most):
-            scan = scans[i]
+        for scan in evenly_spaced(scans, most):
             found, labels = scan.instances, scan.instances.to_labels()
             sizes = _sizes(scan.cloud.points, labels, len(found), c.merge_voxel)
             known = found.classes >= 0
             total.index_add_(0, found.classes[known], sizes[known].double())
             number.index_add_(0, found.classes[known], torch.ones(int(known.sum()), dtype=torch.float64))
-            classes = classes_of_points(found, labels)
+            classes = found.classes_of_points()
             points += torch.bincount(classes[classes >= 0], minlength=len(self.vocabulary))
         self.mean_sizes.copy_(total / number.clamp(min=1))
         self.class_weights.copy_(class_weights(points, power=c.class_balance))

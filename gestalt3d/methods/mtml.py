@@ -41,7 +41,6 @@ from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import direction_loss
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.methods import proposals
-from gestalt3d.methods.class_balance import evenly_spaced
 from gestalt3d.methods.labelled_voxels import (
     classes_of_voxels,
     given_classes,
@@ -53,13 +52,14 @@ from gestalt3d.methods.labelled_voxels import (
 from gestalt3d.methods.unet import Batch as FineBatch
 from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
+from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.segment import segment_mean, segment_mode
 from gestalt3d.ops.voxelize import Voxels, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
@@ -357,12 +357,8 @@ class MTML(nn.Module):
         A score is the weighted mean of coherencies and size, 0 to 1. `point_classes` are those that the cloud carries, or
         those that the semantic stage sees where it carries none.
         """
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             return self._segment(cloud)
-        finally:
-            self.train(training)
 
     def _segment(self, cloud: PointCloud) -> Instances:
         voxels, classes, features, point_classes = self._input(cloud)
@@ -450,8 +446,7 @@ class MTML(nn.Module):
     def fit_statistics(self, scans: Scans, *, most: int = 200) -> None:
         """Mean and deviation of ln(voxels) of every class's instances, from at most `most` evenly spaced scans."""
         logs, kinds = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
-        for i in evenly_spaced(len(scans), most):
-            scan = scans[i]
+        for scan in evenly_spaced(scans, most):
             found = scan.instances
             voxels = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
             labels = segment_mode(

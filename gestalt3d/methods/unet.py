@@ -21,7 +21,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.losses.semantic import semantic_loss
-from gestalt3d.methods.class_balance import class_weights, classes_of_points, evenly_spaced
+from gestalt3d.methods.class_balance import class_weights
+from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.sparse_unet import SparseUNet
 from gestalt3d.ops.normals import surface_normals
 from gestalt3d.ops.segment import segment_mean, segment_mode
@@ -29,7 +30,7 @@ from gestalt3d.ops.voxelize import Voxels, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
 
 FEATURES = 9
@@ -96,7 +97,7 @@ class UNet(nn.Module):
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """The scan's voxels, or those of a random window of `max_extent`."""
-        cloud, classes = scan.cloud, classes_of_points(scan.instances)
+        cloud, classes = scan.cloud, scan.instances.classes_of_points()
         floor = floor_height(cloud.points)
         if self.config.max_extent is not None:
             inside = _window(cloud.points, self.config.max_extent, rng)
@@ -117,16 +118,11 @@ class UNet(nn.Module):
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
         """The class of every point as `point_classes`, and no instances."""
-        training = self.training
-        self.eval()
-        try:
-            with stage("voxels"):
-                voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
-                features = voxel_features(cloud, voxels, self.config)
-            with stage("network"):
-                classes = self.scores(voxels.coordinates, features).argmax(1)
-        finally:
-            self.train(training)
+        with stage("voxels"):
+            voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
+            features = voxel_features(cloud, voxels, self.config)
+        with stage("network"), evaluating(self):
+            classes = self.scores(voxels.coordinates, features).argmax(1)
         empty = Instances.empty(len(cloud), self.vocabulary, self.name)
         return replace(empty, point_classes=classes[voxels.voxel_of_point])
 
@@ -144,11 +140,9 @@ class UNet(nn.Module):
         if not self.config.class_balance:
             return
         voxels = torch.zeros(len(self.vocabulary))
-        whole = replace(self.config, max_extent=None)
-        for i in evenly_spaced(len(scans), most):
-            scan = scans[i]
-            at = voxelize(scan.cloud.points, voxel_size=whole.voxel_size)
-            classes = classes_of_points(scan.instances)
+        for scan in evenly_spaced(scans, most):
+            at = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
+            classes = scan.instances.classes_of_points()
             known = segment_mode(classes, at.voxel_of_point, len(at.counts), len(self.vocabulary))
             voxels += torch.bincount(known[known >= 0], minlength=len(self.vocabulary))
         self.class_weights.copy_(class_weights(voxels, power=self.config.class_balance))

@@ -1,4 +1,7 @@
-"""Batch norm followed by ReLU on rows of channels, and the momentum that the training schedules."""
+"""Batch norm followed by ReLU on rows of channels, its momentum, and statistics other than those of the training."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,29 @@ def set_bn_momentum(module: nn.Module, momentum: float) -> None:
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.momentum = momentum
+
+
+@contextmanager
+def statistics_of(module: nn.Module, look: Callable[[], object]) -> Iterator[None]:
+    """Inside, batch norm goes by the means and variances of what `look` sends through `module`, which is in eval mode.
+
+    Momentum and running statistics are what they were afterwards.
+    """
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    kept = [(norm.momentum, {n: b.clone() for n, b in norm.named_buffers()}) for norm in norms]
+    try:
+        for norm in norms:
+            norm.train()
+            norm.momentum = 1.0
+        look()
+        for norm in norms:
+            norm.eval()
+        yield
+    finally:
+        for norm, (momentum, buffers) in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+            norm.load_state_dict(buffers, strict=False)
+            norm.eval()
 
 
 def folded(norm: nn.BatchNorm1d) -> tuple[Float[Tensor, "d"], Float[Tensor, "d"]]:

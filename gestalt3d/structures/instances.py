@@ -164,6 +164,12 @@ class Instances:
         best.scatter_reduce_(0, self.indices, place.repeat_interleave(self.sizes), "amin")
         return torch.cat([order, order.new_tensor([-1])])[best]
 
+    def classes_of_points(self) -> Int[Tensor, "n"]:
+        """`point_classes`, or where they are not known the class of each point's instance in `to_labels`; -1 unknown."""
+        if self.point_classes is not None:
+            return self.point_classes
+        return torch.cat([self.classes, self.classes.new_full((1,), -1)])[self.to_labels()]
+
     def to(self, device: torch.device | str) -> "Instances":
         names = ("offsets", "indices", "classes", "scores", "point_classes", "boxes", "amodal_boxes")
         return replace(self, **{n: v.to(device) for n in names if (v := getattr(self, n)) is not None})

@@ -1,7 +1,10 @@
 """What every data set and generator yields."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -29,3 +32,9 @@ class Scans(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int, /) -> Scan: ...
+
+
+def evenly_spaced(scans: Scans, most: int) -> Iterator[Scan]:
+    """At most `most` of the scans, the first and the last among them, one at a time."""
+    for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
+        yield scans[int(i)]
