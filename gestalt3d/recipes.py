@@ -95,7 +95,8 @@ def asis_rooms() -> Recipe:
         method="asis",
         model=ASISConfig(
             block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), group_size=16, dropout=0.0, normals=16,
-            class_balance=0.5, object_blocks=0.5, blocks_per_scan=4, scan_statistics=8,
+            class_balance=0.5, object_blocks=0.5, blocks_per_scan=4, scan_statistics=8, merging="votes", merge_iou=0.3,
+            bandwidth=0.5,
         ),
         optim=Optim(
             steps=9_000,

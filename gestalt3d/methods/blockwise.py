@@ -34,6 +34,7 @@ from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.norm import statistics_of
 from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
 from gestalt3d.nn.pointnet2 import RADII, PointNet2Decoder, PointNet2Encoder
+from gestalt3d.ops.block_votes import BlockVotes
 from gestalt3d.ops.blocks import BlockMerger, cut_blocks
 from gestalt3d.ops.knn import knn
 from gestalt3d.ops.normals import surface_normals
@@ -79,14 +80,18 @@ class BlockConfig:
     """Random blocks of a scan that one training sample holds."""
     grid: float | None = None
     """Metres: keep one point per voxel, so that all scanners look alike. The paper keeps all."""
+    merging: Literal["first", "votes"] = "first"
+    """BlockMerging (Sec. 4.1), where a voxel keeps the first instance it gets, or `BlockVotes`, where the blocks vote."""
     merge_voxel: float = 0.05
-    """Metres: voxel of BlockMerging."""
+    """Metres: voxel of the merging."""
     merge_voxel_fraction: float | None = None
     """Instead: this fraction of the room along each axis. The papers: 0.005."""
     merge_overlap: int = 7
-    """Points a block's cluster must share with an instance to join it."""
+    """Points, or voxels that vote, a block's cluster must share with an instance to join it."""
     merge_points: int = 30
     """Points a cluster that joins none must have to become a new instance."""
+    merge_iou: float = 0.35
+    """By votes: least IoU of two blocks' clusters of one instance, in the voxels that both blocks see."""
     size_filter: float = 0.0
     """Drop instances smaller than this fraction of their class's mean size; the authors' code: 0.25."""
     max_room: float = 10.0
@@ -203,7 +208,7 @@ class BlockMethod(nn.Module):
             parts = rooms(points, c)
             # Where every block is sparse, all of them count.
             tasks = _tasks(points, parts, c, c.min_block_points) or _tasks(points, parts, c, 1)
-        samples = _Samples(points, _merger(parts, c), len(self.vocabulary))
+        samples = _Samples(points, _merger(parts, c))
         threads = ThreadPoolExecutor(max(1, torch.get_num_threads()))
         with self._statistics(cloud, order, tasks), threads as pool:
             for first in range(0, len(tasks), c.inference_blocks):
@@ -315,31 +320,30 @@ def _tasks(points: np.ndarray, parts: list[Room], config: BlockConfig, min_point
     return tasks
 
 
-def _merger(parts: list[Room], config: BlockConfig) -> BlockMerger:
+def _merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
     low = np.min([room.low for room in parts], axis=0)
     extent = np.max([room.high for room in parts], axis=0) - low
     fraction = config.merge_voxel_fraction
-    voxel = np.full(3, config.merge_voxel) if fraction is None else extent.clip(1e-3) * fraction
-    return BlockMerger(
-        torch.from_numpy(voxel).float(),
-        origin=torch.from_numpy(low).float(),
-        min_overlap=config.merge_overlap,
-        min_points=config.merge_points,
-    )
+    size = np.full(3, config.merge_voxel) if fraction is None else extent.clip(1e-3) * fraction
+    voxel, origin = torch.from_numpy(size).float(), torch.from_numpy(low).float()
+    overlap, least = config.merge_overlap, config.merge_points
+    if config.merging == "votes":
+        return BlockVotes(
+            voxel, origin=origin, min_iou=config.merge_iou, min_overlap=overlap, min_points=least
+        )
+    return BlockMerger(voxel, origin=origin, min_overlap=overlap, min_points=least)
 
 
 class _Samples:
-    """What is known about the drawn points, and sums per instance: blocks stream by and are forgotten."""
+    """What is known about the drawn points: blocks stream by and are forgotten."""
 
     AT_ONCE = 1 << 20
 
-    def __init__(self, points: np.ndarray, merger: BlockMerger, classes: int):
+    def __init__(self, points: np.ndarray, merger: BlockMerger | BlockVotes):
         self._points, self._merger = points, merger
         self._pending: list[tuple[np.ndarray, Tensor]] = []
         self._waiting = 0
         self._done: list[tuple[np.ndarray, Tensor, Tensor]] = []
-        self._votes = torch.zeros(0, classes, dtype=torch.int64)
-        self._sums = torch.zeros(0, classes, dtype=torch.float64)
 
     def add(self, rows: np.ndarray, probabilities: Float[Tensor, "n c"], clusters: Int[Tensor, "n"]) -> None:
         self._merger.add(torch.from_numpy(self._points[rows]), clusters, probabilities.argmax(1))
@@ -349,35 +353,35 @@ class _Samples:
             self._flush()
 
     def _flush(self) -> None:
-        """Average what several blocks said about the same point; count its vote for its instance."""
+        """Average what several blocks said about the same point."""
         if not self._pending:
             return
         rows, index = np.unique(np.concatenate([rows for rows, _ in self._pending]), return_inverse=True)
         index = torch.from_numpy(index)
-        mean = torch.zeros(len(rows), self._votes.shape[1])
+        mean = torch.zeros(len(rows), self._pending[0][1].shape[1])
         mean.index_add_(0, index, torch.cat([p for _, p in self._pending]).float())
         mean /= torch.bincount(index, minlength=len(rows))[:, None]
         self._pending, self._waiting = [], 0
-        classes = mean.argmax(1)
-        labels = self._merger.labels(torch.from_numpy(self._points[rows]))
-        self._done.append((rows, labels, classes))
-
-        more = (0, 0, 0, self._merger.num_instances - len(self._votes))
-        self._votes = torch.nn.functional.pad(self._votes, more)
-        self._sums = torch.nn.functional.pad(self._sums, more)
-        assigned = labels >= 0
-        self._sums.index_add_(0, labels[assigned], mean[assigned].double())
-        self._votes.index_put_((labels[assigned], classes[assigned]), torch.tensor(1), accumulate=True)
+        self._done.append((rows, mean.argmax(1), mean.half()))
 
     def instances(
         self, mean_sizes: Float[Tensor, "c"] | None, config: BlockConfig
     ) -> tuple[Int[Tensor, "n"], Int[Tensor, "i"], Float[Tensor, "i"]]:
         """Instance of every point of `rows`; class (the mode) and score of every instance."""
         self._flush()
-        labels = torch.cat([labels for _, labels, _ in self._done])
-        classes = self._votes.argmax(1) if len(self._votes) else torch.zeros(0, dtype=torch.int64)
-        number = self._votes.sum(1)
-        scores = self._sums.gather(1, classes[:, None])[:, 0] / number.clamp(min=1)
+        labels = self._merger.labels(torch.from_numpy(self._points[self.rows]))
+        assigned = labels >= 0
+        count, names = int(labels.max()) + 1 if len(labels) else 0, self._done[0][2].shape[1]
+        votes = torch.bincount(labels[assigned] * names + self.classes[assigned], minlength=count * names)
+        votes = votes.reshape(count, names)
+        sums = torch.zeros(count, names, dtype=torch.float64)
+        for own, (_, _, mean) in zip(
+            labels.split([len(r) for r, _, _ in self._done]), self._done, strict=True
+        ):
+            sums.index_add_(0, own[own >= 0], mean[own >= 0].double())
+        classes = votes.argmax(1)
+        number = votes.sum(1)
+        scores = sums.gather(1, classes[:, None])[:, 0] / number.clamp(min=1)
         keep = number > 0
         if mean_sizes is not None:
             sizes = _sizes(torch.from_numpy(self._points[self.rows]), labels, len(keep), config.merge_voxel)
@@ -392,7 +396,7 @@ class _Samples:
 
     @property
     def classes(self) -> Int[Tensor, "n"]:
-        return torch.cat([classes for _, _, classes in self._done])
+        return torch.cat([classes for _, classes, _ in self._done])
 
 
 def _sizes(

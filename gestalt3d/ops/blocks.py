@@ -153,11 +153,7 @@ class BlockMerger:
         min_points: int = 30,
         reference_compat: bool = False,
     ) -> None:
-        self.voxel_size = np.broadcast_to(np.asarray(voxel_size, dtype=np.float64), 3).copy()
-        """In metres along x, y, z."""
-        if not (np.isfinite(self.voxel_size) & (self.voxel_size > 0)).all():
-            raise ValueError(f"voxel_size must be positive metres, got {voxel_size}")
-        self.origin = np.zeros(3) if origin is None else origin.cpu().double().numpy()
+        self.voxel_size, self.origin = voxel_grid(voxel_size, origin)
         self.min_overlap, self.min_points, self.reference_compat = min_overlap, min_points, reference_compat
         self.num_instances = 0
         """One more than the highest id in the table."""
@@ -187,8 +183,8 @@ class BlockMerger:
         count = int(clusters_.max(initial=-1)) + 1
         member = np.flatnonzero(clusters_ >= 0)
         clusters_ = clusters_[member]
-        keys = self._voxels(points)[member]
-        class_of = _mode(clusters_, classes.cpu().numpy().astype(np.int64)[member], count)
+        keys = voxel_keys(points, self.voxel_size, self.origin)[member]
+        class_of = modes(clusters_, classes.cpu().numpy().astype(np.int64)[member], count)
 
         met, met_classes = self._look_up(keys)
         agree = (met >= 0) & (met_classes == class_of[clusters_])
@@ -214,19 +210,8 @@ class BlockMerger:
 
     def labels(self, points: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
         """Instance id of the voxel each point lies in, -1 where nothing was merged."""
-        return torch.from_numpy(self._look_up(self._voxels(points))[0].astype(np.int64)).to(points.device)
-
-    def _voxels(self, points: Tensor) -> np.ndarray:
-        coordinates = points.detach().cpu().numpy()
-        keys = np.empty(len(coordinates), dtype=np.int64)
-        bad = self._cpu.voxel_keys(coordinates, self.origin, self.voxel_size, keys)
-        if bad >= 0:
-            raise ValueError(
-                f"point {bad} at {coordinates[bad].tolist()} lies outside the 2^21 voxels of "
-                f"{self.voxel_size.tolist()} m around {self.origin.tolist()}; "
-                "drop stray and non-finite points, or pass an origin"
-            )
-        return keys
+        keys = voxel_keys(points, self.voxel_size, self.origin)
+        return torch.from_numpy(self._look_up(keys)[0].astype(np.int64)).to(points.device)
 
     def _look_up(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         instances, classes = np.empty((2, len(keys)), dtype=np.int32)
@@ -270,6 +255,32 @@ def merge_blocks(
     return merger.labels(points)
 
 
+def voxel_grid(
+    voxel_size: float | Float[Tensor, "3"], origin: Float[Tensor, "3"] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Metres of a voxel along x, y, z and where voxel (0, 0, 0) begins, (0, 0, 0) unless told."""
+    size = np.broadcast_to(np.asarray(voxel_size, dtype=np.float64), 3).copy()
+    if not (np.isfinite(size) & (size > 0)).all():
+        raise ValueError(f"voxel_size must be positive metres, got {voxel_size}")
+    return size, np.zeros(3) if origin is None else origin.cpu().double().numpy()
+
+
+def voxel_keys(points: Float[Tensor, "n 3"], voxel_size: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """(n,) int64, one number for each voxel of a `voxel_grid`; there are 2^21 along an axis."""
+    from gestalt3d.ops._numba import blocks as cpu
+
+    coordinates = points.detach().cpu().numpy()
+    keys = np.empty(len(coordinates), dtype=np.int64)
+    bad = cpu.voxel_keys(coordinates, origin, voxel_size, keys)
+    if bad >= 0:
+        raise ValueError(
+            f"point {bad} at {coordinates[bad].tolist()} lies outside the 2^21 voxels of "
+            f"{voxel_size.tolist()} m around {origin.tolist()}; "
+            "drop stray and non-finite points, or pass an origin"
+        )
+    return keys
+
+
 def _table(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     keys = np.full(size, -1, dtype=np.int64)
     return keys, np.full(size, -1, dtype=np.int32), np.full(size, -1, dtype=np.int32)
@@ -288,6 +299,6 @@ def _most_frequent(rows: np.ndarray, values: np.ndarray, count: int) -> tuple[np
     return best, often
 
 
-def _mode(rows: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+def modes(rows: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     """Most frequent value of each row, the lowest on ties. Values may be -1."""
     return _most_frequent(rows, values + 1, count)[0] - 1

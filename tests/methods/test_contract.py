@@ -41,7 +41,7 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "asis": ("asis", {"radii": (0.2, 0.4, 0.8, 1.6), "neighbours": 10}),
     "asis-pointnet": ("asis", {"backbone": "pointnet", "width_scale": 0.25, "neighbours": 10}),
     "asis-vanilla": ("asis", {"semantic_awareness": False, "instance_fusion": False}),
-    "asis-grid": ("asis", {"grid": 0.05, "neighbours": 10}),
+    "asis-votes": ("asis", {"grid": 0.05, "merging": "votes", "neighbours": 10}),
     "sgpn": (
         "sgpn",
         {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 10, "min_confidence": 0.0},
