@@ -9,7 +9,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from gestalt3d.ops.blocks import modes, voxel_grid, voxel_keys
+from gestalt3d.ops.blocks import coordinates_of, modes, voxel_grid, voxel_keys
+from gestalt3d.ops.components import voxel_pairs
 
 
 class _Block(NamedTuple):
@@ -34,8 +35,9 @@ class BlockVotes:
        at least `min_overlap` and an IoU of at least `min_iou`. Above a half no cluster belongs to two of one block;
        below, what one block parts in two another can join.
     2. An object is a connected component of clusters, of at least `min_points` points, repeats counted.
-    3. A voxel is of the object that most points in it were said to be of. An object that wins less than `min_won`
-       of the voxels that it has points in is dropped, and what it won goes by the others' votes.
+    3. A voxel is of the object that most points in it and in the 26 voxels around it were said to be of: blocks draw
+       different points, so a voxel alone hears few of them. An object that wins less than `min_won` of the voxels that
+       it has points in is dropped, and what it won goes by the others' votes.
 
     Unlike in BlockMerging (`BlockMerger`) neither the blocks' order nor one block's mistake decides; unlike there,
     nothing is known before all blocks are. Ties: the object with the earliest cluster.
@@ -105,9 +107,8 @@ class BlockVotes:
         object_of_cluster = self._joined(members, sight, owner, classes)
 
         points = np.concatenate([block.points for block in blocks])
-        votes = coo_matrix((points, (voxel, object_of_cluster[cluster])), shape=members.T.shape)
-        votes.sum_duplicates()
-        return voxels, self._won(votes.row, votes.col, votes.data, len(voxels))
+        votes = csr_matrix((points, (voxel, object_of_cluster[cluster])), shape=members.T.shape)
+        return voxels, self._won(votes, _near(voxels))
 
     def _joined(
         self, members: csr_matrix, sight: csr_matrix, owner: np.ndarray, classes: np.ndarray
@@ -125,14 +126,15 @@ class BlockVotes:
         links = coo_matrix((agree[agree], (a[agree], b[agree])), shape=(len(owner),) * 2)
         return connected_components(links, directed=False)[1]
 
-    def _won(self, voxel: np.ndarray, object_: np.ndarray, votes: np.ndarray, count: int) -> np.ndarray:
-        """Who wins each of `count` voxels, counted from 0, from votes that are listed by voxel and object."""
-        number = int(object_.max(initial=-1)) + 1
-        stays = np.bincount(object_, votes, minlength=number) >= self.min_points
-        winner = _majority(voxel, object_, np.where(stays[object_], votes, 0), count)
-        touched = np.bincount(object_, minlength=number)
-        stays &= np.bincount(winner[winner >= 0], minlength=number) >= self.min_won * touched
-        winner = _majority(voxel, object_, np.where(stays[object_], votes, 0), count)
+    def _won(self, votes: csr_matrix, near: csr_matrix) -> np.ndarray:
+        """Who wins each voxel, counted from 0, from the votes in (voxel, object)."""
+        heard, said = coo_matrix(near @ votes), coo_matrix(votes)
+        count, number = len(near.indptr) - 1, int(said.col.max(initial=-1)) + 1
+        stays = np.bincount(said.col, said.data, minlength=number) >= self.min_points
+        winner = _majority(heard, stays, count)
+        wins = np.bincount(said.col[winner[said.row] == said.col], minlength=number)
+        stays &= wins >= self.min_won * np.bincount(said.col, minlength=number)
+        winner = _majority(heard, stays, count)
         ids, compact = np.unique(winner, return_inverse=True)
         return compact - int(ids[:1].sum() < 0)
 
@@ -145,10 +147,18 @@ def _table(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr
     return csr_matrix((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape)
 
 
-def _majority(voxel: np.ndarray, object_: np.ndarray, votes: np.ndarray, count: int) -> np.ndarray:
-    """The object with most votes in each voxel, the lowest on ties; -1 where none has a vote."""
-    order = np.lexsort((-object_, votes, voxel))  # of repeated indices the last assignment stays
-    order = order[votes[order] > 0]
+def _near(voxels: np.ndarray) -> csr_matrix:
+    """1 between the voxels of these keys that share at least a corner, and on the diagonal."""
+    a, b = voxel_pairs(torch.from_numpy(coordinates_of(voxels)), connectivity=26).numpy()
+    itself = np.arange(len(voxels))
+    shape = (len(voxels), len(voxels))
+    return _table(np.concatenate([a, b, itself]), np.concatenate([b, a, itself]), shape)
+
+
+def _majority(votes: coo_matrix, stays: np.ndarray, count: int) -> np.ndarray:
+    """The object that `stays` and has most votes in each of `count` voxels, the lowest on ties; -1 where none has a vote."""
+    order = np.lexsort((-votes.col, votes.data, votes.row))  # of repeated indices the last assignment stays
+    order = order[stays[votes.col[order]] & (votes.data[order] > 0)]
     winner = np.full(count, -1, dtype=np.int64)
-    winner[voxel[order]] = object_[order]
+    winner[votes.row[order]] = votes.col[order]
     return winner

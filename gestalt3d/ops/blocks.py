@@ -281,6 +281,11 @@ def voxel_keys(points: Float[Tensor, "n 3"], voxel_size: np.ndarray, origin: np.
     return keys
 
 
+def coordinates_of(keys: np.ndarray) -> np.ndarray:
+    """(n, 3) voxels of `voxel_keys`, counted from any corner."""
+    return (keys[:, None] >> np.array([42, 21, 0])) & (2**21 - 1)
+
+
 def _table(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     keys = np.full(size, -1, dtype=np.int64)
     return keys, np.full(size, -1, dtype=np.int32), np.full(size, -1, dtype=np.int32)
