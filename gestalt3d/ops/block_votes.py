@@ -37,7 +37,8 @@ class BlockVotes:
     2. An object is a connected component of clusters, of at least `min_points` points, repeats counted.
     3. A voxel is of the object that most points in it and in the 26 voxels around it were said to be of: blocks draw
        different points, so a voxel alone hears few of them. An object that wins less than `min_won` of the voxels that
-       it has points in is dropped, and what it won goes by the others' votes.
+       it has points in is dropped, and what it won goes by the others' votes; it keeps what is left then, if that is at
+       least `min_points` voxels.
 
     Unlike in BlockMerging (`BlockMerger`) neither the blocks' order nor one block's mistake decides; unlike there,
     nothing is known before all blocks are. Ties: the object with the earliest cluster.
@@ -131,10 +132,13 @@ class BlockVotes:
         heard, said = coo_matrix(near @ votes), coo_matrix(votes)
         count, number = len(near.indptr) - 1, int(said.col.max(initial=-1)) + 1
         stays = np.bincount(said.col, said.data, minlength=number) >= self.min_points
-        winner = _majority(heard, stays, count)
-        wins = np.bincount(said.col[winner[said.row] == said.col], minlength=number)
+        first = _majority(heard, stays, count)
+        wins = np.bincount(said.col[first[said.row] == said.col], minlength=number)
         stays &= wins >= self.min_won * np.bincount(said.col, minlength=number)
         winner = _majority(heard, stays, count)
+        left = np.where(winner < 0, first, -1)
+        again = np.bincount(left[left >= 0], minlength=number) >= self.min_points
+        winner = np.where((left >= 0) & again[left], left, winner)
         ids, compact = np.unique(winner, return_inverse=True)
         return compact - int(ids[:1].sum() < 0)
 

@@ -63,7 +63,10 @@ def by_definition(blocks, voxel_size, min_iou=0.35, min_overlap=7, min_points=30
     won = winners(stays)
     touched = {o: sum(o in each for each in votes.values()) for o in stays}
     own = {o: sum(w == o and o in votes.get(v, {}) for v, w in won.items()) for o in stays}
-    return winners({o for o in stays if own[o] >= min_won * touched[o]})
+    final = winners({o for o in stays if own[o] >= min_won * touched[o]})
+    left = {v: o for v, o in won.items() if v not in final}
+    again = {v: o for v, o in left.items() if sum(p == o for p in left.values()) >= min_points}
+    return final | again
 
 
 def random_blocks(seed: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
