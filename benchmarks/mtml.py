@@ -104,8 +104,10 @@ class Stand(MTML):
 
     answer: Prediction | None = None
 
-    def group(self, prediction: Prediction, coordinates: Tensor, classes: Tensor) -> Scored:
-        return super().group(self.answer or prediction, coordinates, classes)
+    def group(
+        self, prediction: Prediction, coordinates: Tensor, classes: Tensor, semantics: Tensor | None = None
+    ) -> Scored:
+        return super().group(self.answer or prediction, coordinates, classes, semantics)
 
 
 def measured(trained: bool, volume: int, config: MTMLConfig) -> dict[str, Any]:

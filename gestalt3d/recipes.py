@@ -234,9 +234,12 @@ def mtml_rooms_true() -> Recipe:
     return Recipe(
         name="mtml-rooms-true",
         method="mtml",
-        model=MTMLConfig(norm=True, proposals=ProposalConfig(min_voxels=3)),
+        model=MTMLConfig(
+            norm=True,
+            proposals=ProposalConfig(bandwidths=(1.5, 2.5), semantic_weight=1.0, min_voxels=3, coherent=True),
+        ),
         optim=Optim(
-            steps=2_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
+            steps=3_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, ema=0.995,
         ),
         augment=asis_rooms().augment,
@@ -253,7 +256,7 @@ def mtml_rooms() -> Recipe:
         base,
         name="mtml-rooms",
         model=replace(base.model, semantics=semantics_rooms().model),
-        optim=replace(base.optim, steps=1_000, lr=1e-3),
+        optim=replace(base.optim, steps=700, lr=1e-3),
     )
 
 

@@ -77,6 +77,8 @@ class ProposalConfig:
     direction_weight: float = 1.0
     size_weight: float = 1.0
     """Share of the scores in the total; the direction's counts only where directions are predicted."""
+    semantic_weight: float = 0.0
+    """Share of the mean probability of the class, which the paper does not have."""
     size_deviation: float = 0.1
     """Least deviation of ln(size) in a class: sizes that vary little in training still may by this."""
     nms_iou: float = 0.5
@@ -370,7 +372,7 @@ class MTML(nn.Module):
             prediction = Prediction(*self._predict(voxels.coordinates, features))
         rows = known.nonzero()[:, 0]
         of_objects = Prediction(*(values[rows] for values in prediction))
-        found = self.group(of_objects, voxels.coordinates[rows], classes[rows])
+        found = self.group(of_objects, voxels.coordinates[rows], classes[rows], features[rows])
         with stage("points"):
             offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
         return Instances(
@@ -400,9 +402,16 @@ class MTML(nn.Module):
         prediction: Prediction,
         coordinates: Int[Tensor, "v 3"],
         classes: Int[Tensor, "v"],
+        semantics: Float[Tensor, "v c"] | None = None,
     ) -> proposals.Scored:
-        """Scored sets of voxels, best first (Sec. 3.2, "Post-processing")."""
+        """Scored sets of voxels, best first (Sec. 3.2, "Post-processing").
+
+        `semantics` are probabilities of the classes; where there are none, those that `classes` stand for.
+        """
         c = self.config.proposals
+        certain = one_hot(classes, len(self.vocabulary))
+        if semantics is None or self.config.inputs != "semantic":
+            semantics = certain
         with stage("proposals"):
             made = proposals.propose(
                 prediction.embedding,
@@ -413,8 +422,8 @@ class MTML(nn.Module):
                 min_voxels=c.min_voxels,
             )
         with stage("scores"):
-            labels = proposals.probable_class(one_hot(classes, len(self.vocabulary)), made)
-            scores = self.score(prediction, coordinates, made, labels)
+            labels = proposals.probable_class(certain, made)
+            scores = self.score(prediction, coordinates, semantics, made, labels)
             order = proposals.best_first(scores, made.sizes)
         with stage("suppression"):
             kept = proposals.suppress(made, order, max_iou=c.nms_iou, num_voxels=len(classes))
@@ -429,15 +438,18 @@ class MTML(nn.Module):
         self,
         prediction: Prediction,
         coordinates: Int[Tensor, "v 3"],
+        semantics: Float[Tensor, "v c"],
         made: proposals.Proposals,
         labels: Int[Tensor, "p"],
     ) -> Float[Tensor, "p"]:
-        """Weighted mean of feature coherency, direction coherency and regular size."""
+        """Weighted mean of feature coherency, direction coherency, regular size and probability of the class."""
         c = self.config.proposals
         features = proposals.feature_coherency(prediction.embedding, made, threshold=c.coherency_threshold)
         usual = self.log_size_mean.cpu(), self.log_size_deviation.cpu()
         size = proposals.regular_size(made.sizes, labels, *usual)
         parts = [(c.feature_weight, features), (c.size_weight, size)]
+        if c.semantic_weight:
+            parts.append((c.semantic_weight, proposals.class_probability(semantics, made, labels)))
         if self.config.direction:
             direction = proposals.direction_coherency(prediction.direction, coordinates.float(), made)
             parts.append((c.direction_weight, direction))

@@ -209,6 +209,22 @@ def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int
     return best.indices.masked_fill(best.values <= 0, -1)
 
 
+def class_probability(
+    semantics: Float[Tensor, "v c"], proposals: Proposals, classes: Int[Tensor, "p"]
+) -> Float[Tensor, "p"]:
+    """Mean probability of a proposal's class over its voxels, 0 to 1; 0 for class -1. Not in the paper, whose semantics are
+    classes alone: it tells a chair from a piece of wall that is taken for a chair.
+    """
+
+    def mean(piece: Proposals) -> Tensor:
+        return segment_mean(semantics[piece.indices], piece.owners, len(piece.sizes))
+
+    known = classes.clamp(min=0)[:, None]
+    if semantics.shape[1] == 0 or len(classes) == 0:
+        return torch.zeros(len(classes), device=semantics.device)
+    return _piece_by_piece(mean, proposals).gather(1, known)[:, 0].masked_fill(classes < 0, 0)
+
+
 def total_score(
     *scores: tuple[float, Float[Tensor, "p"]],
 ) -> Float[Tensor, "p"]:

@@ -24,6 +24,7 @@ from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.class_balance import class_weights
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.sparse_unet import SparseUNet
+from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.normals import surface_normals
 from gestalt3d.ops.segment import segment_mean, segment_mode
 from gestalt3d.ops.voxelize import Voxels, voxelize
@@ -52,9 +53,13 @@ class UNetConfig:
     """Classes weigh frequency ** -class_balance in the cross entropy."""
     max_extent: float | None = None
     """Metres: a training sample is a window this wide about a random point, as high as the scan."""
+    tile_voxels: int = 500_000
+    """Most voxels that `segment` looks at at once, of 2 kB each; larger scans are cut into tiles that overlap by the receptive
+    field, as far as that pays.
+    """
 
     def __post_init__(self) -> None:
-        for name in ("voxel_size", "width", "levels", "repeats"):
+        for name in ("voxel_size", "width", "levels", "repeats", "tile_voxels"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.normals and self.normals < 3:
@@ -130,10 +135,14 @@ class UNet(nn.Module):
         """Probabilities of the classes, on the CPU; for a network in eval mode."""
         if len(features) == 0:
             return features.new_zeros(0, len(self.vocabulary))
-        classes, sizes = torch.full((len(features),), -1), torch.tensor([len(features)])
-        batch = Batch(coordinates, features, classes, sizes)
         device = self.class_weights.device
-        return self(Batch(*(values.to(device) for values in batch))).logits.softmax(1).cpu()
+
+        def network(at: Tensor, values: Tensor) -> tuple[Tensor]:
+            batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
+            return (self(Batch(*(part.to(device) for part in batch))).logits.softmax(1).cpu(),)
+
+        most = self.config.tile_voxels
+        return by_tiles(network, coordinates, features, halo=self.trunk.reach, most=most)[0]
 
     def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
         """Weights of the classes for `class_balance`, from at most `most` evenly spaced scans."""

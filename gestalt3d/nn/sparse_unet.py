@@ -82,6 +82,10 @@ class SparseUNet(nn.Module):
         self.up = nn.ModuleList(SparseLayer(b, a, offsets=8) for a, b in pairwise(widths))
         self.after = nn.ModuleList(SparseBlock(2 * w, w, repeats=repeats) for w in widths[:-1])
         self.channels = width
+        wide = 2 ** (levels - 1)
+        # The stem, the layers of all levels, and that the cells of each level reach past those of the one above.
+        self.reach = 1 + 2 * repeats * (wide - 1) + repeats * wide + wide - 1
+        """The farthest voxel that an answer depends on, half the receptive field."""
 
     def forward(
         self, coordinates: Int[Tensor, "v 4"], features: Float[Tensor, "v c"]

@@ -7,6 +7,7 @@ from gestalt3d.methods import proposals
 from gestalt3d.methods.proposals import (
     Proposals,
     best_first,
+    class_probability,
     direction_coherency,
     feature_coherency,
     joined,
@@ -107,6 +108,13 @@ def test_class_is_the_most_probable_label() -> None:
     assert probable_class(semantics, sets([0, 1], [2], [3])).tolist() == [1, 0, -1]
 
 
+def test_probability_of_the_class_is_its_mean() -> None:
+    semantics, made = torch.tensor([[0.6, 0.4], [0.2, 0.8], [0.5, 0.5]]), sets([0, 1], [2], [0])
+    found = class_probability(semantics, made, torch.tensor([0, 1, -1]))
+    torch.testing.assert_close(found, torch.tensor([0.4, 0.5, 0.0]))
+    assert class_probability(semantics[:, :0], made, torch.tensor([-1, -1, -1])).tolist() == [0, 0, 0]
+
+
 def test_total_score_is_the_weighted_mean() -> None:
     a, b = torch.tensor([1.0, 0.5]), torch.tensor([-1.0, 0.5])
     torch.testing.assert_close(total_score((1.0, a), (3.0, b)), torch.tensor([0.25, 0.5]))
@@ -155,6 +163,7 @@ def test_a_bound_on_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             feature_coherency(embedding, made, threshold=1.0),
             direction_coherency(vectors, positions, made),
             probable_class(semantics, made),
+            class_probability(semantics, made, torch.arange(300) % 5),
             suppress(made, order, max_iou=0.3, num_voxels=60),
         ]
 

@@ -90,3 +90,18 @@ def test_class_weights_favour_the_rare() -> None:
 def test_impossible_settings_say_which(changes: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
         UNetConfig(**changes)
+
+
+def test_a_wide_scan_is_labelled_tile_by_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud, method = tiny_scan(points=20000).cloud, build(replace(SMALL, voxel_size=0.04))
+    whole = method.segment(cloud).point_classes
+    method.config = replace(method.config, tile_voxels=2000)
+    seen = []
+    forward = UNet.forward
+    monkeypatch.setattr(UNet, "forward", lambda self, b: seen.append(len(b.coordinates)) or forward(self, b))
+    tiled = method.segment(cloud).point_classes
+    assert whole is not None and tiled is not None
+    assert len(seen) > 1
+    assert (
+        float((whole == tiled).float().mean()) > 0.999
+    )  # rounding decides between classes that are as likely

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from gestalt3d.methods import unet
 from gestalt3d.methods.mtml import MTML, Batch, MTMLConfig
+from gestalt3d.methods.unet import UNet, UNetConfig
 from gestalt3d.nn.tiles import by_tiles, tiles
 from gestalt3d.stages import measure, stage
 from gestalt3d.structures.vocabulary import TOYBOXES
@@ -23,12 +25,15 @@ def corridors(density: float = 0.4) -> Tensor:
     )
 
 
-def method(space: str) -> MTML:
+def method(kind: str) -> MTML | UNet:
     """In eval, with statistics of batch norm that are not those of a first day."""
     torch.manual_seed(0)
-    made = MTML.from_config(
-        CONFIG if space == "sparse" else MTMLConfig(**{**vars(CONFIG), "space": space}), TOYBOXES
-    )
+    if kind == "unet":
+        made = UNet.from_config(UNetConfig(width=4, levels=3, normals=0), TOYBOXES)
+    else:
+        made = MTML.from_config(
+            CONFIG if kind == "sparse" else MTMLConfig(**{**vars(CONFIG), "space": kind}), TOYBOXES
+        )
     for part in made.modules():
         if isinstance(part, torch.nn.BatchNorm1d):
             assert part.running_mean is not None and part.running_var is not None
@@ -42,13 +47,16 @@ def inputs(at: Tensor) -> Tensor:
     return torch.eye(5)[torch.randint(0, 5, (len(at),), generator=torch.Generator().manual_seed(1))]
 
 
-@pytest.fixture(params=["sparse", "dense"])
+@pytest.fixture(params=["sparse", "dense", "unet"])
 def network(request: pytest.FixtureRequest):
     made, dense = method(request.param), request.param == "dense"
+    batch = unet.Batch if request.param == "unet" else Batch
 
     @torch.inference_mode()
     def run(at: Tensor, values: Tensor) -> tuple[Tensor, ...]:
-        return tuple(made(Batch(at, values, torch.zeros_like(at[:, 0]), torch.tensor([len(at)]))))
+        if request.param == "unet":
+            values = torch.nn.functional.pad(values, (0, unet.FEATURES - values.shape[1]))
+        return tuple(made(batch(at, values, torch.zeros_like(at[:, 0]), torch.tensor([len(at)]))))
 
     return run, made.trunk.reach, dense
 
