@@ -33,6 +33,8 @@ class Untrained(NamedTuple):
     settings: dict[str, Any]
     about: str
     vocabulary: Vocabulary = S3DIS
+    semantics_of: str | None = None
+    """The shipped model whose semantic stage labels the clouds, and whose vocabulary counts."""
 
 
 UNTRAINED: dict[str, Untrained] = {
@@ -48,6 +50,18 @@ UNTRAINED: dict[str, Untrained] = {
         {"connected": False},
         "the semantics that toy boxes carry, a class an instance",
         TOYBOXES,
+    ),
+    "components-rooms": Untrained(
+        "components",
+        {"min_voxels": 3},
+        "connected components of the classes that mtml-rooms sees",
+        semantics_of="mtml-rooms",
+    ),
+    "semantics-rooms": Untrained(
+        "components",
+        {"connected": False},
+        "the classes that mtml-rooms sees, each an instance",
+        semantics_of="mtml-rooms",
     ),
 }
 """Models that need no weights."""
@@ -193,7 +207,11 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
     if name in UNTRAINED:
         known = UNTRAINED[name]
         cls = method_class(known.method)
-        return cls.from_config(config_class(cls)(**known.settings), known.vocabulary)
+        config = config_class(cls)(**known.settings)
+        if known.semantics_of is None:
+            return cls.from_config(config, known.vocabulary)
+        learned = load(known.semantics_of, device=device)
+        return cls(config, learned.vocabulary, learned.semantics)
     known = shipped()
     path = known.get(name, Path(name_or_path))
     if name not in known and not path.exists():

@@ -1,4 +1,4 @@
-"""What the given semantics say without learning: MTML's baselines "Input Segmentation" and "Connected Component" (Sec. 4).
+"""What semantics say without learning instances: MTML's baselines "Input Segmentation" and "Connected Component" (Sec. 4).
 
 With `connected`, an instance is a connected component of the voxels of one class; without, all of a class is one
 instance. Every score is 1: the paper names no order among them.
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
 from gestalt3d.methods.proposals import of_labels, split
+from gestalt3d.methods.unet import UNet
 from gestalt3d.ops.components import voxel_pairs
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import stage
@@ -37,23 +38,28 @@ class ComponentsConfig:
 
 
 class Components:
-    """Nothing to train."""
+    """Nothing to train; `semantics`, trained elsewhere, labels the clouds that carry no classes."""
 
     name = "components"
     takes_semantics = True
     config: ComponentsConfig
 
-    def __init__(self, config: ComponentsConfig, vocabulary: Vocabulary) -> None:
-        self.config, self.vocabulary = config, vocabulary
+    def __init__(
+        self, config: ComponentsConfig, vocabulary: Vocabulary, semantics: UNet | None = None
+    ) -> None:
+        self.config, self.vocabulary, self.semantics = config, vocabulary, semantics
 
     @classmethod
     def from_config(cls, config: ComponentsConfig, vocabulary: Vocabulary) -> "Components":
         return cls(config, vocabulary)
 
     def segment(self, cloud: PointCloud) -> Instances:
-        """Instances of a cloud that carries its semantics, which are its `point_classes`."""
+        """Instances of a cloud; its semantics, carried or predicted, are its `point_classes`."""
         c = self.config
-        given = given_classes(cloud, self.vocabulary)
+        if cloud.semantic is None and self.semantics is not None:
+            given = self.semantics.segment(cloud).classes_of_points()
+        else:
+            given = given_classes(cloud, self.vocabulary)
         voxels = voxelize(cloud.points, voxel_size=c.voxel_size)
         classes = classes_of_voxels(given, voxels, self.vocabulary)
         rows = is_object(classes, self.vocabulary, structure=c.structure).nonzero()[:, 0]

@@ -134,7 +134,7 @@ TABLES: dict[str, Table] = {
             _room_row(0, "segmentation as instances", "semantics-rooms", "semantics-rooms"),
             _room_row(1, "connected components", "components-rooms", "components-rooms"),
             _room_row(2, "FE only", "mtml-rooms-fe"),
-            _room_row(3, "multi-task", "mtml-rooms"),
+            _room_row(3, "multi-task", "mtml-rooms", "mtml-rooms"),
         ),
         _order("mtml-rooms", "mtml-rooms-fe", "components-rooms", "semantics-rooms", metrics=tuple(AVERAGES)),
     ),

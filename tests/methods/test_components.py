@@ -1,5 +1,7 @@
 """The baselines on semantics alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,8 +10,10 @@ from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
 from gestalt3d.methods.components import Components, ComponentsConfig
+from gestalt3d.methods.unet import UNet, UNetConfig
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
+from tests.scenes import tiny_scan
 
 CELLS = torch.tensor([[0, 0, 0], [1, 0, 0], [2, 1, 0], [9, 0, 0], [3, 1, 0]])
 CLASSES = torch.tensor([0, 0, 0, 0, 1])
@@ -67,3 +71,16 @@ def test_models_by_name_score_as_the_better_and_the_worse_baseline() -> None:
         evaluate(load(name).with_seed(1), scenes)["pooled"]["AP50"] for name in ("components", "semantics")
     )
     assert semantics < components <= 100
+
+
+def test_a_semantic_stage_labels_what_carries_no_classes() -> None:
+    torch.manual_seed(0)
+    stage = UNet.from_config(UNetConfig(voxel_size=0.1, width=4, levels=2), S3DIS).eval()
+    method = Components(ComponentsConfig(structure=True), S3DIS, stage)
+    scan = tiny_scan()
+    bare = replace(scan.cloud, semantic=None)
+    seen = stage.segment(bare).point_classes
+    assert seen is not None and len(seen.unique()) > 1
+    found = method.segment(bare)
+    assert torch.equal(found.classes_of_points(), seen)
+    assert sets(method, bare) == sets(method, replace(bare, semantic=seen))
