@@ -217,7 +217,7 @@ def semantics_rooms() -> Recipe:
     return Recipe(
         name="semantics-rooms",
         method="unet",
-        model=UNetConfig(width=24, class_balance=0.3, max_extent=5.0),
+        model=UNetConfig(width=24, class_balance=0.3, max_extent=5.0, views=4),
         optim=Optim(
             steps=1_800, lr=8e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,

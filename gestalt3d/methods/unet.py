@@ -53,15 +53,19 @@ class UNetConfig:
     """Classes weigh frequency ** -class_balance in the cross entropy."""
     max_extent: float | None = None
     """Metres: a training sample is a window this wide about a random point, as high as the scan."""
+    views: int = 1
+    """Quarter turns about the vertical whose answers `segment` averages, 1 to 4."""
     tile_voxels: int = 500_000
     """Most voxels that `segment` looks at at once, of 2 kB each; larger scans are cut into tiles that overlap by the receptive
     field, as far as that pays.
     """
 
     def __post_init__(self) -> None:
-        for name in ("voxel_size", "width", "levels", "repeats", "tile_voxels"):
+        for name in ("voxel_size", "width", "levels", "repeats", "views", "tile_voxels"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.views > 4:
+            raise ValueError(f"views must be at most 4, got {self.views}")
         if self.normals and self.normals < 3:
             raise ValueError(f"normals must be 0 or at least 3 for a plane, got {self.normals}")
         if self.max_extent is not None and not self.max_extent > 0:
@@ -132,7 +136,7 @@ class UNet(nn.Module):
         return replace(empty, point_classes=classes[voxels.voxel_of_point])
 
     def scores(self, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v f"]) -> Float[Tensor, "v c"]:
-        """Probabilities of the classes, on the CPU; for a network in eval mode."""
+        """Probabilities of the classes, the mean of all `views`, on the CPU; for a network in eval mode."""
         if len(features) == 0:
             return features.new_zeros(0, len(self.vocabulary))
         device = self.class_weights.device
@@ -141,8 +145,11 @@ class UNet(nn.Module):
             batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
             return (self(Batch(*(part.to(device) for part in batch))).logits.softmax(1).cpu(),)
 
-        most = self.config.tile_voxels
-        return by_tiles(network, coordinates, features, halo=self.trunk.reach, most=most)[0]
+        c, total = self.config, torch.zeros(len(features), len(self.vocabulary))
+        for _ in range(c.views):
+            total += by_tiles(network, coordinates, features, halo=self.trunk.reach, most=c.tile_voxels)[0]
+            coordinates, features = quarter_turn(coordinates, features)
+        return total / c.views
 
     def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
         """Weights of the classes for `class_balance`, from at most `most` evenly spaced scans."""
@@ -183,6 +190,19 @@ def voxel_features(
         x, y, z = surface_normals(centred[None], k=config.normals)[0].split(1, dim=1)
         features += [x * x, y * y, z * z, x * y, x * z, y * z]
     return torch.cat(features, dim=1)
+
+
+def quarter_turn(
+    coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v f"]
+) -> tuple[Int[Tensor, "v 3"], Float[Tensor, "v f"]]:
+    """Voxels and their `voxel_features` of the scan turned from x to y: the same voxels elsewhere."""
+    x, y, z = coordinates.unbind(1)
+    turned = features.clone()
+    turned[:, 6], turned[:, 7] = -features[:, 7], features[:, 6]
+    if features.shape[1] > FEATURES:
+        xx, yy, zz, xy, xz, yz = features[:, FEATURES:].unbind(1)
+        turned[:, FEATURES:] = torch.stack([yy, xx, zz, -xy, -yz, xz], dim=1)
+    return torch.stack([-y - 1, x, z], dim=1), turned
 
 
 def _window(points: Float[Tensor, "n 3"], extent: float, rng: np.random.Generator) -> Tensor:

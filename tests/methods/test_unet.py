@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d.methods.unet import Batch, UNet, UNetConfig, voxel_features
+from gestalt3d.methods.unet import Batch, UNet, UNetConfig, quarter_turn, voxel_features
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
@@ -105,3 +105,27 @@ def test_a_wide_scan_is_labelled_tile_by_tile(monkeypatch: pytest.MonkeyPatch) -
     assert (
         float((whole == tiled).float().mean()) > 0.999
     )  # rounding decides between classes that are as likely
+
+
+def test_a_quarter_turn_of_the_voxels_is_that_of_the_cloud() -> None:
+    cloud = tiny_scan(points=4000).cloud
+    cloud = cloud[(cloud.points / 0.1).frac().abs().amin(1) > 1e-3]  # none between voxels
+    voxels = voxelize(cloud.points, voxel_size=0.1)
+    x, y, z = cloud.points.unbind(1)
+    turned = replace(cloud, points=torch.stack([-y, x, z], dim=1))
+    at, values = quarter_turn(voxels.coordinates, features(cloud))
+    expected = voxelize(turned.points, voxel_size=0.1)
+    order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
+    assert torch.equal(at[order], expected.coordinates)
+    torch.testing.assert_close(values[order], features(turned), atol=1e-4, rtol=0)
+
+
+def test_the_mean_of_all_views_does_not_depend_on_the_first() -> None:
+    cloud = tiny_scan(points=2000).cloud
+    at, values = voxelize(cloud.points, voxel_size=0.1).coordinates, features(cloud)
+    one, four = (build(replace(SMALL, views=n)).eval() for n in (1, 4))
+    with torch.inference_mode():
+        for method, same in ((one, False), (four, True)):
+            first, other = method.scores(at, values), method.scores(*quarter_turn(at, values))
+            assert torch.allclose(first, other, atol=1e-5) is same
+    torch.testing.assert_close(first.sum(1), torch.ones(len(at)))
