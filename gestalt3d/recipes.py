@@ -1,13 +1,14 @@
 """Named experiments: each function returns a frozen `Recipe`, whose fields are the command line's options."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
 from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
+from gestalt3d.methods.blockwise import BlockConfig
 from gestalt3d.methods.mtml import MTMLConfig, ProposalConfig
 from gestalt3d.methods.sgpn import SGPNConfig
 from gestalt3d.methods.unet import UNetConfig
@@ -95,7 +96,7 @@ def asis_rooms() -> Recipe:
         method="asis",
         model=ASISConfig(
             block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), group_size=16, dropout=0.0, normals=16,
-            class_balance=0.5, object_blocks=0.5, blocks_per_scan=4, scan_statistics=8, merging="votes", merge_iou=0.3,
+            class_balance=0.5, object_blocks=0.5, blocks_per_scan=4, scan_statistics=8, merging="votes", vote_iou=0.3,
             bandwidth=0.5,
         ),
         optim=Optim(
@@ -273,12 +274,10 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
     kind, _, backbone = key.partition("-")
     if kind not in ("sgpn", "vanilla", "if", "sa", "asis") or backbone not in ("pn", "pn2"):
         raise UserError(f"no row {key!r}")
-    shared = {
-        "backbone": {"pn": "pointnet", "pn2": "pointnet2"}[backbone],
-        "points": 2048, "block_size": 2.0, "stride": 1.0, "grid": 0.03, "radii": (0.12, 0.25, 0.5, 1.0), "group_size": 16,
-        "normals": 16, "class_balance": 0.5, "object_blocks": 0.5, "blocks_per_scan": 4, "scan_statistics": 8,
-        "merging": "votes", "merge_iou": 0.3, "seed": seed,
-    }  # fmt: skip
+    base = replace(
+        asis_rooms().model, backbone={"pn": "pointnet", "pn2": "pointnet2"}[backbone], points=2048, seed=seed
+    )
+    shared = {field.name: getattr(base, field.name) for field in fields(BlockConfig)}
     if kind == "sgpn":
         # All pairs of 512 points with all others: the full square takes most of a step on a CPU.
         model = SGPNConfig(**shared, loss_rows=512)

@@ -22,7 +22,7 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
     """
     method = model.method
     sampler = copy.copy(method)  # shares the weights, not the settings
-    sampler.config = replace(method.config, points=points)
+    sampler.config = replace(method.config, points=points, blocks_per_scan=1)
     rng = np.random.default_rng(0)
     scans = open_data("rooms:test", vocabulary=model.vocabulary, limit=4)
     batches = [sampler.prepare(scans[i % len(scans)], rng) for i in range(blocks)]

@@ -57,14 +57,14 @@ UNTRAINED: dict[str, Untrained] = {
         "connected components of the classes that mtml-rooms sees",
         semantics_of="mtml-rooms",
     ),
-    "semantics-rooms": Untrained(
+    "classes-rooms": Untrained(
         "components",
         {"connected": False},
         "the classes that mtml-rooms sees, each an instance",
         semantics_of="mtml-rooms",
     ),
 }
-"""Models that need no weights."""
+"""Models that need no weights of their own."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from gestalt3d.configs import to_plain
+from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 
@@ -64,12 +64,14 @@ def _of_a_part(part: Any, stored: checkpoint.Stored, init: str, name: str) -> li
         raise UserError(
             f"--init {init}: knows other classes than this recipe; train it with the same --classes"
         )
-    theirs, ours = stored.about.get("config", {}), to_plain(part.config)
-    if changed := [field for field in ours if theirs.get(field) != ours[field]]:
+    # Settings that the file is older than have their defaults.
+    theirs = to_plain(from_plain(type(part.config), stored.about.get("config", {}), init))
+    ours = to_plain(part.config)
+    if changed := [field for field in ours if field not in part.not_trained and theirs[field] != ours[field]]:
         field = changed[0]
         raise UserError(
-            f"--init {init}: its {field} is {theirs.get(field)}, this recipe's {ours[field]}; "
-            f"set --model.{name}.{field.replace('_', '-')} {theirs.get(field)}"
+            f"--init {init}: its {field} is {theirs[field]}, this recipe's {ours[field]}; "
+            f"set --model.{name}.{field.replace('_', '-')} {theirs[field]}"
         )
     checkpoint.load_into(part, stored, prefix=checkpoint._prefix(stored))
     return list(part.state_dict())

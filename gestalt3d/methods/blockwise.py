@@ -20,7 +20,7 @@ Readings:
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -87,10 +87,10 @@ class BlockConfig:
     merge_voxel_fraction: float | None = None
     """Instead: this fraction of the room along each axis. The papers: 0.005."""
     merge_overlap: int = 7
-    """Points, or voxels that vote, a block's cluster must share with an instance to join it."""
+    """Points a block's cluster must share with an instance to join it; by votes: voxels that two clusters must share."""
     merge_points: int = 30
-    """Points a cluster that joins none must have to become a new instance."""
-    merge_iou: float = 0.35
+    """Points a cluster that joins none must have to become a new instance; by votes: that an instance must have in all."""
+    vote_iou: float = 0.35
     """By votes: least IoU of two blocks' clusters of one instance, in the voxels that both blocks see."""
     size_filter: float = 0.0
     """Drop instances smaller than this fraction of their class's mean size; the authors' code: 0.25."""
@@ -109,6 +109,10 @@ class BlockConfig:
         for name in (*positive, "merge_voxel", "max_room", "inference_blocks"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.merging not in ("first", "votes"):
+            raise ValueError(f'merging must be "first" or "votes", got {self.merging!r}')
+        if not 0 < self.vote_iou <= 1:
+            raise ValueError(f"vote_iou must be above 0 and at most 1, got {self.vote_iou}")
         if self.stride > self.block_size:
             raise ValueError(
                 f"stride {self.stride} exceeds block_size {self.block_size}: points would be missed"
@@ -246,7 +250,9 @@ class BlockMethod(nn.Module):
         rows = torch.from_numpy(order[np.stack([np.resize(task.rows, c.points) for task in tasks])])
         return _unlabelled(block_features(cloud, rows, tasks, c.normals))
 
-    def _statistics(self, cloud: PointCloud, order: np.ndarray, tasks: "list[_Task]") -> Any:
+    def _statistics(
+        self, cloud: PointCloud, order: np.ndarray, tasks: "list[_Task]"
+    ) -> AbstractContextManager[None]:
         """Inside, batch norm goes by evenly spread blocks of this scan where `scan_statistics` asks for it."""
         wanted = min(self.config.scan_statistics, len(tasks))
         if not wanted:
@@ -254,7 +260,12 @@ class BlockMethod(nn.Module):
         spread = np.linspace(0, len(tasks) - 1, wanted).round().astype(int)
         with stage("blocks"):
             batch = self._blocks(cloud, order, [tasks[i] for i in spread])
-        return statistics_of(self, lambda: self._predict(batch))
+
+        def look() -> None:
+            with stage("network"):
+                self._predict(batch)
+
+        return statistics_of(self, look)
 
     def _predict(self, batch: Batch) -> Any:
         device = self.mean_sizes.device
@@ -329,13 +340,13 @@ def _merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
     overlap, least = config.merge_overlap, config.merge_points
     if config.merging == "votes":
         return BlockVotes(
-            voxel, origin=origin, min_iou=config.merge_iou, min_overlap=overlap, min_points=least
+            voxel, origin=origin, min_iou=config.vote_iou, min_overlap=overlap, min_points=least
         )
     return BlockMerger(voxel, origin=origin, min_overlap=overlap, min_points=least)
 
 
 class _Samples:
-    """What is known about the drawn points: blocks stream by and are forgotten."""
+    """What is known about the drawn points: of the blocks that stream by only a class per point and the mean probabilities."""
 
     AT_ONCE = 1 << 20
 

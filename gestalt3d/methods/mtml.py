@@ -356,7 +356,7 @@ class MTML(nn.Module):
     def segment(self, cloud: PointCloud) -> Instances:
         """Instances of a cloud; they may overlap unless `coherent` forbids.
 
-        A score is the weighted mean of coherencies and size, 0 to 1. `point_classes` are those that the cloud carries, or
+        A score is that of `score`, 0 to 1. `point_classes` are those that the cloud carries, or
         those that the semantic stage sees where it carries none.
         """
         with evaluating(self):

@@ -8,6 +8,7 @@ Readings, where the paper is silent:
   the voxels that share a class, whatever their features.
 - Feature coherency is a share, not a number, so that it does not grow with the object.
 - The final score is a weighted mean of the scores in use, and also decides the order before suppression.
+- The probability of the class may be a score, too: it tells a chair from a piece of wall that is taken for one.
 - Equal scores: the larger proposal first, then the earlier one.
 """
 
@@ -196,13 +197,16 @@ def regular_size(
     return torch.where(known, (-0.5 * off.square()).exp(), 1.0)
 
 
-def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int[Tensor, "p"]:
-    """The class with the highest mean probability in the proposal, the lowest on ties; -1 where all are zero."""
-
+def _mean_semantics(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Float[Tensor, "p c"]:
     def score(piece: Proposals) -> Tensor:
         return segment_mean(semantics[piece.indices], piece.owners, len(piece.sizes))
 
-    mean = _piece_by_piece(score, proposals)
+    return _piece_by_piece(score, proposals)
+
+
+def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int[Tensor, "p"]:
+    """The class with the highest mean probability in the proposal, the lowest on ties; -1 where all are zero."""
+    mean = _mean_semantics(semantics, proposals)
     if mean.shape[1] == 0 or len(mean) == 0:
         return proposals.sizes.new_full((len(mean),), -1)
     best = mean.max(dim=1)
@@ -212,17 +216,11 @@ def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int
 def class_probability(
     semantics: Float[Tensor, "v c"], proposals: Proposals, classes: Int[Tensor, "p"]
 ) -> Float[Tensor, "p"]:
-    """Mean probability of a proposal's class over its voxels, 0 to 1; 0 for class -1. Not in the paper, whose semantics are
-    classes alone: it tells a chair from a piece of wall that is taken for a chair.
-    """
-
-    def mean(piece: Proposals) -> Tensor:
-        return segment_mean(semantics[piece.indices], piece.owners, len(piece.sizes))
-
-    known = classes.clamp(min=0)[:, None]
+    """Mean probability of a proposal's class over its voxels, 0 to 1; 0 for class -1."""
     if semantics.shape[1] == 0 or len(classes) == 0:
         return torch.zeros(len(classes), device=semantics.device)
-    return _piece_by_piece(mean, proposals).gather(1, known)[:, 0].masked_fill(classes < 0, 0)
+    of_class = _mean_semantics(semantics, proposals).gather(1, classes.clamp(min=0)[:, None])[:, 0]
+    return of_class.masked_fill(classes < 0, 0)
 
 
 def total_score(

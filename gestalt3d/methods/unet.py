@@ -36,6 +36,8 @@ from gestalt3d.structures.vocabulary import Vocabulary
 
 FEATURES = 9
 """Without normals; these are six more."""
+_OFFSET = slice(6, 8)
+"""Columns of the offset along x and y."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Prediction(NamedTuple):
 
 class UNet(nn.Module):
     name = "unet"
+    not_trained = ("views", "tile_voxels")
+    """Settings that only `segment` knows: weights fit whatever they are."""
     config: UNetConfig
 
     def __init__(self, config: UNetConfig, vocabulary: Vocabulary, trunk: SparseUNet) -> None:
@@ -146,9 +150,10 @@ class UNet(nn.Module):
             return (self(Batch(*(part.to(device) for part in batch))).logits.softmax(1).cpu(),)
 
         c, total = self.config, torch.zeros(len(features), len(self.vocabulary))
-        for _ in range(c.views):
+        for view in range(c.views):
+            if view:
+                coordinates, features = quarter_turn(coordinates, features)
             total += by_tiles(network, coordinates, features, halo=self.trunk.reach, most=c.tile_voxels)[0]
-            coordinates, features = quarter_turn(coordinates, features)
         return total / c.views
 
     def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
@@ -198,7 +203,7 @@ def quarter_turn(
     """Voxels and their `voxel_features` of the scan turned from x to y: the same voxels elsewhere."""
     x, y, z = coordinates.unbind(1)
     turned = features.clone()
-    turned[:, 6], turned[:, 7] = -features[:, 7], features[:, 6]
+    turned[:, _OFFSET] = features[:, _OFFSET].flip(1) * torch.tensor([-1.0, 1.0])
     if features.shape[1] > FEATURES:
         xx, yy, zz, xy, xz, yz = features[:, FEATURES:].unbind(1)
         turned[:, FEATURES:] = torch.stack([yy, xx, zz, -xy, -yz, xz], dim=1)

@@ -32,8 +32,8 @@ class BlockVotes:
     """Parts of one object are found in several blocks: those that agree are joined, and every voxel goes by majority.
 
     1. Clusters of two blocks belong together where they have one class and, of the voxels that both blocks saw, share
-       at least `min_overlap` and an IoU of at least `min_iou`. Above a half no cluster belongs to two of one block;
-       below, what one block parts in two another can join.
+       at least `min_overlap` and an IoU of at least `min_iou`. Up to a half, what one block parts in two another can
+       join.
     2. An object is a connected component of clusters, of at least `min_points` points, repeats counted.
     3. A voxel is of the object that most points in it and in the 26 voxels around it were said to be of: blocks draw
        different points, so a voxel alone hears few of them. An object that wins less than `min_won` of the voxels that
@@ -76,6 +76,7 @@ class BlockVotes:
         )
         entries, counts = np.unique(clusters_ * max(len(voxels), 1) + row[member], return_counts=True)
         cluster, voxel = np.divmod(entries, max(len(voxels), 1))
+        cluster, voxel, counts = (values.astype(np.int32) for values in (cluster, voxel, counts))
         self._blocks.append(_Block(voxels, cluster, voxel, counts, class_of))
 
     def labels(self, points: Float[Tensor, "n 3"]) -> Int[Tensor, "n"]:
@@ -140,7 +141,7 @@ class BlockVotes:
         again = np.bincount(left[left >= 0], minlength=number) >= self.min_points
         winner = np.where((left >= 0) & again[left], left, winner)
         ids, compact = np.unique(winner, return_inverse=True)
-        return compact - int(ids[:1].sum() < 0)
+        return compact - int((ids < 0).sum())
 
 
 _NONE = np.zeros(0, dtype=np.int64)

@@ -282,7 +282,7 @@ def voxel_keys(points: Float[Tensor, "n 3"], voxel_size: np.ndarray, origin: np.
 
 
 def coordinates_of(keys: np.ndarray) -> np.ndarray:
-    """(n, 3) voxels of `voxel_keys`, counted from any corner."""
+    """(n, 3) coordinates of the voxels of `voxel_keys`, shifted so that none is negative."""
     return (keys[:, None] >> np.array([42, 21, 0])) & (2**21 - 1)
 
 

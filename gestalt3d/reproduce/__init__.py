@@ -61,7 +61,7 @@ def retrain(
     """
     table = table_of(name)
     budget = table.setting.quick if quick else table.setting.full
-    keys = [row.key for row in table.rows]
+    keys = [row.key for row in table.rows if not row.paper_only]
     for row in rows:
         if row not in keys:
             raise UserError(f"--rows {row}: {name} has {', '.join(keys)}")
@@ -69,7 +69,12 @@ def retrain(
         if seed not in budget.seeds:
             raise UserError(f"--seeds {seed}: the budget has {', '.join(map(str, budget.seeds))}")
     say = on_progress or (lambda *_: None)
-    jobs = [(row, seed) for seed in seeds or budget.seeds for row in table.rows if row.key in (rows or keys)]
+    jobs = [
+        (row, seed)
+        for number, seed in enumerate(seeds or budget.seeds)
+        for row in table.rows
+        if row.key in (rows or keys) and not (row.weights and number)
+    ]
     folder = out / ("quick" if quick else "full")
     runs = []
     for number, (row, seed) in enumerate(jobs):

@@ -63,8 +63,9 @@ ROOMS = Setting(
     quick=Budget(train=2, test=1, seeds=(0,), steps=2),
     recipe=_recipe,
     measure=_measured,
-    about="synthetic rooms: {train} train, {test} test (rooms:test); {steps} steps of 4 blocks of 2,048 points a row, seeds"
-    " {seeds}; figures on sampled blocks as in the paper, 'raw': on the raw points; paper: S3DIS, 6-fold cross validation",
+    about="synthetic rooms: {train} train, {test} test (rooms:test); {steps} steps of 4 blocks of 2,048 points a row, else the"
+    " blocks, features and merging of asis-rooms; seeds {seeds}; figures on sampled blocks as in the paper, 'raw': on the raw"
+    " points; paper: S3DIS, 6-fold cross validation",
 )
 
 

@@ -42,8 +42,8 @@ ROOMS = Setting(
     quick=Budget(train=2, test=1, seeds=(0,), steps=2),
     recipe=_recipe,
     measure=_measured,
-    about="synthetic rooms: {train} train, {test} test (rooms:test); every row is given the same predicted semantics;"
-    " {steps} steps a row, seeds {seeds}; AP by ScanNet's rule; paper: ScanNet v2, validation scans",
+    about="synthetic rooms: {test} test (rooms:test); every row starts from what the semantic stage of the shipped mtml-rooms"
+    " sees, trained once; AP by ScanNet's rule; paper: ScanNet v2, validation scans",
 )
 
 
@@ -99,8 +99,15 @@ def _toy_rows(preset: str, *, paper: bool) -> tuple[Row, ...]:
     )
 
 
-def _room_row(i: int, label: str, key: str, untrained: str | None = None) -> Row:
-    return Row(label, key, _column(i, TABLE2) | {m: v[i] for m, v in AVERAGES.items()}, untrained=untrained)
+def _room_row(i: int, label: str, key: str) -> Row:
+    ours = "" if key.endswith("-fe") else key
+    return Row(
+        label,
+        key,
+        _column(i, TABLE2) | {m: v[i] for m, v in AVERAGES.items()},
+        weights=ours or None,
+        paper_only=not ours,
+    )
 
 
 def _order(*keys: str, metrics: tuple[str, ...]) -> tuple[Claim, ...]:
@@ -131,11 +138,11 @@ TABLES: dict[str, Table] = {
         ROOMS,
         (*_column(0, TABLE2), *AVERAGES),
         (
-            _room_row(0, "segmentation as instances", "semantics-rooms", "semantics-rooms"),
-            _room_row(1, "connected components", "components-rooms", "components-rooms"),
+            _room_row(0, "segmentation as instances", "classes-rooms"),
+            _room_row(1, "connected components", "components-rooms"),
             _room_row(2, "FE only", "mtml-rooms-fe"),
-            _room_row(3, "multi-task", "mtml-rooms", "mtml-rooms"),
+            _room_row(3, "multi-task", "mtml-rooms"),
         ),
-        _order("mtml-rooms", "mtml-rooms-fe", "components-rooms", "semantics-rooms", metrics=tuple(AVERAGES)),
+        _order("mtml-rooms", "components-rooms", "classes-rooms", metrics=tuple(AVERAGES)),
     ),
 }

@@ -44,7 +44,7 @@ def one_run(
     file = folder / f"{row.key}-seed{seed}.json"
     run = read(file) if file.exists() else None
     if run is None or (table.times and not run.times):
-        weights, reached = row.untrained or "", {"step": 0, "seconds": 0.0}
+        weights, reached = row.untrained or row.weights or "", {"step": 0, "seconds": 0.0}
         if not weights:
             weights, reached = _trained(table, row, seed, folder / file.stem, budget, device, say)
         model = load(weights, device=device).with_seed(seed)  # for methods without training, too

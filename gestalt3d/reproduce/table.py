@@ -40,13 +40,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table, trained with the recipe of its key unless `untrained` names a model that needs none."""
+    """One row of a table, trained with the recipe of its key unless it names a model to take as it is."""
 
     label: str
     key: str
     paper: dict[str, float]
     paper_area5: dict[str, float] | None = None
     untrained: str | None = None
+    """A model that nothing is trained for."""
+    weights: str | None = None
+    """Shipped weights: one training, hence one run whatever the seeds."""
+    paper_only: bool = False
+    """There is no run of ours."""
 
 
 @dataclass(frozen=True)

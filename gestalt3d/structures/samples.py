@@ -35,6 +35,6 @@ class Scans(Protocol):
 
 
 def evenly_spaced(scans: Scans, most: int) -> Iterator[Scan]:
-    """At most `most` of the scans, the first and the last among them, one at a time."""
+    """At most `most` of the scans, one at a time, the first among them and for two or more the last."""
     for i in np.unique(np.linspace(0, len(scans) - 1, min(most, len(scans))).astype(int)):
         yield scans[int(i)]

@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from gestalt3d.engine.checkpoint import read
+from gestalt3d.engine.checkpoint import read, save
+from gestalt3d.engine.initial import initialise
 from gestalt3d.engine.model import load
 from gestalt3d.engine.segment import Options, segment_files
 from gestalt3d.engine.train import train
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
 from gestalt3d.io.ply import write_ply
-from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.methods.mtml import MTML, MTMLConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.recipes import Optim, Recipe, recipe
+from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import save_folder, tiny_scan
 
 FINE = UNetConfig(voxel_size=0.1, width=4, levels=2, max_extent=2.0)
@@ -107,3 +109,20 @@ def test_the_recipes_fit_each_other() -> None:
     assert isinstance(joint.model, MTMLConfig) and joint.model.semantics == stage.model
     assert replace(joint.model, semantics=None) == true.model
     assert len({r.classes for r in (stage, true, joint)}) == 1
+
+
+def test_settings_that_only_segment_knows_may_differ(trained: Path, tmp_path: Path) -> None:
+    stored = read(trained / "semantics" / "last.safetensors")
+    older = {
+        **stored.about,
+        "config": {k: v for k, v in stored.about["config"].items() if k != "tile_voxels"},
+    }
+    save(tmp_path / "older.safetensors", stored.tensors, older)
+    joint = MTML.from_config(replace(TRUE, semantics=replace(FINE, views=4)), S3DIS)
+    said = initialise(
+        joint, [str(trained / "true" / "last.safetensors"), str(tmp_path / "older.safetensors")]
+    )
+    assert "anew" not in said
+    other = MTML.from_config(replace(TRUE, semantics=replace(FINE, normals=0)), S3DIS)
+    with pytest.raises(UserError, match="its normals is 16, this recipe's 0"):
+        initialise(other, [str(tmp_path / "older.safetensors")])

@@ -1,6 +1,6 @@
 """How a cloud becomes blocks: what is drawn, what is shown, what strays and wide clouds do."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 
 from gestalt3d.methods import blockwise
 from gestalt3d.methods.asis import ASIS, ASISConfig
+from gestalt3d.methods.sgpn import SGPNConfig
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan
@@ -140,3 +141,15 @@ def test_voxels_of_merging_in_metres_or_as_a_fraction_of_the_room(fraction: floa
     merger = blockwise._merger([room], replace(CONFIG, merge_voxel_fraction=fraction))
     expected = [0.05] * 3 if fraction is None else [0.1, 0.08, 0.05]
     np.testing.assert_allclose(merger.voxel_size, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_settings_of_the_votes_are_checked(share: float) -> None:
+    with pytest.raises(ValueError, match="vote_iou must be above 0"):
+        replace(CONFIG, vote_iou=share)
+
+
+@pytest.mark.parametrize("config", [ASISConfig, SGPNConfig])
+def test_no_method_gives_a_setting_of_the_blocks_another_meaning(config: type) -> None:
+    shared = {field.name for field in fields(blockwise.BlockConfig)}
+    assert not shared & set(config.__annotations__)
