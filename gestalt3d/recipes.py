@@ -237,7 +237,7 @@ def mtml_rooms_true() -> Recipe:
         method="mtml",
         model=MTMLConfig(
             norm=True,
-            proposals=ProposalConfig(bandwidths=(1.5, 2.5), semantic_weight=1.0, min_voxels=3, coherent=True),
+            proposals=ProposalConfig(bandwidths=(1.0,), semantic_weight=1.0, min_voxels=5, coherent=True),
         ),
         optim=Optim(
             steps=3_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
@@ -257,7 +257,7 @@ def mtml_rooms() -> Recipe:
         base,
         name="mtml-rooms",
         model=replace(base.model, semantics=semantics_rooms().model),
-        optim=replace(base.optim, steps=700, lr=1e-3),
+        optim=replace(base.optim, steps=450, lr=1e-3),
     )
 
 

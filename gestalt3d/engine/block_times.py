@@ -28,10 +28,11 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
     batches = [sampler.prepare(scans[i % len(scans)], rng) for i in range(blocks)]
     network, grouping, usual = [], [], []
     with torch.inference_mode():
-        for batch in [type(b)(*(t[:1] for t in b)) for b in batches]:
+        for batch in [type(b)(*(t.to(method.mean_sizes.device) for t in b)) for b in batches]:
             method(batch)  # compiled kernels and caches are warm
             took, prediction = _timed(lambda b=batch: method(b))
             network.append(took)
+            prediction = type(prediction)(*(values.cpu() for values in prediction))
             method.group(prediction)
             took, _ = _timed(lambda p=prediction: method.group(p))
             grouping.append(took)
@@ -47,6 +48,8 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
 def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return (time.perf_counter() - start) * 1e3, result
 
 
