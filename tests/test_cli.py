@@ -364,7 +364,15 @@ def test_models_lists_those_that_need_no_training(command: Command, tmp_path: Pa
     answer = command("models", "--json", tmp_path / "models.json")
     assert answer.code == 0 and "geometric-regions" in answer.out
     names = [m["name"] for m in json.loads((tmp_path / "models.json").read_text())["models"]]
-    assert names[-4:] == ["geometric", "geometric-regions", "components", "semantics"]
+    untrained = (
+        "geometric",
+        "geometric-regions",
+        "components",
+        "semantics",
+        "components-rooms",
+        "classes-rooms",
+    )
+    assert names[-6:] == [*untrained]
 
 
 def test_benchmarks_and_tables_are_listed_with_a_title(command: Command) -> None:
