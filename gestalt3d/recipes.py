@@ -83,7 +83,8 @@ class Recipe:
 
 # The paper augments nothing.
 PLAIN = AugmentConfig(
-    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0), p_crop=0.0,
+    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, p_bumps=0.0, noise=(0.0, 0.0),
+    p_smooth=0.0, p_crop=0.0,
     p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0, p_no_color=0.0, p_gray=0.0,
     p_color=0.0, p_shading=0.0, p_paint=0.0,
 )  # fmt: skip
@@ -114,6 +115,8 @@ def asis_rooms() -> Recipe:
         augment=AugmentConfig(
             p_tilt=0.2,
             p_elastic=0.2,
+            p_bumps=0.5,
+            p_smooth=0.5,
             p_crop=0.1,
             p_no_ceiling=0.2,
             p_cut_height=0.05,

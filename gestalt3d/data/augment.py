@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from gestalt3d.ops.normals import normals_of_neighbours
+from gestalt3d.ops.segment import segment_mean
+from gestalt3d.ops.sparse_conv import neighbourhoods
+from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
@@ -36,8 +40,19 @@ class AugmentConfig:
     elastic_wavelength: Range = (0.6, 3.0)
     """… and its wavelength."""
     p_elastic: float = 0.5
+    p_bumps: float = 0.3
+    """Dents and swells, as where views of a depth camera are fused that do not quite agree …"""
+    bumps: Range = (0.0, 0.04)
+    """… their root mean square along each axis …"""
+    bump_wavelength: Range = (0.25, 1.5)
+    """… and wavelength."""
     noise: Range = (0.0, 0.006)
     """Standard deviation of the independent error of every coordinate."""
+    p_smooth: float = 0.3
+    """Points fall onto the plane of their surroundings, as in a surface that was fitted to many views: noise goes, edges grow
+    round and thin things melt …"""
+    smooth: Range = (0.02, 0.06)
+    """… which are 3³ voxels of this size."""
 
     p_crop: float = 0.3
     """Keep a part of the room: the points nearest to a random one in an oblong, turned window."""
@@ -198,9 +213,14 @@ def _moved(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig) 
     points = (points - centre) @ _pose(rng, config).astype(np.float32).T
     if rng.random() < config.p_elastic:
         points = points + _waves(points, rng, config.elastic_wavelength, rng.uniform(*config.elastic), 3)
+    if config.p_bumps and rng.random() < config.p_bumps:
+        bumps = _waves(points, rng, config.bump_wavelength, rng.uniform(*config.bumps), 3, count=12)
+        points = points + np.float32(2**0.5) * bumps
     deviation = rng.uniform(*config.noise)
     if deviation > 0:
         points = points + rng.standard_normal(points.shape, dtype=np.float32) * np.float32(deviation)
+    if config.p_smooth and rng.random() < config.p_smooth:
+        points = _smoothed(points, rng.uniform(*config.smooth))
     return (points + centre).astype(np.float32)
 
 
@@ -243,6 +263,19 @@ def _waves(
     amplitudes = rng.standard_normal((count, channels)) * amplitude / np.sqrt(count)
     phases = points @ waves.T.astype(np.float32) + rng.uniform(0, 2 * np.pi, count).astype(np.float32)
     return np.sin(phases) @ amplitudes.astype(np.float32)
+
+
+def _smoothed(points: np.ndarray, size: float) -> np.ndarray:
+    """Every point on the plane that fits the means of its voxel's surroundings; where these span none, as it is."""
+    source = torch.from_numpy(points.astype(np.float32))
+    voxels = voxelize(source, voxel_size=size)
+    means = segment_mean(source, voxels.voxel_of_point, len(voxels.counts))
+    near = neighbourhoods(voxels.coordinates)
+    known = near >= 0
+    middle = (means[near.clamp(min=0)] * known[..., None]).sum(1) / known.sum(1, keepdim=True)
+    normals = normals_of_neighbours(means[None], near[None])[0][voxels.voxel_of_point]
+    above = ((source - middle[voxels.voxel_of_point]) * normals).sum(1, keepdim=True)
+    return (source - above * normals).numpy()
 
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)

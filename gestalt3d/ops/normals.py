@@ -1,7 +1,7 @@
 """Surface normals: the direction in which a point's neighbourhood is thinnest."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.knn import knn
@@ -53,14 +53,22 @@ def _normals_fake(points: Tensor, index: Tensor) -> Tensor:
     return torch.empty_like(points)
 
 
-def surface_normals(points: Float[Tensor, "b n 3"], *, k: int = 16) -> Float[Tensor, "b n 3"]:
-    """Unit normal of the plane through each point's `k` nearest, itself included; turned to z >= 0.
+def normals_of_neighbours(
+    points: Float[Tensor, "b n 3"], index: Int[Tensor, "b n k"]
+) -> Float[Tensor, "b n 3"]:
+    """Unit normal of the plane through the points that each row of `index` names, -1 for none; turned to z >= 0.
 
-    Zero where the neighbours lie on a line or in one place. No gradient. Computed in float64 from offsets to the point, so the
-    distance from the origin does not matter beyond the points' own precision.
+    Zero where they lie on a line or in one place. No gradient. Computed in float64 from offsets to the row's own point.
     """
     check_clouds(points=points)
+    return _normals(points.detach(), index)
+
+
+def surface_normals(points: Float[Tensor, "b n 3"], *, k: int = 16) -> Float[Tensor, "b n 3"]:
+    """`normals_of_neighbours` of each point's `k` nearest, itself included.
+
+    The distance from the origin does not matter beyond the points' own precision.
+    """
     if k < 3:
         raise ValueError(f"k must be at least 3 for a plane, got {k}")
-    points = points.detach()
-    return _normals(points, knn(points, points, k=k).index)
+    return normals_of_neighbours(points, knn(points, points, k=k).index)

@@ -60,6 +60,17 @@ def submanifold_rules(coordinates: Int[Tensor, "v 4"], *, kernel_size: int = 3, 
     return Rules(inputs, outputs, _starts(counts), rows, rows, kernel_size**3 // 2)
 
 
+def neighbourhoods(coordinates: Int[Tensor, "v 3"]) -> Int[Tensor, "v 27"]:
+    """Rows of the occupied voxels among the 3³ about each one, itself in the middle; -1 where there is none."""
+    rules = submanifold_rules(F.pad(coordinates, (1, 0)))
+    near = torch.full((len(coordinates), 27), -1, device=coordinates.device)
+    near[:, rules.identity] = torch.arange(len(coordinates), device=coordinates.device)
+    counts = torch.tensor(rules.starts, device=coordinates.device).diff()
+    offset = torch.arange(27, device=coordinates.device).repeat_interleave(counts)
+    near[rules.outputs.long(), offset] = rules.inputs.long()
+    return near
+
+
 def strided_rules(coordinates: Int[Tensor, "v 4"], *, stride: int = 2) -> Coarser:
     """Pairs of each voxel with the coarse voxel that holds it: `conv3d` with kernel size and stride `stride`."""
     _check(coordinates, stride=stride)

@@ -13,8 +13,8 @@ from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS
 
 NOTHING = AugmentConfig(
-    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, noise=(0.0, 0.0),
-    p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
+    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, p_bumps=0.0, noise=(0.0, 0.0),
+    p_smooth=0.0, p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
     p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, p_paint=0.0, min_points=0,
 )  # fmt: skip
 
@@ -112,6 +112,45 @@ def test_elastic_moves_neighbours_together() -> None:
         bool((step <= near.values * 4 * 0.05 * 3 * np.pi + 1e-5).all())
         and float(moved.norm(dim=1).max()) > 0.01
     )
+
+
+def test_bumps_have_the_size_asked_for_and_their_wavelength() -> None:
+    config = replace(NOTHING, p_bumps=1.0, bumps=(0.02, 0.02), bump_wavelength=(1.0, 1.0))
+    before, sizes = room().cloud.points, []
+    for seed in range(30):
+        moved = augment(room(), np.random.default_rng(seed), config).cloud.points - before
+        sizes.append(float(moved.square().mean()))
+    # 30 draws of 12 amplitudes along 3 axes: the variance of the mean square is 2 / (30 * 36) of its square.
+    assert np.mean(sizes) == pytest.approx(0.02**2, rel=4 * np.sqrt(2 / (30 * 36)))
+    apart = torch.cdist(before[:500], before[:500])
+    difference = torch.cdist(moved[:500], moved[:500])
+    assert float(difference[apart < 0.1].mean()) < 0.35 * float(difference[apart > 1].mean())
+
+
+def test_smoothing_takes_noise_off_a_plane_and_leaves_places_on_it() -> None:
+    rng = np.random.default_rng(0)
+    flat = torch.from_numpy(rng.random((20_000, 3)).astype(np.float32)) * torch.tensor([2.0, 2.0, 0.0])
+    noisy = flat + torch.from_numpy(rng.normal(0, 0.005, (20_000, 3)).astype(np.float32)) * torch.tensor(
+        [0, 0, 1]
+    )
+    scan = Scan("plane", PointCloud(noisy), Instances.empty(20_000, S3DIS))
+    smooth = augment(scan, rng, replace(NOTHING, p_smooth=1.0, smooth=(0.06, 0.06))).cloud.points
+    # 18 points in each of some 9 to 18 voxels share what was their own.
+    inside = ((flat[:, :2] > 0.15) & (flat[:, :2] < 1.85)).all(1)
+    assert float(smooth[inside, 2].std()) < 0.2 * float(noisy[:, 2].std())
+    assert float((smooth - noisy)[:, :2].abs().max()) < 0.002
+
+
+def test_smoothing_leaves_lone_points_and_corners_near_their_place() -> None:
+    before = room()
+    after = augment(
+        before, np.random.default_rng(0), replace(NOTHING, p_smooth=1.0, smooth=(0.05, 0.05))
+    ).cloud
+    # No point leaves the 3³ voxels about it.
+    assert float((after.points - before.cloud.points).norm(dim=1).max()) < 0.05 * 3**1.5
+    lone = Scan("lone", PointCloud(torch.eye(3)), Instances.empty(3, S3DIS))
+    changed = augment(lone, np.random.default_rng(0), replace(NOTHING, p_smooth=1.0))
+    assert torch.allclose(changed.cloud.points, torch.eye(3), atol=1e-6)
 
 
 def test_the_ceiling_goes_and_with_it_its_instance() -> None:

@@ -58,6 +58,18 @@ def test_a_whole_model_fills_everything(semantics: str, instances: str, tmp_path
     assert all(torch.equal(v, twin.state_dict()[n]) for n, v in method.state_dict().items())
 
 
+def test_a_part_is_taken_out_of_a_whole_model(semantics: str, instances: str, tmp_path: Path) -> None:
+    method = MTML.from_config(JOINT, S3DIS)
+    initialise(method, [semantics, instances])
+    whole = stored(tmp_path / "whole.safetensors", method)
+    assert method.semantics is not None
+    unet = UNet.from_config(FINE, S3DIS)
+    assert "anew" not in initialise(unet, [whole])
+    assert all(torch.equal(v, unet.state_dict()[n]) for n, v in method.semantics.state_dict().items())
+    with pytest.raises(UserError, match=r"holds the method 'mtml', this recipe takes 'unet'$"):
+        initialise(unet, [instances])
+
+
 def test_a_part_that_does_not_learn_must_be_given(semantics: str, instances: str) -> None:
     with pytest.raises(UserError, match=r"uses semantics as they are.*trained 'unet' with --init"):
         initialise(MTML.from_config(JOINT, S3DIS), [instances])

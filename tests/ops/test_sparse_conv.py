@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gestalt3d.ops import sparse_conv as module
-from gestalt3d.ops.sparse_conv import Rules, sparse_conv, strided_rules, submanifold_rules
+from gestalt3d.ops.sparse_conv import (
+    Rules,
+    neighbourhoods,
+    sparse_conv,
+    strided_rules,
+    submanifold_rules,
+)
 from tests.ops import kit
 
 PAIRS = kit.Op(module._pairs, module.submanifold_pairs_reference, module._pairs)
@@ -121,6 +127,18 @@ def test_pairs_are_the_neighbours(n, kernel, dilation, seed):
         expected = (at[:, None] + offsets[k] == at).all(-1).sum()
         assert last - first == (0 if k == rules.identity else expected)
         assert k != rules.identity or expected == n
+
+
+@pytest.mark.parametrize("n", [0, 1, 80])
+def test_neighbourhoods_are_the_rows_about_each_voxel(n):
+    at = voxels(n, batches=1)[:, 1:]
+    near = neighbourhoods(at)
+    assert near.shape == (n, 27)
+    offsets = torch.cartesian_prod(*[torch.arange(-1, 2)] * 3)
+    for voxel, rows in zip(at, near, strict=True):
+        there = rows >= 0
+        assert torch.equal(at[rows[there]], (voxel + offsets)[there])
+        assert int(there.sum()) == int(((at - voxel).abs() <= 1).all(1).sum())
 
 
 @kit.quick(15)
