@@ -8,8 +8,8 @@ from typing import Literal
 from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
-from gestalt3d.methods.blockwise import BlockConfig
 from gestalt3d.methods.mtml import MTMLConfig, ProposalConfig
+from gestalt3d.methods.room_blocks import BlockConfig
 from gestalt3d.methods.sgpn import SGPNConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary

@@ -31,7 +31,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.losses.similarity import double_hinge_loss
-from gestalt3d.methods.blockwise import Batch, BlockConfig, BlockMethod, backbone
+from gestalt3d.methods.blockwise import Batch, BlockMethod, backbone
+from gestalt3d.methods.room_blocks import BlockConfig
 from gestalt3d.structures.vocabulary import Vocabulary
 
 

@@ -9,8 +9,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from gestalt3d.ops.blocks import coordinates_of, modes, voxel_grid, voxel_keys
 from gestalt3d.ops.components import voxel_pairs
+from gestalt3d.ops.voxel_keys import coordinates_of, modes, voxel_grid, voxel_keys
 
 
 class _Block(NamedTuple):
