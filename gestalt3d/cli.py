@@ -330,7 +330,11 @@ class _TrainOptions:
     resume: Annotated[bool, option("continue the run in --out", default="")] = False
     init: Annotated[
         tuple[str, ...],
-        option("start from the weights of this model or file; a part's may follow", "MODEL…", default=""),
+        option(
+            "start from the weights of this model or file, or of its part MODEL.PART; a part's may follow",
+            "MODEL…",
+            default="",
+        ),
     ] = ()
     device: Device = "auto"
     stop_after: Annotated[

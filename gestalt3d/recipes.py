@@ -244,7 +244,7 @@ def mtml_rooms_true() -> Recipe:
         ),
         optim=Optim(
             steps=3_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
-            halve_every=1_000_000, ema=0.995,
+            halve_every=1_000_000, precision="bf16", ema=0.995,
         ),
         augment=asis_rooms().augment,
         classes="scannet21",
@@ -306,15 +306,20 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
 
 
 def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
-    """A row of MTML's tables: the recipe of that name; "NAME-fe" predicts no directions, the ablation "FE only"."""
-    base = recipe(key.removesuffix("-fe"))
+    """A row of MTML's tables: the recipe of that name; "NAME-fe" predicts no directions, the ablation "FE only".
+
+    On rooms "NAME-both" is its counterpart, and both learn from nothing, as mtml-rooms-true does.
+    """
+    ablation = key.endswith("-fe")
+    base = recipe(key.removesuffix("-fe").removesuffix("-both"))
     if not isinstance(base.model, MTMLConfig):
         raise UserError(f"no row {key!r}")
+    optim = base.optim if base.model.semantics is None else mtml_rooms_true().optim
     return replace(
         base,
         name=key,
-        model=replace(base.model, direction=not key.endswith("-fe")),
-        optim=replace(base.optim, steps=steps or base.optim.steps),
+        model=replace(base.model, direction=not ablation),
+        optim=replace(optim, steps=steps or optim.steps),
         seed=seed,
     )
 

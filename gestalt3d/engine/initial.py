@@ -15,18 +15,15 @@ def initialise(method: Any, inits: Sequence[str]) -> str:
     """Take weights over from models or files, one after the other, and say how many tensors are theirs.
 
     Of the method's own kind, tensors that fit are taken; those of other shapes (classifiers of other classes) start anew.
-    A method that is a part of the one in the file is taken out of it.
+    "NAME.PART" stands for a part alone: "mtml-rooms.semantics" is the semantic stage of the shipped `mtml-rooms`.
     A file of another method fills the part of `method` that is of that kind, whole. A part whose weights do not learn must be
     filled: `UserError` otherwise.
     """
     parts = _trained_parts(method)
     anew = dict.fromkeys(method.state_dict())
     for init in inits:
-        stored = checkpoint.read(checkpoint.shipped().get(init, Path(init)))
+        stored = _stored(init)
         kind = stored.about.get("method")
-        if kind not in (method.name, *(part.name for part in parts.values())):
-            stored = _part_of(stored, init, method.name) or stored
-            kind = stored.about["method"]
         if kind == method.name:
             taken = _of_its_own(method, stored, init, tuple(parts))
         else:
@@ -52,13 +49,18 @@ def _trained_parts(method: nn.Module) -> dict[str, Any]:
     return {name: part for name, part in method.named_children() if hasattr(part, "vocabulary")}
 
 
-def _part_of(stored: checkpoint.Stored, init: str, kind: str) -> checkpoint.Stored | None:
-    """What a file holds of a part that is a method of this kind, as if it had been stored alone."""
-    whole = checkpoint.load(init)
-    for part in _trained_parts(whole).values():
-        if part.name == kind:
-            return checkpoint.Stored(stored.path, part.state_dict(), checkpoint.describe(part))
-    return None
+def _stored(init: str) -> checkpoint.Stored:
+    """What is stored under that name, or, after a dot, its part of that name as if it had been stored alone."""
+    known = checkpoint.shipped()
+    whole, _, name = init.rpartition(".")
+    file = known.get(whole, Path(whole))
+    if init in known or Path(init).exists() or not (whole and file.is_file()):
+        return checkpoint.read(known.get(init, Path(init)))
+    parts = _trained_parts(checkpoint.load(file))
+    if name not in parts:
+        has = f"its parts are {', '.join(parts)}" if parts else "it has no parts"
+        raise UserError(f"--init {init}: {whole} has no part {name!r}; {has}")
+    return checkpoint.Stored(file, parts[name].state_dict(), checkpoint.describe(parts[name]))
 
 
 def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str, parts: tuple[str, ...]) -> list[str]:

@@ -81,7 +81,7 @@ def _trained(
     recipe = replace(table.setting.recipe(row.key, budget.steps, seed), count=budget.train)
     report = lambda step, steps, _terms: say(f"train {row.key} seed {seed}", step, steps)  # noqa: E731
     if _reached(last)["step"] < recipe.optim.steps:
-        train(recipe, folder, resume=last.exists(), device=device, report=report)
+        train(recipe, folder, init=row.init, resume=last.exists(), device=device, report=report)
     return str(last), _reached(last)
 
 

@@ -50,8 +50,8 @@ class Row:
     """A model that nothing is trained for."""
     weights: str | None = None
     """Shipped weights: one training, hence one run whatever the seeds."""
-    paper_only: bool = False
-    """There is no run of ours."""
+    init: tuple[str, ...] = ()
+    """Weights that its training starts from, as for `initialise`."""
 
 
 @dataclass(frozen=True)

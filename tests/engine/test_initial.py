@@ -58,16 +58,26 @@ def test_a_whole_model_fills_everything(semantics: str, instances: str, tmp_path
     assert all(torch.equal(v, twin.state_dict()[n]) for n, v in method.state_dict().items())
 
 
-def test_a_part_is_taken_out_of_a_whole_model(semantics: str, instances: str, tmp_path: Path) -> None:
+def test_a_part_of_a_whole_model_is_named_after_a_dot(semantics: str, instances: str, tmp_path: Path) -> None:
     method = MTML.from_config(JOINT, S3DIS)
     initialise(method, [semantics, instances])
     whole = stored(tmp_path / "whole.safetensors", method)
     assert method.semantics is not None
+    wanted = method.semantics.state_dict()
     unet = UNet.from_config(FINE, S3DIS)
-    assert "anew" not in initialise(unet, [whole])
-    assert all(torch.equal(v, unet.state_dict()[n]) for n, v in method.semantics.state_dict().items())
-    with pytest.raises(UserError, match=r"holds the method 'mtml', this recipe takes 'unet'$"):
-        initialise(unet, [instances])
+    assert "anew" not in initialise(unet, [f"{whole}.semantics"])
+    assert all(torch.equal(v, unet.state_dict()[n]) for n, v in wanted.items())
+    twin = MTML.from_config(JOINT, S3DIS)
+    before = twin.trunk.stem.weight.clone()
+    assert "trunk.stem.weight" in initialise(twin, [f"{whole}.semantics"]).partition("anew")[2]
+    assert torch.equal(twin.trunk.stem.weight, before) and twin.semantics is not None
+    assert all(torch.equal(v, twin.semantics.state_dict()[n]) for n, v in wanted.items())
+    with pytest.raises(UserError, match=r"has no part 'trunk'; its parts are semantics$"):
+        initialise(unet, [f"{whole}.trunk"])
+    with pytest.raises(UserError, match=r"has no part 'semantics'; it has no parts$"):
+        initialise(unet, [f"{instances}.semantics"])
+    with pytest.raises(UserError, match="no such weight file"):
+        initialise(unet, [f"{tmp_path}/nothing.semantics"])
 
 
 def test_a_part_that_does_not_learn_must_be_given(semantics: str, instances: str) -> None:
