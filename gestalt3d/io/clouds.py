@@ -118,11 +118,13 @@ def load_cloud(
 
 
 def find_clouds(folder: str | os.PathLike[str]) -> list[Path]:
-    """Scans directly in `folder`, sorted; labels (`*.gt.npz`) and results (`*.instances.*`) are left out."""
+    """Scans directly in `folder`, sorted; labels (`*.gt.npz`, ScanNet's `*.labels.ply`) and results (`*.instances.*`) are
+    left out.
+    """
     files = (
         p for p in Path(folder).iterdir() if p.suffix.lower() in CLOUD_SUFFIXES and not p.name.startswith(".")
     )
-    return sorted(p for p in files if p.is_file() and not p.stem.endswith((".gt", ".instances")))
+    return sorted(p for p in files if p.is_file() and not p.stem.endswith((".gt", ".labels", ".instances")))
 
 
 def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:

@@ -236,7 +236,16 @@ def test_unreadable_files_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_folder_lists_scans_and_no_results(tmp_path: Path) -> None:
-    for name in ("b.ply", "a.xyz", "a.gt.npz", "b.instances.ply", "b.instances.npz", "notes.md", ".c.ply"):
+    for name in (
+        "b.ply",
+        "a.xyz",
+        "a.gt.npz",
+        "b.instances.ply",
+        "b.instances.npz",
+        "b.labels.ply",
+        "notes.md",
+        ".c.ply",
+    ):
         (tmp_path / name).touch()
     assert [p.name for p in find_clouds(tmp_path)] == ["a.xyz", "b.ply"]
 
