@@ -259,7 +259,7 @@ def mtml_rooms() -> Recipe:
     return replace(
         base,
         name="mtml-rooms",
-        model=replace(base.model, semantics=semantics_rooms().model),
+        model=replace(base.model, semantics=semantics_rooms().model, doubt=2.5),
         optim=replace(base.optim, steps=450, lr=1e-3),
     )
 

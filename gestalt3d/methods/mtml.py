@@ -128,6 +128,13 @@ class MTMLConfig:
     """Floors and walls are instances, too."""
     turns: bool = True
     """`prepare` flips, turns and shifts the voxels."""
+    doubt: float = 0.0
+    """In training, standard deviation of what is added to the logarithms of the classes' probabilities, the same for all voxels
+    of a ball: a semantic stage errs more, and over whole patches, on scans unlike those it has learnt from …"""
+    doubt_balls: int = 60
+    """… at most so many balls a scene …"""
+    doubt_radius: tuple[float, float] = (0.15, 0.8)
+    """… of these metres."""
     tile_voxels: int = 500_000
     """Most voxels that the network sees at once, of 5 kB each; in dense space those of the box. Larger scenes are cut into
     tiles that overlap by the receptive field, as far as that pays: parts up to 1.5 receptive fields wide stay whole.
@@ -138,6 +145,8 @@ class MTMLConfig:
         for name in ("voxel_size", "width", "embedding", "first_kernel", "tile_voxels"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.doubt and self.inputs != "semantic":
+            raise ValueError('doubt is about classes; it needs inputs = "semantic"')
         if self.first_kernel % 2 == 0:
             raise ValueError(f"first_kernel must be odd, got {self.first_kernel}")
         if self.inputs == "features" and self.features < 1:
@@ -175,6 +184,8 @@ class Batch(NamedTuple):
     """Counted from 0 in every scene."""
     fine_sizes: Int[Tensor, "s"] = _NO_ROWS
     """Of each scene; of none where nothing is to be labelled."""
+    doubt: Float[Tensor, "d c"] = torch.zeros(0, 0)
+    """What is added to the logarithms of the features of each voxel, or nothing."""
 
 
 class Input(NamedTuple):
@@ -305,8 +316,10 @@ class MTML(nn.Module):
         if stage_input:
             coordinates, seen, voxel_of_fine, count = stage_input
             stage_input = (coordinates, seen, order.argsort()[voxel_of_fine], count)
-        sizes = torch.tensor([len(order)])
-        return Batch(at[order], features[order], instances, sizes, *stage_input)
+        made = Batch(at[order], features[order], instances, torch.tensor([len(order)]), *stage_input)
+        if not self.config.doubt:
+            return made
+        return made._replace(doubt=patches_of_doubt(made.coordinates, len(self.vocabulary), rng, self.config))
 
     def forward(self, batch: Batch) -> Prediction:
         scenes = torch.arange(len(batch.sizes), device=batch.sizes.device)
@@ -314,6 +327,8 @@ class MTML(nn.Module):
         where = torch.cat([scene[:, None], batch.coordinates], dim=1)
         space = (SparseSpace if self.config.space == "sparse" else DenseSpace)(where)
         features = self._predicted(batch) if len(batch.fine_sizes) else batch.features
+        if len(batch.doubt):
+            features = doubted(features, batch.doubt)
         shared = self.trunk(space.enter(features), space)
         embedding = space.leave(self.embed(shared, space)).float()
         if self.point is None:
@@ -534,6 +549,27 @@ class MTML(nn.Module):
 def one_hot(classes: Int[Tensor, "v"], count: int) -> Float[Tensor, "v c"]:
     """A row of zeros for class -1."""
     return F.one_hot(classes + 1, count + 1)[:, 1:].float()
+
+
+def patches_of_doubt(
+    coordinates: Int[Tensor, "v 3"], classes: int, rng: np.random.Generator, config: MTMLConfig
+) -> Float[Tensor, "v c"]:
+    """Normal numbers of deviation `doubt`, one for each class and ball about a random voxel; they add up where balls meet."""
+    at = coordinates.numpy().astype(np.float32)
+    total = np.zeros((len(at), classes), dtype=np.float32)
+    for _ in range(int(rng.integers(config.doubt_balls + 1)) if len(at) else 0):
+        offset = at - at[rng.integers(len(at))]
+        radius = rng.uniform(*config.doubt_radius) / config.voxel_size
+        inside = np.einsum("vc,vc->v", offset, offset) <= radius**2
+        total[inside] += rng.normal(0, config.doubt, classes).astype(np.float32)
+    return torch.from_numpy(total)
+
+
+def doubted(scores: Float[Tensor, "v c"], doubt: Float[Tensor, "v c"]) -> Float[Tensor, "v c"]:
+    """Probabilities with `doubt` added to their logarithms (no less than ln 0.001); rows without doubt or classes stay."""
+    changed = (scores.clamp(min=1e-3).log() + doubt.to(scores)).softmax(1)
+    stay = (doubt == 0).all(1) | (scores == 0).all(1)
+    return torch.where(stay[:, None], scores, changed)
 
 
 def turned(coordinates: Int[Tensor, "v 3"], rng: np.random.Generator) -> Int[Tensor, "v 3"]:

@@ -9,7 +9,16 @@ import torch
 from gestalt3d.data.toyboxes import Toyboxes
 from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import to_centers
-from gestalt3d.methods.mtml import MTML, Batch, MTMLConfig, Prediction, ProposalConfig, turned
+from gestalt3d.methods.mtml import (
+    MTML,
+    Batch,
+    MTMLConfig,
+    Prediction,
+    ProposalConfig,
+    doubted,
+    patches_of_doubt,
+    turned,
+)
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
 from tests.scenes import tiny_scan
 
@@ -99,6 +108,38 @@ def test_turns_are_those_of_a_rigid_body() -> None:
     assert len(seen) == 8
 
 
+def test_doubt_is_the_same_all_over_a_ball_and_shifts_logarithms() -> None:
+    at, rng = torch.ones(30, 30, 1).nonzero(), np.random.default_rng(4)
+    config = replace(SMALL, doubt=2.0, doubt_balls=1, doubt_radius=(0.5, 0.5))
+    made = [patches_of_doubt(at, 5, rng, config) for _ in range(40)]
+    assert all(len(doubt.unique(dim=0)) <= 2 for doubt in made)
+    hit = [doubt[doubt.any(1)] for doubt in made if bool(doubt.any())]
+    assert 10 < len(hit) < 30  # one ball or none
+    # A ball of 5 voxels about a voxel holds 81 of a plane, fewer at its edge.
+    assert max(map(len, hit)) == 81
+    drawn = torch.stack([doubt[0] for doubt in hit])
+    assert float(drawn.std()) == pytest.approx(2.0, abs=4 * 2.0 / (2 * drawn.numel()) ** 0.5)
+    scores = torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
+    changed = doubted(scores, torch.tensor([[0.0, 1.0, 2.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]))
+    expected = scores[0] * torch.tensor([0.0, 1.0, 2.0]).exp()
+    torch.testing.assert_close(changed[0], expected / expected.sum())
+    assert torch.equal(changed[1:], scores[1:])  # unknown stays unknown
+
+
+def test_doubt_reaches_the_network_in_training_alone() -> None:
+    scene = Toyboxes("train", count=1)[0]
+    method = build(replace(SMALL, doubt=4.0, doubt_radius=(3.0, 3.0)))
+    sure, unsure = (m.prepare(scene, np.random.default_rng(0)) for m in (build(), method))
+    assert torch.equal(sure.features, unsure.features) and len(unsure.doubt) == len(sure.features)
+    assert not torch.allclose(method(unsure).embedding, method(sure).embedding, atol=1e-3)
+    again = method.prepare(scene, np.random.default_rng(0))
+    assert torch.equal(again.doubt, unsure.doubt)
+    quiet = build()
+    quiet.load_state_dict(method.state_dict())
+    cloud = replace(scene.cloud, semantic=scene.instances.point_classes)
+    assert torch.equal(method.segment(cloud).to_labels(), quiet.segment(cloud).to_labels())
+
+
 def test_structure_is_input_but_no_instance() -> None:
     scan = tiny_scan()
     torch.manual_seed(0)
@@ -162,7 +203,14 @@ def test_nothing_known_is_no_instance() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"voxel_size": 0.0}, {"first_kernel": 4}, {"inputs": "features"}, {"width": 0}]
+    "changes",
+    [
+        {"voxel_size": 0.0},
+        {"first_kernel": 4},
+        {"inputs": "features"},
+        {"width": 0},
+        {"inputs": "features", "features": 3, "doubt": 1.0},
+    ],
 )
 def test_impossible_settings_say_which(changes: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
