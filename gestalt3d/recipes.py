@@ -84,9 +84,8 @@ class Recipe:
 # The paper augments nothing.
 PLAIN = AugmentConfig(
     rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, p_bumps=0.0, noise=(0.0, 0.0),
-    p_smooth=0.0, p_crop=0.0,
-    p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0, p_no_color=0.0, p_gray=0.0,
-    p_color=0.0, p_shading=0.0, p_paint=0.0,
+    p_smooth=0.0, p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
+    p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, p_paint=0.0,
 )  # fmt: skip
 
 
@@ -306,19 +305,22 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
 
 
 def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
-    """A row of MTML's tables: the recipe of that name; "NAME-fe" predicts no directions, the ablation "FE only".
+    """A row of MTML's tables: the recipe of that name, or without directions "NAME-fe", the ablation "FE only".
 
-    On rooms "NAME-both" is its counterpart, and both learn from nothing, as mtml-rooms-true does.
+    "mtml-rooms-fe" and its counterpart "mtml-rooms-both" learn all but the semantic stage from nothing, on predicted
+    semantics that nothing doubts, at the rate of mtml-rooms-true.
     """
-    ablation = key.endswith("-fe")
-    base = recipe(key.removesuffix("-fe").removesuffix("-both"))
-    if not isinstance(base.model, MTMLConfig):
+    name, _, part = key.rpartition("-")
+    name = name if part in ("fe", "both") else key
+    base = recipe(name)
+    on_rooms = name == "mtml-rooms"
+    if not isinstance(base.model, MTMLConfig) or on_rooms != (part == "both" or (on_rooms and part == "fe")):
         raise UserError(f"no row {key!r}")
-    optim = base.optim if base.model.semantics is None else mtml_rooms_true().optim
+    optim = mtml_rooms_true().optim if on_rooms else base.optim
     return replace(
         base,
         name=key,
-        model=replace(base.model, direction=not ablation),
+        model=replace(base.model, direction=part != "fe", doubt=0.0),
         optim=replace(optim, steps=steps or optim.steps),
         seed=seed,
     )

@@ -11,6 +11,7 @@ from gestalt3d import recipes, reproduce
 from gestalt3d.errors import UserError
 from gestalt3d.recipes import Recipe
 from gestalt3d.reproduce.claim import Claim, Target
+from gestalt3d.reproduce.run import one_run
 
 
 @pytest.fixture
@@ -133,6 +134,27 @@ def test_a_row_without_directions_differs_in_them_alone() -> None:
     )
     assert replace(features, name=both.name, model=replace(features.model, direction=True)) == both
     assert both == replace(recipes.mtml_toyboxes(), seed=3)
+
+
+def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> None:
+    both, features = (recipes.mtml_row(key, steps=9, seed=3) for key in ("mtml-rooms-both", "mtml-rooms-fe"))
+    assert replace(features, name=both.name, model=replace(features.model, direction=True)) == both
+    assert both.optim == replace(recipes.mtml_rooms_true().optim, steps=9) and both.model.doubt == 0
+    rows = {row.key: row for row in reproduce.TABLES["mtml-table2"].rows}
+    assert rows[both.name].init == rows[features.name].init == ("mtml-rooms.semantics",)
+    for key in ("mtml-rooms", "mtml-rooms-both-fe", "mtml-toyboxes-both", "asis-rooms-fe"):
+        with pytest.raises(UserError, match="no r"):
+            recipes.mtml_row(key, steps=9, seed=0)
+
+
+def test_a_row_starts_from_the_weights_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("gestalt3d.engine.train.train", lambda *_, init, **__: seen.append(init))
+    table = reproduce.TABLES["mtml-table2"]
+    row = next(row for row in table.rows if row.init)
+    with pytest.raises(UserError, match=r"last\.safetensors"):  # nothing was trained
+        one_run(table, row, 0, tmp_path, table.setting.quick, "cpu", lambda *_: None)
+    assert seen == [("mtml-rooms.semantics",)]
 
 
 def test_no_two_settings_share_a_row() -> None:

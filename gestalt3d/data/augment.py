@@ -40,7 +40,7 @@ class AugmentConfig:
     elastic_wavelength: Range = (0.6, 3.0)
     """… and its wavelength."""
     p_elastic: float = 0.5
-    p_bumps: float = 0.3
+    p_bumps: float = 0.0
     """Dents and swells, as where views of a depth camera are fused that do not quite agree …"""
     bumps: Range = (0.0, 0.04)
     """… their root mean square along each axis …"""
@@ -48,7 +48,7 @@ class AugmentConfig:
     """… and wavelength."""
     noise: Range = (0.0, 0.006)
     """Standard deviation of the independent error of every coordinate."""
-    p_smooth: float = 0.3
+    p_smooth: float = 0.0
     """Points fall onto the plane of their surroundings, as in a surface that was fitted to many views: noise goes, edges grow
     round and thin things melt …"""
     smooth: Range = (0.02, 0.06)
@@ -214,8 +214,9 @@ def _moved(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig) 
     if rng.random() < config.p_elastic:
         points = points + _waves(points, rng, config.elastic_wavelength, rng.uniform(*config.elastic), 3)
     if config.p_bumps and rng.random() < config.p_bumps:
-        bumps = _waves(points, rng, config.bump_wavelength, rng.uniform(*config.bumps), 3, count=12)
-        points = points + np.float32(2**0.5) * bumps
+        # The mean square of a sine is half the square of its amplitude. A dozen waves no longer look like waves.
+        size = 2**0.5 * rng.uniform(*config.bumps)
+        points = points + _waves(points, rng, config.bump_wavelength, size, 3, count=12)
     deviation = rng.uniform(*config.noise)
     if deviation > 0:
         points = points + rng.standard_normal(points.shape, dtype=np.float32) * np.float32(deviation)
@@ -272,10 +273,10 @@ def _smoothed(points: np.ndarray, size: float) -> np.ndarray:
     means = segment_mean(source, voxels.voxel_of_point, len(voxels.counts))
     near = neighbourhoods(voxels.coordinates)
     known = near >= 0
-    middle = (means[near.clamp(min=0)] * known[..., None]).sum(1) / known.sum(1, keepdim=True)
+    mean_about = (means[near.clamp(min=0)] * known[..., None]).sum(1) / known.sum(1, keepdim=True)
     normals = normals_of_neighbours(means[None], near[None])[0][voxels.voxel_of_point]
-    above = ((source - middle[voxels.voxel_of_point]) * normals).sum(1, keepdim=True)
-    return (source - above * normals).numpy()
+    height = ((source - mean_about[voxels.voxel_of_point]) * normals).sum(1, keepdim=True)
+    return (source - height * normals).numpy()
 
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)

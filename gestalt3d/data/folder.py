@@ -28,7 +28,7 @@ import torch
 from gestalt3d.data.cache import pack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
-from gestalt3d.io import CLOUD_SUFFIXES, load_cloud
+from gestalt3d.io import find_clouds, load_cloud
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -223,11 +223,7 @@ class _GroundTruth:
 def _clouds(root: Path) -> list[Path]:
     if not root.is_dir():
         raise UserError(f"{root}: not a folder; name the one that holds the clouds with --root")
-    answers = (".gt.npz", ".instances.npz", ".instances.ply", ".instances.las", ".instances.laz")
-    files = (p for p in root.iterdir() if p.is_file() and p.suffix.lower() in CLOUD_SUFFIXES)
-    clouds = sorted(p for p in files if not p.name.startswith(".") and not p.name.endswith(answers))
-    tables = {"classes.txt"}  # a suffix of text clouds
-    return [p for p in clouds if p.name not in tables]
+    return find_clouds(root)
 
 
 def _gt_file(cloud: Path) -> Path:

@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gestalt3d.configs import to_plain
+from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.data import open_data
 from gestalt3d.data.augment import augment
 from gestalt3d.engine import checkpoint
@@ -278,6 +278,8 @@ def _restore(
         raise UserError(
             f"{file}: a weight file, not a checkpoint; start from it with --init instead of --resume"
         )
+    # Settings that the file is older than have their defaults.
+    theirs = to_plain(from_plain(Recipe, theirs, str(file)))
     if changed := [k for k in ours if theirs.get(k) != ours[k] and k not in _FREE_TO_CHANGE]:
         raise UserError(f"{file}: was trained with another {', '.join(changed)}; resume with the same recipe")
     checkpoint.load_into(method, stored, prefix="model.")

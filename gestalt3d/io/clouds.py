@@ -118,13 +118,15 @@ def load_cloud(
 
 
 def find_clouds(folder: str | os.PathLike[str]) -> list[Path]:
-    """Scans directly in `folder`, sorted; labels (`*.gt.npz`, ScanNet's `*.labels.ply`) and results (`*.instances.*`) are
-    left out.
+    """Scans directly in `folder`, sorted.
+
+    Labels (`*.gt.npz`, ScanNet's `*.labels.ply`), results (`*.instances.*`) and the list of classes (`classes.txt`) are none.
     """
     files = (
         p for p in Path(folder).iterdir() if p.suffix.lower() in CLOUD_SUFFIXES and not p.name.startswith(".")
     )
-    return sorted(p for p in files if p.is_file() and not p.stem.endswith((".gt", ".labels", ".instances")))
+    beside = (".gt.npz", ".labels.ply", *(f".instances{suffix}" for suffix in CLOUD_SUFFIXES))
+    return sorted(p for p in files if p.is_file() and not p.name.endswith(beside) and p.name != "classes.txt")
 
 
 def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:

@@ -129,8 +129,8 @@ class MTMLConfig:
     turns: bool = True
     """`prepare` flips, turns and shifts the voxels."""
     doubt: float = 0.0
-    """In training, standard deviation of what is added to the logarithms of the classes' probabilities, the same for all voxels
-    of a ball: a semantic stage errs more, and over whole patches, on scans unlike those it has learnt from …"""
+    """In training, standard deviation of what each of some balls adds to the logarithms of the classes' probabilities in it: a
+    semantic stage errs more, and over whole patches, on scans unlike those it has learnt from …"""
     doubt_balls: int = 60
     """… at most so many balls a scene …"""
     doubt_radius: tuple[float, float] = (0.15, 0.8)
@@ -146,7 +146,13 @@ class MTMLConfig:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.doubt and self.inputs != "semantic":
-            raise ValueError('doubt is about classes; it needs inputs = "semantic"')
+            raise ValueError(f'doubt is about classes: it needs inputs = "semantic", got {self.inputs!r}')
+        low, high = self.doubt_radius
+        if self.doubt < 0 or self.doubt_balls < 0 or not 0 <= low <= high:
+            raise ValueError(
+                "doubt and doubt_balls must be at least 0 and doubt_radius a range, "
+                f"got {self.doubt}, {self.doubt_balls} and {self.doubt_radius}"
+            )
         if self.first_kernel % 2 == 0:
             raise ValueError(f"first_kernel must be odd, got {self.first_kernel}")
         if self.inputs == "features" and self.features < 1:
@@ -566,7 +572,10 @@ def patches_of_doubt(
 
 
 def doubted(scores: Float[Tensor, "v c"], doubt: Float[Tensor, "v c"]) -> Float[Tensor, "v c"]:
-    """Probabilities with `doubt` added to their logarithms (no less than ln 0.001); rows without doubt or classes stay."""
+    """Probabilities with `doubt` added to their logarithms, of which none is below ln 0.001.
+
+    Rows without any doubt stay as they are, and so do those of voxels whose class is unknown.
+    """
     changed = (scores.clamp(min=1e-3).log() + doubt.to(scores)).softmax(1)
     stay = (doubt == 0).all(1) | (scores == 0).all(1)
     return torch.where(stay[:, None], scores, changed)

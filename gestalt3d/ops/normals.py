@@ -61,6 +61,11 @@ def normals_of_neighbours(
     Zero where they lie on a line or in one place. No gradient. Computed in float64 from offsets to the row's own point.
     """
     check_clouds(points=points)
+    if index.ndim != 3 or index.is_floating_point() or index.shape[:2] != points.shape[:2]:
+        raise ValueError(
+            f"index must be whole numbers, a row for every point: {tuple(points.shape[:2])} and k, "
+            f"got {index.dtype} {tuple(index.shape)}"
+        )
     return _normals(points.detach(), index)
 
 

@@ -61,7 +61,14 @@ def submanifold_rules(coordinates: Int[Tensor, "v 4"], *, kernel_size: int = 3, 
 
 
 def neighbourhoods(coordinates: Int[Tensor, "v 3"]) -> Int[Tensor, "v 27"]:
-    """Rows of the occupied voxels among the 3³ about each one, itself in the middle; -1 where there is none."""
+    """Rows of the occupied voxels among the 3³ about each one, itself in the middle; -1 where there is none.
+
+    Column `((x + 1) * 3 + y + 1) * 3 + z + 1` is the neighbour at offset (x, y, z).
+    """
+    if coordinates.ndim != 2 or coordinates.shape[1] != 3 or coordinates.is_floating_point():
+        raise ValueError(
+            f"coordinates must be whole numbers (v, 3): x, y, z; got {coordinates.dtype} {tuple(coordinates.shape)}"
+        )
     rules = submanifold_rules(F.pad(coordinates, (1, 0)))
     near = torch.full((len(coordinates), 27), -1, device=coordinates.device)
     near[:, rules.identity] = torch.arange(len(coordinates), device=coordinates.device)

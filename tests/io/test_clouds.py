@@ -243,11 +243,13 @@ def test_a_folder_lists_scans_and_no_results(tmp_path: Path) -> None:
         "b.instances.ply",
         "b.instances.npz",
         "b.labels.ply",
+        "classes.txt",
+        "c.labels.xyz",
         "notes.md",
         ".c.ply",
     ):
         (tmp_path / name).touch()
-    assert [p.name for p in find_clouds(tmp_path)] == ["a.xyz", "b.ply"]
+    assert [p.name for p in find_clouds(tmp_path)] == ["a.xyz", "b.ply", "c.labels.xyz"]
 
 
 def test_importing_io_imports_no_reader() -> None:

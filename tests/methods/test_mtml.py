@@ -119,6 +119,8 @@ def test_doubt_is_the_same_all_over_a_ball_and_shifts_logarithms() -> None:
     assert max(map(len, hit)) == 81
     drawn = torch.stack([doubt[0] for doubt in hit])
     assert float(drawn.std()) == pytest.approx(2.0, abs=4 * 2.0 / (2 * drawn.numel()) ** 0.5)
+    many = patches_of_doubt(at, 5, np.random.default_rng(0), replace(config, doubt_balls=300))
+    assert float(many.std()) > 2 * 2.0  # some 20 balls over each voxel: they add up
     scores = torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
     changed = doubted(scores, torch.tensor([[0.0, 1.0, 2.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]))
     expected = scores[0] * torch.tensor([0.0, 1.0, 2.0]).exp()
@@ -134,6 +136,10 @@ def test_doubt_reaches_the_network_in_training_alone() -> None:
     assert not torch.allclose(method(unsure).embedding, method(sure).embedding, atol=1e-3)
     again = method.prepare(scene, np.random.default_rng(0))
     assert torch.equal(again.doubt, unsure.doubt)
+    pair = Batch(*(torch.cat(parts) for parts in zip(unsure, again, strict=True)))
+    torch.testing.assert_close(
+        method(pair).embedding, method(unsure).embedding.repeat(2, 1), atol=1e-5, rtol=1e-4
+    )
     quiet = build()
     quiet.load_state_dict(method.state_dict())
     cloud = replace(scene.cloud, semantic=scene.instances.point_classes)
@@ -209,7 +215,10 @@ def test_nothing_known_is_no_instance() -> None:
         {"first_kernel": 4},
         {"inputs": "features"},
         {"width": 0},
-        {"inputs": "features", "features": 3, "doubt": 1.0},
+        {"doubt": 1.0, "inputs": "features", "features": 3},
+        {"doubt": -1.0},
+        {"doubt_balls": -1},
+        {"doubt_radius": (0.8, 0.15)},
     ],
 )
 def test_impossible_settings_say_which(changes: dict) -> None:

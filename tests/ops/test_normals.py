@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from gestalt3d.ops.knn import knn
-from gestalt3d.ops.normals import _normals, normals_of_neighbours_reference, surface_normals
+from gestalt3d.ops.normals import (
+    _normals,
+    normals_of_neighbours,
+    normals_of_neighbours_reference,
+    surface_normals,
+)
 from tests.ops import kit
 
 OP = kit.Op(torch.ops.gestalt3d.normals_of_neighbours, normals_of_neighbours_reference, _normals)
@@ -66,3 +71,18 @@ def test_lines_points_and_nothing_have_none() -> None:
 def test_too_few_neighbours_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 3"):
         surface_normals(torch.zeros(1, 5, 3), k=2)
+
+
+def test_rows_name_whom_they_like() -> None:
+    points = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [5, 5, 5]])[None]
+    index = torch.tensor([[1, 2, 0], [0, 2, 3], [0, 1, -1], [-1, -1, -1], [0, 1, 2]])[None]
+    expected = torch.tensor([[0.0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1]])
+    torch.testing.assert_close(normals_of_neighbours(points, index)[0], expected)
+    none = torch.zeros(1, 0, 4, dtype=torch.int64)
+    assert normals_of_neighbours(torch.zeros(1, 0, 3), none).shape == (1, 0, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4), (2, 5, 4), (5, 4)])
+def test_an_index_of_other_points_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(Exception, match="index"):
+        normals_of_neighbours(torch.zeros(1, 5, 3), torch.zeros(shape, dtype=torch.int64))
