@@ -80,10 +80,14 @@ class ProposalConfig:
     """Share of the scores in the total; the direction's counts only where directions are predicted."""
     semantic_weight: float = 0.0
     """Share of the mean probability of the class, which the paper does not have."""
+    large_weight: float = 0.0
+    """Share of `large`, which the paper does not have either."""
     size_deviation: float = 0.1
     """Least deviation of ln(size) in a class: sizes that vary little in training still may by this."""
     nms_iou: float = 0.5
     """Proposals that overlap a better one by more are dropped."""
+    across: bool = False
+    """Clusters are also split into connected components whatever the classes, for semantics that err."""
     min_voxels: int = 1
     """Smaller sets are no proposals."""
     coherent: bool = False
@@ -442,6 +446,7 @@ class MTML(nn.Module):
                 bandwidths=c.bandwidths,
                 connectivity=c.connectivity,
                 min_voxels=c.min_voxels,
+                across=c.across,
             )
         with stage("scores"):
             labels = proposals.probable_class(certain, made)
@@ -464,7 +469,7 @@ class MTML(nn.Module):
         made: proposals.Proposals,
         labels: Int[Tensor, "p"],
     ) -> Float[Tensor, "p"]:
-        """Weighted mean of feature coherency, direction coherency, regular size and probability of the class."""
+        """Weighted mean of the coherencies of features and directions, regular and large size, and probability of the class."""
         c = self.config.proposals
         features = proposals.feature_coherency(prediction.embedding, made, threshold=c.coherency_threshold)
         usual = self.log_size_mean.cpu(), self.log_size_deviation.cpu()
@@ -472,6 +477,8 @@ class MTML(nn.Module):
         parts = [(c.feature_weight, features), (c.size_weight, size)]
         if c.semantic_weight:
             parts.append((c.semantic_weight, proposals.class_probability(semantics, made, labels)))
+        if c.large_weight:
+            parts.append((c.large_weight, proposals.large(made.sizes)))
         if self.config.direction:
             direction = proposals.direction_coherency(prediction.direction, coordinates.float(), made)
             parts.append((c.direction_weight, direction))

@@ -100,10 +100,12 @@ def propose(
     bandwidths: Sequence[float],
     connectivity: int,
     min_voxels: int,
+    across: bool = False,
 ) -> Proposals:
     """Components of the classes, mean-shift clusters at every bandwidth and their components; each set once.
 
-    Sets of fewer than `min_voxels` are left out.
+    Components are of one class; with `across` there are also those of a cluster whatever the classes. Sets of fewer than
+    `min_voxels` are left out.
     """
     with stage("components"):
         pairs = voxel_pairs(coordinates, connectivity=connectivity)
@@ -113,6 +115,8 @@ def propose(
             labels = mean_shift(embedding, bandwidth=bandwidth).labels
         with stage("components"):
             parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
+            if across:
+                parts.append(of_labels(split(labels, torch.zeros_like(classes), pairs)))
     return _distinct(joined(parts), len(embedding), min_voxels)
 
 
@@ -195,6 +199,12 @@ def regular_size(
     known = (classes >= 0) & (deviation > 0)
     off = (sizes.clamp(min=1).float().log() - mean) / torch.where(known, deviation, 1.0)
     return torch.where(known, (-0.5 * off.square()).exp(), 1.0)
+
+
+def large(sizes: Int[Tensor, "p"]) -> Float[Tensor, "p"]:
+    """ln(1 + voxels) as a share of the largest proposal's, 0 to 1: of two as coherent, rather an object than its piece."""
+    logs = sizes.float().log1p()
+    return logs / logs.max() if len(logs) else logs
 
 
 def _mean_semantics(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Float[Tensor, "p c"]:

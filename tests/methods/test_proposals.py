@@ -11,6 +11,7 @@ from gestalt3d.methods.proposals import (
     direction_coherency,
     feature_coherency,
     joined,
+    large,
     of_labels,
     probable_class,
     propose,
@@ -80,6 +81,16 @@ def test_proposals_are_clusters_and_their_parts_each_once() -> None:
     assert sorted(as_sets(larger)) == [[0, 1], [0, 1, 2], [3, 4]]
 
 
+def test_components_across_classes_are_proposals_where_asked_for() -> None:
+    coordinates = torch.tensor([[0, 0, 0], [1, 0, 0], [2, 0, 0], [8, 0, 0]])
+    classes = torch.tensor([0, 0, 1, 0])
+    given = {"bandwidths": (1.0,), "connectivity": 26, "min_voxels": 1}
+    found = propose(torch.zeros(4, 1), coordinates, classes, **given)
+    assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2, 3], [2], [3]]
+    found = propose(torch.zeros(4, 1), coordinates, classes, across=True, **given)
+    assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2], [0, 1, 2, 3], [2], [3]]
+
+
 def test_feature_coherency_is_the_share_near_the_mean() -> None:
     embedding = torch.tensor([[0.0], [0.0], [4.0], [1.0]])
     # Means 4/3 and 0: of the first, distances 4/3, 4/3, 8/3.
@@ -101,6 +112,14 @@ def test_regular_size_is_one_at_the_usual_size_and_falls_by_the_log_normal() -> 
     )
     expected = torch.tensor([1.0, float(torch.tensor(-0.25).exp()), 1.0, 1.0])
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)  # 272 voxels are not quite 100 e
+
+
+def test_large_is_the_share_of_the_largest_logarithm() -> None:
+    found = large(torch.tensor([1, 99, 9999]))
+    torch.testing.assert_close(
+        found, torch.tensor([2.0, 100.0, 10_000.0]).log() / torch.tensor(10_000.0).log()
+    )
+    assert large(torch.zeros(0).long()).shape == (0,)
 
 
 def test_class_is_the_most_probable_label() -> None:
