@@ -88,6 +88,10 @@ class ProposalConfig:
     """Proposals that overlap a better one by more are dropped."""
     across: bool = False
     """Clusters are also split into connected components whatever the classes, for semantics that err."""
+    merge: float | None = None
+    """Bandwidth of the small clusters whose `unions`, of as many as directions speak for, are proposals, too; None: none."""
+    merge_gain: float = 0.0
+    """What directions must say for a union, at least: a cosine."""
     min_voxels: int = 1
     """Smaller sets are no proposals."""
     coherent: bool = False
@@ -447,6 +451,9 @@ class MTML(nn.Module):
                 connectivity=c.connectivity,
                 min_voxels=c.min_voxels,
                 across=c.across,
+                merge=c.merge,
+                min_gain=c.merge_gain,
+                directions=prediction.direction if self.config.direction else None,
             )
         with stage("scores"):
             labels = proposals.probable_class(certain, made)

@@ -101,11 +101,14 @@ def propose(
     connectivity: int,
     min_voxels: int,
     across: bool = False,
+    merge: float | None = None,
+    min_gain: float = 0.0,
+    directions: Float[Tensor, "v d"] | None = None,
 ) -> Proposals:
     """Components of the classes, mean-shift clusters at every bandwidth and their components; each set once.
 
-    Components are of one class; with `across` there are also those of a cluster whatever the classes. Sets of fewer than
-    `min_voxels` are left out.
+    Components are of one class; with `across` there are also those of a cluster whatever the classes. With `merge`, a
+    bandwidth, there are `unions` of its clusters' components. Sets of fewer than `min_voxels` are left out.
     """
     with stage("components"):
         pairs = voxel_pairs(coordinates, connectivity=connectivity)
@@ -117,6 +120,15 @@ def propose(
             parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
             if across:
                 parts.append(of_labels(split(labels, torch.zeros_like(classes), pairs)))
+    if merge is not None and directions is not None:
+        with stage("mean shift"):
+            labels = mean_shift(embedding, bandwidth=merge).labels
+        with stage("unions"):
+            small = split(labels, torch.zeros_like(classes), pairs)
+            parts += [
+                of_labels(small),
+                unions(small, pairs, directions, coordinates.float(), min_gain=min_gain),
+            ]
     return _distinct(joined(parts), len(embedding), min_voxels)
 
 
@@ -126,6 +138,66 @@ def split(labels: Int[Tensor, "v"], classes: Int[Tensor, "v"], pairs: Int[Tensor
     same = (labels[a] == labels[b]) & (classes[a] == classes[b])
     found = graph_components(pairs[:, same], num_nodes=len(labels))
     return found.masked_fill((labels < 0) | (classes < 0), -1)
+
+
+def unions(
+    labels: Int[Tensor, "v"],
+    pairs: Int[Tensor, "2 m"],
+    directions: Float[Tensor, "v 3"],
+    positions: Float[Tensor, "v 3"],
+    *,
+    min_gain: float,
+) -> Proposals:
+    """Unions of neighbouring sets that directions speak for, from two to as many as belong together.
+
+    The gain of a union is the change of the sum of `direction_coherency` over voxels, per voxel of the smaller set: what its
+    voxels win or lose by having a common centre. In rounds, each two neighbours that gain more with each other than with any
+    other neighbour, and more than `min_gain`, become one. Ties: the pair with the lowest labels.
+    """
+    found = []
+    while True:
+        labels = _consecutive(labels)
+        sets, edges = of_labels(labels), _borders(labels, pairs)
+        both = _side_by_side(sets, edges, len(labels))
+        sizes, own = sets.sizes[edges], direction_coherency(directions, positions, sets)[edges]
+        together = direction_coherency(directions, positions, both)
+        gain = (together * sizes.sum(0) - (own * sizes).sum(0)) / sizes.amin(0)
+        # The first edge of the largest gain at each set: ranks leave no ties.
+        rank = torch.argsort(torch.argsort(gain, descending=True, stable=True))
+        first = rank.new_full((len(sets.sizes),), len(rank))
+        for end in edges:
+            first.scatter_reduce_(0, end, rank, "amin")
+        chosen = ((first[edges] == rank).all(0) & (gain > min_gain)).nonzero()[:, 0]
+        if not len(chosen):
+            return joined([*found, both.take(chosen)])
+        found.append(both.take(chosen))
+        target = torch.arange(len(sets.sizes) + 1, device=labels.device)
+        target[-1] = -1
+        target[edges[1, chosen]] = edges[0, chosen]
+        labels = target[labels]
+
+
+def _consecutive(labels: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
+    """Numbered anew from 0 in their order; negative ones are -1."""
+    ids, index = labels.clamp(min=-1).unique(return_inverse=True)
+    return index - int((ids < 0).sum())
+
+
+def _borders(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Int[Tensor, "2 e"]:
+    """Each two labels of neighbouring voxels once, ascending."""
+    ends = labels[pairs]
+    ends = ends[:, (ends[0] != ends[1]) & (ends >= 0).all(0)]
+    return torch.unique(ends.sort(dim=0).values, dim=1)
+
+
+def _side_by_side(sets: Proposals, edges: Int[Tensor, "2 e"], num_voxels: int) -> Proposals:
+    """The union of the two disjoint sets of every edge, voxels ascending."""
+    first, second = sets.take(edges[0]), sets.take(edges[1])
+    sizes = first.sizes + second.sizes
+    owners = torch.cat([first.owners, second.owners])
+    members = torch.cat([first.indices, second.indices])
+    members = members[torch.argsort(owners * num_voxels + members)]
+    return Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), members)
 
 
 def _distinct(proposals: Proposals, num_voxels: int, min_voxels: int) -> Proposals:

@@ -88,7 +88,8 @@ def _cell(row: dict[str, Any], metric: str) -> str:
 
 def _detail(claim: dict[str, Any]) -> str:
     if "difference" in claim:
-        return f" (difference {claim['difference']:.1f}, standard error {claim['standard_error']:.1f})"
+        error = f", standard error {claim['standard_error']:.1f}" if claim["seeds"] > 1 else ""
+        return f" (difference {claim['difference']:.1f}{error})"
     if claim.get("missed"):
         return " (missed: " + ", ".join(f"{m} by {-off:.1f}" for m, off in claim["missed"].items()) + ")"
     return ""

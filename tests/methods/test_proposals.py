@@ -19,6 +19,7 @@ from gestalt3d.methods.proposals import (
     split,
     suppress,
     total_score,
+    unions,
     without_overlap,
 )
 from gestalt3d.ops.components import grid_components, voxel_pairs
@@ -89,6 +90,86 @@ def test_components_across_classes_are_proposals_where_asked_for() -> None:
     assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2, 3], [2], [3]]
     found = propose(torch.zeros(4, 1), coordinates, classes, across=True, **given)
     assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2], [0, 1, 2, 3], [2], [3]]
+
+
+def row_of(*lengths: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Voxels along x, those of several objects one after the other: positions, pairs, directions to the objects' centres."""
+    x = torch.arange(sum(lengths))
+    at = torch.stack([x, x * 0, x * 0], dim=1)
+    owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    centre = torch.stack([x[owner == i].float().mean() for i in range(len(lengths))])[owner]
+    towards = (centre - x).sign()
+    return at, voxel_pairs(at, connectivity=6), torch.stack([towards, towards * 0, towards * 0], dim=1)
+
+
+def test_pieces_unite_to_the_objects_that_directions_point_to() -> None:
+    at, pairs, directions = row_of(8, 4, 6)
+    pieces = torch.arange(18) // 2  # two voxels each, none across two objects
+    # At an end a piece gains as much by pointing to the common centre as the middle loses: nothing.
+    found = as_sets(unions(pieces, pairs, directions, at.float(), min_gain=-0.1))
+    whole = [[*range(8)], [*range(8, 12)], [*range(12, 18)]]
+    assert all(one in found for one in whole)
+    # Whatever is united belongs to one object.
+    assert all(any(set(one) <= set(other) for other in whole) for one in found)
+    assert len({tuple(one) for one in found}) == len(found) == 9 - 3  # each union takes one piece away
+
+
+def test_a_union_gains_what_its_directions_say() -> None:
+    at, pairs, directions = row_of(4)
+    pieces = torch.tensor(
+        [0, 0, 1, 1]
+    )  # alone each has coherency 0: one voxel points away from its own centre
+    for gain, expected in ((1.9, [[0, 1, 2, 3]]), (2.0, [])):  # (1 * 4 - 0 * 2 - 0 * 2) / 2
+        assert as_sets(unions(pieces, pairs, directions, at.float(), min_gain=gain)) == expected
+
+
+def test_numbers_and_order_of_pieces_change_no_union() -> None:
+    random = torch.Generator().manual_seed(0)
+    at = torch.ones(5, 4, 3).nonzero()
+    pieces = torch.randint(-1, 12, (60,), generator=random)
+    directions = torch.randn(60, 3, generator=random)
+    pairs = voxel_pairs(at, connectivity=26)
+    found = as_sets(unions(pieces, pairs, directions, at.float(), min_gain=-9.0))
+    names = torch.cat([torch.randperm(12, generator=random) + 5, torch.tensor([-1])])
+    assert sorted(as_sets(unions(names[pieces], pairs, directions, at.float(), min_gain=-9.0))) == sorted(
+        found
+    )
+    order = torch.randperm(60, generator=random)
+    moved = unions(
+        pieces[order],
+        voxel_pairs(at[order], connectivity=26),
+        directions[order],
+        at[order].float(),
+        min_gain=-9.0,
+    )
+    assert sorted(sorted(order[one].tolist()) for one in as_sets(moved)) == sorted(found)
+    assert len(found) == 11 and max(map(len, found)) == int(
+        (pieces >= 0).sum()
+    )  # at any price all become one
+
+
+@pytest.mark.parametrize("pieces", [[], [-1, -1], [0, 0], [0, -1, 1]])
+def test_without_neighbours_there_is_no_union(pieces: list[int]) -> None:
+    x = torch.arange(len(pieces))
+    at = torch.stack([x, x * 0, x * 0], dim=1)
+    given = (torch.tensor(pieces, dtype=torch.int64), voxel_pairs(at, connectivity=26))
+    assert as_sets(unions(*given, torch.ones(len(pieces), 3), at.float(), min_gain=-9.0)) == []
+
+
+def test_unions_are_proposals_where_asked_for() -> None:
+    at, _, directions = row_of(6)
+    embedding = (torch.arange(6) // 2).float()[:, None] * 5
+    given = {
+        "bandwidths": (),
+        "connectivity": 26,
+        "min_voxels": 1,
+        "directions": directions,
+        "merge": 1.0,
+        "min_gain": -0.1,
+    }
+    found = propose(embedding, at, torch.tensor([0, 1, 0, 1, 0, 1]), **given)
+    assert [0, 1, 2, 3, 4, 5] in as_sets(found) and [2, 3] in as_sets(found)
+    assert len(as_sets(propose(embedding, at, torch.zeros(6).long(), **{**given, "directions": None}))) == 1
 
 
 def test_feature_coherency_is_the_share_near_the_mean() -> None:
