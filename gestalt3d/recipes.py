@@ -234,7 +234,10 @@ def mtml_rooms_true() -> Recipe:
         method="mtml",
         model=MTMLConfig(
             norm=True,
-            proposals=ProposalConfig(bandwidths=(1.0,), semantic_weight=1.0, min_voxels=5, coherent=True),
+            proposals=ProposalConfig(
+                bandwidths=(1.0, 1.5, 2.0), across=True, merge=0.6, feature_weight=0.0, size_weight=0.0,
+                large_weight=1.0, min_voxels=5, coherent=True,
+            ),
         ),
         optim=Optim(
             steps=3_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,

@@ -38,7 +38,7 @@ def _toyboxes(preset: str) -> Setting:
 
 ROOMS = Setting(
     data="rooms:test",
-    full=Budget(train=2000, test=12, seeds=(0, 1, 2), steps=600),
+    full=Budget(train=2000, test=12, seeds=(0, 1, 2), steps=400),
     quick=Budget(train=2, test=1, seeds=(0,), steps=2),
     recipe=_recipe,
     measure=_measured,
