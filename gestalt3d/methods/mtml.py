@@ -24,6 +24,7 @@ Readings, where the paper is silent or the authors' code differs:
 - Floors and walls (the vocabulary's structure) are input, but no instances, unless `structure` says so.
 - Flips and quarter turns about the vertical, and shifts against the pooling's cells, happen in `prepare`, on voxels, where
   they are exact. Turns by other angles tear holes into solid voxels; clouds get them from `data.augment`.
+- `doubt` disturbs the classes in patches during training: a semantic stage errs more on scans unlike those it learnt from.
 - A voxel has the most frequent label of its points (the lowest class on ties), or their mean features. With `semantics`
   it has the mean of the finer voxels in it, their given classes one-hot, and the class with the highest one. Training sees
   the scan as it is turned; `segment` the mean of the semantic stage's `views`.

@@ -8,7 +8,9 @@ Readings, where the paper is silent:
   the voxels that share a class, whatever their features.
 - Feature coherency is a share, not a number, so that it does not grow with the object.
 - The final score is a weighted mean of the scores in use, and also decides the order before suppression.
-- The probability of the class may be a score, too: it tells a chair from a piece of wall that is taken for one.
+- The probability of the class may be a score, too: it tells a chair from a piece of wall that is taken for one. So may the
+  size itself: where directions are as coherent in a piece as in the object, the object is meant.
+- Where classes err, split proposals go across them, and neighbouring pieces unite as far as directions speak for it.
 - Equal scores: the larger proposal first, then the earlier one.
 """
 
