@@ -43,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     semantics = train(base, out / "semantics", device="cpu")
     true = train(replace(base, method="mtml", model=TRUE), out / "true", device="cpu")
-    joint = replace(base, method="mtml", model=replace(TRUE, semantics=FINE))
+    joint = replace(base, method="mtml", model=replace(TRUE, semantics=FINE, doubt=2.5))
     train(joint, out / "predicted", device="cpu", init=[str(true), str(semantics)])
     return out
 
