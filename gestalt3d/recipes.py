@@ -306,7 +306,7 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """A row of MTML's tables: the recipe of that name, or without directions "NAME-fe", the ablation "FE only".
 
     "mtml-rooms-fe" and its counterpart "mtml-rooms-both" learn all but the semantic stage from nothing, on predicted
-    semantics that nothing doubts, at the rate of mtml-rooms-true. What has no directions to score by goes by all other scores.
+    semantics that nothing doubts, at the rate of mtml-rooms-true. All scores that a row has weigh the same.
     """
     name, _, part = key.rpartition("-")
     name = name if part in ("fe", "both") else key
@@ -316,7 +316,7 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
         raise UserError(f"no row {key!r}")
     optim = mtml_rooms_true().optim if on_rooms else base.optim
     scored = base.model.proposals
-    if on_rooms and part == "fe":
+    if on_rooms:
         scored = replace(scored, feature_weight=1.0, size_weight=1.0, semantic_weight=1.0)
     return replace(
         base,
