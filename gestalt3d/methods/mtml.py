@@ -51,6 +51,7 @@ from gestalt3d.methods.labelled_voxels import (
     probable_class,
     to_points,
 )
+from gestalt3d.methods.semantic_doubt import doubted, patches_of_doubt
 from gestalt3d.methods.unet import Batch as FineBatch
 from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
@@ -334,7 +335,16 @@ class MTML(nn.Module):
         made = Batch(at[order], features[order], instances, torch.tensor([len(order)]), *stage_input)
         if not self.config.doubt:
             return made
-        return made._replace(doubt=patches_of_doubt(made.coordinates, len(self.vocabulary), rng, self.config))
+        low, high = (metres / self.config.voxel_size for metres in self.config.doubt_radius)
+        doubt = patches_of_doubt(
+            made.coordinates,
+            len(self.vocabulary),
+            rng,
+            deviation=self.config.doubt,
+            most=self.config.doubt_balls,
+            radius=(low, high),
+        )
+        return made._replace(doubt=doubt)
 
     def forward(self, batch: Batch) -> Prediction:
         scenes = torch.arange(len(batch.sizes), device=batch.sizes.device)
@@ -570,30 +580,6 @@ class MTML(nn.Module):
 def one_hot(classes: Int[Tensor, "v"], count: int) -> Float[Tensor, "v c"]:
     """A row of zeros for class -1."""
     return F.one_hot(classes + 1, count + 1)[:, 1:].float()
-
-
-def patches_of_doubt(
-    coordinates: Int[Tensor, "v 3"], classes: int, rng: np.random.Generator, config: MTMLConfig
-) -> Float[Tensor, "v c"]:
-    """Normal numbers of deviation `doubt`, one for each class and ball about a random voxel; they add up where balls meet."""
-    at = coordinates.numpy().astype(np.float32)
-    total = np.zeros((len(at), classes), dtype=np.float32)
-    for _ in range(int(rng.integers(config.doubt_balls + 1)) if len(at) else 0):
-        offset = at - at[rng.integers(len(at))]
-        radius = rng.uniform(*config.doubt_radius) / config.voxel_size
-        inside = np.einsum("vc,vc->v", offset, offset) <= radius**2
-        total[inside] += rng.normal(0, config.doubt, classes).astype(np.float32)
-    return torch.from_numpy(total)
-
-
-def doubted(scores: Float[Tensor, "v c"], doubt: Float[Tensor, "v c"]) -> Float[Tensor, "v c"]:
-    """Probabilities with `doubt` added to their logarithms, of which none is below ln 0.001.
-
-    Rows without any doubt stay as they are, and so do those of voxels whose class is unknown.
-    """
-    changed = (scores.clamp(min=1e-3).log() + doubt.to(scores)).softmax(1)
-    stay = (doubt == 0).all(1) | (scores == 0).all(1)
-    return torch.where(stay[:, None], scores, changed)
 
 
 def turned(coordinates: Int[Tensor, "v 3"], rng: np.random.Generator) -> Int[Tensor, "v 3"]:

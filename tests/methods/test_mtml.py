@@ -15,8 +15,6 @@ from gestalt3d.methods.mtml import (
     MTMLConfig,
     Prediction,
     ProposalConfig,
-    doubted,
-    patches_of_doubt,
     turned,
 )
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
@@ -106,26 +104,6 @@ def test_turns_are_those_of_a_rigid_body() -> None:
         assert (moved[:, 2] - moved[0, 2]).tolist() == at[:, 2].tolist()
         seen.add(tuple((moved - moved.amin(0)).flatten().tolist()))
     assert len(seen) == 8
-
-
-def test_doubt_is_the_same_all_over_a_ball_and_shifts_logarithms() -> None:
-    at, rng = torch.ones(30, 30, 1).nonzero(), np.random.default_rng(4)
-    config = replace(SMALL, doubt=2.0, doubt_balls=1, doubt_radius=(0.5, 0.5))
-    made = [patches_of_doubt(at, 5, rng, config) for _ in range(40)]
-    assert all(len(doubt.unique(dim=0)) <= 2 for doubt in made)
-    hit = [doubt[doubt.any(1)] for doubt in made if bool(doubt.any())]
-    assert 10 < len(hit) < 30  # one ball or none
-    # A ball of 5 voxels about a voxel holds 81 of a plane, fewer at its edge.
-    assert max(map(len, hit)) == 81
-    drawn = torch.stack([doubt[0] for doubt in hit])
-    assert float(drawn.std()) == pytest.approx(2.0, abs=4 * 2.0 / (2 * drawn.numel()) ** 0.5)
-    many = patches_of_doubt(at, 5, np.random.default_rng(0), replace(config, doubt_balls=300))
-    assert float(many.std()) > 2 * 2.0  # some 20 balls over each voxel: they add up
-    scores = torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
-    changed = doubted(scores, torch.tensor([[0.0, 1.0, 2.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]))
-    expected = scores[0] * torch.tensor([0.0, 1.0, 2.0]).exp()
-    torch.testing.assert_close(changed[0], expected / expected.sum())
-    assert torch.equal(changed[1:], scores[1:])  # unknown stays unknown
 
 
 def test_doubt_reaches_the_network_in_training_alone() -> None:
