@@ -11,6 +11,7 @@ from gestalt3d.methods.asis import ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig, ProposalConfig
 from gestalt3d.methods.room_blocks import BlockConfig
 from gestalt3d.methods.sgpn import SGPNConfig
+from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
@@ -106,7 +107,7 @@ def asis_rooms() -> Recipe:
         model=ASISConfig(
             block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), group_size=16, dropout=0.0, normals=16,
             class_balance=0.5, object_blocks=0.5, blocks_per_scan=4, scan_statistics=8, merging="votes", vote_iou=0.3,
-            bandwidth=0.5,
+            bandwidth=0.5, superpoints=SuperpointConfig(),
         ),
         optim=Optim(
             steps=9_000,
@@ -215,7 +216,9 @@ def semantics_rooms() -> Recipe:
     return Recipe(
         name="semantics-rooms",
         method="unet",
-        model=UNetConfig(width=24, class_balance=0.3, max_extent=5.0, views=4),
+        model=UNetConfig(
+            width=24, class_balance=0.3, max_extent=5.0, views=4, superpoints=SuperpointConfig()
+        ),
         optim=Optim(
             steps=1_800, lr=8e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,
@@ -269,13 +272,18 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
     """A row of ASIS's tables on synthetic rooms: "asis-pn2", "if-pn", …. All rows differ in the method alone.
 
     Blocks and their merging are those of `asis-rooms`, with which minutes of training go farther than with the paper's; of
-    2,048 points instead of 4,096, because a budget of minutes needs many steps.
+    2,048 points instead of 4,096, because a budget of minutes needs many steps. Superpoints, which no paper of these has, take
+    no part.
     """
     kind, _, backbone = key.partition("-")
     if kind not in ("sgpn", "vanilla", "if", "sa", "asis") or backbone not in ("pn", "pn2"):
         raise UserError(f"no row {key!r}")
     base = replace(
-        asis_rooms().model, backbone={"pn": "pointnet", "pn2": "pointnet2"}[backbone], points=2048, seed=seed
+        asis_rooms().model,
+        backbone={"pn": "pointnet", "pn2": "pointnet2"}[backbone],
+        points=2048,
+        superpoints=None,
+        seed=seed,
     )
     shared = {field.name: getattr(base, field.name) for field in fields(BlockConfig)}
     if kind == "sgpn":

@@ -5,6 +5,7 @@ join what was found.
 
 Readings:
 - A point that no block drew is answered by its nearest drawn point.
+- With `superpoints`, all points of one have one class, that of their mean probabilities, and are in one instance or none.
 - Where `scan_statistics` asks for it, batch norm goes by the scan itself at test time (Li et al., "Adaptive
   Batch Normalization", 2018), not by running means: rooms differ more than blocks of one room do.
 """
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.methods.class_balance import class_weights
@@ -34,6 +35,7 @@ from gestalt3d.methods.room_blocks import (
     rooms,
     thin,
 )
+from gestalt3d.methods.superpoints import majority, mean_by_points, superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.norm import statistics_of
 from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
@@ -47,6 +49,9 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
+
+_AT_ONCE = 1 << 20
+"""Points whose probabilities wait, or are summed, at a time."""
 
 
 class Batch(NamedTuple):
@@ -103,8 +108,8 @@ class BlockMethod(nn.Module):
     def segment(self, cloud: PointCloud) -> Instances:
         """Instances of a cloud of finite points, every point answered by itself or the nearest drawn point.
 
-        A score is the mean predicted probability of the instance's class over its drawn points. Points
-        farther than a block from all drawn points belong to no instance.
+        A score is the mean predicted probability of the instance's class over its drawn points, or its superpoints weighted by
+        their points. Points farther than a block from all drawn points belong to no instance.
         """
         if len(cloud) == 0:
             empty = Instances.empty(0, self.vocabulary, self.name)
@@ -142,20 +147,30 @@ class BlockMethod(nn.Module):
                         samples.add(task.rows, block.logits[0].float().softmax(-1), found)
                     progress(min(first + c.inference_blocks, len(tasks)), len(tasks))
         with stage("merging"):
-            labels, classes, scores = samples.instances(self.mean_sizes if c.size_filter else None, c)
+            answers = samples.answers()
         del points
         with stage("assign"):
-            point_labels, point_classes = _assign(
-                cloud.points, order[samples.rows], labels, samples.classes, c.block_size
-            )
-        return Instances.from_labels(
-            point_labels,
+            row_of_point, far = _nearest(cloud.points, order[samples.rows], c.block_size)
+            labels = answers.labels[row_of_point].masked_fill(far, -1)
+        if c.superpoints is not None:
+            with stage("superpoints"):
+                patches = superpoints(cloud, c.superpoints)
+                answers = _answers_of_patches(answers, row_of_point, labels, patches)
+                row_of_point, labels = patches, answers.labels[patches]
+        classes, scores = answers.instances()
+        found = Instances.from_labels(
+            labels,
             classes,
             scores,
             vocabulary=self.vocabulary,
-            point_classes=point_classes,
+            point_classes=answers.classes[row_of_point],
             method=self.name,
         )
+        keep = found.sizes > 0
+        if c.size_filter:
+            sizes = _sizes(cloud.points, labels, len(found), c.merge_voxel)
+            keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
+        return found[keep]
 
     def _blocks(self, cloud: PointCloud, order: np.ndarray, tasks: "list[Task]") -> Batch:
         c = self.config
@@ -223,10 +238,41 @@ def _merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
     return BlockMerger(voxel, origin=origin, min_overlap=overlap, min_points=least)
 
 
+class _Answers(NamedTuple):
+    """What is known about drawn points, or about superpoints."""
+
+    labels: Int[Tensor, "r"]
+    """-1: none."""
+    classes: Int[Tensor, "r"]
+    probabilities: Float[Tensor, "r c"]
+    counts: Int[Tensor, "r"]
+    """Points that each stands for."""
+
+    def instances(self) -> tuple[Int[Tensor, "i"], Float[Tensor, "i"]]:
+        """Class (the mode, the lowest on ties) and score (its mean probability) of every instance, over points."""
+        count, names = int(self.labels.max()) + 1 if len(self.labels) else 0, self.probabilities.shape[1]
+        votes = torch.zeros(count * names, dtype=torch.int64)
+        sums = torch.zeros(count, names, dtype=torch.float64)
+        for labels, classes, probabilities, counts in zip(*(x.split(_AT_ONCE) for x in self), strict=True):
+            own = labels >= 0
+            votes.index_add_(0, (labels * names + classes)[own], counts[own])
+            sums.index_add_(0, labels[own], probabilities[own].double() * counts[own, None])
+        votes = votes.reshape(count, names)
+        classes = votes.argmax(1)
+        scores = sums.gather(1, classes[:, None])[:, 0] / votes.sum(1).clamp(min=1)
+        return classes, scores.float()
+
+
+def _answers_of_patches(
+    answers: _Answers, row_of_point: Int[Tensor, "n"], labels: Int[Tensor, "n"], patches: Int[Tensor, "n"]
+) -> _Answers:
+    """Superpoints: the mean probabilities and the most frequent instance of their points."""
+    mean = mean_by_points(answers.probabilities, row_of_point, patches)
+    return _Answers(majority(labels, patches), mean.argmax(1), mean, torch.bincount(patches))
+
+
 class _Samples:
     """What is known about the drawn points: of the blocks that stream by only a class per point and the mean probabilities."""
-
-    AT_ONCE = 1 << 20
 
     def __init__(self, points: np.ndarray, merger: BlockMerger | BlockVotes):
         self._points, self._merger = points, merger
@@ -238,7 +284,7 @@ class _Samples:
         self._merger.add(torch.from_numpy(self._points[rows]), clusters, probabilities.argmax(1))
         self._pending.append((rows, probabilities.half()))
         self._waiting += len(rows)
-        if self._waiting > self.AT_ONCE:
+        if self._waiting > _AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
@@ -253,39 +299,16 @@ class _Samples:
         self._pending, self._waiting = [], 0
         self._done.append((rows, mean.argmax(1), mean.half()))
 
-    def instances(
-        self, mean_sizes: Float[Tensor, "c"] | None, config: BlockConfig
-    ) -> tuple[Int[Tensor, "n"], Int[Tensor, "i"], Float[Tensor, "i"]]:
-        """Instance of every point of `rows`; class (the mode) and score of every instance."""
+    def answers(self) -> _Answers:
+        """Of every point of `rows`, once all blocks are added."""
         self._flush()
+        rows, classes, means = zip(*self._done, strict=True)
+        self._done = []
+        self.rows = np.concatenate(rows)
         labels = self._merger.labels(torch.from_numpy(self._points[self.rows]))
-        assigned = labels >= 0
-        count, names = int(labels.max()) + 1 if len(labels) else 0, self._done[0][2].shape[1]
-        votes = torch.bincount(labels[assigned] * names + self.classes[assigned], minlength=count * names)
-        votes = votes.reshape(count, names)
-        sums = torch.zeros(count, names, dtype=torch.float64)
-        for own, (_, _, mean) in zip(
-            labels.split([len(r) for r, _, _ in self._done]), self._done, strict=True
-        ):
-            sums.index_add_(0, own[own >= 0], mean[own >= 0].double())
-        classes = votes.argmax(1)
-        number = votes.sum(1)
-        scores = sums.gather(1, classes[:, None])[:, 0] / number.clamp(min=1)
-        keep = number > 0
-        if mean_sizes is not None:
-            sizes = _sizes(torch.from_numpy(self._points[self.rows]), labels, len(keep), config.merge_voxel)
-            keep &= sizes > config.size_filter * mean_sizes.cpu()[classes]
-        renumber = torch.where(keep, keep.cumsum(0) - 1, -1)
-        labels = torch.where(labels < 0, -1, renumber[labels]) if len(keep) else labels
-        return labels, classes[keep], scores[keep].float()
-
-    @property
-    def rows(self) -> np.ndarray:
-        return np.concatenate([rows for rows, _, _ in self._done])
-
-    @property
-    def classes(self) -> Int[Tensor, "n"]:
-        return torch.cat([classes for _, classes, _ in self._done])
+        return _Answers(
+            labels, torch.cat(classes), torch.cat(means), torch.ones(len(labels), dtype=torch.int64)
+        )
 
 
 def _sizes(
@@ -298,26 +321,20 @@ def _sizes(
     return torch.bincount(pairs % max(count, 1), minlength=count)
 
 
-def _assign(
-    points: Float[Tensor, "n 3"],
-    drawn: np.ndarray,
-    labels: Int[Tensor, "m"],
-    classes: Int[Tensor, "m"],
-    reach: float,
-) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
-    """Instance and class of every point: of the nearest drawn point; no instance beyond `reach` metres."""
+def _nearest(
+    points: Float[Tensor, "n 3"], drawn: np.ndarray, reach: float
+) -> tuple[Int[Tensor, "n"], Bool[Tensor, "n"]]:
+    """Row of the nearest drawn point of every point, and whether that is farther than `reach` metres."""
     rows = torch.from_numpy(drawn)
     nearest = torch.full((len(points),), -1, dtype=torch.int64)
     nearest[rows.flip(0)] = torch.arange(len(rows)).flip(0)
+    far = torch.zeros(len(points), dtype=torch.bool)
     left = (nearest < 0).nonzero().flatten()
-    far = left
     if len(left):
         found = knn(points[left][None], points[rows][None], k=1)
         nearest[left] = found.index[0, :, 0]
-        far = left[found.dist2[0, :, 0] > reach**2]
-    point_labels = labels[nearest]
-    point_labels[far] = -1
-    return point_labels, classes[nearest]
+        far[left] = found.dist2[0, :, 0] > reach**2
+    return nearest, far
 
 
 def _unlabelled(points: Float[Tensor, "b n f"]) -> Batch:

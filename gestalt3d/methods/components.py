@@ -1,7 +1,7 @@
 """What semantics say without learning instances: MTML's baselines "Input Segmentation" and "Connected Component" (Sec. 4).
 
 With `connected`, an instance is a connected component of the voxels of one class; without, all of a class is one
-instance. Every score is 1: the paper names no order among them.
+instance. Every score is 1: the paper names no order among them. Where the semantic stage goes by superpoints, so do instances.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
 from gestalt3d.methods.proposals import of_labels, split
+from gestalt3d.methods.superpoints import by_superpoints
 from gestalt3d.methods.unet import UNet
 from gestalt3d.ops.components import voxel_pairs
 from gestalt3d.ops.voxelize import voxelize
@@ -71,9 +72,11 @@ class Components:
         kinds = classes[rows][found.indices[found.offsets[:-1]]]
         offsets, indices = to_points(found, rows, voxels.voxel_of_point)
         scores = torch.ones(len(kinds))
-        return Instances(
+        made = Instances(
             offsets, indices, kinds, scores, len(cloud), self.vocabulary, given, method=self.name
         )
+        patches = None if self.semantics is None else self.semantics.superpoints(cloud)
+        return made if patches is None else by_superpoints(made, patches)
 
     def group(self, coordinates: Int[Tensor, "v 3"], classes: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
         """Instance of each voxel; classes are known."""

@@ -28,6 +28,8 @@ Readings, where the paper is silent or the authors' code differs:
 - A voxel has the most frequent label of its points (the lowest class on ties), or their mean features. With `semantics`
   it has the mean of the finer voxels in it, their given classes one-hot, and the class with the highest one. Training sees
   the scan as it is turned; `segment` the mean of the semantic stage's `views`.
+- Where the semantic stage goes by superpoints, so does `segment`: in one labelling each goes to the instance that most of
+  its points are in, or to none. MTML itself sees the classes of voxels, as in training.
 """
 
 from dataclasses import dataclass, replace
@@ -52,8 +54,9 @@ from gestalt3d.methods.labelled_voxels import (
     to_points,
 )
 from gestalt3d.methods.semantic_doubt import doubted, patches_of_doubt
+from gestalt3d.methods.superpoints import by_superpoints
 from gestalt3d.methods.unet import Batch as FineBatch
-from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
+from gestalt3d.methods.unet import UNet, UNetConfig, classes_of_points, voxel_features
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.tiles import by_tiles
@@ -213,6 +216,8 @@ class Input(NamedTuple):
     features: Float[Tensor, "v c"]
     """The network's input."""
     point_classes: Int[Tensor, "n"]
+    patches: Int[Tensor, "n"] | None = None
+    """Superpoints, where the semantic stage looks at them."""
 
 
 class Prediction(NamedTuple):
@@ -317,7 +322,7 @@ class MTML(nn.Module):
         else:
             if cloud.semantic is None and cloud.features is None:
                 cloud = replace(cloud, semantic=scan.instances.point_classes)  # pre-training, Sec. 3.3
-            voxels, _, features, _ = self._input(cloud)
+            voxels, _, features = self._given(cloud)
         labels = scan.instances.to_labels()
         owners = segment_mode(labels, voxels.voxel_of_point, len(features), len(scan.instances) or 1)
         at, order = voxels.coordinates, torch.arange(len(features))
@@ -404,7 +409,7 @@ class MTML(nn.Module):
             return self._segment(cloud)
 
     def _segment(self, cloud: PointCloud) -> Instances:
-        voxels, classes, features, point_classes = self._input(cloud)
+        voxels, classes, features, point_classes, patches = self._input(cloud)
         known = is_object(classes, self.vocabulary, structure=self.config.structure)
         if not bool(known.any()):
             empty = Instances.empty(len(cloud), self.vocabulary, self.name)
@@ -416,7 +421,7 @@ class MTML(nn.Module):
         found = self.group(of_objects, voxels.coordinates[rows], classes[rows], features[rows])
         with stage("points"):
             offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
-        return Instances(
+        made = Instances(
             offsets,
             indices,
             found.classes,
@@ -426,6 +431,10 @@ class MTML(nn.Module):
             point_classes,
             method=self.name,
         )
+        if patches is None or not self.config.proposals.coherent:
+            return made
+        with stage("superpoints"):
+            return by_superpoints(made, patches)
 
     def _predict(self, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v c"]) -> tuple[Tensor, ...]:
         """`forward` of one scene, in tiles where it is large."""
@@ -543,16 +552,17 @@ class MTML(nn.Module):
         """With the semantics that the cloud carries or, where it carries none, predicted ones."""
         with stage("voxels"):
             fine, voxels, voxel_of_fine = self._nested(cloud)
+        patches = semantics.superpoints(cloud)
         if cloud.semantic is None:
             with stage("semantics"):
                 scores = semantics.scores(fine.coordinates, voxel_features(cloud, fine, semantics.config))
-            point_classes = scores.argmax(1)[fine.voxel_of_point]
+            point_classes = classes_of_points(scores, fine.voxel_of_point, patches)
         else:
             point_classes = given_classes(cloud, self.vocabulary)
             known = classes_of_voxels(point_classes, fine, self.vocabulary)
             scores = one_hot(known, len(self.vocabulary))
         features = segment_mean(scores, voxel_of_fine, len(voxels.counts))
-        return Input(voxels, probable_class(features), features, point_classes)
+        return Input(voxels, probable_class(features), features, point_classes, patches)
 
     def _given(self, cloud: PointCloud) -> tuple[Voxels, Int[Tensor, "v"], Float[Tensor, "v c"]]:
         """Voxels, the class of each as far as the input tells, and the network's input."""

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.nn.pointnet2 import RADII
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.ops.normals import surface_normals
@@ -78,6 +79,8 @@ class BlockConfig:
     """By votes: least IoU of two blocks' clusters of one instance, in the voxels that both blocks see."""
     size_filter: float = 0.0
     """Drop instances smaller than this fraction of their class's mean size; the authors' code: 0.25."""
+    superpoints: SuperpointConfig | None = None
+    """Patches that belong together whatever the points in them were said to be; None, the papers': every point for itself."""
     max_room: float = 10.0
     """Metres: wider clouds are taken apart, so that places in the room stay what they were in training."""
     inference_blocks: int = 8

@@ -10,6 +10,7 @@ Readings:
 - The floor is the 0.5th percentile of the heights, because scans have points below it.
 - A voxel has the most frequent class of its points (the lowest on ties); a point has its voxel's.
 - A window of a large room is enough for a training step: the network sees a few metres.
+- With `superpoints`, `segment` averages the probabilities over each superpoint, and a point has its superpoint's class.
 """
 
 from dataclasses import dataclass, replace
@@ -22,12 +23,13 @@ from torch import Tensor, nn
 
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.class_balance import class_weights
+from gestalt3d.methods.superpoints import SuperpointConfig, mean_by_points, superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.sparse_unet import SparseUNet
 from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.normals import surface_normals
 from gestalt3d.ops.segment import segment_mean, segment_mode
-from gestalt3d.ops.voxelize import Voxels, voxelize
+from gestalt3d.ops.voxelize import Voxels, voxel_means, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -55,6 +57,8 @@ class UNetConfig:
     """Classes weigh frequency ** -class_balance in the cross entropy."""
     max_extent: float | None = None
     """Metres: a training sample is a window this wide about a random point, as high as the scan."""
+    superpoints: SuperpointConfig | None = None
+    """Patches whose points `segment` gives one class; None: points have their voxels' classes."""
     views: int = 1
     """Quarter turns about the vertical whose answers `segment` averages, 1 to 4."""
     tile_voxels: int = 500_000
@@ -91,7 +95,7 @@ class Prediction(NamedTuple):
 
 class UNet(nn.Module):
     name = "unet"
-    not_trained = ("views", "tile_voxels")
+    not_trained = ("superpoints", "views", "tile_voxels")
     """Settings that only `segment` knows: weights fit whatever they are."""
     config: UNetConfig
 
@@ -135,9 +139,16 @@ class UNet(nn.Module):
             voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
             features = voxel_features(cloud, voxels, self.config)
         with stage("network"), evaluating(self):
-            classes = self.scores(voxels.coordinates, features).argmax(1)
-        empty = Instances.empty(len(cloud), self.vocabulary, self.name)
-        return replace(empty, point_classes=classes[voxels.voxel_of_point])
+            scores = self.scores(voxels.coordinates, features)
+        classes = classes_of_points(scores, voxels.voxel_of_point, self.superpoints(cloud))
+        return replace(Instances.empty(len(cloud), self.vocabulary, self.name), point_classes=classes)
+
+    def superpoints(self, cloud: PointCloud) -> Int[Tensor, "n"] | None:
+        """Of each point; None where voxels decide."""
+        if self.config.superpoints is None:
+            return None
+        with stage("superpoints"):
+            return superpoints(cloud, self.config.superpoints)
 
     def scores(self, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v f"]) -> Float[Tensor, "v c"]:
         """Probabilities of the classes, the mean of all `views`, on the CPU; for a network in eval mode."""
@@ -169,6 +180,15 @@ class UNet(nn.Module):
         self.class_weights.copy_(class_weights(voxels, power=self.config.class_balance))
 
 
+def classes_of_points(
+    scores: Float[Tensor, "v c"], voxel_of_point: Int[Tensor, "n"], patches: Int[Tensor, "n"] | None
+) -> Int[Tensor, "n"]:
+    """Class of each point: of its superpoint, by the mean over points, or of its voxel where there are no superpoints."""
+    if patches is None:
+        return scores.argmax(1)[voxel_of_point]
+    return mean_by_points(scores, voxel_of_point, patches).argmax(1)[patches]
+
+
 def floor_height(points: Float[Tensor, "n 3"]) -> float:
     """The 0.5th percentile of the heights, 0 where there are no points."""
     return float(np.percentile(points[:, 2].numpy(), 0.5)) if len(points) else 0.0
@@ -180,9 +200,7 @@ def voxel_features(
     """What the network sees of each voxel; `floor` where it is known from more than these points."""
     count, size = len(voxels.counts), config.voxel_size
     floor = floor_height(cloud.points) if floor is None else floor
-    middle = (voxels.coordinates.double() + 0.5) * size
-    at = cloud.points.double() - middle[voxels.voxel_of_point]
-    offset = segment_mean(at, voxels.voxel_of_point, count)
+    middle, offset = voxel_means(cloud.points, voxels, voxel_size=size)
     means = middle + offset
     color = torch.zeros(count, 3)
     if cloud.colors is not None:

@@ -7,8 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.segment import segment_sum
+
 FARTHEST = 2.0**62
 """Voxel coordinates must be exact in int64, differences included."""
+_ROWS_AT_ONCE = 2**20
+"""Points that float64 offsets are held of at a time."""
 
 
 class Voxels(NamedTuple):
@@ -24,6 +28,20 @@ def voxelize(points: Float[Tensor, "n 3"], *, voxel_size: float) -> Voxels:
     if not (voxel_size > 0 and np.isfinite(voxel_size)):
         raise ValueError(f"voxel_size must be positive metres, got {voxel_size}")
     return Voxels(*torch.ops.gestalt3d.voxelize(points.detach(), float(voxel_size)))
+
+
+def voxel_means(
+    points: Float[Tensor, "n 3"], voxels: Voxels, *, voxel_size: float
+) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "v 3"]]:
+    """Middle of each voxel, and what its points' mean is off it: float64, exact far from the origin. The mean is their sum."""
+    count = len(voxels.counts)
+    middle = (voxels.coordinates.double() + 0.5) * voxel_size
+    total = torch.zeros(count, 3, dtype=torch.float64, device=middle.device)
+    for some, rows in zip(
+        points.split(_ROWS_AT_ONCE), voxels.voxel_of_point.split(_ROWS_AT_ONCE), strict=True
+    ):
+        total += segment_sum(some.double() - middle[rows], rows, count)
+    return middle, total / voxels.counts[:, None]
 
 
 def voxelize_reference(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -90,10 +90,10 @@ def test_stray_points_do_not_stretch_the_room_and_join_no_instance() -> None:
 def test_every_point_is_answered_by_the_nearest_drawn_one() -> None:
     points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
     drawn = np.arange(0, 500, 7)
-    labels, classes = torch.arange(len(drawn)), torch.arange(len(drawn)) % 5
-    point_labels, point_classes = blockwise._assign(points, drawn, labels, classes, 10.0)
-    nearest = torch.cdist(points.double(), points[drawn].double()).argmin(1)
-    assert torch.equal(point_labels, nearest) and torch.equal(point_classes, nearest % 5)
+    row, far = blockwise._nearest(points, drawn, 0.1)
+    distance, nearest = torch.cdist(points.double(), points[drawn].double()).min(1)
+    assert torch.equal(row, nearest)
+    assert torch.equal(far, distance > 0.1) and 0 < int(far.sum()) < len(points)
 
 
 def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None:

@@ -13,6 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from gestalt3d.engine.checkpoint import config_class
 from gestalt3d.methods import method_class
 from gestalt3d.methods.mtml import ProposalConfig
+from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.structures.samples import Scan
@@ -37,11 +38,13 @@ VOXELS: dict[str, Any] = {
 """Instead, for the method that looks at voxels; walls and floors are instances, so that the tiny scene has some that touch."""
 FINE: dict[str, Any] = {"voxel_size": 0.075, "width": 4, "levels": 3, "max_extent": 1.5}
 """Instead, for the method that gives points their class and parts nothing."""
+PATCHES = SuperpointConfig(voxel_size=0.04, min_voxels=5)
 TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "asis": ("asis", {"radii": (0.2, 0.4, 0.8, 1.6), "neighbours": 10}),
     "asis-pointnet": ("asis", {"backbone": "pointnet", "width_scale": 0.25, "neighbours": 10}),
     "asis-vanilla": ("asis", {"semantic_awareness": False, "instance_fusion": False}),
     "asis-votes": ("asis", {"grid": 0.05, "merging": "votes", "neighbours": 10}),
+    "asis-superpoints": ("asis", {"grid": 0.05, "superpoints": PATCHES, "neighbours": 10}),
     "sgpn": (
         "sgpn",
         {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 10, "min_confidence": 0.0},
@@ -51,7 +54,16 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "mtml-dense": ("mtml", {"space": "dense"}),
     "mtml-embedding-only": ("mtml", {"direction": False}),
     "mtml-unlabelled": ("mtml", {"norm": True, "semantics": UNetConfig(**FINE)}),
+    "mtml-unlabelled-superpoints": (
+        "mtml",
+        {
+            "norm": True,
+            "semantics": UNetConfig(**FINE, superpoints=PATCHES),
+            "proposals": ProposalConfig(coherent=True),
+        },
+    ),
     "unet": ("unet", {"voxel_size": 0.1, "width": 8}),
+    "unet-superpoints": ("unet", {"voxel_size": 0.1, "width": 8, "superpoints": PATCHES}),
 }
 """Name of a case → method and what differs from `SMALL`."""
 
@@ -67,7 +79,7 @@ def build(case: str, **changes: Any) -> Any:
 def scan_for(case: str, **options: Any) -> Scan:
     """The tiny scan, without semantics unless the case is one that takes them as its input."""
     scan = tiny_scan(**options)
-    if case.startswith("mtml") and case != "mtml-unlabelled":
+    if case.startswith("mtml") and not case.startswith("mtml-unlabelled"):
         return scan
     return replace(scan, cloud=replace(scan.cloud, semantic=None))
 
@@ -160,7 +172,7 @@ def test_permuted_points_give_the_same_partition(case: str) -> None:
     method, cloud = segmenter(case), scan_for(case).cloud
     order = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(1))
     one, other = method.segment(cloud), method.segment(cloud[order])
-    assert len(one) > 1 or (case == "unet" and len(one.point_classes.unique()) > 1)
+    assert len(one) > 1 or (method.name == "unet" and len(one.point_classes.unique()) > 1)
     assert same_partition(one.to_labels()[order], other.to_labels())
     assert torch.equal(one.point_classes[order], other.point_classes)
     assert torch.equal(one.scores.sort().values, other.scores.sort().values)

@@ -1,0 +1,123 @@
+"""Superpoints: they follow edges of surface and colour, and answers go by them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from gestalt3d.methods.superpoints import (
+    SuperpointConfig,
+    by_superpoints,
+    majority,
+    mean_by_points,
+    superpoints,
+)
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.synth.rooms import RoomConfig, make_room
+
+CONFIG = SuperpointConfig()
+
+
+def box(seed: int = 0, per_face: int = 4000) -> tuple[PointCloud, torch.Tensor]:
+    """Three faces of a cube of half a metre, and the face of each point; without colours, with the noise of a scan."""
+    g = torch.Generator().manual_seed(seed)
+    faces = []
+    for axis in range(3):
+        points = torch.rand(per_face, 3, generator=g) * 0.5
+        points[:, axis] = 0.5
+        faces.append(points + torch.randn(per_face, 3, generator=g) * 0.001)
+    return PointCloud(torch.cat(faces)), torch.arange(3).repeat_interleave(per_face)
+
+
+def test_edges_part_the_faces_of_a_box() -> None:
+    cloud, face = box()
+    found = superpoints(cloud, CONFIG)
+    assert adjusted_rand_score(face, found) > 0.9
+    assert float((majority(face, found)[found] == face).float().mean()) > 0.97
+
+
+def test_colours_part_what_is_flat() -> None:
+    g = torch.Generator().manual_seed(0)
+    points = torch.cat([torch.rand(8000, 2, generator=g), torch.zeros(8000, 1)], dim=1)
+    right = points[:, 0] > 0.501
+    colors = torch.where(right[:, None], torch.tensor([0.8, 0.2, 0.2]), torch.tensor([0.2, 0.2, 0.8]))
+    cloud = PointCloud(points, colors)
+    assert adjusted_rand_score(right, superpoints(cloud, CONFIG)) > 0.9
+    assert not superpoints(replace(cloud, colors=None), CONFIG).any()
+    assert not superpoints(cloud, replace(CONFIG, color_weight=0.0)).any()
+
+
+def test_a_room_has_few_that_hold_several_objects() -> None:
+    scan = make_room(1000, RoomConfig())
+    found, labels = superpoints(scan.cloud, CONFIG), scan.instances.to_labels()
+    assert int(found.max()) + 1 < 0.02 * len(labels)
+    assert float((majority(labels, found)[found] == labels).float().mean()) > 0.9
+
+
+def test_order_of_the_points_and_density_have_no_say() -> None:
+    cloud, _ = box()
+    plain = superpoints(cloud, CONFIG)
+    order = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(1))
+    shuffled = superpoints(cloud[order], CONFIG)
+    assert torch.equal(shuffled, plain[order])
+    twice = superpoints(PointCloud(torch.cat([cloud.points, cloud.points])), CONFIG)
+    assert torch.equal(twice[: len(cloud)], plain) and torch.equal(twice[len(cloud) :], plain)
+
+
+def test_far_from_the_origin() -> None:
+    cloud, _ = box()
+    moved = PointCloud(cloud.points.double() + torch.tensor([4e5, 5e6, 100.0], dtype=torch.float64))
+    near = PointCloud((moved.points - moved.points.min(0).values).float())
+    assert adjusted_rand_score(superpoints(moved, CONFIG), superpoints(near, CONFIG)) > 0.8
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_few_points_are_no_matter(count: int) -> None:
+    found = superpoints(PointCloud(torch.rand(count, 3)), CONFIG)
+    assert found.shape == (count,) and (count == 0 or int(found.min()) == 0)
+    assert not superpoints(PointCloud(torch.ones(count, 3)), CONFIG).any()
+
+
+def test_means_are_over_points_not_over_sources() -> None:
+    values = torch.tensor([[1.0, 0.0], [4.0, 2.0], [9.0, 9.0]])
+    source, target = torch.tensor([0, 0, 1, 0]), torch.tensor([0, 0, 0, 1])
+    expected = torch.tensor([[2.0, 2 / 3], [1.0, 0.0]])
+    torch.testing.assert_close(mean_by_points(values, source, target), expected)
+    assert mean_by_points(values, source[:0], target[:0]).shape == (0, 2)
+
+
+def test_none_is_a_vote_and_ties_go_to_the_lowest() -> None:
+    labels, patches = torch.tensor([3, -1, -1, 2, 5, 5, 2]), torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    assert majority(labels, patches).tolist() == [-1, 2]
+    assert majority(labels[:0], patches[:0]).shape == (0,)
+
+
+def test_each_patch_is_in_one_instance_and_those_without_are_gone() -> None:
+    patches = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])
+    labels = torch.tensor([0, 0, 1, 2, 2, -1, -1, -1])
+    classes, scores = torch.tensor([4, 5, 6]), torch.tensor([0.9, 0.8, 0.7])
+    found = Instances.from_labels(labels, classes, scores, vocabulary=S3DIS, method="x")
+    snapped = by_superpoints(found, patches)
+    assert snapped.to_labels().tolist() == [0, 0, 0, 1, 1, 1, -1, -1]
+    assert snapped.classes.tolist() == [4, 6] and snapped.method == "x"
+    torch.testing.assert_close(snapped.scores, scores[[0, 2]])
+    assert len(by_superpoints(Instances.empty(8, S3DIS), patches)) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"voxel_size": 0.0},
+        {"scale": -1.0},
+        {"links": 0},
+        {"min_voxels": 0},
+        {"neighbours": 8},
+        {"neighbours": 2},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SuperpointConfig(**wrong)
