@@ -12,6 +12,8 @@ the machine has other work, CPU seconds say more than seconds.
 import multiprocessing
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from gestalt3d.methods.mtml import MTML, MTMLConfig, Prediction
 from gestalt3d.methods.proposals import Scored
 from gestalt3d.ops.segment import segment_mode
 from gestalt3d.ops.voxelize import voxelize
+from gestalt3d.recipes import recipe
 from gestalt3d.stages import measure
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
@@ -86,9 +89,11 @@ def centres(count: int, *, apart: float, rng: np.random.Generator) -> np.ndarray
     return np.array(found).reshape(count, 4)
 
 
-def as_trained(owners: Tensor, rooms: Tensor, coordinates: Tensor, config: MTMLConfig) -> Prediction:
+def as_trained(
+    owners: Tensor, rooms: Tensor, coordinates: Tensor, config: MTMLConfig, *, seed: int
+) -> Prediction:
     """What a trained network would say about voxels of these instances."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     counts = torch.bincount(rooms).tolist()
     means = np.concatenate([centres(n, apart=2 * config.delta_dist, rng=rng) for n in counts])
     own = means[owners.numpy()] + rng.normal(0, 0.4 * config.delta_var, (len(owners), 4))
@@ -100,17 +105,21 @@ def as_trained(owners: Tensor, rooms: Tensor, coordinates: Tensor, config: MTMLC
 
 
 class Stand(MTML):
-    """The network runs; the clustering hears `answer`."""
+    """The network runs; the clustering hears `answers`, one a view."""
 
-    answer: Prediction | None = None
+    answers: Sequence[Prediction] = ()
 
     def group(
-        self, prediction: Prediction, coordinates: Tensor, classes: Tensor, semantics: Tensor | None = None
+        self,
+        views: Sequence[Prediction],
+        coordinates: Tensor,
+        classes: Tensor,
+        semantics: Tensor | None = None,
     ) -> Scored:
-        return super().group(self.answer or prediction, coordinates, classes, semantics)
+        return super().group(self.answers or views, coordinates, classes, semantics)
 
 
-def measured(trained: bool, volume: int, config: MTMLConfig) -> dict[str, Any]:
+def measured(name: str, trained: bool, volume: int, config: MTMLConfig) -> dict[str, Any]:
     """One row."""
     torch.manual_seed(0)
     scene = Scene(volume)
@@ -124,14 +133,15 @@ def measured(trained: bool, volume: int, config: MTMLConfig) -> dict[str, Any]:
     if trained:
         labels, rooms = scene.owners()
         owners = segment_mode(labels, voxels.voxel_of_point, len(classes), len(rooms))
-        method.answer = as_trained(owners[objects], rooms, voxels.coordinates[objects], config)
+        seen = owners[objects], rooms, voxels.coordinates[objects], config
+        method.answers = [as_trained(*seen, seed=view) for view in range(config.views)]
     for _ in range(2):
         start, used = time.perf_counter(), time.process_time()
         with measure() as stages:
             found = method.segment(cloud)
         used, seconds = time.process_time() - used, time.perf_counter() - start
     row = {
-        "case": f"{'as trained' if trained else 'untrained'}, {len(scene.rooms)} rooms, {config.space}",
+        "case": f"{name}, {len(scene.rooms)} rooms, {config.space}",
         "volume": scene.volume,
         "occupied": len(classes),
         "of objects": int(objects.sum()),
@@ -150,9 +160,16 @@ def peak() -> float | None:
 
 
 def run(*, volume: int = VOLUME) -> list[dict[str, Any]]:
-    rows, config = [], MTMLConfig(norm=True)
+    rows, paper = [], MTMLConfig(norm=True)
+    rooms = recipe("mtml-rooms").model
+    assert isinstance(rooms, MTMLConfig)
+    cases = (
+        ("as trained", True, paper),
+        ("as trained, settings of mtml-rooms", True, replace(rooms, semantics=None, doubt=0.0)),
+        ("untrained", False, paper),
+    )
     spawn = multiprocessing.get_context("spawn")
-    for trained in (True, False):
+    for name, trained, config in cases:
         with spawn.Pool(1) as process:
-            rows.append(process.apply(measured, (trained, volume, config)))
+            rows.append(process.apply(measured, (name, trained, volume, config)))
     return rows

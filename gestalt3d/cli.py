@@ -8,6 +8,7 @@ import difflib
 import os
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
 
@@ -357,6 +358,14 @@ def evaluate(
     seeds: Annotated[
         tuple[int, ...], option("of the method's draws; the mean of several is shown", "N…", default="0")
     ] = (),
+    poses: Annotated[
+        int,
+        option(
+            "look at each scan this often, turned and moved anew each time; the mean is shown",
+            "N",
+            default="1",
+        ),
+    ] = 1,
     submission: Annotated[
         Path | None,
         option(
@@ -371,10 +380,15 @@ def evaluate(
     """Measure a model on labelled scans: coverage, precision and recall, AP, semantic IoU."""
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit}: must be at least 1")
-    if submission is not None and len(seeds) > 1:
-        raise UserError(f"--submission {submission}: holds one answer per scan; give one of the --seeds")
+    if poses < 1:
+        raise UserError(f"--poses {poses}: must be at least 1")
+    if submission is not None and (len(seeds) > 1 or poses > 1):
+        raise UserError(
+            f"--submission {submission}: holds one answer per scan; give one of the --seeds and no --poses"
+        )
     _expect_writable(json)
     from gestalt3d.data import open_data
+    from gestalt3d.data.posed import Posed
     from gestalt3d.engine.evaluate import averaged
     from gestalt3d.engine.evaluate import evaluate as evaluate_model
     from gestalt3d.engine.model import load
@@ -383,12 +397,13 @@ def evaluate(
     scans = open_data(data, root=root, vocabulary=None if class_agnostic else ready.vocabulary, limit=limit)
     results = []
     with Progress() as on_progress:
-        for seeded in [ready.with_seed(seed) for seed in seeds] or [ready]:
+        seeded = [ready.with_seed(seed) for seed in seeds] or [ready]
+        for one, pose in product(seeded, range(poses)):
             on_progress.begin(data)
             results.append(
                 evaluate_model(
-                    seeded,
-                    scans,
+                    one,
+                    Posed(scans, pose) if pose else scans,
                     data=data,
                     class_agnostic=class_agnostic,
                     sampled_blocks=blocks,
@@ -396,12 +411,13 @@ def evaluate(
                     report=lambda done, total, name: on_progress("", done, total, name),
                 )
             )
-    result = {**averaged(results), "seeds": list(seeds)} if len(seeds) > 1 else results[0]
+    several = len(results) > 1
+    result = {**averaged(results), "seeds": list(seeds), "poses": poses} if several else results[0]
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in result["scans"].items()]
     rows.append({"scan": "all", **{k: result["pooled"].get(k) for k in keys}})
-    if len(seeds) > 1:
-        rows.append({"scan": "± sd over seeds", **{k: result["pooled_sd"].get(k) for k in keys}})
+    if several:
+        rows.append({"scan": "± sd", **{k: result["pooled_sd"].get(k) for k in keys}})
     table(f"{model} on {data}, percent", rows)
     per_class = result["pooled"].get("per_class")
     if per_class and not class_agnostic:

@@ -28,10 +28,13 @@ Readings, where the paper is silent or the authors' code differs:
 - A voxel has the most frequent label of its points (the lowest class on ties), or their mean features. With `semantics`
   it has the mean of the finer voxels in it, their given classes one-hot, and the class with the highest one. Training sees
   the scan as it is turned; `segment` the mean of the semantic stage's `views`.
+- `views`: the network sees the voxels turned by quarters, too. Clusters of each view's features are proposals; coherency of
+  features is the mean over views.
 - Where the semantic stage goes by superpoints, so does `segment`: in one labelling each goes to the instance that most of
   its points are in, or to none. MTML itself sees the classes of voxels, as in training.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -148,6 +151,8 @@ class MTMLConfig:
     """… at most so many balls a scene …"""
     doubt_radius: tuple[float, float] = (0.15, 0.8)
     """… of these metres."""
+    views: int = 1
+    """Quarter turns about the vertical, 1 to 4, that `segment` looks at: all give proposals, directions are their mean."""
     tile_voxels: int = 500_000
     """Most voxels that the network sees at once, of 5 kB each; in dense space those of the box. Larger scenes are cut into
     tiles that overlap by the receptive field, as far as that pays: parts up to 1.5 receptive fields wide stay whole.
@@ -158,6 +163,8 @@ class MTMLConfig:
         for name in ("voxel_size", "width", "embedding", "first_kernel", "tile_voxels"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 1 <= self.views <= 4:
+            raise ValueError(f"views must be 1 to 4, got {self.views}")
         if self.doubt and self.inputs != "semantic":
             raise ValueError(f'doubt is about classes: it needs inputs = "semantic", got {self.inputs!r}')
         low, high = self.doubt_radius
@@ -415,9 +422,9 @@ class MTML(nn.Module):
             empty = Instances.empty(len(cloud), self.vocabulary, self.name)
             return replace(empty, point_classes=point_classes)
         with stage("network"):
-            prediction = Prediction(*self._predict(voxels.coordinates, features))
+            views = [self._view(k, voxels.coordinates, features) for k in range(self.config.views)]
         rows = known.nonzero()[:, 0]
-        of_objects = Prediction(*(values[rows] for values in prediction))
+        of_objects = [Prediction(*(values[rows] for values in view)) for view in views]
         found = self.group(of_objects, voxels.coordinates[rows], classes[rows], features[rows])
         with stage("points"):
             offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
@@ -436,6 +443,27 @@ class MTML(nn.Module):
         with stage("superpoints"):
             return by_superpoints(made, patches)
 
+    def _view(
+        self, turns: int, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v c"]
+    ) -> Prediction:
+        """What the network says of the scene after so many quarter turns, directions turned back.
+
+        After an odd number the voxels are also shifted by one, so that the pooling's cells are others.
+        """
+        x, y, z = coordinates.unbind(1)
+        for _ in range(turns):
+            x, y = -y, x
+        at = torch.stack([x, y, z], dim=1) + turns % 2
+        order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
+        back = order.argsort()
+        direction, embedding = (values[back] for values in self._predict(at[order], features[order]))
+        if self.config.direction:
+            x, y, z = direction.unbind(1)
+            for _ in range(turns):
+                x, y = y, -x
+            direction = torch.stack([x, y, z], dim=1)
+        return Prediction(direction, embedding)
+
     def _predict(self, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v c"]) -> tuple[Tensor, ...]:
         """`forward` of one scene, in tiles where it is large."""
         dense, device = self.config.space == "dense", self.log_size_mean.device
@@ -449,12 +477,12 @@ class MTML(nn.Module):
 
     def group(
         self,
-        prediction: Prediction,
+        views: Sequence[Prediction],
         coordinates: Int[Tensor, "v 3"],
         classes: Int[Tensor, "v"],
         semantics: Float[Tensor, "v c"] | None = None,
     ) -> proposals.Scored:
-        """Scored sets of voxels, best first (Sec. 3.2, "Post-processing").
+        """Scored sets of voxels, best first (Sec. 3.2, "Post-processing"); each view gives proposals.
 
         `semantics` are probabilities of the classes; where there are none, those that `classes` stand for.
         """
@@ -462,22 +490,30 @@ class MTML(nn.Module):
         certain = one_hot(classes, len(self.vocabulary))
         if semantics is None or self.config.inputs != "semantic":
             semantics = certain
+        directions = _mean_direction([view.direction for view in views]) if self.config.direction else None
         with stage("proposals"):
-            made = proposals.propose(
-                prediction.embedding,
-                coordinates,
-                classes,
-                bandwidths=c.bandwidths,
-                connectivity=c.connectivity,
+            made = proposals.distinct(
+                [
+                    proposals.propose(
+                        view.embedding,
+                        coordinates,
+                        classes,
+                        bandwidths=c.bandwidths,
+                        connectivity=c.connectivity,
+                        across=c.across,
+                        merge=c.merge,
+                        min_gain=c.merge_gain,
+                        directions=directions,
+                    )
+                    for view in views
+                ],
+                num_voxels=len(classes),
                 min_voxels=c.min_voxels,
-                across=c.across,
-                merge=c.merge,
-                min_gain=c.merge_gain,
-                directions=prediction.direction if self.config.direction else None,
             )
         with stage("scores"):
             labels = proposals.probable_class(certain, made)
-            scores = self.score(prediction, coordinates, semantics, made, labels)
+            embeddings = [view.embedding for view in views]
+            scores = self.score(embeddings, directions, coordinates, semantics, made, labels)
             order = proposals.best_first(scores, made.sizes)
         with stage("suppression"):
             kept = proposals.suppress(made, order, max_iou=c.nms_iou, num_voxels=len(classes))
@@ -490,7 +526,8 @@ class MTML(nn.Module):
 
     def score(
         self,
-        prediction: Prediction,
+        embeddings: Sequence[Float[Tensor, "v e"]],
+        directions: Float[Tensor, "v d"] | None,
         coordinates: Int[Tensor, "v 3"],
         semantics: Float[Tensor, "v c"],
         made: proposals.Proposals,
@@ -498,7 +535,11 @@ class MTML(nn.Module):
     ) -> Float[Tensor, "p"]:
         """Weighted mean of the coherencies of features and directions, regular and large size, and probability of the class."""
         c = self.config.proposals
-        features = proposals.feature_coherency(prediction.embedding, made, threshold=c.coherency_threshold)
+        coherent = [
+            proposals.feature_coherency(embedding, made, threshold=c.coherency_threshold)
+            for embedding in embeddings
+        ]
+        features = torch.stack(coherent).mean(0)
         usual = self.log_size_mean.cpu(), self.log_size_deviation.cpu()
         size = proposals.regular_size(made.sizes, labels, *usual)
         parts = [(c.feature_weight, features), (c.size_weight, size)]
@@ -506,8 +547,8 @@ class MTML(nn.Module):
             parts.append((c.semantic_weight, proposals.class_probability(semantics, made, labels)))
         if c.large_weight:
             parts.append((c.large_weight, proposals.large(made.sizes)))
-        if self.config.direction:
-            direction = proposals.direction_coherency(prediction.direction, coordinates.float(), made)
+        if directions is not None:
+            direction = proposals.direction_coherency(directions, coordinates.float(), made)
             parts.append((c.direction_weight, direction))
         return proposals.total_score(*parts)
 
@@ -585,6 +626,13 @@ class MTML(nn.Module):
                 f"{wanted} features are no scores of {names} classes; set PointCloud.semantic as well"
             )
         return voxels, means.argmax(1) if classes is None else classes, means
+
+
+def _mean_direction(directions: Sequence[Float[Tensor, "v d"]]) -> Float[Tensor, "v d"]:
+    """Of any length."""
+    if len(directions) == 1:
+        return directions[0]
+    return torch.stack([F.normalize(values, dim=1) for values in directions]).mean(0)
 
 
 def one_hot(classes: Int[Tensor, "v"], count: int) -> Float[Tensor, "v c"]:

@@ -101,16 +101,15 @@ def propose(
     *,
     bandwidths: Sequence[float],
     connectivity: int,
-    min_voxels: int,
     across: bool = False,
     merge: float | None = None,
     min_gain: float = 0.0,
     directions: Float[Tensor, "v d"] | None = None,
 ) -> Proposals:
-    """Components of the classes, mean-shift clusters at every bandwidth and their components; each set once.
+    """Components of the classes, mean-shift clusters at every bandwidth and their components; some sets several times.
 
     Components are of one class; with `across` there are also those of a cluster whatever the classes. With `merge`, a
-    bandwidth, there are `unions` of its clusters' components. Sets of fewer than `min_voxels` are left out.
+    bandwidth, there are `unions` of its clusters' components.
     """
     with stage("components"):
         pairs = voxel_pairs(coordinates, connectivity=connectivity)
@@ -131,7 +130,7 @@ def propose(
                 of_labels(small),
                 unions(small, pairs, directions, coordinates.float(), min_gain=min_gain),
             ]
-    return _distinct(joined(parts), len(embedding), min_voxels)
+    return joined(parts)
 
 
 def split(labels: Int[Tensor, "v"], classes: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Int[Tensor, "v"]:
@@ -202,8 +201,9 @@ def _side_by_side(sets: Proposals, edges: Int[Tensor, "2 e"], num_voxels: int) -
     return Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), members)
 
 
-def _distinct(proposals: Proposals, num_voxels: int, min_voxels: int) -> Proposals:
-    """The large ones, the first of equal sets."""
+def distinct(parts: Sequence[Proposals], *, num_voxels: int, min_voxels: int) -> Proposals:
+    """All of at least `min_voxels`, the first of equal sets."""
+    proposals = joined(parts)
     # Sums of fixed random numbers tell sets apart, whatever the order they were found in.
     noise = torch.randint(-(2**62), 2**62, (num_voxels,), generator=torch.Generator().manual_seed(0))
     noise = noise.to(proposals.indices.device)

@@ -39,9 +39,9 @@ class SuperpointConfig:
     """Voxels from which a normal is estimated, the voxel itself included."""
     links: int = 8
     """Nearest voxels that each one is compared with."""
-    color_weight: float = 0.2
+    color_weight: float = 0.5
     """Of the squared difference of colours, 0 to 3."""
-    scale: float = 0.03
+    scale: float = 0.05
     """Larger makes larger patches: one of n voxels bears steps that are `scale / n` greater than those in it."""
     min_voxels: int = 20
     """Smaller patches join what they resemble most."""

@@ -50,7 +50,7 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
         {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 10, "min_confidence": 0.0},
     ),
     "mtml": ("mtml", {"norm": True, "proposals": ProposalConfig(coherent=True)}),
-    "mtml-overlapping": ("mtml", {}),
+    "mtml-overlapping": ("mtml", {"views": 2}),
     "mtml-dense": ("mtml", {"space": "dense"}),
     "mtml-embedding-only": ("mtml", {"direction": False}),
     "mtml-unlabelled": ("mtml", {"norm": True, "semantics": UNetConfig(**FINE)}),

@@ -65,7 +65,7 @@ def test_perfect_predictions_cost_the_least_and_give_the_truth() -> None:
     torch.testing.assert_close(losses["direction"], torch.tensor(-1.0))
     classes = scenes[0].instances.point_classes
     assert classes is not None
-    found = method.group(perfect(batch), batch.coordinates, classes)
+    found = method.group([perfect(batch)], batch.coordinates, classes)
     truth = {tuple((batch.instances == i).nonzero()[:, 0].tolist()) for i in batch.instances.unique()}
     parts = found.proposals.indices.split(found.proposals.sizes.tolist())
     assert {tuple(part.tolist()) for part in parts} == truth
@@ -84,12 +84,53 @@ def test_directions_decide_between_two_boxes_and_their_union() -> None:
     ideal = perfect(batch)
     close = Prediction(ideal.direction, ideal.embedding / 5 * 0.8)
     config = ProposalConfig(bandwidths=(0.5, 3.0), coherency_threshold=1.0, coherent=True)
-    found = build(replace(SMALL, proposals=config)).group(close, at, torch.zeros_like(instances))
+    found = build(replace(SMALL, proposals=config)).group([close], at, torch.zeros_like(instances))
     assert sorted(found.proposals.sizes.tolist()) == [36, 36]
     # Without directions both are coherent; the larger one wins.
     blind = build(replace(SMALL, direction=False, proposals=config))
-    found = blind.group(close, at, torch.zeros_like(instances))
+    found = blind.group([close], at, torch.zeros_like(instances))
     assert found.proposals.sizes.tolist() == [72]
+
+
+def test_each_view_gives_proposals() -> None:
+    """What one view's features do not part another's do; of opposite directions nothing is left."""
+    at = torch.ones(8, 3, 3).nonzero()
+    instances = (at[:, 0] >= 4).long()
+    batch = Batch(at, torch.zeros(len(at), 5), instances, torch.tensor([len(at)]))
+    seeing = perfect(batch)
+    blind = Prediction(seeing.direction, torch.zeros_like(seeing.embedding))
+    config = ProposalConfig(bandwidths=(0.5,), feature_weight=0.0, coherent=True)
+    method, classes = build(replace(SMALL, proposals=config)), torch.zeros_like(instances)
+    assert method.group([blind], at, classes).proposals.sizes.tolist() == [72]
+    for views in ([seeing, blind], [blind, seeing]):
+        found = method.group(views, at, classes)
+        assert sorted(found.proposals.sizes.tolist()) == [36, 36]
+        assert bool((found.scores > 0.9).all())
+    other = Prediction(-2 * seeing.direction, seeing.embedding)
+    assert float(method.group([seeing, other], at, classes).scores.max()) < 0.6
+
+
+def test_a_view_is_what_the_network_says_of_the_turned_scene() -> None:
+    """Turned by the caller or by `views`: the same features, and directions that turn along."""
+    scene = Toyboxes("train", count=1)[0]
+    method = build().eval()
+    batch = method.prepare(scene, np.random.default_rng(0))
+    with torch.inference_mode():
+        plain = method._view(0, batch.coordinates, batch.features)
+        for turns in (1, 2, 3):
+            x, y, z = batch.coordinates.unbind(1)
+            for _ in range(turns):
+                x, y = -y, x
+            at = torch.stack([x, y, z], dim=1) + turns % 2
+            turned_scene = method(Batch(at, batch.features, batch.instances, batch.sizes))
+            view = method._view(turns, batch.coordinates, batch.features)
+            torch.testing.assert_close(view.embedding, turned_scene.embedding, atol=1e-5, rtol=1e-4)
+            x, y, z = view.direction.unbind(1)
+            for _ in range(turns):
+                x, y = -y, x
+            found = torch.stack([x, y, z], dim=1)
+            torch.testing.assert_close(found, turned_scene.direction, atol=1e-5, rtol=1e-4)
+            assert not torch.allclose(view.embedding, plain.embedding, atol=1e-3)
 
 
 def test_turns_are_those_of_a_rigid_body() -> None:
@@ -193,6 +234,8 @@ def test_nothing_known_is_no_instance() -> None:
         {"first_kernel": 4},
         {"inputs": "features"},
         {"width": 0},
+        {"views": 0},
+        {"views": 5},
         {"doubt": 1.0, "inputs": "features", "features": 3},
         {"doubt": -1.0},
         {"doubt_balls": -1},

@@ -9,6 +9,7 @@ from gestalt3d.methods.proposals import (
     best_first,
     class_probability,
     direction_coherency,
+    distinct,
     feature_coherency,
     joined,
     large,
@@ -62,34 +63,26 @@ def test_a_cluster_splits_where_it_is_parted_or_changes_class() -> None:
 def test_proposals_are_clusters_and_their_parts_each_once() -> None:
     embedding = torch.tensor([[0.0], [0.0], [0.0], [9.0], [9.0]])
     coordinates = torch.tensor([[0, 0, 0], [1, 0, 0], [8, 0, 0], [3, 0, 0], [4, 0, 0]])
-    found = propose(
-        embedding,
-        coordinates,
-        torch.zeros(5).long(),
-        bandwidths=(0.5, 1.0),
-        connectivity=26,
-        min_voxels=1,
-    )
-    assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2], [2], [3, 4]]
-    larger = propose(
-        embedding,
-        coordinates,
-        torch.zeros(5).long(),
-        bandwidths=(0.5,),
-        connectivity=26,
-        min_voxels=2,
-    )
+    found = propose(embedding, coordinates, torch.zeros(5).long(), bandwidths=(0.5, 1.0), connectivity=26)
+    assert len(found.sizes) > 4
+    once = distinct([found, found], num_voxels=5, min_voxels=1)
+    assert sorted(as_sets(once)) == [[0, 1], [0, 1, 2], [2], [3, 4]]
+    larger = distinct([found], num_voxels=5, min_voxels=2)
     assert sorted(as_sets(larger)) == [[0, 1], [0, 1, 2], [3, 4]]
 
 
 def test_components_across_classes_are_proposals_where_asked_for() -> None:
     coordinates = torch.tensor([[0, 0, 0], [1, 0, 0], [2, 0, 0], [8, 0, 0]])
     classes = torch.tensor([0, 0, 1, 0])
-    given = {"bandwidths": (1.0,), "connectivity": 26, "min_voxels": 1}
-    found = propose(torch.zeros(4, 1), coordinates, classes, **given)
+    given = {"bandwidths": (1.0,), "connectivity": 26}
+    found = once(propose(torch.zeros(4, 1), coordinates, classes, **given), 4)
     assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2, 3], [2], [3]]
-    found = propose(torch.zeros(4, 1), coordinates, classes, across=True, **given)
+    found = once(propose(torch.zeros(4, 1), coordinates, classes, across=True, **given), 4)
     assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2], [0, 1, 2, 3], [2], [3]]
+
+
+def once(made: Proposals, num_voxels: int) -> Proposals:
+    return distinct([made], num_voxels=num_voxels, min_voxels=1)
 
 
 def row_of(*lengths: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -162,14 +155,14 @@ def test_unions_are_proposals_where_asked_for() -> None:
     given = {
         "bandwidths": (),
         "connectivity": 26,
-        "min_voxels": 1,
         "directions": directions,
         "merge": 1.0,
         "min_gain": -0.1,
     }
     found = propose(embedding, at, torch.tensor([0, 1, 0, 1, 0, 1]), **given)
     assert [0, 1, 2, 3, 4, 5] in as_sets(found) and [2, 3] in as_sets(found)
-    assert len(as_sets(propose(embedding, at, torch.zeros(6).long(), **{**given, "directions": None}))) == 1
+    blind = propose(embedding, at, torch.zeros(6).long(), **{**given, "directions": None})
+    assert len(blind.sizes) == 1
 
 
 def test_feature_coherency_is_the_share_near_the_mean() -> None:
@@ -286,8 +279,7 @@ def test_no_voxels_no_proposals() -> None:
         torch.zeros(0).long(),
         bandwidths=(1.0,),
         connectivity=26,
-        min_voxels=1,
     )
-    assert len(none.sizes) == 0
+    assert len(none.sizes) == len(once(none, 0).sizes) == 0
     assert len(feature_coherency(torch.zeros(0, 4), none, threshold=1.0)) == 0
     assert len(direction_coherency(torch.zeros(0, 3), torch.zeros(0, 3), none)) == 0

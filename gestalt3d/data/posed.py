@@ -1,0 +1,38 @@
+"""The same scans, standing elsewhere: what a method finds should not depend on that."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from gestalt3d.data import DataSet
+from gestalt3d.structures.samples import Scan
+
+
+class Posed:
+    """Each scan turned about the vertical by any angle and moved by up to 20 cm along each axis; pose 0 is the scan as it is.
+
+    Scan and pose alone decide how. Names, labels and the number of points are the scan's; normals are dropped.
+    """
+
+    def __init__(self, scans: DataSet, pose: int) -> None:
+        self._scans, self._pose = scans, pose
+        self.vocabulary, self.names, self.min_region = scans.vocabulary, scans.names, scans.min_region
+
+    @property
+    def notes(self) -> list[str]:
+        return self._scans.notes
+
+    def __len__(self) -> int:
+        return len(self._scans)
+
+    def __getitem__(self, i: int) -> Scan:
+        scan = self._scans[i]
+        if self._pose == 0:
+            return scan
+        rng = np.random.default_rng((self._pose, i))
+        angle, shift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.2, 3)
+        cos, sin = np.cos(angle), np.sin(angle)
+        turn = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+        points = (scan.cloud.points.double() @ turn.T + torch.from_numpy(shift)).float()
+        return replace(scan, cloud=replace(scan.cloud, points=points, normals=None))
