@@ -1,12 +1,14 @@
 """Grouping operators beside scikit-learn, scipy and NumPy.
 
-Mean shift against scikit-learn with bin seeds, components against scipy, voxels against `numpy.unique`, all on the
-same input and with the same answer. Medians in milliseconds; the first call, which compiles, is not counted.
+Mean shift against scikit-learn with bin seeds, components against scipy, segments of a picture against scikit-image
+(where it is installed), voxels against `numpy.unique`, all on the same input and with the same answer. Medians in
+milliseconds; the first call, which compiles, is not counted.
 """
 
 import time
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.ops.components import dbscan, grid_components
+from gestalt3d.ops.graph_segments import graph_segments
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.voxelize import voxelize
 
@@ -67,6 +70,29 @@ def numpy_voxels(points: np.ndarray, size: float) -> tuple[np.ndarray, ...]:
     return np.unique(cells, axis=0, return_inverse=True, return_counts=True)
 
 
+def image(side: int = 512) -> np.ndarray:
+    """Patches of whole heights, slightly noisy."""
+    rng = np.random.default_rng(0)
+    smooth = scipy.ndimage.gaussian_filter(rng.normal(size=(side, side)), 6)
+    return np.round(smooth / smooth.std()) + rng.normal(0, 0.05, (side, side))
+
+
+def segments_of(heights: np.ndarray) -> Tensor:
+    """Of the graph of a picture's pixels and their eight neighbours."""
+    at = np.arange(heights.size).reshape(heights.shape)
+    pairs = [
+        (at[1:], at[:-1]),
+        (at[:, 1:], at[:, :-1]),
+        (at[1:, 1:], at[:-1, :-1]),
+        (at[1:, :-1], at[:-1, 1:]),
+    ]
+    edges = np.stack([np.concatenate([side.ravel() for side in sides]) for sides in zip(*pairs, strict=True)])
+    steps = np.abs(np.subtract(*heights.ravel()[edges]))
+    return graph_segments(
+        torch.from_numpy(edges), torch.from_numpy(steps), num_nodes=at.size, scale=1.0, min_size=20
+    )
+
+
 Ways = dict[str, Callable[[], Any]]
 
 
@@ -99,6 +125,14 @@ def cases() -> dict[str, Ways]:
         "gestalt3d": lambda: voxelize(large, voxel_size=0.05),
         "numpy.unique": lambda: numpy_voxels(large.numpy().astype(np.float64), 0.05),
     }
+    picture = image()
+    made["graph_segments 512 x 512 pixels, 8 neighbours"] = {"gestalt3d": lambda: segments_of(picture)}
+    if find_spec("skimage"):  # not among the dependencies
+        from skimage.segmentation import felzenszwalb
+
+        made["graph_segments 512 x 512 pixels, 8 neighbours"]["scikit-image"] = lambda: felzenszwalb(
+            picture, scale=255.0, sigma=0, min_size=20
+        )
     made["cut_blocks 1,000,000 points, 1 m by 0.5 m"] = {
         "gestalt3d": lambda: cut_blocks(large, size=1.0, stride=0.5)
     }

@@ -1,4 +1,4 @@
-"""From file to files by stage: synthetic rooms of 100,000 and 1,000,000 points.
+"""From file to files by stage: a synthetic room of 100,000, of a million and of ten million points.
 
 Whole processes, start-up and compilation included, beside the geometric baseline on the same file. The room is a test room
 whose points are drawn again and again, each time moved by a normal error of 5 mm.
@@ -57,7 +57,8 @@ def measure(file: Path, model: str) -> dict[str, Any]:
 
 
 def run(
-    points: Sequence[int] = (100_000, 1_000_000), models: Sequence[str] = ("asis-rooms", "geometric")
+    points: Sequence[int] = (100_000, 1_000_000, 10_000_000),
+    models: Sequence[str] = ("asis-rooms", "mtml-rooms", "geometric"),
 ) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:

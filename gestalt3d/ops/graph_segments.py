@@ -76,7 +76,9 @@ def _cpu(edges: Tensor, weights: Tensor, num_nodes: int, scale: float, min_size:
     labels = np.empty(num_nodes, dtype=np.int64)
     first, second = edges.contiguous().numpy()
     heights = weights.contiguous().numpy()
-    cpu.graph_segments(first, second, heights, np.argsort(heights, kind="stable"), scale, min_size, labels)
+    order = np.argsort(heights)
+    cpu.settle_ties(heights, order)
+    cpu.graph_segments(first, second, heights, order, scale, min_size, labels)
     return torch.from_numpy(labels)
 
 

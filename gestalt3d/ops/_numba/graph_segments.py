@@ -7,6 +7,17 @@ from gestalt3d.ops._numba.components import find, number, unite
 
 
 @kernel
+def settle_ties(weights, order):
+    """Where `order` has equal weights, by number: what a stable sort does, which takes several times as long."""
+    start = 0
+    for e in range(1, len(order) + 1):
+        if e == len(order) or weights[order[e]] != weights[order[start]]:
+            if e - start > 1:
+                order[start:e].sort()
+            start = e
+
+
+@kernel
 def graph_segments(first, second, weights, order, scale, min_size, labels):
     n = len(labels)
     parent, size, bears = np.arange(n), np.ones(n, dtype=np.int64), np.full(n, scale)
