@@ -361,7 +361,7 @@ def evaluate(
     poses: Annotated[
         int,
         option(
-            "look at each scan this often, turned and moved anew each time; the mean is shown",
+            "look at each scan this often, once as it is, then turned and moved; the mean is shown",
             "N",
             default="1",
         ),
@@ -403,7 +403,7 @@ def evaluate(
             results.append(
                 evaluate_model(
                     one,
-                    Posed(scans, pose) if pose else scans,
+                    Posed(scans, pose) if poses > 1 else scans,
                     data=data,
                     class_agnostic=class_agnostic,
                     sampled_blocks=blocks,
@@ -417,7 +417,7 @@ def evaluate(
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in result["scans"].items()]
     rows.append({"scan": "all", **{k: result["pooled"].get(k) for k in keys}})
     if several:
-        rows.append({"scan": "± sd", **{k: result["pooled_sd"].get(k) for k in keys}})
+        rows.append({"scan": "± sd over seeds and poses", **{k: result["pooled_sd"].get(k) for k in keys}})
     table(f"{model} on {data}, percent", rows)
     per_class = result["pooled"].get("per_class")
     if per_class and not class_agnostic:

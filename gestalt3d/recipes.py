@@ -315,7 +315,8 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """A row of MTML's tables: the recipe of that name, or without directions "NAME-fe", the ablation "FE only".
 
     "mtml-rooms-fe" and its counterpart "mtml-rooms-both" learn all but the semantic stage from nothing, on predicted
-    semantics that nothing doubts, at the rate of mtml-rooms-true. All scores that a row has weigh the same.
+    semantics that nothing doubts, at the rate of mtml-rooms-true. All scores that a row has weigh the same; superpoints and
+    views, which the paper does not have, take no part.
     """
     name, _, part = key.rpartition("-")
     name = name if part in ("fe", "both") else key
@@ -324,13 +325,16 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     if not isinstance(base.model, MTMLConfig) or on_rooms != (part == "both" or (on_rooms and part == "fe")):
         raise UserError(f"no row {key!r}")
     optim = mtml_rooms_true().optim if on_rooms else base.optim
-    scored = base.model.proposals
-    if on_rooms:
+    scored, semantics = base.model.proposals, base.model.semantics
+    if on_rooms and semantics is not None:
         scored = replace(scored, feature_weight=1.0, size_weight=1.0, semantic_weight=1.0)
+        semantics = replace(semantics, superpoints=None)
     return replace(
         base,
         name=key,
-        model=replace(base.model, direction=part != "fe", doubt=0.0, proposals=scored),
+        model=replace(
+            base.model, direction=part != "fe", doubt=0.0, views=1, proposals=scored, semantics=semantics
+        ),
         optim=replace(optim, steps=steps or optim.steps),
         seed=seed,
     )

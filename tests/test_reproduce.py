@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gestalt3d import recipes, reproduce
+from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
 from gestalt3d.recipes import Recipe
 from gestalt3d.reproduce.claim import Claim, Target
@@ -143,7 +144,18 @@ def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> No
         features.model.proposals.feature_weight > 0
     )  # without directions, too, there is something to score by
     assert both.optim == replace(recipes.mtml_rooms_true().optim, steps=9) and both.model.doubt == 0
+    # What the paper does not have takes no part but in the last row.
+    for recipe in (both, features):
+        assert recipe.model.views == 1 and recipe.model.semantics.superpoints is None
     rows = {row.key: row for row in reproduce.TABLES["mtml-table2"].rows}
+    for key in ("mtml-rooms", "components-rooms"):
+        model, adjust = load(key), rows[key].adjust
+        assert model.method.semantics.config.superpoints is not None
+        assert adjust is not None
+        adjust(model)
+        assert model.method.semantics.config.superpoints is None
+        assert getattr(model.method.config, "views", 1) == 1
+    assert rows["mtml-rooms-superpoints"].adjust is None
     assert rows[both.name].init == rows[features.name].init == ("mtml-rooms.semantics",)
     for key in ("mtml-rooms", "mtml-rooms-both-fe", "mtml-toyboxes-both", "asis-rooms-fe"):
         with pytest.raises(UserError, match="no r"):

@@ -10,9 +10,10 @@ from gestalt3d.structures.samples import Scan
 
 
 class Posed:
-    """Each scan turned about the vertical by any angle and moved by up to 20 cm along each axis; pose 0 is the scan as it is.
+    """Each scan turned about the vertical through its middle by any angle, and moved by up to 20 cm along each axis.
 
-    Scan and pose alone decide how. Names, labels and the number of points are the scan's; normals are dropped.
+    Pose 0 is the scan as it is; of others the scan's position in the data and the pose alone decide. Names, labels and the
+    number of points are the scan's; what else knows where it stands is dropped: normals, boxes and the file it came from.
     """
 
     def __init__(self, scans: DataSet, pose: int) -> None:
@@ -34,5 +35,12 @@ class Posed:
         angle, shift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.2, 3)
         cos, sin = np.cos(angle), np.sin(angle)
         turn = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
-        points = (scan.cloud.points.double() @ turn.T + torch.from_numpy(shift)).float()
-        return replace(scan, cloud=replace(scan.cloud, points=points, normals=None))
+        middle = (
+            scan.cloud.points.double().mean(0) if len(scan.cloud) else torch.zeros(3, dtype=torch.float64)
+        )
+        points = (scan.cloud.points.double() - middle) @ turn.T + middle + torch.from_numpy(shift)
+        return replace(
+            scan,
+            cloud=replace(scan.cloud, points=points.float(), normals=None, source=None),
+            instances=replace(scan.instances, boxes=None, amodal_boxes=None),
+        )

@@ -76,8 +76,8 @@ class _ScanNetSubmission:
 
 
 def averaged(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """One result from those of several seeds: every figure their mean, None where one has none, and the pooled figures' sample
-    standard deviations as "pooled_sd".
+    """One result from those of several seeds and poses: every figure their mean, None where one has none, and the pooled
+    figures' sample standard deviations as "pooled_sd".
     """
     mean = _mean(results)
     spread = {

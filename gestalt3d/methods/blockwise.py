@@ -35,7 +35,7 @@ from gestalt3d.methods.room_blocks import (
     rooms,
     thin,
 )
-from gestalt3d.methods.superpoints import majority, mean_by_points, superpoints
+from gestalt3d.methods.superpoints import mean_by_points, most_frequent, superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.norm import statistics_of
 from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
@@ -106,7 +106,7 @@ class BlockMethod(nn.Module):
 
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
-        """Instances of a cloud of finite points, every point answered by itself or the nearest drawn point.
+        """Instances of a cloud of finite points, every point answered by itself, the nearest drawn point or its superpoint.
 
         A score is the mean predicted probability of the instance's class over its drawn points, or its superpoints weighted by
         their points. Points farther than a block from all drawn points belong to no instance.
@@ -147,16 +147,16 @@ class BlockMethod(nn.Module):
                         samples.add(task.rows, block.logits[0].float().softmax(-1), found)
                     progress(min(first + c.inference_blocks, len(tasks)), len(tasks))
         with stage("merging"):
-            answers = samples.answers()
+            rows, answers = samples.answers()
         del points
         with stage("assign"):
-            row_of_point, far = _nearest(cloud.points, order[samples.rows], c.block_size)
+            row_of_point, far = _nearest(cloud.points, order[rows], c.block_size)
             labels = answers.labels[row_of_point].masked_fill(far, -1)
         if c.superpoints is not None:
             with stage("superpoints"):
                 patches = superpoints(cloud, c.superpoints)
                 answers = _answers_of_patches(answers, row_of_point, labels, patches)
-                row_of_point, labels = patches, answers.labels[patches]
+                row_of_point, labels = patches, answers.labels[patches].masked_fill(far, -1)
         classes, scores = answers.instances()
         found = Instances.from_labels(
             labels,
@@ -268,7 +268,7 @@ def _answers_of_patches(
 ) -> _Answers:
     """Superpoints: the mean probabilities and the most frequent instance of their points."""
     mean = mean_by_points(answers.probabilities, row_of_point, patches)
-    return _Answers(majority(labels, patches), mean.argmax(1), mean, torch.bincount(patches))
+    return _Answers(most_frequent(labels, patches), mean.argmax(1), mean, torch.bincount(patches))
 
 
 class _Samples:
@@ -299,16 +299,14 @@ class _Samples:
         self._pending, self._waiting = [], 0
         self._done.append((rows, mean.argmax(1), mean.half()))
 
-    def answers(self) -> _Answers:
-        """Of every point of `rows`, once all blocks are added."""
+    def answers(self) -> tuple[np.ndarray, _Answers]:
+        """Which points were drawn, and what is known of them, once all blocks are added."""
         self._flush()
-        rows, classes, means = zip(*self._done, strict=True)
-        self._done = []
-        self.rows = np.concatenate(rows)
-        labels = self._merger.labels(torch.from_numpy(self._points[self.rows]))
-        return _Answers(
-            labels, torch.cat(classes), torch.cat(means), torch.ones(len(labels), dtype=torch.int64)
-        )
+        parts, classes, means = zip(*self._done, strict=True)
+        self._done, rows = [], np.concatenate(parts)
+        labels = self._merger.labels(torch.from_numpy(self._points[rows]))
+        ones = torch.ones(len(labels), dtype=torch.int64)
+        return rows, _Answers(labels, torch.cat(classes), torch.cat(means), ones)
 
 
 def _sizes(

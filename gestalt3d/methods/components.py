@@ -56,9 +56,10 @@ class Components:
 
     def segment(self, cloud: PointCloud) -> Instances:
         """Instances of a cloud; its semantics, carried or predicted, are its `point_classes`."""
-        c = self.config
+        c, patches = self.config, None
         if cloud.semantic is None and self.semantics is not None:
-            given = self.semantics.segment(cloud).classes_of_points()
+            with torch.inference_mode():
+                given, patches = self.semantics.classes_and_patches(cloud)
         else:
             given = given_classes(cloud, self.vocabulary)
         voxels = voxelize(cloud.points, voxel_size=c.voxel_size)
@@ -75,7 +76,6 @@ class Components:
         made = Instances(
             offsets, indices, kinds, scores, len(cloud), self.vocabulary, given, method=self.name
         )
-        patches = None if self.semantics is None else self.semantics.superpoints(cloud)
         return made if patches is None else by_superpoints(made, patches)
 
     def group(self, coordinates: Int[Tensor, "v 3"], classes: Int[Tensor, "v"]) -> Int[Tensor, "v"]:

@@ -30,8 +30,8 @@ Readings, where the paper is silent or the authors' code differs:
   the scan as it is turned; `segment` the mean of the semantic stage's `views`.
 - `views`: the network sees the voxels turned by quarters, too. Clusters of each view's features are proposals; coherency of
   features is the mean over views.
-- Where the semantic stage goes by superpoints, so does `segment`: in one labelling each goes to the instance that most of
-  its points are in, or to none. MTML itself sees the classes of voxels, as in training.
+- Where the semantic stage goes by superpoints, so does `segment`: in one labelling each goes to the instance that more
+  of its points are in than in any other, or to none. MTML itself sees the classes of voxels, as in training.
 """
 
 from collections.abc import Sequence
@@ -57,9 +57,9 @@ from gestalt3d.methods.labelled_voxels import (
     to_points,
 )
 from gestalt3d.methods.semantic_doubt import doubted, patches_of_doubt
-from gestalt3d.methods.superpoints import by_superpoints
+from gestalt3d.methods.superpoints import by_superpoints, classes_by_superpoint
 from gestalt3d.methods.unet import Batch as FineBatch
-from gestalt3d.methods.unet import UNet, UNetConfig, classes_of_points, voxel_features
+from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.tiles import by_tiles
@@ -452,7 +452,7 @@ class MTML(nn.Module):
         """
         x, y, z = coordinates.unbind(1)
         for _ in range(turns):
-            x, y = -y, x
+            x, y = -y - 1, x
         at = torch.stack([x, y, z], dim=1) + turns % 2
         order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
         back = order.argsort()
@@ -593,11 +593,13 @@ class MTML(nn.Module):
         """With the semantics that the cloud carries or, where it carries none, predicted ones."""
         with stage("voxels"):
             fine, voxels, voxel_of_fine = self._nested(cloud)
-        patches = semantics.superpoints(cloud)
+        # Given classes stay what they are, and overlapping instances, too.
+        wanted = cloud.semantic is None or self.config.proposals.coherent
+        patches = semantics.patches(cloud) if wanted else None
         if cloud.semantic is None:
             with stage("semantics"):
                 scores = semantics.scores(fine.coordinates, voxel_features(cloud, fine, semantics.config))
-            point_classes = classes_of_points(scores, fine.voxel_of_point, patches)
+            point_classes = classes_by_superpoint(scores, fine.voxel_of_point, patches)
         else:
             point_classes = given_classes(cloud, self.vocabulary)
             known = classes_of_voxels(point_classes, fine, self.vocabulary)

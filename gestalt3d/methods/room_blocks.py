@@ -78,7 +78,7 @@ class BlockConfig:
     vote_iou: float = 0.35
     """By votes: least IoU of two blocks' clusters of one instance, in the voxels that both blocks see."""
     size_filter: float = 0.0
-    """Drop instances smaller than this fraction of their class's mean size; the authors' code: 0.25."""
+    """Drop instances of fewer voxels than this fraction of their class's mean; the authors' code: 0.25 of the points."""
     superpoints: SuperpointConfig | None = None
     """Patches that belong together whatever the points in them were said to be; None, the papers': every point for itself."""
     max_room: float = 10.0

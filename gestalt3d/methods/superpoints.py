@@ -1,15 +1,15 @@
 """Superpoints: patches of surface in which neither inclination nor colour changes abruptly, and answers that go by them.
 
-Networks on voxels or blocks see where an object's border runs to within their voxels; the surface itself often shows it better.
-So classes are averaged over superpoints, and each goes to one instance as a whole. ScanNet's own labels are made of such
-patches (of a mesh; here of voxels, which any cloud has).
+Networks on voxels or blocks see where an object's border runs to within their voxels; the surface itself shows it to within
+its own. So classes are averaged over superpoints, and each goes to one instance as a whole.
 
 Readings, of Felzenszwalb & Huttenlocher's segments (`ops.graph_segments`) on a cloud:
-- Nodes are voxels, so the density of the scan does not matter; links go to the nearest others.
-- A link weighs 1 - |cosine| of the normals, plus the squared difference of the colours where there are colours. Voxels on a
-  line have no normal and link to nothing but to fill up patches that are too small.
-- Weights are rounded to a millionth: what is equal but for the order of additions is equal, and the order of points has no
-  say.
+- Nodes are voxels, so the density of the scan does not matter; links go to the nearest others within `reach`. (The patches
+  that ScanNet's annotators painted are segments of a mesh, linked by its edges.)
+- A link weighs 1 - |cosine| of the normals, whether the edge is convex or concave, plus the squared difference of the
+  colours where there are colours. Voxels without a normal, on a line or alone, join others only where patches are too small.
+- Weights are rounded to a millionth, so that what is equal but for the order of additions is equal: the order of the points
+  has as good as no say.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,9 @@ from gestalt3d.ops.voxelize import voxel_means, voxelize
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 
+_LINKS_AT_ONCE = 2**20
+"""Links whose normals and colours are compared at a time."""
+
 
 @dataclass(frozen=True)
 class SuperpointConfig:
@@ -39,21 +42,27 @@ class SuperpointConfig:
     """Voxels from which a normal is estimated, the voxel itself included."""
     links: int = 8
     """Nearest voxels that each one is compared with."""
+    reach: float = 0.2
+    """Metres: farther voxels are no neighbours, so that stray points stay alone."""
     color_weight: float = 0.5
-    """Of the squared difference of colours, 0 to 3."""
+    """Weight of the squared difference of two colours, which is 3 between black and white."""
     scale: float = 0.05
     """Larger makes larger patches: one of n voxels bears steps that are `scale / n` greater than those in it."""
     min_voxels: int = 20
-    """Smaller patches join what they resemble most."""
+    """Smaller patches join what they resemble most, where something is in reach."""
 
     def __post_init__(self) -> None:
-        for name in ("voxel_size", "links", "scale", "min_voxels"):
+        for name in ("voxel_size", "links", "reach", "min_voxels"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not self.neighbours > max(self.links, 2):
             raise ValueError(
                 f"neighbours must be at least 3 and more than the {self.links} links, got {self.neighbours}"
             )
+        if not self.color_weight >= 0:
+            raise ValueError(f"color_weight must not be negative, got {self.color_weight}")
+        if not 0 < self.scale < 1:  # of 1 and more, voxels without a normal would join whatever is near
+            raise ValueError(f"scale must be above 0 and below 1, got {self.scale}")
 
 
 def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]:
@@ -64,26 +73,53 @@ def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]
     if not count:
         return voxels.voxel_of_point
     middle, offset = voxel_means(cloud.points, voxels, voxel_size=c.voxel_size)
-    means = middle + offset
-    means = (means - means.mean(0)).float()[None]
-    near = knn(means, means, k=c.neighbours).index
-    normals = normals_of_neighbours(means, near)[0].double()
-    ends = near[0, :, : c.links + 1]  # the voxel itself is among them: a link that joins nothing
-    rows = torch.arange(count)[:, None].expand_as(ends)
-    there = ends >= 0
-    a, b = rows[there], ends[there]
-    weights = 1 - (normals[a] * normals[b]).sum(1).abs().clamp(max=1)
+    # Whole numbers add up to the same in any order.
+    centre = (voxels.coordinates.double().mean(0) + 0.5) * c.voxel_size
+    means = (middle - centre + offset).float()[None]
+    found = knn(means, means, k=c.neighbours)
+    near = found.index.masked_fill(found.dist2 > c.reach**2, -1)
+    normals = normals_of_neighbours(means, near)[0]
+    colors = None
     if cloud.colors is not None and c.color_weight:
-        colors = segment_mean(cloud.colors, voxels.voxel_of_point, count).double()
-        weights += c.color_weight * (colors[a] - colors[b]).square().sum(1)
-    found = graph_segments(
-        torch.stack([a, b]),
-        (weights * 1e6).round() / 1e6,
+        colors = segment_mean(cloud.colors, voxels.voxel_of_point, count)
+    ends = near[0, :, : c.links + 1]  # the voxel itself is among them
+    rows = torch.arange(count)[:, None].expand_as(ends)
+    links = torch.stack([rows, ends])[:, (ends >= 0) & (ends != rows)]
+    steps = [_step(some, normals, colors, c.color_weight) for some in links.split(_LINKS_AT_ONCE, dim=1)]
+    labels = graph_segments(
+        links,
+        torch.cat([torch.zeros(0, dtype=torch.float64), *steps]),
         num_nodes=count,
         scale=c.scale,
         min_size=c.min_voxels,
     )
-    return found[voxels.voxel_of_point]
+    return labels[voxels.voxel_of_point]
+
+
+def _step(
+    links: Int[Tensor, "2 m"],
+    normals: Float[Tensor, "v 3"],
+    colors: Float[Tensor, "v 3"] | None,
+    color_weight: float,
+) -> Float[Tensor, "m"]:
+    """How abruptly the surface changes along each link: float64, from 0 on."""
+    a, b = links
+    weight = 1 - (normals[a].double() * normals[b].double()).sum(1).abs().clamp(max=1)
+    if colors is not None:
+        difference = (colors[a].double() - colors[b].double()).square().sum(1)
+        weight += color_weight * difference.nan_to_num(0.0, 0.0)  # of a colour that is no number
+    return (weight * 1e6).round() / 1e6
+
+
+def classes_by_superpoint(
+    scores: Float[Tensor, "v c"], voxel_of_point: Int[Tensor, "n"], patches: Int[Tensor, "n"] | None
+) -> Int[Tensor, "n"]:
+    """Class of each point from its voxel's scores: that of the highest mean over its superpoint's points, or over its voxel
+    alone where there are no superpoints; the lowest on ties.
+    """
+    if patches is None:
+        return scores.argmax(1)[voxel_of_point]
+    return mean_by_points(scores, voxel_of_point, patches).argmax(1)[patches]
 
 
 def mean_by_points(
@@ -95,25 +131,24 @@ def mean_by_points(
     shared = csr_matrix((points, (target.numpy(), source.numpy())), shape=(count, len(values)))
     points_of_target = torch.bincount(target, minlength=count).numpy()
     means = np.empty((count, values.shape[1]), dtype=np.float32)
-    for j, column in enumerate(
-        values.T
-    ):  # one at a time: float64 values of all would take more room than the rest
+    # One column at a time: float64 values of all would take more room than the rest.
+    for j, column in enumerate(values.T):
         means[:, j] = shared @ column.double().numpy() / points_of_target
     return torch.from_numpy(means)
 
 
-def majority(labels: Int[Tensor, "n"], patches: Int[Tensor, "n"]) -> Int[Tensor, "p"]:
-    """What most points of each patch have; -1, none, counts like a label. Ties: the lowest."""
+def most_frequent(labels: Int[Tensor, "n"], patches: Int[Tensor, "n"]) -> Int[Tensor, "p"]:
+    """What more points of each patch have than anything else; -1, none, counts like a label. Ties: the lowest."""
     count = int(patches.max()) + 1 if len(patches) else 0
     return segment_mode(labels + 1, patches, count, int(labels.max()) + 2 if len(labels) else 1) - 1
 
 
 def by_superpoints(found: Instances, patches: Int[Tensor, "n"]) -> Instances:
-    """Each patch as a whole in the instance, or in none, that the majority of its points is in.
+    """Each patch as a whole in the instance, or in none, that more of its points are in than in any other.
 
     Where instances overlap, points count for the one with the highest score. Those that win no patch are gone.
     """
-    labels = majority(found.to_labels(), patches)[patches]
+    labels = most_frequent(found.to_labels(), patches)[patches]
     made = Instances.from_labels(
         labels,
         found.classes,

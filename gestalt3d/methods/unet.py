@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.class_balance import class_weights
-from gestalt3d.methods.superpoints import SuperpointConfig, mean_by_points, superpoints
+from gestalt3d.methods.superpoints import SuperpointConfig, classes_by_superpoint, superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.sparse_unet import SparseUNet
 from gestalt3d.nn.tiles import by_tiles
@@ -58,7 +58,9 @@ class UNetConfig:
     max_extent: float | None = None
     """Metres: a training sample is a window this wide about a random point, as high as the scan."""
     superpoints: SuperpointConfig | None = None
-    """Patches whose points `segment` gives one class; None: points have their voxels' classes."""
+    """Patches whose points `segment` gives one class, and which MTML and its baselines take into one instance where this is
+    their semantic stage; None: points have their voxels' classes.
+    """
     views: int = 1
     """Quarter turns about the vertical whose answers `segment` averages, 1 to 4."""
     tile_voxels: int = 500_000
@@ -135,16 +137,21 @@ class UNet(nn.Module):
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
         """The class of every point as `point_classes`, and no instances."""
+        classes, _ = self.classes_and_patches(cloud)
+        return replace(Instances.empty(len(cloud), self.vocabulary, self.name), point_classes=classes)
+
+    def classes_and_patches(self, cloud: PointCloud) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"] | None]:
+        """Class of each point, and `patches`."""
         with stage("voxels"):
             voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
             features = voxel_features(cloud, voxels, self.config)
         with stage("network"), evaluating(self):
             scores = self.scores(voxels.coordinates, features)
-        classes = classes_of_points(scores, voxels.voxel_of_point, self.superpoints(cloud))
-        return replace(Instances.empty(len(cloud), self.vocabulary, self.name), point_classes=classes)
+        patches = self.patches(cloud)
+        return classes_by_superpoint(scores, voxels.voxel_of_point, patches), patches
 
-    def superpoints(self, cloud: PointCloud) -> Int[Tensor, "n"] | None:
-        """Of each point; None where voxels decide."""
+    def patches(self, cloud: PointCloud) -> Int[Tensor, "n"] | None:
+        """Superpoint of each point; None where voxels decide."""
         if self.config.superpoints is None:
             return None
         with stage("superpoints"):
@@ -178,15 +185,6 @@ class UNet(nn.Module):
             known = segment_mode(classes, at.voxel_of_point, len(at.counts), len(self.vocabulary))
             voxels += torch.bincount(known[known >= 0], minlength=len(self.vocabulary))
         self.class_weights.copy_(class_weights(voxels, power=self.config.class_balance))
-
-
-def classes_of_points(
-    scores: Float[Tensor, "v c"], voxel_of_point: Int[Tensor, "n"], patches: Int[Tensor, "n"] | None
-) -> Int[Tensor, "n"]:
-    """Class of each point: of its superpoint, by the mean over points, or of its voxel where there are no superpoints."""
-    if patches is None:
-        return scores.argmax(1)[voxel_of_point]
-    return mean_by_points(scores, voxel_of_point, patches).argmax(1)[patches]
 
 
 def floor_height(points: Float[Tensor, "n 3"]) -> float:

@@ -1,9 +1,10 @@
 """Segments of a weighted graph that differ more from each other than within (Felzenszwalb & Huttenlocher, IJCV 2004).
 
-Edges are looked at by ascending weight, equal ones in the order given. An edge joins the segments of its ends where its
+Edges are looked at by ascending weight. An edge joins the segments of its ends where its
 weight is at most MInt (their Eq. 4): the smaller of Int(C) + scale / |C| of both, where Int(C), their Eq. 1, is the weight of
-the last edge that joined C, 0 for a single node. Then, in the same order, edges join segments of which either has fewer than
-`min_size` nodes. Segments are numbered 0, 1, … by their lowest node.
+the last edge that joined C, 0 for a single node. Then, as in the authors' program, edges in the same order join segments of which
+either has fewer than `min_size` nodes. Among equal weights the order given decides; it matters to the second pass alone (their
+Theorem 3). Segments are numbered 0, 1, … by their lowest node.
 """
 
 import numpy as np
@@ -15,13 +16,17 @@ from torch import Tensor
 def graph_segments(
     edges: Int[Tensor, "2 m"], weights: Float[Tensor, "m"], *, num_nodes: int, scale: float, min_size: int = 1
 ) -> Int[Tensor, "n"]:
-    """Segment of each node of the undirected graph with edges `edges[0, e] - edges[1, e]`; on the CPU.
+    """Segment of each node of the undirected graph with edges `edges[0, e] - edges[1, e]`; computed on the CPU.
 
     `scale` is in the weights' unit times nodes: a segment of n nodes bears a step of `scale / n` above what it has seen.
     A segment that no edge leaves may stay below `min_size`.
     """
-    if edges.shape[1] != len(weights):
-        raise ValueError(f"each of the {edges.shape[1]} edges needs a weight, got {len(weights)}")
+    if edges.ndim != 2 or len(edges) != 2 or weights.shape != edges.shape[1:]:
+        raise ValueError(
+            f"edges must be (2, m) and weights (m,), got {tuple(edges.shape)} and {tuple(weights.shape)}"
+        )
+    if num_nodes < 0:
+        raise ValueError(f"num_nodes must not be negative, got {num_nodes}")
     if edges.numel() and not (int(edges.min()) >= 0 and int(edges.max()) < num_nodes):
         raise ValueError(
             f"edges must name nodes in [0, {num_nodes}), got {int(edges.min())} to {int(edges.max())}"
@@ -30,7 +35,8 @@ def graph_segments(
         raise ValueError("weights must be finite and not negative")
     if not (scale >= 0 and np.isfinite(scale)):
         raise ValueError(f"scale must be finite and not negative, got {scale}")
-    return _op(edges.long(), weights.detach().double(), num_nodes, float(scale), int(min_size))
+    found = _op(edges.cpu().long(), weights.detach().cpu().double(), num_nodes, float(scale), int(min_size))
+    return found.to(edges.device)
 
 
 def graph_segments_reference(
@@ -56,7 +62,7 @@ def graph_segments_reference(
         a, b = segment[i], segment[j]
         if a != b and min(len(members[a]), len(members[b])) < min_size:
             join(a, b, weight)
-    first = {segment: min(nodes) for segment, nodes in members.items()}
+    first = {own: min(nodes) for own, nodes in members.items()}
     lowest = torch.tensor([first[own] for own in segment], dtype=torch.int64)
     return torch.unique(lowest, return_inverse=True)[1].to(edges.device)
 

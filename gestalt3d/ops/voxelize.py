@@ -7,8 +7,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gestalt3d.ops.segment import segment_sum
-
 FARTHEST = 2.0**62
 """Voxel coordinates must be exact in int64, differences included."""
 _ROWS_AT_ONCE = 2**20
@@ -33,14 +31,17 @@ def voxelize(points: Float[Tensor, "n 3"], *, voxel_size: float) -> Voxels:
 def voxel_means(
     points: Float[Tensor, "n 3"], voxels: Voxels, *, voxel_size: float
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "v 3"]]:
-    """Middle of each voxel, and what its points' mean is off it: float64, exact far from the origin. The mean is their sum."""
+    """Middle of each voxel, and the offset from it to the mean of its points; both metres, float64.
+
+    Apart, so that far from the origin the offset keeps its digits.
+    """
     count = len(voxels.counts)
     middle = (voxels.coordinates.double() + 0.5) * voxel_size
     total = torch.zeros(count, 3, dtype=torch.float64, device=middle.device)
     for some, rows in zip(
         points.split(_ROWS_AT_ONCE), voxels.voxel_of_point.split(_ROWS_AT_ONCE), strict=True
     ):
-        total += segment_sum(some.double() - middle[rows], rows, count)
+        total.index_add_(0, rows, some.double() - middle[rows])
     return middle, total / voxels.counts[:, None]
 
 

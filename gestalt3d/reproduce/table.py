@@ -50,6 +50,8 @@ class Row:
     """A model that nothing is trained for."""
     weights: str | None = None
     """Shipped weights: one training, hence one run whatever the seeds."""
+    adjust: Callable[[Any], None] | None = None
+    """Sets the loaded `Model` as the row wants it."""
     init: tuple[str, ...] = ()
     """Weights that its training starts from, as for `initialise`."""
 

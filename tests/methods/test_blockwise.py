@@ -10,6 +10,8 @@ import torch
 from gestalt3d.methods import blockwise, room_blocks
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.sgpn import SGPNConfig
+from gestalt3d.methods.superpoints import SuperpointConfig
+from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan
@@ -74,7 +76,8 @@ def test_a_wide_cloud_becomes_overlapping_rooms_that_cover_it() -> None:
     assert all(high - low >= 1.0 - 1e-6 for (_, high), (low, _) in pairwise(edges))
 
 
-def test_stray_points_do_not_stretch_the_room_and_join_no_instance() -> None:
+@pytest.mark.parametrize("patches", [None, SuperpointConfig()], ids=["points", "superpoints"])
+def test_stray_points_do_not_stretch_the_room_and_join_no_instance(patches: SuperpointConfig | None) -> None:
     scan = tiny_scan()
     strays = torch.tensor([[400.0, 0.0, 1.0], [0.0, -300.0, 1.0], [1.0, 1.0, -80.0]])
     assert scan.cloud.colors is not None
@@ -83,7 +86,7 @@ def test_stray_points_do_not_stretch_the_room_and_join_no_instance() -> None:
     )
     (room,) = room_blocks.rooms(cloud.points.numpy()[room_blocks.drawing_order(cloud, 0)], CONFIG)
     assert (room.high - room.low).max() < 3 and -0.1 < room.low[2] < 0.1
-    found = method().eval().segment(cloud)
+    found = method(superpoints=patches).eval().segment(cloud)
     assert (found.to_labels()[-3:] == -1).all() and (found.point_classes[-3:] >= 0).all()
 
 
@@ -96,6 +99,23 @@ def test_every_point_is_answered_by_the_nearest_drawn_one() -> None:
     assert torch.equal(far, distance > 0.1) and 0 < int(far.sum()) < len(points)
 
 
+def test_superpoints_answer_for_their_points() -> None:
+    """Two drawn points of class 0, one of class 1; each stands for the points nearest to it."""
+    probabilities = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
+    drawn = blockwise._Answers(
+        torch.tensor([0, 1, 1]), probabilities.argmax(1), probabilities, torch.ones(3, dtype=torch.int64)
+    )
+    row_of_point, patches = torch.tensor([0, 1, 2, 2, 2]), torch.tensor([0, 0, 0, 1, 1])
+    labels = drawn.labels[row_of_point]
+    labels[2] = -1  # too far
+    found = blockwise._answers_of_patches(drawn, row_of_point, labels, patches)
+    assert found.labels.tolist() == [-1, 1] and found.counts.tolist() == [3, 2]
+    torch.testing.assert_close(found.probabilities, torch.tensor([[1.7 / 3, 1.3 / 3], [0.2, 0.8]]))
+    classes, scores = found.instances()
+    assert classes.tolist() == [0, 1]
+    torch.testing.assert_close(scores, torch.tensor([0.0, 0.8]))
+
+
 def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None:
     scan = tiny_scan()
     asis = method(size_filter=0.5).eval()
@@ -106,6 +126,11 @@ def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None
     assert len(free) > 0 and len(asis.segment(scan.cloud)) == 0
     asis.mean_sizes.zero_()
     assert len(asis.segment(scan.cloud)) == len(free)
+    # Voxels of all points of the answer, whatever the number of points in them.
+    voxels = voxelize(scan.cloud.points, voxel_size=asis.config.merge_voxel).voxel_of_point
+    sizes = torch.tensor([len(voxels[free.points_of(i)].unique()) for i in range(len(free))])
+    asis.mean_sizes.fill_(2 * float(sizes.median()))
+    assert len(asis.segment(scan.cloud)) == int((sizes > sizes.median()).sum())
 
 
 def test_scores_are_probabilities_and_classes_are_modes() -> None:

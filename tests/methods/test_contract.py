@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from gestalt3d.engine.checkpoint import config_class
 from gestalt3d.methods import method_class
 from gestalt3d.methods.mtml import ProposalConfig
-from gestalt3d.methods.superpoints import SuperpointConfig
+from gestalt3d.methods.superpoints import SuperpointConfig, superpoints
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.structures.samples import Scan
@@ -176,6 +176,15 @@ def test_permuted_points_give_the_same_partition(case: str) -> None:
     assert same_partition(one.to_labels()[order], other.to_labels())
     assert torch.equal(one.point_classes[order], other.point_classes)
     assert torch.equal(one.scores.sort().values, other.scores.sort().values)
+
+
+@pytest.mark.parametrize("case", [case for case in TRAINED if case.endswith("superpoints")])
+def test_a_superpoint_has_one_class_and_is_in_one_instance(case: str) -> None:
+    cloud = scan_for(case).cloud
+    found, patches = segmenter(case).segment(cloud), superpoints(cloud, PATCHES)
+    for answer in (found.point_classes, found.to_labels()):
+        pairs = torch.stack([patches, answer]).unique(dim=1)
+        assert pairs.shape[1] == int(patches.max()) + 1
 
 
 @trained

@@ -120,8 +120,14 @@ def test_a_view_is_what_the_network_says_of_the_turned_scene() -> None:
         for turns in (1, 2, 3):
             x, y, z = batch.coordinates.unbind(1)
             for _ in range(turns):
-                x, y = -y, x
+                x, y = -y - 1, x
             at = torch.stack([x, y, z], dim=1) + turns % 2
+            # Two voxels share a cell of the pooling or not, along each axis: x of the turned scene is y, and so on.
+            along = at[:, [1, 0, 2] if turns % 2 else [0, 1, 2]]
+            for here, before in zip(along.T, batch.coordinates.T, strict=True):
+                together = (here[:, None] // 2 == here // 2) & (before[:, None] != before)
+                cells = (before[:, None] // 2 == before // 2) & (before[:, None] != before)
+                assert torch.equal(together, cells) == (turns % 2 == 0)
             turned_scene = method(Batch(at, batch.features, batch.instances, batch.sizes))
             view = method._view(turns, batch.coordinates, batch.features)
             torch.testing.assert_close(view.embedding, turned_scene.embedding, atol=1e-5, rtol=1e-4)

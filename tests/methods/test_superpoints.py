@@ -9,8 +9,8 @@ from sklearn.metrics import adjusted_rand_score
 from gestalt3d.methods.superpoints import (
     SuperpointConfig,
     by_superpoints,
-    majority,
     mean_by_points,
+    most_frequent,
     superpoints,
 )
 from gestalt3d.structures.instances import Instances
@@ -36,7 +36,7 @@ def test_edges_part_the_faces_of_a_box() -> None:
     cloud, face = box()
     found = superpoints(cloud, CONFIG)
     assert adjusted_rand_score(face, found) > 0.9
-    assert float((majority(face, found)[found] == face).float().mean()) > 0.97
+    assert float((most_frequent(face, found)[found] == face).float().mean()) > 0.97
 
 
 def test_colours_part_what_is_flat() -> None:
@@ -54,7 +54,7 @@ def test_a_room_has_few_that_hold_several_objects() -> None:
     scan = make_room(1000, RoomConfig())
     found, labels = superpoints(scan.cloud, CONFIG), scan.instances.to_labels()
     assert int(found.max()) + 1 < 0.02 * len(labels)
-    assert float((majority(labels, found)[found] == labels).float().mean()) > 0.9
+    assert float((most_frequent(labels, found)[found] == labels).float().mean()) > 0.9
 
 
 def test_order_of_the_points_and_density_have_no_say() -> None:
@@ -68,15 +68,33 @@ def test_order_of_the_points_and_density_have_no_say() -> None:
 
 
 def test_far_from_the_origin() -> None:
+    """Nothing changes where neither the voxels nor the points' last digits do."""
     cloud, _ = box()
-    moved = PointCloud(cloud.points.double() + torch.tensor([4e5, 5e6, 100.0], dtype=torch.float64))
-    near = PointCloud((moved.points - moved.points.min(0).values).float())
-    assert adjusted_rand_score(superpoints(moved, CONFIG), superpoints(near, CONFIG)) > 0.8
+    binary = replace(CONFIG, voxel_size=2**-6)
+    near = (cloud.points.double() * 2**20).round() / 2**20
+    far = PointCloud(near + torch.tensor([4e5, 5e6, 128.0], dtype=torch.float64))
+    assert torch.equal(superpoints(PointCloud(near), binary), superpoints(far, binary))
+
+
+def test_stray_points_stay_alone() -> None:
+    cloud, _ = box()
+    strays = torch.tensor([[0.2, 0.2, 30.0], [0.2, 0.2, 50.0], [9.0, 0.0, 0.0]])
+    found = superpoints(PointCloud(torch.cat([cloud.points, strays])), CONFIG)
+    assert len(found[-3:].unique()) == 3
+    assert not torch.isin(found[-3:], found[:-3]).any()
+
+
+def test_a_colour_that_is_no_number_parts_nothing() -> None:
+    cloud, _ = box()
+    colors = torch.full((len(cloud), 3), 0.5)
+    colors[::7] = float("nan")
+    assert torch.equal(superpoints(replace(cloud, colors=colors), CONFIG), superpoints(cloud, CONFIG))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_few_points_are_no_matter(count: int) -> None:
-    found = superpoints(PointCloud(torch.rand(count, 3)), CONFIG)
+    points = torch.rand(count, 3, generator=torch.Generator().manual_seed(0))
+    found = superpoints(PointCloud(points), CONFIG)
     assert found.shape == (count,) and (count == 0 or int(found.min()) == 0)
     assert not superpoints(PointCloud(torch.ones(count, 3)), CONFIG).any()
 
@@ -91,8 +109,8 @@ def test_means_are_over_points_not_over_sources() -> None:
 
 def test_none_is_a_vote_and_ties_go_to_the_lowest() -> None:
     labels, patches = torch.tensor([3, -1, -1, 2, 5, 5, 2]), torch.tensor([0, 0, 0, 1, 1, 1, 1])
-    assert majority(labels, patches).tolist() == [-1, 2]
-    assert majority(labels[:0], patches[:0]).shape == (0,)
+    assert most_frequent(labels, patches).tolist() == [-1, 2]
+    assert most_frequent(labels[:0], patches[:0]).shape == (0,)
 
 
 def test_each_patch_is_in_one_instance_and_those_without_are_gone() -> None:
@@ -116,6 +134,9 @@ def test_each_patch_is_in_one_instance_and_those_without_are_gone() -> None:
         {"min_voxels": 0},
         {"neighbours": 8},
         {"neighbours": 2},
+        {"color_weight": -1.0},
+        {"scale": 1.0},
+        {"reach": 0.0},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict) -> None:

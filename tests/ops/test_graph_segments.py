@@ -1,5 +1,7 @@
 """Segments of weighted graphs: equal to the definition, and what its authors prove of them."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given
@@ -34,28 +36,75 @@ def test_is_the_definition_ties_included(n, m, scale, least, ties, seed):
     kit.check_equals_reference(OP, *graph(n, m, seed, ties=ties), n, scale, least)
 
 
+def inner_difference(edges: torch.Tensor, weights: torch.Tensor, member: torch.Tensor) -> float:
+    """Int(C), Eq. 1: the greatest weight in the members' minimum spanning tree; infinite where they do not hang together."""
+    own = member[edges].all(0)
+    for least in [0.0, *sorted(weights[own].tolist())]:
+        some = edges[:, own & (weights <= least)]
+        if len(graph_components(some, num_nodes=len(member))[member].unique()) == 1:
+            return least
+    return float("inf")
+
+
+def boundary(
+    edges: torch.Tensor, weights: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float
+) -> bool:
+    """D(A, B), Eq. 3: the least weight between two sets is above MInt. False where nothing is between them."""
+    between = (a[edges[0]] & b[edges[1]]) | (b[edges[0]] & a[edges[1]])
+    inside = (inner_difference(edges, weights, c) + scale / int(c.sum()) for c in (a, b))
+    return bool(between.any()) and float(weights[between].min()) > min(inside)
+
+
 @kit.quick()
-@given(st.integers(2, 40), st.integers(0, 120), st.sampled_from([0.1, 1.0]), st.integers(0, 2**16))
-def test_neither_too_fine_nor_too_coarse(n, m, scale, seed):
-    """Theorems 1 and 2: neighbours differ by more than MInt; each segment hangs together by edges of at most Int."""
+@given(st.integers(2, 30), st.integers(0, 80), st.sampled_from([0.1, 1.0]), st.integers(0, 2**16))
+def test_not_too_fine(n, m, scale, seed):
+    """Theorem 1: there is a boundary between any two segments that an edge connects; and each hangs together."""
     edges, weights = graph(n, m, seed)
     found = graph_segments(edges, weights, num_nodes=n, scale=scale)
-    ends = found[edges]
-    sizes = torch.bincount(found)
-    inside = ends[0] == ends[1]
-    int_of = torch.zeros(len(sizes), dtype=torch.float64)
-    for s in range(len(sizes)):  # Int: the greatest weight in the minimum spanning tree
-        own = inside & (ends[0] == s)
-        for w in [0.0, *sorted(weights[own].tolist())]:
-            some = edges[:, own & (weights <= w)]
-            if len(graph_components(some, num_nodes=n)[found == s].unique()) == 1:
-                int_of[s] = w
-                break
-        else:
-            pytest.fail("a segment does not hang together")
-    bears = int_of + scale / sizes
-    for (a, b), w in zip(ends[:, ~inside].T, weights[~inside], strict=True):
-        assert w > min(bears[a], bears[b])
+    masks = [found == s for s in range(int(found.max()) + 1)]
+    assert all(inner_difference(edges, weights, mask) < float("inf") for mask in masks)
+    for s, t in found[edges].T.tolist():
+        assert s == t or boundary(edges, weights, masks[s], masks[t], scale)
+
+
+def refinements(found: list[int]) -> Iterator[torch.Tensor]:
+    """All labellings that part some segments further and join nothing."""
+
+    def grow(prefix: list[int]) -> Iterator[list[int]]:
+        if len(prefix) == len(found):
+            yield prefix
+            return
+        for label in range(max(prefix, default=-1) + 2):
+            if all(found[i] == found[len(prefix)] for i, own in enumerate(prefix) if own == label):
+                yield from grow([*prefix, label])
+
+    for labels in grow([]):
+        if max(labels) > max(found):
+            yield torch.tensor(labels)
+
+
+@kit.quick(25)
+@given(st.integers(2, 5), st.integers(1, 10), st.sampled_from([0.3, 1.0, 3.0]), st.integers(0, 2**16))
+def test_not_too_coarse(n, m, scale, seed):
+    """Theorem 2: every proper refinement has two neighbours without a boundary."""
+    edges, weights = graph(n, m, seed)
+    found = graph_segments(edges, weights, num_nodes=n, scale=scale)
+    for finer in refinements(found.tolist()):
+        masks = [finer == s for s in range(int(finer.max()) + 1)]
+        if any(inner_difference(edges, weights, mask) == float("inf") for mask in masks):
+            continue  # its parts are no segments
+        pairs = {tuple(sorted(pair)) for pair in finer[edges].T.tolist() if pair[0] != pair[1]}
+        assert any(not boundary(edges, weights, masks[s], masks[t], scale) for s, t in pairs)
+
+
+@kit.quick()
+@given(st.integers(2, 60), st.integers(1, 200), st.integers(0, 2**16))
+def test_the_order_among_equal_weights_does_not_matter(n, m, seed):
+    """Theorem 3; of the joining of small segments it is not true."""
+    edges, weights = graph(n, m, seed, ties=True)
+    order = torch.randperm(m, generator=torch.Generator().manual_seed(seed + 1))
+    one = graph_segments(edges, weights, num_nodes=n, scale=0.7)
+    assert torch.equal(one, graph_segments(edges[:, order], weights[order], num_nodes=n, scale=0.7))
 
 
 def test_no_scale_joins_by_nothing_and_a_great_one_all_that_is_connected() -> None:
@@ -119,12 +168,11 @@ def test_nothing_has_no_segments() -> None:
     [
         ([[0], [5]], [1.0], 1.0, "nodes in"),
         ([[-1], [1]], [1.0], 1.0, "nodes in"),
-        ([[0], [1]], [1.0, 2.0], 1.0, "weight"),
-        ([[0], [1]], [-1.0], 1.0, "not negative"),
-        ([[0], [1]], [float("nan")], 1.0, "finite"),
-        ([[0], [1]], [1.0], -1.0, "scale"),
+        ([[0], [1]], [-1.0], 1.0, "weights must be finite and not negative"),
+        ([[0], [1]], [float("nan")], 1.0, "weights must be finite"),
+        ([[0], [1]], [1.0], -1.0, "scale must be"),
     ],
 )
 def test_what_is_no_graph_is_refused(edges, weights, scale, says) -> None:
-    with pytest.raises(Exception, match=says):
+    with pytest.raises(ValueError, match=says):
         graph_segments(torch.tensor(edges), torch.tensor(weights), num_nodes=3, scale=scale)

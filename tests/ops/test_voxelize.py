@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gestalt3d.ops import voxelize as module
-from gestalt3d.ops.voxelize import voxelize, voxelize_reference
+from gestalt3d.ops.voxelize import voxel_means, voxelize, voxelize_reference
 from tests.ops import kit
 
 OP = kit.Op(lambda points, size: voxelize(points, voxel_size=size), voxelize_reference, module._op)
@@ -88,3 +88,17 @@ def test_determinism_layouts_registration_and_workers():
     kit.check_layouts(OP, points, 0.1)
     kit.check_registration(OP, points[:100], 0.1)
     kit.check_in_forked_worker(lambda: OP.run(points, 0.1))
+
+
+def test_means_of_voxels_keep_their_digits_far_from_the_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 100)
+    points = torch.rand(1000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    far = points + 2.0**22
+    for cloud, tolerance in ((points, 1e-15), (far, 2.0**-30)):
+        voxels = voxelize(cloud, voxel_size=0.25)
+        middle, offset = voxel_means(cloud, voxels, voxel_size=0.25)
+        for v in range(0, len(voxels.counts), 7):
+            own = cloud[voxels.voxel_of_point == v]
+            torch.testing.assert_close(offset[v], (own - middle[v]).mean(0), atol=tolerance, rtol=0)
+            assert float(offset.abs().max()) <= 0.125
+    assert torch.equal(voxelize(points, voxel_size=0.25).counts, voxelize(far, voxel_size=0.25).counts)
