@@ -155,27 +155,71 @@ def unions(
     voxels win or lose by having a common centre. In rounds, each two neighbours that gain more with each other than with any
     other neighbour, and more than `min_gain`, become one. Ties: the pair with the lowest labels.
     """
-    found = []
+    found, known = [], _Gains(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    labels = _consecutive(labels)
+    count = int(labels.max()) + 1 if len(labels) else 0
+    changed = torch.ones(count, dtype=torch.bool)
     while True:
-        labels = _consecutive(labels)
-        sets, edges = of_labels(labels), _borders(labels, pairs)
-        both = _side_by_side(sets, edges, len(labels))
-        sizes, own = sets.sizes[edges], direction_coherency(directions, positions, sets)[edges]
-        together = direction_coherency(directions, positions, both)
-        gain = (together * sizes.sum(0) - (own * sizes).sum(0)) / sizes.amin(0)
+        # Sets keep their numbers; those that are no more are empty.
+        order = torch.argsort(labels, stable=True)
+        order = order[labels[order] >= 0]
+        sizes = torch.bincount(labels[order], minlength=count)
+        sets = Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), order)
+        edges = _borders(labels, pairs, count)
+        keys = edges[0] * count + edges[1]
+        new = changed[edges].any(0)
+        both = _side_by_side(sets, edges[:, new], len(labels))
+        gain = known.of(keys)
+        gain[new] = _gain(sets, edges[:, new], both, directions, positions)
+        known = _Gains(keys, gain)
         # The first edge of the largest gain at each set: ranks leave no ties.
         rank = torch.argsort(torch.argsort(gain, descending=True, stable=True))
-        first = rank.new_full((len(sets.sizes),), len(rank))
+        first = rank.new_full((count,), len(rank))
         for end in edges:
             first.scatter_reduce_(0, end, rank, "amin")
         chosen = ((first[edges] == rank).all(0) & (gain > min_gain)).nonzero()[:, 0]
+        united = _side_by_side(sets, edges[:, chosen], len(labels))
+        found.append(united)
         if not len(chosen):
-            return joined([*found, both.take(chosen)])
-        found.append(both.take(chosen))
-        target = torch.arange(len(sets.sizes) + 1, device=labels.device)
+            return joined(found)
+        changed = torch.zeros(count, dtype=torch.bool)
+        changed[edges[0, chosen]] = True
+        target = torch.arange(count + 1)
         target[-1] = -1
         target[edges[1, chosen]] = edges[0, chosen]
         labels = target[labels]
+
+
+class _Gains(NamedTuple):
+    """What is known of unions: most sets are the same in the next round."""
+
+    keys: Int[Tensor, "e"]
+    """Ascending."""
+    values: Float[Tensor, "e"]
+
+    def of(self, keys: Int[Tensor, "f"]) -> Float[Tensor, "f"]:
+        """Of those keys, of which some may be unknown: 0."""
+        found = self.values.new_zeros(len(keys))
+        if len(self.keys):
+            at = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
+            same = self.keys[at] == keys
+            found[same] = self.values[at[same]]
+        return found
+
+
+def _gain(
+    sets: Proposals,
+    edges: Int[Tensor, "2 e"],
+    both: Proposals,
+    directions: Float[Tensor, "v 3"],
+    positions: Float[Tensor, "v 3"],
+) -> Float[Tensor, "e"]:
+    """Of the union `both` of each two neighbouring sets, per voxel of the smaller one."""
+    ends, at = edges.unique(return_inverse=True)
+    sizes = sets.sizes[edges]
+    own = direction_coherency(directions, positions, sets.take(ends))[at]
+    together = direction_coherency(directions, positions, both)
+    return (together * sizes.sum(0) - (own * sizes).sum(0)) / sizes.amin(0)
 
 
 def _consecutive(labels: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
@@ -184,11 +228,13 @@ def _consecutive(labels: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
     return index - int((ids < 0).sum())
 
 
-def _borders(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Int[Tensor, "2 e"]:
-    """Each two labels of neighbouring voxels once, ascending."""
-    ends = labels[pairs]
-    ends = ends[:, (ends[0] != ends[1]) & (ends >= 0).all(0)]
-    return torch.unique(ends.sort(dim=0).values, dim=1)
+def _borders(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"], count: int) -> Int[Tensor, "2 e"]:
+    """Each two labels, below `count`, of neighbouring voxels once, ascending."""
+    a, b = labels[pairs]
+    apart = (a != b) & (a >= 0) & (b >= 0)
+    a, b = a[apart], b[apart]
+    keys = torch.unique(torch.minimum(a, b) * count + torch.maximum(a, b))
+    return torch.stack([keys // max(count, 1), keys % max(count, 1)])
 
 
 def _side_by_side(sets: Proposals, edges: Int[Tensor, "2 e"], num_voxels: int) -> Proposals:
