@@ -64,7 +64,7 @@ from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.segment import segment_mean, segment_mode
-from gestalt3d.ops.voxelize import Voxels, voxelize
+from gestalt3d.ops.voxelize import Voxels, quarter_turned, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -450,10 +450,7 @@ class MTML(nn.Module):
 
         After an odd number the voxels are also shifted by one, so that the pooling's cells are others.
         """
-        x, y, z = coordinates.unbind(1)
-        for _ in range(turns):
-            x, y = -y - 1, x
-        at = torch.stack([x, y, z], dim=1) + turns % 2
+        at = quarter_turned(coordinates, turns) + turns % 2
         order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
         back = order.argsort()
         direction, embedding = (values[back] for values in self._predict(at[order], features[order]))
@@ -644,11 +641,8 @@ def one_hot(classes: Int[Tensor, "v"], count: int) -> Float[Tensor, "v c"]:
 
 def turned(coordinates: Int[Tensor, "v 3"], rng: np.random.Generator) -> Int[Tensor, "v 3"]:
     """Flipped, turned about the vertical by quarters, and shifted by a voxel or none along each axis."""
-    x, y, z = coordinates.unbind(1)
     if rng.random() < 0.5:
-        x = -x
-    for _ in range(int(rng.integers(4))):
-        x, y = -y, x
-    at = torch.stack([x, y, z], dim=1)
+        coordinates = coordinates * torch.tensor([-1, 1, 1])
+    at = quarter_turned(coordinates, int(rng.integers(4)))
     at = at - at.amin(0) if len(at) else at
     return at + torch.from_numpy(rng.integers(0, 2, 3))

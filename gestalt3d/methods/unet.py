@@ -29,7 +29,7 @@ from gestalt3d.nn.sparse_unet import SparseUNet
 from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.normals import surface_normals
 from gestalt3d.ops.segment import segment_mean, segment_mode
-from gestalt3d.ops.voxelize import Voxels, voxel_means, voxelize
+from gestalt3d.ops.voxelize import Voxels, quarter_turned, voxel_means, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -217,13 +217,12 @@ def quarter_turn(
     coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v f"]
 ) -> tuple[Int[Tensor, "v 3"], Float[Tensor, "v f"]]:
     """Voxels and their `voxel_features` of the scan turned from x to y: the same voxels elsewhere."""
-    x, y, z = coordinates.unbind(1)
     turned = features.clone()
     turned[:, _OFFSET] = features[:, _OFFSET].flip(1) * torch.tensor([-1.0, 1.0])
     if features.shape[1] > FEATURES:
         xx, yy, zz, xy, xz, yz = features[:, FEATURES:].unbind(1)
         turned[:, FEATURES:] = torch.stack([yy, xx, zz, -xy, -yz, xz], dim=1)
-    return torch.stack([-y - 1, x, z], dim=1), turned
+    return quarter_turned(coordinates), turned
 
 
 def _window(points: Float[Tensor, "n 3"], extent: float, rng: np.random.Generator) -> Tensor:

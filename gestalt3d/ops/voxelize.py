@@ -45,6 +45,14 @@ def voxel_means(
     return middle, total / voxels.counts[:, None]
 
 
+def quarter_turned(coordinates: Int[Tensor, "v 3"], turns: int = 1) -> Int[Tensor, "v 3"]:
+    """The same voxels of the cloud turned about the vertical, from x to y, so many times; rows keep their order."""
+    x, y, z = coordinates.unbind(1)
+    for _ in range(turns):
+        x, y = -y - 1, x
+    return torch.stack([x, y, z], dim=1)
+
+
 def voxelize_reference(points: Tensor, voxel_size: float) -> tuple[Tensor, Tensor, Tensor]:
     """The definition in plain PyTorch."""
     if not bool(torch.isfinite(points).all()):
