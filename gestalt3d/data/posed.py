@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from gestalt3d.data import DataSet
+from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.structures.samples import Scan
 
 
@@ -33,8 +34,7 @@ class Posed:
             return scan
         rng = np.random.default_rng((self._pose, i))
         angle, shift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.2, 3)
-        cos, sin = np.cos(angle), np.sin(angle)
-        turn = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+        turn = turn_matrix(angle)
         middle = (
             scan.cloud.points.double().mean(0) if len(scan.cloud) else torch.zeros(3, dtype=torch.float64)
         )

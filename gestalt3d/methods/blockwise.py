@@ -1,7 +1,7 @@
 """What methods that look at a room block by block share: ASIS and SGPN.
 
-Rooms stream through the network block by block, and BlockMerging (SGPN, Wang et al., CVPR 2018) or votes of the blocks
-join what was found.
+Rooms stream through the network block by block, and BlockMerging (SGPN, Wang et al., CVPR 2018), votes of the blocks or their
+agreement on superpoints join what was found.
 
 Readings:
 - A point that no block drew is answered by its nearest drawn point.
@@ -10,6 +10,7 @@ Readings:
   Batch Normalization", 2018), not by running means: rooms differ more than blocks of one room do.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -20,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.methods.agreement import Agreement
 from gestalt3d.methods.class_balance import class_weights
 from gestalt3d.methods.room_blocks import (
     FEATURES,
@@ -43,6 +45,7 @@ from gestalt3d.nn.pointnet2 import PointNet2Decoder, PointNet2Encoder
 from gestalt3d.ops.block_votes import BlockVotes
 from gestalt3d.ops.blocks import BlockMerger
 from gestalt3d.ops.knn import knn
+from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import progress, stage
 from gestalt3d.structures.instances import Instances
@@ -119,42 +122,42 @@ class BlockMethod(nn.Module):
 
     def _segment(self, cloud: PointCloud) -> Instances:
         c = self.config
+        patches = None
+        if c.superpoints is not None:
+            with stage("superpoints"):
+                patches = superpoints(cloud, c.superpoints)
         with stage("blocks"):
             order = drawing_order(cloud, c.seed)
             if c.grid is not None:
                 order = thin(cloud.points, order, c.grid)
-            points = cloud.points.numpy()[order]
-            parts = rooms(points, c)
-            # Where every block is sparse, all of them count.
-            tasks = lattice_blocks(points, parts, c, c.min_block_points) or lattice_blocks(
-                points, parts, c, 1
-            )
-        samples = _Samples(points, _merger(parts, c))
+            looks = [self._look(cloud, order, view) for view in range(c.views)]
+        samples = _Samples(_merger(cloud, order, patches, c))
         threads = ThreadPoolExecutor(max(1, torch.get_num_threads()))
-        with self._statistics(cloud, order, tasks), threads as pool:
-            for first in range(0, len(tasks), c.inference_blocks):
-                some = tasks[first : first + c.inference_blocks]
-                with stage("blocks"):
-                    batch = self._blocks(cloud, order, some)
-                with stage("network"):
-                    prediction = self._predict(batch)
-                with stage("grouping"):
-                    # The repeats that fill a sparse block up take no part.
-                    blocks = [_one(prediction, k, len(task.rows)) for k, task in enumerate(some)]
-                    clusters = list(pool.map(self._group, blocks))
-                with stage("merging"):
-                    for task, block, found in zip(some, blocks, clusters, strict=True):
-                        samples.add(task.rows, block.logits[0].float().softmax(-1), found)
-                    progress(min(first + c.inference_blocks, len(tasks)), len(tasks))
+        done, count = 0, sum(len(tasks) for _, tasks in looks)
+        with threads as pool:
+            for turned, tasks in looks:
+                with self._statistics(turned, order, tasks):
+                    for first in range(0, len(tasks), c.inference_blocks):
+                        some = tasks[first : first + c.inference_blocks]
+                        with stage("blocks"):
+                            batch = self._blocks(turned, order, some)
+                        with stage("network"):
+                            prediction = self._predict(batch)
+                        with stage("grouping"):
+                            # The repeats that fill a sparse block up take no part.
+                            blocks = [_one(prediction, k, len(task.rows)) for k, task in enumerate(some)]
+                            clusters = list(pool.map(self._group, blocks))
+                        with stage("merging"):
+                            for task, block, found in zip(some, blocks, clusters, strict=True):
+                                samples.add(task.rows, block.logits[0].float().softmax(-1), found)
+                        done += len(some)
+                        progress(done, count)
         with stage("merging"):
             rows, answers = samples.answers()
-        del points
         with stage("assign"):
             row_of_point, far = _nearest(cloud.points, order[rows], c.block_size)
             labels = answers.labels[row_of_point].masked_fill(far, -1)
-        if c.superpoints is not None:
-            with stage("superpoints"):
-                patches = superpoints(cloud, c.superpoints)
+            if patches is not None:
                 answers = _answers_of_patches(answers, row_of_point, labels, patches)
                 row_of_point, labels = patches, answers.labels[patches].masked_fill(far, -1)
         classes, scores = answers.instances()
@@ -171,6 +174,18 @@ class BlockMethod(nn.Module):
             sizes = _sizes(cloud.points, labels, len(found), c.merge_voxel)
             keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
         return found[keep]
+
+    def _look(self, cloud: PointCloud, order: np.ndarray, view: int) -> "tuple[PointCloud, list[Task]]":
+        """The cloud as this view turns it, and its blocks."""
+        c = self.config
+        if view:
+            turn = turn_matrix(view / c.views * math.pi / 2)
+            cloud = replace(cloud, points=(cloud.points.double() @ turn.T).float(), normals=None)
+        points = cloud.points.numpy()[order]
+        parts = rooms(points, c)
+        # Where every block is sparse, all of them count.
+        tasks = lattice_blocks(points, parts, c, c.min_block_points) or lattice_blocks(points, parts, c, 1)
+        return cloud, tasks
 
     def _blocks(self, cloud: PointCloud, order: np.ndarray, tasks: "list[Task]") -> Batch:
         c = self.config
@@ -224,7 +239,49 @@ class BlockMethod(nn.Module):
         self.class_weights.copy_(class_weights(points, power=c.class_balance))
 
 
-def _merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
+class _VoxelMerger:
+    """Merges by voxels: drawn points are told by where they are."""
+
+    def __init__(self, points: np.ndarray, merger: BlockMerger | BlockVotes):
+        self._points, self.merger = points, merger
+
+    def add(self, rows: np.ndarray, clusters: Int[Tensor, "n"], probabilities: Float[Tensor, "n c"]) -> None:
+        self.merger.add(torch.from_numpy(self._points[rows]), clusters, probabilities.argmax(1))
+
+    def labels(self, rows: np.ndarray) -> Int[Tensor, "n"]:
+        return self.merger.labels(torch.from_numpy(self._points[rows]))
+
+
+class _PatchMerger:
+    """Merges by superpoints: drawn points are told by theirs."""
+
+    def __init__(self, patches: Int[Tensor, "n"], agreement: Agreement):
+        self._patches, self._agreement = patches, agreement
+
+    def add(self, rows: np.ndarray, clusters: Int[Tensor, "n"], probabilities: Float[Tensor, "n c"]) -> None:
+        self._agreement.add(self._patches[torch.from_numpy(rows)], clusters, probabilities)
+
+    def labels(self, rows: np.ndarray) -> Int[Tensor, "n"]:
+        return self._agreement.objects()[self._patches[torch.from_numpy(rows)]]
+
+
+def _merger(
+    cloud: PointCloud, order: np.ndarray, patches: Int[Tensor, "n"] | None, config: BlockConfig
+) -> _VoxelMerger | _PatchMerger:
+    if config.merging == "agreement":
+        assert patches is not None
+        agreement = Agreement(
+            int(patches.max()) + 1,
+            class_power=config.class_power,
+            min_agreement=config.min_agreement,
+            min_points=config.merge_points,
+        )
+        return _PatchMerger(patches[torch.from_numpy(order)], agreement)
+    points = cloud.points.numpy()[order]
+    return _VoxelMerger(points, _voxel_merger(rooms(points, config), config))
+
+
+def _voxel_merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
     low = np.min([room.low for room in parts], axis=0)
     extent = np.max([room.high for room in parts], axis=0) - low
     fraction = config.merge_voxel_fraction
@@ -274,14 +331,14 @@ def _answers_of_patches(
 class _Samples:
     """What is known about the drawn points: of the blocks that stream by only a class per point and the mean probabilities."""
 
-    def __init__(self, points: np.ndarray, merger: BlockMerger | BlockVotes):
-        self._points, self._merger = points, merger
+    def __init__(self, merger: "_VoxelMerger | _PatchMerger"):
+        self._merger = merger
         self._pending: list[tuple[np.ndarray, Tensor]] = []
         self._waiting = 0
         self._done: list[tuple[np.ndarray, Tensor, Tensor]] = []
 
     def add(self, rows: np.ndarray, probabilities: Float[Tensor, "n c"], clusters: Int[Tensor, "n"]) -> None:
-        self._merger.add(torch.from_numpy(self._points[rows]), clusters, probabilities.argmax(1))
+        self._merger.add(rows, clusters, probabilities)
         self._pending.append((rows, probabilities.half()))
         self._waiting += len(rows)
         if self._waiting > _AT_ONCE:
@@ -304,7 +361,7 @@ class _Samples:
         self._flush()
         parts, classes, means = zip(*self._done, strict=True)
         self._done, rows = [], np.concatenate(parts)
-        labels = self._merger.labels(torch.from_numpy(self._points[rows]))
+        labels = self._merger.labels(rows)
         ones = torch.ones(len(labels), dtype=torch.int64)
         return rows, _Answers(labels, torch.cat(classes), torch.cat(means), ones)
 

@@ -65,8 +65,11 @@ class BlockConfig:
     """Random blocks of a scan that one training sample holds."""
     grid: float | None = None
     """Metres: keep one point per voxel, so that all scanners look alike. The paper keeps all."""
-    merging: Literal["first", "votes"] = "first"
-    """BlockMerging (Sec. 4.1), where a voxel keeps the first instance it gets, or `BlockVotes`, where the blocks vote."""
+    views: int = 1
+    """Lattices of blocks at test time, each over the room turned by another part of 90 degrees."""
+    merging: Literal["first", "votes", "agreement"] = "first"
+    """BlockMerging (Sec. 4.1), where a voxel keeps the first instance it gets, `BlockVotes`, where the blocks vote, or
+    `Agreement`, where they vote on superpoints."""
     merge_voxel: float = 0.05
     """Metres: voxel of the merging."""
     merge_voxel_fraction: float | None = None
@@ -74,9 +77,13 @@ class BlockConfig:
     merge_overlap: int = 7
     """Points a block's cluster must share with an instance to join it; by votes: voxels that two clusters must share."""
     merge_points: int = 30
-    """Points a cluster that joins none must have to become a new instance; by votes: that an instance must have in all."""
+    """Points a cluster that joins none must have to become a new instance; else: that an instance must have in all."""
     vote_iou: float = 0.35
     """By votes: least IoU of two blocks' clusters of one instance, in the voxels that both blocks see."""
+    class_power: float = 4.0
+    """By agreement: power of the cosine of two superpoints' class probabilities."""
+    min_agreement: float = 0.15
+    """By agreement: least share of pairs of points that belong together, times that power, to join two superpoints."""
     size_filter: float = 0.0
     """Drop instances of fewer voxels than this fraction of their class's mean; the authors' code: 0.25 of the points."""
     superpoints: SuperpointConfig | None = None
@@ -93,11 +100,17 @@ class BlockConfig:
 
     def __post_init__(self) -> None:
         positive = ("width", "width_scale", "group_size", "block_size", "stride", "points", "blocks_per_scan")
-        for name in (*positive, "merge_voxel", "max_room", "inference_blocks"):
+        for name in (*positive, "views", "merge_voxel", "max_room", "inference_blocks"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.merging not in ("first", "votes"):
-            raise ValueError(f'merging must be "first" or "votes", got {self.merging!r}')
+        if self.merging not in ("first", "votes", "agreement"):
+            raise ValueError(f'merging must be "first", "votes" or "agreement", got {self.merging!r}')
+        if self.merging == "agreement" and self.superpoints is None:
+            raise ValueError('merging "agreement" goes by superpoints: set them, or merge by "votes"')
+        if not (self.class_power >= 0 and self.min_agreement > 0):
+            raise ValueError(
+                f"class_power must not be negative and min_agreement positive, got {self.class_power} and {self.min_agreement}"
+            )
         if not 0 < self.vote_iou <= 1:
             raise ValueError(f"vote_iou must be above 0 and at most 1, got {self.vote_iou}")
         if self.stride > self.block_size:

@@ -64,8 +64,8 @@ ROOMS = Setting(
     recipe=_recipe,
     measure=_measured,
     about="synthetic rooms: {train} train, {test} test (rooms:test); {steps} steps of 4 blocks of 2,048 points a row, else the"
-    " blocks, features and merging of asis-rooms, without its superpoints; seeds {seeds}; figures on sampled blocks as in the"
-    " paper, 'raw': on the raw points; paper: S3DIS, 6-fold cross validation",
+    " blocks and features of asis-rooms, merged by votes, without superpoints; seeds {seeds}; figures on sampled blocks as in"
+    " the paper, 'raw': on the raw points; paper: S3DIS, 6-fold cross validation",
 )
 
 

@@ -163,15 +163,48 @@ def test_the_statistics_of_the_scan_replace_those_of_training_for_that_scan_alon
 @pytest.mark.parametrize("fraction", [None, 0.02])
 def test_voxels_of_merging_in_metres_or_as_a_fraction_of_the_room(fraction: float | None) -> None:
     room = room_blocks.Room(np.zeros(3), np.array([5.0, 4.0, 2.5]))
-    merger = blockwise._merger([room], replace(CONFIG, merge_voxel_fraction=fraction))
+    merger = blockwise._voxel_merger([room], replace(CONFIG, merge_voxel_fraction=fraction))
     expected = [0.05] * 3 if fraction is None else [0.1, 0.08, 0.05]
     np.testing.assert_allclose(merger.voxel_size, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("share", [0.0, 1.5])
-def test_settings_of_the_votes_are_checked(share: float) -> None:
-    with pytest.raises(ValueError, match="vote_iou must be above 0"):
-        replace(CONFIG, vote_iou=share)
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vote_iou": 0.0}, "vote_iou must be above 0"),
+        ({"vote_iou": 1.5}, "vote_iou must be above 0"),
+        ({"merging": "agreement"}, "goes by superpoints"),
+        ({"min_agreement": 0.0}, "min_agreement positive"),
+        ({"class_power": -1.0}, "class_power must not be negative"),
+        ({"views": 0}, "views must be positive"),
+    ],
+)
+def test_settings_of_merging_are_checked(changes, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        replace(CONFIG, **changes)
+
+
+def test_views_are_lattices_over_the_turned_room() -> None:
+    scan = tiny_scan()
+    asis = method(views=2)
+    order = room_blocks.drawing_order(scan.cloud, 0)
+    (plain, straight), (turned, oblique) = (asis._look(scan.cloud, order, view) for view in (0, 1))
+    assert plain is scan.cloud
+    x, y, z = scan.cloud.points.T
+    torch.testing.assert_close(turned.points, torch.stack([(x - y) / 2**0.5, (x + y) / 2**0.5, z], dim=1))
+    assert len(straight) != len(oblique)  # the turned room is wider
+    for cloud, tasks in ((plain, straight), (turned, oblique)):
+        for task in tasks:
+            inside = cloud.points[torch.from_numpy(order[task.rows]), :2].numpy() - task.center
+            assert np.abs(inside).max() <= asis.config.block_size / 2 + 1e-5
+
+
+def test_more_views_say_more_about_the_same_points() -> None:
+    scan = tiny_scan()
+    for changes in ({}, {"merging": "votes"}, {"merging": "agreement", "superpoints": SuperpointConfig()}):
+        one, two = (method(views=views, **changes).eval().segment(scan.cloud) for views in (1, 2))
+        assert one.num_points == two.num_points == len(scan.cloud)
+        assert not torch.equal(one.point_classes, two.point_classes) and len(two) > 0
 
 
 @pytest.mark.parametrize("config", [ASISConfig, SGPNConfig])

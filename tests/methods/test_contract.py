@@ -45,6 +45,10 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "asis-vanilla": ("asis", {"semantic_awareness": False, "instance_fusion": False}),
     "asis-votes": ("asis", {"grid": 0.05, "merging": "votes", "neighbours": 10}),
     "asis-superpoints": ("asis", {"grid": 0.05, "superpoints": PATCHES, "neighbours": 10}),
+    "asis-agreement": (
+        "asis",
+        {"grid": 0.05, "superpoints": PATCHES, "merging": "agreement", "views": 2, "neighbours": 10},
+    ),
     "sgpn": (
         "sgpn",
         {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 10, "min_confidence": 0.0},
