@@ -130,28 +130,11 @@ class BlockMethod(nn.Module):
             order = drawing_order(cloud, c.seed)
             if c.grid is not None:
                 order = thin(cloud.points, order, c.grid)
-            looks = [self._look(cloud, order, view) for view in range(c.views)]
-        samples = _Samples(_merger(cloud, order, patches, c))
-        threads = ThreadPoolExecutor(max(1, torch.get_num_threads()))
-        done, count = 0, sum(len(tasks) for _, tasks in looks)
-        with threads as pool:
-            for turned, tasks in looks:
-                with self._statistics(turned, order, tasks):
-                    for first in range(0, len(tasks), c.inference_blocks):
-                        some = tasks[first : first + c.inference_blocks]
-                        with stage("blocks"):
-                            batch = self._blocks(turned, order, some)
-                        with stage("network"):
-                            prediction = self._predict(batch)
-                        with stage("grouping"):
-                            # The repeats that fill a sparse block up take no part.
-                            blocks = [_one(prediction, k, len(task.rows)) for k, task in enumerate(some)]
-                            clusters = list(pool.map(self._group, blocks))
-                        with stage("merging"):
-                            for task, block, found in zip(some, blocks, clusters, strict=True):
-                                samples.add(task.rows, block.logits[0].float().softmax(-1), found)
-                        done += len(some)
-                        progress(done, count)
+            kept = torch.from_numpy(order)
+            drawable = PointCloud(cloud.points[kept], None if cloud.colors is None else cloud.colors[kept])
+            looks = [_look(drawable, c, view) for view in range(c.views)]
+        samples = _Samples(_merger(drawable.points, None if patches is None else patches[kept], c))
+        self._stream(looks, samples)
         with stage("merging"):
             rows, answers = samples.answers()
         with stage("assign"):
@@ -175,39 +158,47 @@ class BlockMethod(nn.Module):
             keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
         return found[keep]
 
-    def _look(self, cloud: PointCloud, order: np.ndarray, view: int) -> "tuple[PointCloud, list[Task]]":
-        """The cloud as this view turns it, and its blocks."""
+    def _stream(self, looks: "list[_Look]", samples: "_Samples") -> None:
+        """Every block of every view through the network, some at a time."""
         c = self.config
-        if view:
-            turn = turn_matrix(view / c.views * math.pi / 2)
-            cloud = replace(cloud, points=(cloud.points.double() @ turn.T).float(), normals=None)
-        points = cloud.points.numpy()[order]
-        parts = rooms(points, c)
-        # Where every block is sparse, all of them count.
-        tasks = lattice_blocks(points, parts, c, c.min_block_points) or lattice_blocks(points, parts, c, 1)
-        return cloud, tasks
+        done, count = 0, sum(len(look.tasks) for look in looks)
+        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+            for look in looks:
+                with self._statistics(look):
+                    for first in range(0, len(look.tasks), c.inference_blocks):
+                        tasks = look.tasks[first : first + c.inference_blocks]
+                        with stage("blocks"):
+                            batch = self._blocks(look.cloud, tasks)
+                        with stage("network"):
+                            prediction = self._predict(batch)
+                        with stage("grouping"):
+                            # The repeats that fill a sparse block up take no part.
+                            blocks = [_one(prediction, k, len(task.rows)) for k, task in enumerate(tasks)]
+                            clusters = list(pool.map(self._group, blocks))
+                        with stage("merging"):
+                            for task, block, found in zip(tasks, blocks, clusters, strict=True):
+                                samples.add(task.rows, block.logits[0].float().softmax(-1), found)
+                        done += len(tasks)
+                        progress(done, count)
 
-    def _blocks(self, cloud: PointCloud, order: np.ndarray, tasks: "list[Task]") -> Batch:
-        c = self.config
-        rows = torch.from_numpy(order[np.stack([np.resize(task.rows, c.points) for task in tasks])])
-        return _unlabelled(block_features(cloud, rows, tasks, c.normals))
+    def _blocks(self, cloud: PointCloud, tasks: "list[Task]") -> Batch:
+        rows = torch.from_numpy(np.stack([np.resize(task.rows, self.config.points) for task in tasks]))
+        return _unlabelled(block_features(cloud, rows, tasks, self.config.normals))
 
-    def _statistics(
-        self, cloud: PointCloud, order: np.ndarray, tasks: "list[Task]"
-    ) -> AbstractContextManager[None]:
+    def _statistics(self, look: "_Look") -> AbstractContextManager[None]:
         """Inside, batch norm goes by evenly spread blocks of this scan where `scan_statistics` asks for it."""
-        wanted = min(self.config.scan_statistics, len(tasks))
+        wanted = min(self.config.scan_statistics, len(look.tasks))
         if not wanted:
             return nullcontext()
-        spread = np.linspace(0, len(tasks) - 1, wanted).round().astype(int)
+        spread = np.linspace(0, len(look.tasks) - 1, wanted).round().astype(int)
         with stage("blocks"):
-            batch = self._blocks(cloud, order, [tasks[i] for i in spread])
+            batch = self._blocks(look.cloud, [look.tasks[i] for i in spread])
 
-        def look() -> None:
+        def watch() -> None:
             with stage("network"):
                 self._predict(batch)
 
-        return statistics_of(self, look)
+        return statistics_of(self, watch)
 
     def _predict(self, batch: Batch) -> Any:
         device = self.mean_sizes.device
@@ -239,46 +230,64 @@ class BlockMethod(nn.Module):
         self.class_weights.copy_(class_weights(points, power=c.class_balance))
 
 
+class _Look(NamedTuple):
+    """A view of the points that blocks may draw."""
+
+    cloud: PointCloud
+    """As the view turns it."""
+    tasks: list[Task]
+
+
+def _look(cloud: PointCloud, config: BlockConfig, view: int) -> _Look:
+    if view:
+        turn = turn_matrix(view / config.views * math.pi / 2)
+        cloud = replace(cloud, points=(cloud.points.double() @ turn.T).float())
+    points = cloud.points.numpy()
+    parts = rooms(points, config)
+    # Where every block is sparse, all of them count.
+    tasks = lattice_blocks(points, parts, config, config.min_block_points)
+    return _Look(cloud, tasks or lattice_blocks(points, parts, config, 1))
+
+
 class _VoxelMerger:
-    """Merges by voxels: drawn points are told by where they are."""
+    """Merges by voxels: points are told by where they are."""
 
-    def __init__(self, points: np.ndarray, merger: BlockMerger | BlockVotes):
-        self._points, self.merger = points, merger
+    def __init__(self, points: Float[Tensor, "n 3"], merger: BlockMerger | BlockVotes):
+        self._points, self._merger = points, merger
 
-    def add(self, rows: np.ndarray, clusters: Int[Tensor, "n"], probabilities: Float[Tensor, "n c"]) -> None:
-        self.merger.add(torch.from_numpy(self._points[rows]), clusters, probabilities.argmax(1))
+    def add(self, rows: np.ndarray, clusters: Int[Tensor, "r"], probabilities: Float[Tensor, "r c"]) -> None:
+        self._merger.add(self._points[torch.from_numpy(rows)], clusters, probabilities.argmax(1))
 
-    def labels(self, rows: np.ndarray) -> Int[Tensor, "n"]:
-        return self.merger.labels(torch.from_numpy(self._points[rows]))
+    def labels(self, rows: np.ndarray) -> Int[Tensor, "r"]:
+        return self._merger.labels(self._points[torch.from_numpy(rows)])
 
 
 class _PatchMerger:
-    """Merges by superpoints: drawn points are told by theirs."""
+    """Merges by superpoints: points are told by theirs."""
 
     def __init__(self, patches: Int[Tensor, "n"], agreement: Agreement):
         self._patches, self._agreement = patches, agreement
 
-    def add(self, rows: np.ndarray, clusters: Int[Tensor, "n"], probabilities: Float[Tensor, "n c"]) -> None:
+    def add(self, rows: np.ndarray, clusters: Int[Tensor, "r"], probabilities: Float[Tensor, "r c"]) -> None:
         self._agreement.add(self._patches[torch.from_numpy(rows)], clusters, probabilities)
 
-    def labels(self, rows: np.ndarray) -> Int[Tensor, "n"]:
+    def labels(self, rows: np.ndarray) -> Int[Tensor, "r"]:
         return self._agreement.objects()[self._patches[torch.from_numpy(rows)]]
 
 
 def _merger(
-    cloud: PointCloud, order: np.ndarray, patches: Int[Tensor, "n"] | None, config: BlockConfig
+    points: Float[Tensor, "n 3"], patches: Int[Tensor, "n"] | None, config: BlockConfig
 ) -> _VoxelMerger | _PatchMerger:
-    if config.merging == "agreement":
-        assert patches is not None
-        agreement = Agreement(
-            int(patches.max()) + 1,
-            class_power=config.class_power,
-            min_agreement=config.min_agreement,
-            min_points=config.merge_points,
-        )
-        return _PatchMerger(patches[torch.from_numpy(order)], agreement)
-    points = cloud.points.numpy()[order]
-    return _VoxelMerger(points, _voxel_merger(rooms(points, config), config))
+    if config.merging != "agreement":
+        return _VoxelMerger(points, _voxel_merger(rooms(points.numpy(), config), config))
+    assert patches is not None
+    agreement = Agreement(
+        int(patches.max()) + 1,
+        class_power=config.class_power,
+        min_agreement=config.min_agreement,
+        min_points=config.merge_points,
+    )
+    return _PatchMerger(patches, agreement)
 
 
 def _voxel_merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
@@ -331,7 +340,7 @@ def _answers_of_patches(
 class _Samples:
     """What is known about the drawn points: of the blocks that stream by only a class per point and the mean probabilities."""
 
-    def __init__(self, merger: "_VoxelMerger | _PatchMerger"):
+    def __init__(self, merger: _VoxelMerger | _PatchMerger):
         self._merger = merger
         self._pending: list[tuple[np.ndarray, Tensor]] = []
         self._waiting = 0

@@ -186,17 +186,16 @@ def test_settings_of_merging_are_checked(changes, says: str) -> None:
 
 def test_views_are_lattices_over_the_turned_room() -> None:
     scan = tiny_scan()
-    asis = method(views=2)
-    order = room_blocks.drawing_order(scan.cloud, 0)
-    (plain, straight), (turned, oblique) = (asis._look(scan.cloud, order, view) for view in (0, 1))
+    config = replace(CONFIG, views=2)
+    (plain, straight), (turned, oblique) = (blockwise._look(scan.cloud, config, view) for view in (0, 1))
     assert plain is scan.cloud
     x, y, z = scan.cloud.points.T
     torch.testing.assert_close(turned.points, torch.stack([(x - y) / 2**0.5, (x + y) / 2**0.5, z], dim=1))
     assert len(straight) != len(oblique)  # the turned room is wider
     for cloud, tasks in ((plain, straight), (turned, oblique)):
         for task in tasks:
-            inside = cloud.points[torch.from_numpy(order[task.rows]), :2].numpy() - task.center
-            assert np.abs(inside).max() <= asis.config.block_size / 2 + 1e-5
+            inside = cloud.points[torch.from_numpy(task.rows), :2].numpy() - task.center
+            assert np.abs(inside).max() <= config.block_size / 2 + 1e-5
 
 
 def test_more_views_say_more_about_the_same_points() -> None:
