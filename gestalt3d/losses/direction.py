@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.centers import to_centers
+
 
 def direction_loss(
     directions: Float[Tensor, "b n 3"], positions: Float[Tensor, "b n 3"], instances: Int[Tensor, "b n"]
@@ -32,22 +34,3 @@ def direction_loss(
         voxels = per_slot(known.to(cosine.dtype))
         mean = per_slot(cosine) / voxels.clamp(min=1)
         return -(mean.sum(1) / (voxels > 0).sum(1).clamp(min=1)).mean()  # Eq. 5
-
-
-def to_centers(
-    positions: Float[Tensor, "n 3"], groups: Int[Tensor, "n"], num_groups: int
-) -> tuple[Float[Tensor, "n 3"], Tensor]:
-    """Unit vectors from every position to the mean of its group, zero where it lies on it; and where it does not (n,)."""
-    total = positions.new_zeros(num_groups, 3).index_add(0, groups, positions)
-    counts = torch.bincount(groups, minlength=num_groups).clamp(min=1)
-    offset = (total / counts[:, None])[groups] - positions
-    length = torch.linalg.vector_norm(offset, dim=1, keepdim=True)
-    rounding = _step(positions)
-    known = length > rounding
-    return torch.where(known, offset / length.clamp(min=rounding), 0.0), known[:, 0]
-
-
-def _step(positions: Tensor) -> float:
-    """A few rounding steps of the largest coordinate: shorter vectors are noise."""
-    largest = float(positions.abs().max()) if positions.numel() else 0.0
-    return 8 * torch.finfo(positions.dtype).eps * max(largest, 1.0)

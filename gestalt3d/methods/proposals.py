@@ -19,12 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from gestalt3d.losses.direction import to_centers
+from gestalt3d.ops.centers import center_coherency
 from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.segment import segment_mean
@@ -155,9 +154,10 @@ def unions(
     voxels win or lose by having a common centre. In rounds, each two neighbours that gain more with each other than with any
     other neighbour, and more than `min_gain`, become one. Ties: the pair with the lowest labels.
     """
-    found, known = [], _Gains(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    found = []
     labels = _consecutive(labels)
     count = int(labels.max()) + 1 if len(labels) else 0
+    known, own = _Gains(labels[:0], directions.new_zeros(0)), directions.new_zeros(count)
     changed = torch.ones(count, dtype=torch.bool)
     while True:
         # Sets keep their numbers; those that are no more are empty.
@@ -168,9 +168,11 @@ def unions(
         edges = _borders(labels, pairs, count)
         keys = edges[0] * count + edges[1]
         new = changed[edges].any(0)
-        both = _side_by_side(sets, edges[:, new], len(labels))
+        own[changed] = _coherency(directions, positions, sets, changed.nonzero()[:, 0])
         gain = known.of(keys)
-        gain[new] = _gain(sets, edges[:, new], both, directions, positions)
+        together = center_coherency(directions, positions, *sets, edges[:, new]) * sizes[edges[:, new]].sum(0)
+        alone = (own * sizes)[edges[:, new]].sum(0)
+        gain[new] = (together - alone) / sizes[edges[:, new]].amin(0)
         known = _Gains(keys, gain)
         # The first edge of the largest gain at each set: ranks leave no ties.
         rank = torch.argsort(torch.argsort(gain, descending=True, stable=True))
@@ -178,8 +180,7 @@ def unions(
         for end in edges:
             first.scatter_reduce_(0, end, rank, "amin")
         chosen = ((first[edges] == rank).all(0) & (gain > min_gain)).nonzero()[:, 0]
-        united = _side_by_side(sets, edges[:, chosen], len(labels))
-        found.append(united)
+        found.append(_side_by_side(sets, edges[:, chosen], len(labels)))
         if not len(chosen):
             return joined(found)
         changed = torch.zeros(count, dtype=torch.bool)
@@ -205,21 +206,6 @@ class _Gains(NamedTuple):
             same = self.keys[at] == keys
             found[same] = self.values[at[same]]
         return found
-
-
-def _gain(
-    sets: Proposals,
-    edges: Int[Tensor, "2 e"],
-    both: Proposals,
-    directions: Float[Tensor, "v 3"],
-    positions: Float[Tensor, "v 3"],
-) -> Float[Tensor, "e"]:
-    """Of the union `both` of each two neighbouring sets, per voxel of the smaller one."""
-    ends, at = edges.unique(return_inverse=True)
-    sizes = sets.sizes[edges]
-    own = direction_coherency(directions, positions, sets.take(ends))[at]
-    together = direction_coherency(directions, positions, both)
-    return (together * sizes.sum(0) - (own * sizes).sum(0)) / sizes.amin(0)
 
 
 def _consecutive(labels: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
@@ -288,13 +274,20 @@ def direction_coherency(
     A voxel on the centre has no direction and does not count; a proposal of such voxels only has 0.
     """
 
-    def score(piece: Proposals) -> Tensor:
-        owners, count = piece.owners, len(piece.sizes)
-        target, known = to_centers(positions[piece.indices], owners, count)
-        cosine = (F.normalize(directions[piece.indices], dim=1) * target).sum(1)
-        return segment_mean(cosine[:, None], owners.masked_fill(~known, -1), count)[:, 0]
+    return _coherency(
+        directions, positions, proposals, torch.arange(len(proposals.sizes), device=proposals.indices.device)
+    )
 
-    return _piece_by_piece(score, proposals)
+
+def _coherency(
+    directions: Float[Tensor, "v 3"],
+    positions: Float[Tensor, "v 3"],
+    proposals: Proposals,
+    rows: Int[Tensor, "q"],
+) -> Float[Tensor, "q"]:
+    """Of the chosen proposals."""
+    alone = torch.stack([rows, torch.full_like(rows, -1)])
+    return center_coherency(directions, positions, *proposals, alone)
 
 
 def _piece_by_piece(score: Callable[[Proposals], Tensor], proposals: Proposals) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 
 from gestalt3d.data.toyboxes import Toyboxes
 from gestalt3d.errors import UserError
-from gestalt3d.losses.direction import to_centers
 from gestalt3d.methods.mtml import (
     MTML,
     Batch,
@@ -17,6 +16,7 @@ from gestalt3d.methods.mtml import (
     ProposalConfig,
     turned,
 )
+from gestalt3d.ops.centers import to_centers
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
 from tests.scenes import tiny_scan
 
