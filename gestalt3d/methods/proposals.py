@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -165,6 +165,7 @@ def unions(
         order = order[labels[order] >= 0]
         sizes = torch.bincount(labels[order], minlength=count)
         sets = Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), order)
+        pairs = pairs[:, _apart(labels, pairs)]  # what has become one stays one
         edges = _borders(labels, pairs, count)
         keys = edges[0] * count + edges[1]
         new = changed[edges].any(0)
@@ -214,11 +215,15 @@ def _consecutive(labels: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
     return index - int((ids < 0).sum())
 
 
-def _borders(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"], count: int) -> Int[Tensor, "2 e"]:
-    """Each two labels, below `count`, of neighbouring voxels once, ascending."""
+def _apart(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Bool[Tensor, "m"]:
+    """Which pairs are of two labels, none of them negative."""
     a, b = labels[pairs]
-    apart = (a != b) & (a >= 0) & (b >= 0)
-    a, b = a[apart], b[apart]
+    return (a != b) & (a >= 0) & (b >= 0)
+
+
+def _borders(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"], count: int) -> Int[Tensor, "2 e"]:
+    """Each two labels, below `count`, of pairs of voxels once, ascending."""
+    a, b = labels[pairs]
     keys = torch.unique(torch.minimum(a, b) * count + torch.maximum(a, b))
     return torch.stack([keys // max(count, 1), keys % max(count, 1)])
 
