@@ -169,7 +169,7 @@ def lattice_blocks(points: np.ndarray, parts: list[Room], config: BlockConfig, m
             # Overlapping blocks start to draw at another quarter of their points.
             start = len(members) * int(lattice[k] @ (1, 2)) // 4
             drawn = members[np.arange(start, start + count) % len(members)]
-            made.append(Task(inside[drawn], center, room))
+            made.append(Task(inside[drawn].astype(np.int32), center, room))  # there are many
     return made
 
 

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.components import check_edges
+
 
 def average_linkage(
     edges: Int[Tensor, "2 m"],
@@ -32,12 +34,7 @@ def average_linkage(
             f"edges must be (2, m), similarities and weights (m,), got {tuple(edges.shape)}, "
             f"{tuple(similarities.shape)} and {tuple(weights.shape)}"
         )
-    if num_nodes < 0:
-        raise ValueError(f"num_nodes must not be negative, got {num_nodes}")
-    if edges.numel() and not (int(edges.min()) >= 0 and int(edges.max()) < num_nodes):
-        raise ValueError(
-            f"edges must name nodes in [0, {num_nodes}), got {int(edges.min())} to {int(edges.max())}"
-        )
+    check_edges(edges, num_nodes)
     if not bool(torch.isfinite(similarities).all()) or not np.isfinite(min_similarity):
         raise ValueError("similarities and min_similarity must be finite")
     if len(weights) and not (bool(torch.isfinite(weights).all()) and float(weights.min()) > 0):

@@ -15,11 +15,18 @@ from gestalt3d.ops.sparse_conv import submanifold_rules
 
 def graph_components(edges: Int[Tensor, "2 m"], *, num_nodes: int) -> Int[Tensor, "n"]:
     """Component of each node of the undirected graph with edges `edges[0, e] - edges[1, e]`."""
+    check_edges(edges, num_nodes)
+    return torch.ops.gestalt3d.graph_components(edges.long(), num_nodes)
+
+
+def check_edges(edges: Int[Tensor, "2 m"], num_nodes: int) -> None:
+    """`ValueError` unless `edges` are those of a graph of so many nodes."""
+    if num_nodes < 0:
+        raise ValueError(f"num_nodes must not be negative, got {num_nodes}")
     if edges.numel() and not (int(edges.min()) >= 0 and int(edges.max()) < num_nodes):
         raise ValueError(
             f"edges must name nodes in [0, {num_nodes}), got {int(edges.min())} to {int(edges.max())}"
         )
-    return torch.ops.gestalt3d.graph_components(edges.long(), num_nodes)
 
 
 def grid_components(labels: Int[Tensor, "x y z"], *, connectivity: int = 26) -> Int[Tensor, "x y z"]:

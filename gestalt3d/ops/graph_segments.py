@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.components import check_edges
+
 
 def graph_segments(
     edges: Int[Tensor, "2 m"], weights: Float[Tensor, "m"], *, num_nodes: int, scale: float, min_size: int = 1
@@ -25,12 +27,7 @@ def graph_segments(
         raise ValueError(
             f"edges must be (2, m) and weights (m,), got {tuple(edges.shape)} and {tuple(weights.shape)}"
         )
-    if num_nodes < 0:
-        raise ValueError(f"num_nodes must not be negative, got {num_nodes}")
-    if edges.numel() and not (int(edges.min()) >= 0 and int(edges.max()) < num_nodes):
-        raise ValueError(
-            f"edges must name nodes in [0, {num_nodes}), got {int(edges.min())} to {int(edges.max())}"
-        )
+    check_edges(edges, num_nodes)
     if len(weights) and not (bool(torch.isfinite(weights).all()) and float(weights.min()) >= 0):
         raise ValueError("weights must be finite and not negative")
     if not (scale >= 0 and np.isfinite(scale)):
