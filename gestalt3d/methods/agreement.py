@@ -63,8 +63,8 @@ class Agreement:
         self._probabilities[own] += sums @ probabilities.double().cpu().numpy()
 
     def objects(self) -> Int[Tensor, "p"]:
-        """Object of each superpoint, counted from 0; -1 for those that no block saw and objects of fewer than `min_points`
-        drawn points, repeats counted.
+        """Object of each superpoint, counted from 0; -1 for those that no block saw and for objects of which blocks put fewer
+        than `min_points` drawn points into clusters, repeats counted.
         """
         if self._probabilities is None:
             return torch.full((self.num_superpoints,), -1)

@@ -54,7 +54,7 @@ from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
 
 _AT_ONCE = 1 << 20
-"""Points whose probabilities wait, or are summed, at a time."""
+"""Points whose probabilities are summed at a time."""
 
 
 class Batch(NamedTuple):
@@ -133,7 +133,8 @@ class BlockMethod(nn.Module):
             kept = torch.from_numpy(order)
             drawable = PointCloud(cloud.points[kept], None if cloud.colors is None else cloud.colors[kept])
             looks = [_look(drawable, c, view) for view in range(c.views)]
-        samples = _Samples(_merger(drawable.points, None if patches is None else patches[kept], c))
+        merger = _merger(drawable.points, looks[0].rooms, None if patches is None else patches[kept], c)
+        samples = _Samples(len(drawable), len(self.vocabulary), merger)
         self._stream(looks, samples)
         with stage("merging"):
             rows, answers = samples.answers()
@@ -235,6 +236,7 @@ class _Look(NamedTuple):
 
     cloud: PointCloud
     """As the view turns it."""
+    rooms: list[Room]
     tasks: list[Task]
 
 
@@ -242,11 +244,12 @@ def _look(cloud: PointCloud, config: BlockConfig, view: int) -> _Look:
     if view:
         turn = turn_matrix(view / config.views * math.pi / 2)
         cloud = replace(cloud, points=(cloud.points.double() @ turn.T).float())
+        config = replace(config, max_room=config.max_room * math.sqrt(2))  # what is one room stays one
     points = cloud.points.numpy()
     parts = rooms(points, config)
     # Where every block is sparse, all of them count.
     tasks = lattice_blocks(points, parts, config, config.min_block_points)
-    return _Look(cloud, tasks or lattice_blocks(points, parts, config, 1))
+    return _Look(cloud, parts, tasks or lattice_blocks(points, parts, config, 1))
 
 
 class _VoxelMerger:
@@ -276,10 +279,10 @@ class _PatchMerger:
 
 
 def _merger(
-    points: Float[Tensor, "n 3"], patches: Int[Tensor, "n"] | None, config: BlockConfig
+    points: Float[Tensor, "n 3"], parts: list[Room], patches: Int[Tensor, "n"] | None, config: BlockConfig
 ) -> _VoxelMerger | _PatchMerger:
     if config.merging != "agreement":
-        return _VoxelMerger(points, _voxel_merger(rooms(points.numpy(), config), config))
+        return _VoxelMerger(points, _voxel_merger(parts, config))
     assert patches is not None
     agreement = Agreement(
         int(patches.max()) + 1,
@@ -338,41 +341,26 @@ def _answers_of_patches(
 
 
 class _Samples:
-    """What is known about the drawn points: of the blocks that stream by only a class per point and the mean probabilities."""
+    """What is known of the points that blocks may draw: of the blocks that stream by only sums of the probabilities."""
 
-    def __init__(self, merger: _VoxelMerger | _PatchMerger):
+    def __init__(self, count: int, classes: int, merger: _VoxelMerger | _PatchMerger):
         self._merger = merger
-        self._pending: list[tuple[np.ndarray, Tensor]] = []
-        self._waiting = 0
-        self._done: list[tuple[np.ndarray, Tensor, Tensor]] = []
+        self._sums = torch.zeros(count, classes)
+        self._times = torch.zeros(count, dtype=torch.int32)
 
-    def add(self, rows: np.ndarray, probabilities: Float[Tensor, "n c"], clusters: Int[Tensor, "n"]) -> None:
+    def add(self, rows: np.ndarray, probabilities: Float[Tensor, "r c"], clusters: Int[Tensor, "r"]) -> None:
+        """Take note of one block; it draws no point twice."""
         self._merger.add(rows, clusters, probabilities)
-        self._pending.append((rows, probabilities.half()))
-        self._waiting += len(rows)
-        if self._waiting > _AT_ONCE:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Average what several blocks said about the same point."""
-        if not self._pending:
-            return
-        rows, index = np.unique(np.concatenate([rows for rows, _ in self._pending]), return_inverse=True)
-        index = torch.from_numpy(index)
-        mean = torch.zeros(len(rows), self._pending[0][1].shape[1])
-        mean.index_add_(0, index, torch.cat([p for _, p in self._pending]).float())
-        mean /= torch.bincount(index, minlength=len(rows))[:, None]
-        self._pending, self._waiting = [], 0
-        self._done.append((rows, mean.argmax(1), mean.half()))
+        drawn = torch.from_numpy(rows)
+        self._sums[drawn] += probabilities
+        self._times[drawn] += 1
 
     def answers(self) -> tuple[np.ndarray, _Answers]:
         """Which points were drawn, and what is known of them, once all blocks are added."""
-        self._flush()
-        parts, classes, means = zip(*self._done, strict=True)
-        self._done, rows = [], np.concatenate(parts)
-        labels = self._merger.labels(rows)
-        ones = torch.ones(len(labels), dtype=torch.int64)
-        return rows, _Answers(labels, torch.cat(classes), torch.cat(means), ones)
+        rows = self._times.nonzero()[:, 0]
+        means = self._sums[rows] / self._times[rows, None]
+        labels = self._merger.labels(rows.numpy())
+        return rows.numpy(), _Answers(labels, means.argmax(1), means, torch.ones_like(labels))
 
 
 def _sizes(

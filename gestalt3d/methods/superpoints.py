@@ -28,6 +28,8 @@ from gestalt3d.ops.voxelize import voxel_means, voxelize
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 
+_VOXELS_AT_ONCE = 2**19
+"""Voxels whose neighbours are known at a time."""
 _LINKS_AT_ONCE = 2**20
 """Links whose normals and colours are compared at a time."""
 
@@ -76,16 +78,17 @@ def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]
     # Whole numbers add up to the same in any order.
     centre = (voxels.coordinates.double().mean(0) + 0.5) * c.voxel_size
     means = (middle - centre + offset).float()[None]
-    found = knn(means, means, k=c.neighbours)
-    near = found.index.masked_fill(found.dist2 > c.reach**2, -1)
-    normals = normals_of_neighbours(means, near)[0]
+    near = _neighbours(means, c)
+    normals, ends = normals_of_neighbours(means, near)[0], near[0, :, : c.links + 1]
     colors = None
     if cloud.colors is not None and c.color_weight:
         colors = segment_mean(cloud.colors, voxels.voxel_of_point, count)
-    ends = near[0, :, : c.links + 1]  # the voxel itself is among them
-    rows = torch.arange(count)[:, None].expand_as(ends)
+    rows = torch.arange(count, dtype=torch.int32)[:, None].expand_as(ends)
     links = torch.stack([rows, ends])[:, (ends >= 0) & (ends != rows)]
-    steps = [_step(some, normals, colors, c.color_weight) for some in links.split(_LINKS_AT_ONCE, dim=1)]
+    del near, ends
+    steps = [
+        _step(some.long(), normals, colors, c.color_weight) for some in links.split(_LINKS_AT_ONCE, dim=1)
+    ]
     labels = graph_segments(
         links,
         torch.cat([torch.zeros(0, dtype=torch.float64), *steps]),
@@ -94,6 +97,16 @@ def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]
         min_size=c.min_voxels,
     )
     return labels[voxels.voxel_of_point]
+
+
+def _neighbours(means: Float[Tensor, "1 v 3"], config: SuperpointConfig) -> Int[Tensor, "1 v k"]:
+    """The nearest voxels of each, itself included, in 32 bits; -1 beyond `reach`."""
+    near = torch.empty(1, means.shape[1], config.neighbours, dtype=torch.int32)
+    for start in range(0, means.shape[1], _VOXELS_AT_ONCE):
+        some = slice(start, start + _VOXELS_AT_ONCE)
+        found = knn(means[:, some], means, k=config.neighbours)
+        near[:, some] = found.index.masked_fill(found.dist2 > config.reach**2, -1)
+    return near
 
 
 def _step(

@@ -5,8 +5,10 @@ the two that are most similar are joined, as long as any are at least `min_simil
 them are never joined. Where several edges name the same two nodes, all count. Ties: the clusters between which the edge that was
 given first lies. Clusters are numbered 0, 1, … by their lowest node.
 
-Joining two clusters makes neither more similar to a third than the more similar of both was, so a cluster's similarities only
-fall, and a higher `min_similarity` parts what a lower one joins but joins nothing else.
+Joining two clusters makes neither more similar to a third than the more similar of both was, so what is joined later is never
+more similar than what was joined before, and a higher `min_similarity` only stops earlier.
+
+Time grows with the edges of the clusters that are joined, so with the square of the nodes where one cluster has edges to most.
 """
 
 import numpy as np

@@ -41,6 +41,17 @@ def center_coherency(
     set i stands alone. Points on the centre do not count, vectors of length zero count as 0; a union of points on its centre
     only has 0. No gradient.
     """
+    if len(directions) != len(positions):
+        raise ValueError(
+            f"there must be as many directions as positions, got {len(directions)} and {len(positions)}"
+        )
+    if not (
+        len(offsets)
+        and int(offsets[0]) == 0
+        and int(offsets[-1]) == len(indices)
+        and bool((offsets.diff() >= 0).all())
+    ):
+        raise ValueError(f"offsets must ascend from 0 to the number of indices, {len(indices)}")
     if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < len(positions)):
         raise ValueError(
             f"indices must name points in [0, {len(positions)}), got {int(indices.min())} to {int(indices.max())}"
@@ -83,11 +94,11 @@ def _cpu(directions: Tensor, positions: Tensor, offsets: Tensor, indices: Tensor
     from gestalt3d.ops._numba import centers as cpu
     from gestalt3d.ops._numba import parallel
 
-    found = torch.empty(pairs.shape[1], dtype=torch.float64)
+    found, rounding = torch.empty(pairs.shape[1], dtype=torch.float64), _step(positions)
     unit = F.normalize(directions.contiguous(), dim=1).numpy()
     given = [each.contiguous().numpy() for each in (positions, offsets, indices, pairs)]
     parallel(
-        lambda first, last: cpu.center_coherency(unit, *given, _step(positions), found.numpy(), first, last),
+        lambda first, last: cpu.center_coherency(unit, *given, rounding, found.numpy(), first, last),
         pairs.shape[1],
     )
     return found.to(directions.dtype)

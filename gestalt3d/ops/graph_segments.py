@@ -32,7 +32,7 @@ def graph_segments(
         raise ValueError("weights must be finite and not negative")
     if not (scale >= 0 and np.isfinite(scale)):
         raise ValueError(f"scale must be finite and not negative, got {scale}")
-    found = _op(edges.cpu().long(), weights.detach().cpu().double(), num_nodes, float(scale), int(min_size))
+    found = _op(edges.cpu(), weights.detach().cpu().double(), num_nodes, float(scale), int(min_size))
     return found.to(edges.device)
 
 
@@ -87,4 +87,4 @@ def _cpu(edges: Tensor, weights: Tensor, num_nodes: int, scale: float, min_size:
 
 @_op.register_fake
 def _fake(edges: Tensor, weights: Tensor, num_nodes: int, scale: float, min_size: int) -> Tensor:
-    return edges.new_empty(num_nodes)
+    return edges.new_empty(num_nodes, dtype=torch.int64)

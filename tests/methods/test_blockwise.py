@@ -187,7 +187,7 @@ def test_settings_of_merging_are_checked(changes, says: str) -> None:
 def test_views_are_lattices_over_the_turned_room() -> None:
     scan = tiny_scan()
     config = replace(CONFIG, views=2)
-    (plain, straight), (turned, oblique) = (blockwise._look(scan.cloud, config, view) for view in (0, 1))
+    (plain, _, straight), (turned, _, oblique) = (blockwise._look(scan.cloud, config, k) for k in (0, 1))
     assert plain is scan.cloud
     x, y, z = scan.cloud.points.T
     torch.testing.assert_close(turned.points, torch.stack([(x - y) / 2**0.5, (x + y) / 2**0.5, z], dim=1))
@@ -198,12 +198,40 @@ def test_views_are_lattices_over_the_turned_room() -> None:
             assert np.abs(inside).max() <= config.block_size / 2 + 1e-5
 
 
-def test_more_views_say_more_about_the_same_points() -> None:
-    scan = tiny_scan()
-    for changes in ({}, {"merging": "votes"}, {"merging": "agreement", "superpoints": SuperpointConfig()}):
-        one, two = (method(views=views, **changes).eval().segment(scan.cloud) for views in (1, 2))
-        assert one.num_points == two.num_points == len(scan.cloud)
-        assert not torch.equal(one.point_classes, two.point_classes) and len(two) > 0
+def test_a_room_stays_one_room_when_it_is_turned() -> None:
+    points = (np.random.default_rng(0).random((60000, 3)) * [8.0, 8.0, 2.5]).astype(np.float32)
+    config = replace(CONFIG, block_size=2.0, stride=1.0, views=2)
+    straight, oblique = (blockwise._look(PointCloud(torch.from_numpy(points)), config, k) for k in (0, 1))
+    assert len(straight.rooms) == len(oblique.rooms) == 1
+    assert len(oblique.tasks) < 2 * len(straight.tasks)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"merging": "votes"}, {"merging": "agreement", "superpoints": SuperpointConfig()}]
+)
+def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean of what was said of a point is over all blocks of all views, however many they are."""
+    scan, said = tiny_scan(), []
+    add = blockwise._Samples.add
+
+    def listen(self, rows, probabilities, clusters):
+        said.append((rows, probabilities))
+        add(self, rows, probabilities, clusters)
+
+    monkeypatch.setattr(blockwise._Samples, "add", listen)
+    answers = blockwise._Samples.answers
+    heard = []
+    monkeypatch.setattr(blockwise._Samples, "answers", lambda self: heard.append(answers(self)) or heard[-1])
+    found = method(views=2, **changes).eval().segment(scan.cloud)
+    straight = len(blockwise._look(scan.cloud, CONFIG, 0).tasks)
+    assert found.num_points == len(scan.cloud) and len(said) > straight
+    sums, times = torch.zeros(len(scan.cloud), len(S3DIS)), torch.zeros(len(scan.cloud), 1)
+    for rows, probabilities in said:
+        sums[rows] += probabilities
+        times[rows] += 1
+    ((rows, answered),) = heard
+    assert rows.tolist() == times[:, 0].nonzero()[:, 0].tolist()
+    torch.testing.assert_close(answered.probabilities, (sums / times)[rows])
 
 
 @pytest.mark.parametrize("config", [ASISConfig, SGPNConfig])

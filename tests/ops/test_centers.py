@@ -94,3 +94,6 @@ def test_what_names_no_set_or_point_is_refused() -> None:
         center_coherency(vectors, positions, offsets, indices + 1, pairs)
     with pytest.raises(ValueError, match=r"pairs must name sets in \[0, 3\) or be -1"):
         center_coherency(vectors, positions, offsets, indices, pairs + 3)
+    for wrong in (offsets + 1, offsets[:-1], offsets.flip(0), offsets[:0]):
+        with pytest.raises(ValueError, match="offsets must ascend from 0 to the number of indices, 20"):
+            center_coherency(vectors, positions, wrong, indices, pairs.clamp(max=0))

@@ -46,7 +46,7 @@ def average_linkage(first, second, similarities, weights, order, min_similarity,
     for h in range(len(end)):
         following[h] = head[end[h]]
         head[end[h]] = h
-    # An edge that is not similar enough becomes so by nothing that is joined.
+    # An edge that is not similar enough comes in when what is joined to it makes it so.
     heap = [
         (-total[e] / weight[e], earliest[e], e)
         for e in range(len(total))
