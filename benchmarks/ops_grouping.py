@@ -1,6 +1,7 @@
 """Grouping operators beside scikit-learn, scipy and NumPy.
 
-Mean shift against scikit-learn with bin seeds, components against scipy, segments of a picture against scikit-image
+Mean shift against scikit-learn with bin seeds, components against scipy, average linkage on a floor's graph and, against
+scipy, which needs all pairs, on a complete one, segments of a picture against scikit-image
 (where it is installed), voxels against `numpy.unique`, all on the same input and with the same answer. Medians in
 milliseconds; the first call, which compiles, is not counted.
 """
@@ -14,13 +15,16 @@ from typing import Any
 import numpy as np
 import scipy.ndimage
 import torch
+from scipy.cluster.hierarchy import linkage
 from sklearn.cluster import DBSCAN, MeanShift
 from torch import Tensor
 
+from gestalt3d.ops.average_linkage import average_linkage
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.ops.components import dbscan, grid_components
 from gestalt3d.ops.graph_segments import graph_segments
+from gestalt3d.ops.knn import knn
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.voxelize import voxelize
 
@@ -54,6 +58,23 @@ def label_grid(side: int = 128, labels: int = 20) -> Tensor:
     grid = np.digitize(field, np.quantile(field, np.linspace(0, 1, labels + 1)[1:-1]))
     grid[scipy.ndimage.gaussian_filter(rng.normal(size=(side,) * 3), 2) > 0] = -1
     return torch.from_numpy(grid.astype(np.int64))
+
+
+def similar(n: int, near: int) -> tuple[Tensor, Tensor, int]:
+    """Edges from each of `n` nodes in the plane to its `near` nearest, once, in SciPy's order; similarities; n."""
+    places = torch.rand(1, n, 3, generator=torch.Generator().manual_seed(0))
+    places[..., 2] = 0
+    found = knn(places, places, k=near + 1)
+    edges = torch.stack([torch.arange(n)[:, None].expand(n, near + 1).flatten(), found.index.flatten()])
+    edges = edges.sort(0).values
+    edges, first = torch.unique(edges[:, edges[0] < edges[1]], dim=1), places[0]
+    return edges, (-(first[edges[0]] - first[edges[1]]).norm(dim=1)).exp().double(), n
+
+
+def clusters_of(edges: Tensor, similarities: Tensor, n: int, *, least: float) -> Tensor:
+    return average_linkage(
+        edges, similarities, torch.ones_like(similarities), num_nodes=n, min_similarity=least
+    )
 
 
 def scipy_components(grid: np.ndarray) -> int:
@@ -133,6 +154,14 @@ def cases() -> dict[str, Ways]:
         made["graph_segments 512 x 512 pixels, 8 neighbours"]["scikit-image"] = lambda: felzenszwalb(
             picture, scale=255.0, sigma=0, min_size=20
         )
+    near, all_pairs = similar(16_000, 100), similar(1_000, 999)
+    made["average_linkage 16,000 nodes, 100 edges each"] = {
+        "gestalt3d": lambda: clusters_of(*near, least=0.97)
+    }
+    made["average_linkage 1,000 nodes, all pairs"] = {
+        "gestalt3d": lambda: clusters_of(*all_pairs, least=0.9),
+        "scipy": lambda: linkage(1 - all_pairs[1].numpy(), "average"),
+    }
     made["cut_blocks 1,000,000 points, 1 m by 0.5 m"] = {
         "gestalt3d": lambda: cut_blocks(large, size=1.0, stride=0.5)
     }
