@@ -159,7 +159,7 @@ class BlockMethod(nn.Module):
             keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
         return found[keep]
 
-    def _stream(self, looks: "list[_Look]", samples: "_Samples") -> None:
+    def _stream(self, looks: list["_Look"], samples: "_Samples") -> None:
         """Every block of every view through the network, some at a time."""
         c = self.config
         done, count = 0, sum(len(look.tasks) for look in looks)
@@ -241,6 +241,7 @@ class _Look(NamedTuple):
 
 
 def _look(cloud: PointCloud, config: BlockConfig, view: int) -> _Look:
+    """The cloud turned by the view's part of 90 degrees, and its blocks."""
     if view:
         turn = turn_matrix(view / config.views * math.pi / 2)
         cloud = replace(cloud, points=(cloud.points.double() @ turn.T).float())

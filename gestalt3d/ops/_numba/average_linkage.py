@@ -18,12 +18,8 @@ def parallel_edges_joined(first, second, similarities, weights, order):
     `order` has edges of the same two nodes in a row, ascending.
     """
     m = len(order)
-    end, total, weight, earliest = (
-        np.empty(2 * m, dtype=np.int64),
-        np.zeros(m),
-        np.zeros(m),
-        np.empty(m, dtype=np.int64),
-    )
+    end, earliest = np.empty(2 * m, dtype=np.int64), np.empty(m, dtype=np.int64)
+    total, weight = np.zeros(m), np.zeros(m)
     count = 0
     for e in order:
         a, b = min(first[e], second[e]), max(first[e], second[e])
