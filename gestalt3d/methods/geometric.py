@@ -24,7 +24,7 @@ import torch
 from scipy.spatial import KDTree
 
 from gestalt3d.ops.components import dbscan, graph_components
-from gestalt3d.ops.knn import knn
+from gestalt3d.ops.knn import knn_among
 from gestalt3d.ops.voxelize import Voxels, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -218,7 +218,7 @@ def _means(points: np.ndarray, voxels: Voxels, voxel_size: float) -> np.ndarray:
 def _normals(centers: np.ndarray, k: int) -> np.ndarray:
     """Direction of least spread of each center's `k` nearest."""
     tensor = torch.from_numpy(centers).float()[None]
-    near = knn(tensor, tensor, k=min(k, len(centers))).index[0].numpy()
+    near = knn_among(tensor, k=min(k, len(centers)))[0].numpy()
     normals = np.empty_like(centers)
     for first in range(0, len(centers), _SLAB):
         patch = centers[near[first : first + _SLAB]]

@@ -8,6 +8,8 @@ Readings, of Felzenszwalb & Huttenlocher's segments (`ops.graph_segments`) on a 
   that ScanNet's annotators painted are segments of a mesh, linked by its edges.)
 - A link weighs 1 - |cosine| of the normals, whether the edge is convex or concave, plus the squared difference of the
   colours where there are colours. Voxels without a normal, on a line or alone, join others only where patches are too small.
+- A cloud of more than a million voxels is cut into tiles of fewer, and no patch crosses a cut, so that memory stays within
+  bounds however large a building is.
 - Weights are rounded to a millionth, so that what is equal but for the order of additions is equal: the order of the points
   has as good as no say.
 """
@@ -20,16 +22,19 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from gestalt3d.nn.tiles import tiles
 from gestalt3d.ops.graph_segments import graph_segments
-from gestalt3d.ops.knn import knn
+from gestalt3d.ops.knn import knn_among
 from gestalt3d.ops.normals import normals_of_neighbours
 from gestalt3d.ops.segment import segment_mean, segment_mode
-from gestalt3d.ops.voxelize import voxel_means, voxelize
+from gestalt3d.ops.voxelize import Voxels, voxel_means, voxelize
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 
-_VOXELS_AT_ONCE = 2**19
-"""Voxels whose neighbours are known at a time."""
+_MOST_VOXELS = 2**20
+"""Of a tile, which takes about 600 bytes a voxel."""
+_POINTS_AT_ONCE = 2**22
+"""Points whose values are averaged at a time."""
 _LINKS_AT_ONCE = 2**20
 """Links whose normals and colours are compared at a time."""
 
@@ -69,44 +74,52 @@ class SuperpointConfig:
 
 def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]:
     """Superpoint of each point, numbered from 0; points of one voxel are of one."""
-    c = config
-    voxels = voxelize(cloud.points, voxel_size=c.voxel_size)
+    voxels = voxelize(cloud.points, voxel_size=config.voxel_size)
     count = len(voxels.counts)
     if not count:
         return voxels.voxel_of_point
-    middle, offset = voxel_means(cloud.points, voxels, voxel_size=c.voxel_size)
-    # Whole numbers add up to the same in any order.
-    centre = (voxels.coordinates.double().mean(0) + 0.5) * c.voxel_size
-    means = (middle - centre + offset).float()[None]
-    near = _neighbours(means, c)
-    normals, ends = normals_of_neighbours(means, near)[0], near[0, :, : c.links + 1]
+    means = _means(cloud.points, voxels, config.voxel_size)
     colors = None
-    if cloud.colors is not None and c.color_weight:
+    if cloud.colors is not None and config.color_weight:
         colors = segment_mean(cloud.colors, voxels.voxel_of_point, count)
-    rows = torch.arange(count, dtype=torch.int32)[:, None].expand_as(ends)
-    links = torch.stack([rows, ends])[:, (ends >= 0) & (ends != rows)]
-    del near, ends
-    steps = [
-        _step(some.long(), normals, colors, c.color_weight) for some in links.split(_LINKS_AT_ONCE, dim=1)
-    ]
-    labels = graph_segments(
-        links,
-        torch.cat([torch.zeros(0, dtype=torch.float64), *steps]),
-        num_nodes=count,
-        scale=c.scale,
-        min_size=c.min_voxels,
-    )
+    labels, found = torch.empty(count, dtype=torch.int64), 0
+    for tile in tiles(voxels.coordinates, halo=0, most=_MOST_VOXELS):
+        part = _segments(means[tile.own], None if colors is None else colors[tile.own], config)
+        labels[tile.own] = found + part
+        found += int(part.max()) + 1
     return labels[voxels.voxel_of_point]
 
 
-def _neighbours(means: Float[Tensor, "1 v 3"], config: SuperpointConfig) -> Int[Tensor, "1 v k"]:
-    """The nearest voxels of each, itself included, in 32 bits; -1 beyond `reach`."""
-    near = torch.empty(1, means.shape[1], config.neighbours, dtype=torch.int32)
-    for start in range(0, means.shape[1], _VOXELS_AT_ONCE):
-        some = slice(start, start + _VOXELS_AT_ONCE)
-        found = knn(means[:, some], means, k=config.neighbours)
-        near[:, some] = found.index.masked_fill(found.dist2 > config.reach**2, -1)
-    return near
+def _means(points: Float[Tensor, "n 3"], voxels: Voxels, voxel_size: float) -> Float[Tensor, "v 3"]:
+    """Mean of each voxel's points from the centre of all voxels, where float32 is fine enough wherever they lie."""
+    middle, offset = voxel_means(points, voxels, voxel_size=voxel_size)
+    # Whole numbers add up to the same in any order.
+    centre = torch.stack([axis.double().mean() for axis in voxels.coordinates.T])
+    middle -= (centre + 0.5) * voxel_size
+    middle += offset
+    return middle.float()
+
+
+def _segments(
+    means: Float[Tensor, "v 3"], colors: Float[Tensor, "v 3"] | None, config: SuperpointConfig
+) -> Int[Tensor, "v"]:
+    """Patch of each voxel, numbered from 0."""
+    near = knn_among(means[None], k=config.neighbours, reach=config.reach)
+    normals, ends = normals_of_neighbours(means[None], near)[0], near[0, :, : config.links + 1]
+    rows = torch.arange(len(means), dtype=torch.int32)[:, None].expand_as(ends)
+    links = torch.stack([rows, ends])[:, (ends >= 0) & (ends != rows)]
+    del near, ends
+    steps = [
+        _step(some.long(), normals, colors, config.color_weight)
+        for some in links.split(_LINKS_AT_ONCE, dim=1)
+    ]
+    return graph_segments(
+        links,
+        torch.cat([torch.zeros(0, dtype=torch.float64), *steps]),
+        num_nodes=len(means),
+        scale=config.scale,
+        min_size=config.min_voxels,
+    )
 
 
 def _step(
@@ -140,14 +153,14 @@ def mean_by_points(
 ) -> Float[Tensor, "t c"]:
     """Each target's mean, over its points, of what the sources of these have; targets are 0, 1, … without gaps."""
     count = int(target.max()) + 1 if len(target) else 0
-    points = np.ones(len(target), dtype=np.int32)
-    shared = csr_matrix((points, (target.numpy(), source.numpy())), shape=(count, len(values)))
-    points_of_target = torch.bincount(target, minlength=count).numpy()
-    means = np.empty((count, values.shape[1]), dtype=np.float32)
-    # One column at a time: float64 values of all would take more room than the rest.
-    for j, column in enumerate(values.T):
-        means[:, j] = shared @ column.double().numpy() / points_of_target
-    return torch.from_numpy(means)
+    sums = np.zeros((count, values.shape[1]))
+    for own, given in zip(target.split(_POINTS_AT_ONCE), source.split(_POINTS_AT_ONCE), strict=True):
+        points = np.ones(len(own), dtype=np.int32)
+        shared = csr_matrix((points, (own.numpy(), given.numpy())), shape=(count, len(values)))
+        # One column at a time: float64 values of all would take more room than the rest.
+        for j, column in enumerate(values.T):
+            sums[:, j] += shared @ column.double().numpy()
+    return torch.from_numpy(sums / torch.bincount(target, minlength=count).numpy()[:, None]).float()
 
 
 def most_frequent(labels: Int[Tensor, "n"], patches: Int[Tensor, "n"]) -> Int[Tensor, "p"]:

@@ -1,5 +1,6 @@
 """Nearest neighbours of points in a cloud."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from gestalt3d.ops.shapes import check_clouds
 
 _PAIRS_AT_ONCE = 2**24
+_QUERIES_AT_ONCE = 2**19
 
 
 class Neighbours(NamedTuple):
@@ -74,3 +76,16 @@ def knn(queries: Float[Tensor, "b m 3"], points: Float[Tensor, "b n 3"], *, k: i
         raise ValueError(f"k must not be negative, got {k}")
     dtype = torch.promote_types(torch.promote_types(queries.dtype, points.dtype), torch.float32)
     return Neighbours(*_op(queries.detach().to(dtype), points.detach().to(dtype), k))
+
+
+def knn_among(points: Float[Tensor, "b n 3"], *, k: int, reach: float = math.inf) -> Int[Tensor, "b n k"]:
+    """`knn(points, points, k=k).index` in 32 bits, -1 also for what is farther than `reach`; distances are not kept.
+
+    Of large clouds some points' neighbours are sought at a time, so that they take no more room than the answer.
+    """
+    index = torch.empty(*points.shape[:2], k, dtype=torch.int32, device=points.device)
+    for first in range(0, points.shape[1], _QUERIES_AT_ONCE):
+        some = slice(first, first + _QUERIES_AT_ONCE)
+        found = knn(points[:, some], points, k=k)
+        index[:, some] = found.index.masked_fill_(found.dist2 > reach**2, -1)
+    return index

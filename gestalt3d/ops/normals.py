@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gestalt3d.ops.knn import knn
+from gestalt3d.ops.knn import knn_among
 from gestalt3d.ops.shapes import check_clouds
 
 FLAT = 1e-6
@@ -76,4 +76,4 @@ def surface_normals(points: Float[Tensor, "b n 3"], *, k: int = 16) -> Float[Ten
     """
     if k < 3:
         raise ValueError(f"k must be at least 3 for a plane, got {k}")
-    return normals_of_neighbours(points, knn(points, points, k=k).index)
+    return normals_of_neighbours(points, knn_among(points, k=k))

@@ -42,7 +42,7 @@ def voxel_means(
         points.split(_ROWS_AT_ONCE), voxels.voxel_of_point.split(_ROWS_AT_ONCE), strict=True
     ):
         total.index_add_(0, rows, some.double() - middle[rows])
-    return middle, total / voxels.counts[:, None]
+    return middle, total.div_(voxels.counts[:, None])
 
 
 def quarter_turned(coordinates: Int[Tensor, "v 3"], turns: int = 1) -> Int[Tensor, "v 3"]:

@@ -67,6 +67,19 @@ def test_order_of_the_points_and_density_have_no_say() -> None:
     assert torch.equal(twice[: len(cloud)], plain) and torch.equal(twice[len(cloud) :], plain)
 
 
+def test_large_clouds_are_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud, face = box()
+    whole = superpoints(cloud, CONFIG)
+    monkeypatch.setattr("gestalt3d.methods.superpoints._MOST_VOXELS", 500)
+    found = superpoints(cloud, CONFIG)
+    assert found.unique().tolist() == list(range(int(found.max()) + 1))
+    assert int(found.max()) > int(whole.max())
+    # Cuts aside, edges are where they were.
+    assert float((most_frequent(face, found)[found] == face).float().mean()) > 0.97
+    order = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(superpoints(cloud[order], CONFIG), found[order])
+
+
 def test_far_from_the_origin() -> None:
     """Nothing changes where neither the voxels nor the points' last digits do."""
     cloud, _ = box()

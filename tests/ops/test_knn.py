@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from gestalt3d.ops import knn as module
-from gestalt3d.ops.knn import knn, knn_reference
+from gestalt3d.ops.knn import knn, knn_among, knn_reference
 from tests.ops import kit
 
 OP = kit.Op(lambda queries, points, k: knn(queries, points, k=k), knn_reference, module._op)
@@ -141,3 +141,16 @@ def test_a_large_cloud_does_not_depend_on_threads():
 def test_inside_a_forked_worker():
     cloud = kit.surface(700, b=2)
     kit.check_in_forked_worker(lambda: knn(cloud, cloud, k=3))
+
+
+@pytest.mark.parametrize("at_once", [7, 2**19])
+def test_neighbours_among_themselves(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_QUERIES_AT_ONCE", at_once)
+    cloud = kit.surface(50, b=2)
+    dist2, index = knn(cloud, cloud, k=5)
+    found = knn_among(cloud, k=5)
+    assert found.dtype == torch.int32 and torch.equal(found.long(), index)
+    reach = float(dist2[..., 3].median().sqrt())
+    assert torch.equal(knn_among(cloud, k=5, reach=reach), index.masked_fill(dist2 > reach**2, -1).int())
+    assert knn_among(cloud[:, :3], k=5)[..., 3:].eq(-1).all()
+    assert knn_among(cloud[:, :0], k=5).shape == (2, 0, 5)
