@@ -588,11 +588,11 @@ class MTML(nn.Module):
 
     def _labelled(self, semantics: UNet, cloud: PointCloud) -> Input:
         """With the semantics that the cloud carries or, where it carries none, predicted ones."""
-        with stage("voxels"):
-            fine, voxels, voxel_of_fine = self._nested(cloud)
         # Given classes stay what they are, and overlapping instances, too.
         wanted = cloud.semantic is None or self.config.proposals.coherent
         patches = semantics.patches(cloud) if wanted else None
+        with stage("voxels"):
+            fine, voxels, voxel_of_fine = self._nested(cloud)
         if cloud.semantic is None:
             with stage("semantics"):
                 scores = semantics.scores(fine.coordinates, voxel_features(cloud, fine, semantics.config))

@@ -142,12 +142,12 @@ class UNet(nn.Module):
 
     def classes_and_patches(self, cloud: PointCloud) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"] | None]:
         """Class of each point, and `patches`."""
+        patches = self.patches(cloud)
         with stage("voxels"):
             voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
             features = voxel_features(cloud, voxels, self.config)
         with stage("network"), evaluating(self):
             scores = self.scores(voxels.coordinates, features)
-        patches = self.patches(cloud)
         return classes_by_superpoint(scores, voxels.voxel_of_point, patches), patches
 
     def patches(self, cloud: PointCloud) -> Int[Tensor, "n"] | None:
@@ -161,18 +161,18 @@ class UNet(nn.Module):
         """Probabilities of the classes, the mean of all `views`, on the CPU; for a network in eval mode."""
         if len(features) == 0:
             return features.new_zeros(0, len(self.vocabulary))
-        device = self.class_weights.device
+        device, c = self.class_weights.device, self.config
 
         def network(at: Tensor, values: Tensor) -> tuple[Tensor]:
-            batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
-            return (self(Batch(*(part.to(device) for part in batch))).logits.softmax(1).cpu(),)
+            total = torch.zeros(len(values), len(self.vocabulary))
+            for view in range(c.views):
+                if view:
+                    at, values = quarter_turn(at, values)
+                batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
+                total += self(Batch(*(part.to(device) for part in batch))).logits.softmax(1).cpu()
+            return (total / c.views,)
 
-        c, total = self.config, torch.zeros(len(features), len(self.vocabulary))
-        for view in range(c.views):
-            if view:
-                coordinates, features = quarter_turn(coordinates, features)
-            total += by_tiles(network, coordinates, features, halo=self.trunk.reach, most=c.tile_voxels)[0]
-        return total / c.views
+        return by_tiles(network, coordinates, features, halo=self.trunk.reach, most=c.tile_voxels)[0]
 
     def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
         """Weights of the classes for `class_balance`, from at most `most` evenly spaced scans."""

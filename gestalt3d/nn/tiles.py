@@ -90,10 +90,10 @@ def _tile(at: Tensor, own: Tensor, within: Tile, halo: int, dense: bool) -> Tile
 
 def _halves(at: Tensor, tile: Tile, halo: int, dense: bool) -> tuple[Tile, ...]:
     """The cut whose larger half is the smallest; none where the tile is narrow."""
-    cuts = [
+    cuts = (
         tuple(_tile(at, tile.own[side], tile, halo, dense) for side in (below, ~below))
         for below in _cuts(at[tile.own], WIDEST * halo)
-    ]
+    )
     return min(cuts, key=lambda halves: max(half.size for half in halves), default=())
 
 
