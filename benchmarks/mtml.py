@@ -10,7 +10,6 @@ the machine has other work, CPU seconds say more than seconds.
 """
 
 import multiprocessing
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gestalt3d.bench import MAXRSS
 from gestalt3d.data.relabel import relabel
 from gestalt3d.methods.labelled_voxels import classes_of_voxels, is_object
 from gestalt3d.methods.mtml import MTML, MTMLConfig, Prediction
@@ -156,7 +156,7 @@ def peak() -> float | None:
         import resource
     except ImportError:
         return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS / 1e9
 
 
 def run(*, volume: int = VOLUME) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""From file to files by stage: a synthetic room of 100,000, of a million and of ten million points, and a floor of twelve rooms.
+"""From file to files by stage: a synthetic room of 100,000 to ten million points, and floors of a dozen and of 120 rooms.
 
 Whole processes, start-up and compilation included, beside the geometric baseline on the same file. The room is a test room
-whose points are drawn again and again, each time moved by a normal error of 5 mm; the floor's rooms are as scanned.
+whose points are drawn again and again, each time moved by a normal error of 5 mm; rooms of a floor are as scanned.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gestalt3d.bench import MAXRSS
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
 from gestalt3d.structures.pointcloud import PointCloud
@@ -34,12 +36,12 @@ def dense_room(count: int, seed: int = 0) -> PointCloud:
 
 
 def floor(count: int, *, spacing: float = 11.0) -> PointCloud:
-    """The first `count` test rooms side by side, `spacing` metres from corner to corner, in rows of four."""
-    points, colors = [], []
+    """Rooms side by side, `spacing` metres from corner to corner, as many in a row as there are rows."""
+    points, colors, row = [], [], math.ceil(math.sqrt(count))
     for i in range(count):
         room = make_room(SPLITS["test"] + i).cloud
         assert room.colors is not None
-        corner = torch.tensor([spacing * (i % 4), spacing * (i // 4), 0.0])
+        corner = torch.tensor([spacing * (i % row), spacing * (i // row), 0.0])
         points.append(room.points - room.points.amin(0) + corner)
         colors.append(room.colors)
     return PointCloud(torch.cat(points), torch.cat(colors))
@@ -57,7 +59,7 @@ def measure(file: Path, model: str) -> dict[str, Any]:
     if hasattr(os, "wait4"):
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        peak = usage.ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+        peak = usage.ru_maxrss * MAXRSS / 1e9
     if process.wait():
         raise UserError(f"segment -m {model} ended with code {process.returncode}; see what it said above")
     stages = json.loads(report.read_text())["files"][0]["seconds"]
@@ -72,11 +74,11 @@ def measure(file: Path, model: str) -> dict[str, Any]:
 def run(
     points: Sequence[int] = (100_000, 1_000_000, 10_000_000),
     models: Sequence[str] = ("asis-rooms", "mtml-rooms", "geometric"),
-    rooms: int = 12,
+    rooms: Sequence[int] = (12, 120),
 ) -> list[dict[str, Any]]:
     rows = []
     cases = {f"{count:,} points": partial(dense_room, count) for count in points}
-    cases[f"a floor of {rooms} rooms"] = partial(floor, rooms)
+    cases |= {f"a floor of {count} rooms": partial(floor, count) for count in rooms}
     with tempfile.TemporaryDirectory() as folder:
         for case, make in cases.items():
             file = Path(folder) / "cloud.ply"

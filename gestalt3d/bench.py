@@ -15,6 +15,9 @@ from typing import Any
 import gestalt3d
 from gestalt3d.errors import UserError
 
+MAXRSS = 1 if sys.platform == "darwin" else 1024
+"""Bytes in the unit of `resource.getrusage(...).ru_maxrss`."""
+
 
 def _folder() -> Path:
     """Inside an installed package, or beside it in a checkout."""
