@@ -39,7 +39,9 @@ class Agreement:
         self._blocks = self._clusters = 0
         self._seen: list[np.ndarray] = []
         self._members: list[np.ndarray] = []
-        self._probabilities: np.ndarray | None = None
+        self._sums: np.ndarray | None = None
+        self.times = torch.zeros(num_superpoints, dtype=torch.int64)
+        """How often blocks drew points of each superpoint."""
 
     def add(
         self,
@@ -50,23 +52,30 @@ class Agreement:
         """Take note of one block, of which the superpoint, the cluster (-1: none) and the classes of each point are given."""
         patches, found = superpoints.cpu().numpy(), clusters.cpu().numpy().astype(np.int64)
         own, row, counts = np.unique(patches, return_inverse=True, return_counts=True)
-        self._seen.append(np.stack([own, np.full_like(own, self._blocks), counts]))
+        self._seen.append(np.stack([own, np.full_like(own, self._blocks), counts]).astype(np.int32))
+        self.times[torch.from_numpy(own)] += torch.from_numpy(counts)
         number = int(found.max(initial=-1)) + 1
         member = found >= 0
         pairs, counts = np.unique(patches[member] * max(number, 1) + found[member], return_counts=True)
         patch, cluster = np.divmod(pairs, max(number, 1))
-        self._members.append(np.stack([patch, cluster + self._clusters, counts]))
+        self._members.append(np.stack([patch, cluster + self._clusters, counts]).astype(np.int32))
         self._blocks, self._clusters = self._blocks + 1, self._clusters + number
-        if self._probabilities is None:
-            self._probabilities = np.zeros((self.num_superpoints, probabilities.shape[1]))
+        if self._sums is None:
+            self._sums = np.zeros((self.num_superpoints, probabilities.shape[1]))
         sums = csr_matrix((np.ones(len(row)), (row, np.arange(len(row)))), shape=(len(own), len(row)))
-        self._probabilities[own] += sums @ probabilities.double().cpu().numpy()
+        self._sums[own] += sums @ probabilities.double().cpu().numpy()
+
+    def means(self) -> Float[Tensor, "p c"]:
+        """Mean probabilities of the classes over the drawn points of each superpoint, repeats counted; zeros without any."""
+        if self._sums is None:
+            return torch.zeros(self.num_superpoints, 0)
+        return (torch.from_numpy(self._sums) / self.times.clamp(min=1)[:, None]).float()
 
     def objects(self) -> Int[Tensor, "p"]:
         """Object of each superpoint, counted from 0; -1 for those that no block saw and for objects of which blocks put fewer
         than `min_points` drawn points into clusters, repeats counted.
         """
-        if self._probabilities is None:
+        if self._sums is None:
             return torch.full((self.num_superpoints,), -1)
         sight = self._table(self._seen, self._blocks)
         members = self._table(self._members, self._clusters)
@@ -94,13 +103,13 @@ class Agreement:
     def _table(self, entries: list[np.ndarray], columns: int) -> csr_matrix:
         """Points of each superpoint in each block or cluster."""
         row, column, points = np.concatenate(entries, axis=1)
-        return csr_matrix((points, (row, column)), shape=(self.num_superpoints, columns))
+        return csr_matrix((points.astype(np.int64), (row, column)), shape=(self.num_superpoints, columns))
 
     def _alikeness(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Cosine of the mean probabilities of each two superpoints, to the power asked for."""
-        assert self._probabilities is not None
-        length = np.linalg.norm(self._probabilities, axis=1, keepdims=True)
-        unit = self._probabilities / np.maximum(length, np.finfo(float).tiny)
+        assert self._sums is not None
+        length = np.linalg.norm(self._sums, axis=1, keepdims=True)
+        unit = self._sums / np.maximum(length, np.finfo(float).tiny)
         alike = np.empty(len(first))
         for start in range(0, len(first), _PAIRS_AT_ONCE):
             some = slice(start, start + _PAIRS_AT_ONCE)

@@ -5,7 +5,8 @@ agreement on superpoints join what was found.
 
 Readings:
 - A point that no block drew is answered by its nearest drawn point.
-- With `superpoints`, all points of one have one class, that of their mean probabilities, and are in one instance or none.
+- With `superpoints`, all points of one have one class, that of the mean probabilities of its drawn points, and are in one
+  instance or none.
 - Where `scan_statistics` asks for it, batch norm goes by the scan itself at test time (Li et al., "Adaptive
   Batch Normalization", 2018), not by running means: rooms differ more than blocks of one room do.
 """
@@ -18,10 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.methods.agreement import Agreement
+from gestalt3d.methods.block_answers import ByPatch, ByPoint
 from gestalt3d.methods.class_balance import class_weights
 from gestalt3d.methods.room_blocks import (
     FEATURES,
@@ -37,14 +39,13 @@ from gestalt3d.methods.room_blocks import (
     rooms,
     thin,
 )
-from gestalt3d.methods.superpoints import mean_by_points, most_frequent, superpoints
+from gestalt3d.methods.superpoints import superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.norm import statistics_of
 from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
 from gestalt3d.nn.pointnet2 import PointNet2Decoder, PointNet2Encoder
 from gestalt3d.ops.block_votes import BlockVotes
 from gestalt3d.ops.blocks import BlockMerger
-from gestalt3d.ops.knn import knn
 from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import progress, stage
@@ -52,9 +53,6 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
-
-_AT_ONCE = 1 << 20
-"""Points whose probabilities are summed at a time."""
 
 
 class Batch(NamedTuple):
@@ -112,7 +110,7 @@ class BlockMethod(nn.Module):
         """Instances of a cloud of finite points, every point answered by itself, the nearest drawn point or its superpoint.
 
         A score is the mean predicted probability of the instance's class over its drawn points, or its superpoints weighted by
-        their points. Points farther than a block from all drawn points belong to no instance.
+        their points. Points, or superpoints, farther than a block from all drawn points belong to no instance.
         """
         if len(cloud) == 0:
             empty = Instances.empty(0, self.vocabulary, self.name)
@@ -133,17 +131,18 @@ class BlockMethod(nn.Module):
             kept = torch.from_numpy(order)
             drawable = PointCloud(cloud.points[kept], None if cloud.colors is None else cloud.colors[kept])
             looks = [_look(drawable, c, view) for view in range(c.views)]
-        merger = _merger(drawable.points, looks[0].rooms, None if patches is None else patches[kept], c)
-        samples = _Samples(len(drawable), len(self.vocabulary), merger)
-        self._stream(looks, samples)
+        if c.merging == "agreement":
+            assert patches is not None
+            collected = ByPatch(patches, kept, _agreement(patches, c))
+        else:
+            merger = _voxel_merger(looks[0].rooms, c)
+            collected = ByPoint(drawable.points, len(self.vocabulary), merger)
+        self._stream(looks, collected)
         with stage("merging"):
-            rows, answers = samples.answers()
-        with stage("assign"):
-            row_of_point, far = _nearest(cloud.points, order[rows], c.block_size)
-            labels = answers.labels[row_of_point].masked_fill(far, -1)
-            if patches is not None:
-                answers = _answers_of_patches(answers, row_of_point, labels, patches)
-                row_of_point, labels = patches, answers.labels[patches].masked_fill(far, -1)
+            answered = collected.answer(cloud.points, kept, c.block_size)
+            if patches is not None and c.merging != "agreement":
+                answered = answered.by_patch(patches)
+        answers, row_of_point, labels = answered
         classes, scores = answers.instances()
         found = Instances.from_labels(
             labels,
@@ -159,7 +158,7 @@ class BlockMethod(nn.Module):
             keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
         return found[keep]
 
-    def _stream(self, looks: list["_Look"], samples: "_Samples") -> None:
+    def _stream(self, looks: list["_Look"], collected: ByPoint | ByPatch) -> None:
         """Every block of every view through the network, some at a time."""
         c = self.config
         done, count = 0, sum(len(look.tasks) for look in looks)
@@ -178,7 +177,7 @@ class BlockMethod(nn.Module):
                             clusters = list(pool.map(self._group, blocks))
                         with stage("merging"):
                             for task, block, found in zip(tasks, blocks, clusters, strict=True):
-                                samples.add(task.rows, block.logits[0].float().softmax(-1), found)
+                                collected.add(task.rows, found, block.logits[0].float().softmax(-1))
                         done += len(tasks)
                         progress(done, count)
 
@@ -253,45 +252,13 @@ def _look(cloud: PointCloud, config: BlockConfig, view: int) -> _Look:
     return _Look(cloud, parts, tasks or lattice_blocks(points, parts, config, 1))
 
 
-class _VoxelMerger:
-    """Merges by voxels: points are told by where they are."""
-
-    def __init__(self, points: Float[Tensor, "n 3"], merger: BlockMerger | BlockVotes):
-        self._points, self._merger = points, merger
-
-    def add(self, rows: np.ndarray, clusters: Int[Tensor, "r"], probabilities: Float[Tensor, "r c"]) -> None:
-        self._merger.add(self._points[torch.from_numpy(rows)], clusters, probabilities.argmax(1))
-
-    def labels(self, rows: np.ndarray) -> Int[Tensor, "r"]:
-        return self._merger.labels(self._points[torch.from_numpy(rows)])
-
-
-class _PatchMerger:
-    """Merges by superpoints: points are told by theirs."""
-
-    def __init__(self, patches: Int[Tensor, "n"], agreement: Agreement):
-        self._patches, self._agreement = patches, agreement
-
-    def add(self, rows: np.ndarray, clusters: Int[Tensor, "r"], probabilities: Float[Tensor, "r c"]) -> None:
-        self._agreement.add(self._patches[torch.from_numpy(rows)], clusters, probabilities)
-
-    def labels(self, rows: np.ndarray) -> Int[Tensor, "r"]:
-        return self._agreement.objects()[self._patches[torch.from_numpy(rows)]]
-
-
-def _merger(
-    points: Float[Tensor, "n 3"], parts: list[Room], patches: Int[Tensor, "n"] | None, config: BlockConfig
-) -> _VoxelMerger | _PatchMerger:
-    if config.merging != "agreement":
-        return _VoxelMerger(points, _voxel_merger(parts, config))
-    assert patches is not None
-    agreement = Agreement(
+def _agreement(patches: Int[Tensor, "n"], config: BlockConfig) -> Agreement:
+    return Agreement(
         int(patches.max()) + 1,
         class_power=config.class_power,
         min_agreement=config.min_agreement,
         min_points=config.merge_points,
     )
-    return _PatchMerger(patches, agreement)
 
 
 def _voxel_merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
@@ -308,62 +275,6 @@ def _voxel_merger(parts: list[Room], config: BlockConfig) -> BlockMerger | Block
     return BlockMerger(voxel, origin=origin, min_overlap=overlap, min_points=least)
 
 
-class _Answers(NamedTuple):
-    """What is known about drawn points, or about superpoints."""
-
-    labels: Int[Tensor, "r"]
-    """-1: none."""
-    classes: Int[Tensor, "r"]
-    probabilities: Float[Tensor, "r c"]
-    counts: Int[Tensor, "r"]
-    """Points that each stands for."""
-
-    def instances(self) -> tuple[Int[Tensor, "i"], Float[Tensor, "i"]]:
-        """Class (the mode, the lowest on ties) and score (its mean probability) of every instance, over points."""
-        count, names = int(self.labels.max()) + 1 if len(self.labels) else 0, self.probabilities.shape[1]
-        votes = torch.zeros(count * names, dtype=torch.int64)
-        sums = torch.zeros(count, names, dtype=torch.float64)
-        for labels, classes, probabilities, counts in zip(*(x.split(_AT_ONCE) for x in self), strict=True):
-            own = labels >= 0
-            votes.index_add_(0, (labels * names + classes)[own], counts[own])
-            sums.index_add_(0, labels[own], probabilities[own].double() * counts[own, None])
-        votes = votes.reshape(count, names)
-        classes = votes.argmax(1)
-        scores = sums.gather(1, classes[:, None])[:, 0] / votes.sum(1).clamp(min=1)
-        return classes, scores.float()
-
-
-def _answers_of_patches(
-    answers: _Answers, row_of_point: Int[Tensor, "n"], labels: Int[Tensor, "n"], patches: Int[Tensor, "n"]
-) -> _Answers:
-    """Superpoints: the mean probabilities and the most frequent instance of their points."""
-    mean = mean_by_points(answers.probabilities, row_of_point, patches)
-    return _Answers(most_frequent(labels, patches), mean.argmax(1), mean, torch.bincount(patches))
-
-
-class _Samples:
-    """What is known of the points that blocks may draw: of the blocks that stream by only sums of the probabilities."""
-
-    def __init__(self, count: int, classes: int, merger: _VoxelMerger | _PatchMerger):
-        self._merger = merger
-        self._sums = torch.zeros(count, classes)
-        self._times = torch.zeros(count, dtype=torch.int32)
-
-    def add(self, rows: np.ndarray, probabilities: Float[Tensor, "r c"], clusters: Int[Tensor, "r"]) -> None:
-        """Take note of one block; it draws no point twice."""
-        self._merger.add(rows, clusters, probabilities)
-        drawn = torch.from_numpy(rows)
-        self._sums[drawn] += probabilities
-        self._times[drawn] += 1
-
-    def answers(self) -> tuple[np.ndarray, _Answers]:
-        """Which points were drawn, and what is known of them, once all blocks are added."""
-        rows = self._times.nonzero()[:, 0]
-        means = self._sums[rows] / self._times[rows, None]
-        labels = self._merger.labels(rows.numpy())
-        return rows.numpy(), _Answers(labels, means.argmax(1), means, torch.ones_like(labels))
-
-
 def _sizes(
     points: Float[Tensor, "n 3"], labels: Int[Tensor, "n"], count: int, voxel: float
 ) -> Int[Tensor, "i"]:
@@ -372,22 +283,6 @@ def _sizes(
     voxels = voxelize(points[member], voxel_size=voxel).voxel_of_point
     pairs = torch.unique(voxels * max(count, 1) + labels[member])
     return torch.bincount(pairs % max(count, 1), minlength=count)
-
-
-def _nearest(
-    points: Float[Tensor, "n 3"], drawn: np.ndarray, reach: float
-) -> tuple[Int[Tensor, "n"], Bool[Tensor, "n"]]:
-    """Row of the nearest drawn point of every point, and whether that is farther than `reach` metres."""
-    rows = torch.from_numpy(drawn)
-    nearest = torch.full((len(points),), -1, dtype=torch.int64)
-    nearest[rows.flip(0)] = torch.arange(len(rows)).flip(0)
-    far = torch.zeros(len(points), dtype=torch.bool)
-    left = (nearest < 0).nonzero().flatten()
-    if len(left):
-        found = knn(points[left][None], points[rows][None], k=1)
-        nearest[left] = found.index[0, :, 0]
-        far[left] = found.dist2[0, :, 0] > reach**2
-    return nearest, far
 
 
 def _unlabelled(points: Float[Tensor, "b n f"]) -> Batch:

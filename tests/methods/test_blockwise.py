@@ -18,6 +18,8 @@ from tests.scenes import tiny_scan
 
 CONFIG = ASISConfig(points=128, width=16, width_scale=0.25, neighbours=4, min_block_points=20, merge_points=5)
 
+PATCHES = {"merging": "agreement", "superpoints": SuperpointConfig()}
+
 
 def method(**changes: object) -> ASIS:
     torch.manual_seed(0)
@@ -76,8 +78,10 @@ def test_a_wide_cloud_becomes_overlapping_rooms_that_cover_it() -> None:
     assert all(high - low >= 1.0 - 1e-6 for (_, high), (low, _) in pairwise(edges))
 
 
-@pytest.mark.parametrize("patches", [None, SuperpointConfig()], ids=["points", "superpoints"])
-def test_stray_points_do_not_stretch_the_room_and_join_no_instance(patches: SuperpointConfig | None) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"superpoints": SuperpointConfig()}, PATCHES], ids=["points", "superpoints", "agreement"]
+)
+def test_stray_points_do_not_stretch_the_room_and_join_no_instance(changes) -> None:
     scan = tiny_scan()
     strays = torch.tensor([[400.0, 0.0, 1.0], [0.0, -300.0, 1.0], [1.0, 1.0, -80.0]])
     assert scan.cloud.colors is not None
@@ -86,34 +90,8 @@ def test_stray_points_do_not_stretch_the_room_and_join_no_instance(patches: Supe
     )
     (room,) = room_blocks.rooms(cloud.points.numpy()[room_blocks.drawing_order(cloud, 0)], CONFIG)
     assert (room.high - room.low).max() < 3 and -0.1 < room.low[2] < 0.1
-    found = method(superpoints=patches).eval().segment(cloud)
+    found = method(**changes).eval().segment(cloud)
     assert (found.to_labels()[-3:] == -1).all() and (found.point_classes[-3:] >= 0).all()
-
-
-def test_every_point_is_answered_by_the_nearest_drawn_one() -> None:
-    points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
-    drawn = np.arange(0, 500, 7)
-    row, far = blockwise._nearest(points, drawn, 0.1)
-    distance, nearest = torch.cdist(points.double(), points[drawn].double()).min(1)
-    assert torch.equal(row, nearest)
-    assert torch.equal(far, distance > 0.1) and 0 < int(far.sum()) < len(points)
-
-
-def test_superpoints_answer_for_their_points() -> None:
-    """Two drawn points of class 0, one of class 1; each stands for the points nearest to it."""
-    probabilities = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
-    drawn = blockwise._Answers(
-        torch.tensor([0, 1, 1]), probabilities.argmax(1), probabilities, torch.ones(3, dtype=torch.int64)
-    )
-    row_of_point, patches = torch.tensor([0, 1, 2, 2, 2]), torch.tensor([0, 0, 0, 1, 1])
-    labels = drawn.labels[row_of_point]
-    labels[2] = -1  # too far
-    found = blockwise._answers_of_patches(drawn, row_of_point, labels, patches)
-    assert found.labels.tolist() == [-1, 1] and found.counts.tolist() == [3, 2]
-    torch.testing.assert_close(found.probabilities, torch.tensor([[1.7 / 3, 1.3 / 3], [0.2, 0.8]]))
-    classes, scores = found.instances()
-    assert classes.tolist() == [0, 1]
-    torch.testing.assert_close(scores, torch.tensor([0.0, 0.8]))
 
 
 def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None:
@@ -206,32 +184,39 @@ def test_a_room_stays_one_room_when_it_is_turned() -> None:
     assert len(oblique.tasks) < 2 * len(straight.tasks)
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"merging": "votes"}, {"merging": "agreement", "superpoints": SuperpointConfig()}]
-)
+@pytest.mark.parametrize("changes", [{}, {"merging": "votes"}, PATCHES])
 def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mean of what was said of a point is over all blocks of all views, however many they are."""
-    scan, said = tiny_scan(), []
-    add = blockwise._Samples.add
+    """The mean of what was said of a point or superpoint is over all blocks of all views, however many they are."""
+    scan, said, heard = tiny_scan(), [], []
+    collector = blockwise.ByPatch if changes is PATCHES else blockwise.ByPoint
+    add, answer = collector.add, collector.answer
 
-    def listen(self, rows, probabilities, clusters):
+    def listen(self, rows, clusters, probabilities):
         said.append((rows, probabilities))
-        add(self, rows, probabilities, clusters)
+        add(self, rows, clusters, probabilities)
 
-    monkeypatch.setattr(blockwise._Samples, "add", listen)
-    answers = blockwise._Samples.answers
-    heard = []
-    monkeypatch.setattr(blockwise._Samples, "answers", lambda self: heard.append(answers(self)) or heard[-1])
+    def listen_to_answer(self, points, order, reach):
+        heard.append((self, order, answer(self, points, order, reach)))
+        return heard[-1][2]
+
+    monkeypatch.setattr(collector, "add", listen)
+    monkeypatch.setattr(collector, "answer", listen_to_answer)
     found = method(views=2, **changes).eval().segment(scan.cloud)
     straight = len(blockwise._look(scan.cloud, CONFIG, 0).tasks)
     assert found.num_points == len(scan.cloud) and len(said) > straight
-    sums, times = torch.zeros(len(scan.cloud), len(S3DIS)), torch.zeros(len(scan.cloud), 1)
+    ((collected, order, answered),) = heard
+    own = torch.arange(len(order)) if changes is not PATCHES else answered.row[order]
+    sums, times = torch.zeros(len(own), len(S3DIS)), torch.zeros(len(own), 1)
     for rows, probabilities in said:
-        sums[rows] += probabilities
-        times[rows] += 1
-    ((rows, answered),) = heard
-    assert rows.tolist() == times[:, 0].nonzero()[:, 0].tolist()
-    torch.testing.assert_close(answered.probabilities, (sums / times)[rows])
+        sums.index_add_(0, own[rows], probabilities)
+        times.index_add_(0, own[rows], torch.ones(len(rows), 1))
+    drawn = times[:, 0].nonzero()[:, 0]
+    if changes is PATCHES:
+        known = answered.answers.probabilities[drawn]
+    else:
+        rows, known = collected.drawn()[0], answered.answers.probabilities
+        assert torch.equal(rows, drawn)
+    torch.testing.assert_close(known, (sums / times)[drawn])
 
 
 @pytest.mark.parametrize("config", [ASISConfig, SGPNConfig])
