@@ -35,7 +35,7 @@ _MOST_VOXELS = 2**20
 """Of a tile, which takes about 600 bytes a voxel."""
 _POINTS_AT_ONCE = 2**22
 """Points whose values are averaged at a time."""
-_LINKS_AT_ONCE = 2**20
+_LINKS_AT_ONCE = 2**18
 """Links whose normals and colours are compared at a time."""
 
 
@@ -109,13 +109,12 @@ def _segments(
     rows = torch.arange(len(means), dtype=torch.int32)[:, None].expand_as(ends)
     links = torch.stack([rows, ends])[:, (ends >= 0) & (ends != rows)]
     del near, ends
-    steps = [
-        _step(some.long(), normals, colors, config.color_weight)
-        for some in links.split(_LINKS_AT_ONCE, dim=1)
-    ]
+    steps = torch.empty(links.shape[1], dtype=torch.float64)
+    for some, step in zip(links.split(_LINKS_AT_ONCE, dim=1), steps.split(_LINKS_AT_ONCE), strict=True):
+        step[:] = _step(some.long(), normals, colors, config.color_weight)
     return graph_segments(
         links,
-        torch.cat([torch.zeros(0, dtype=torch.float64), *steps]),
+        steps,
         num_nodes=len(means),
         scale=config.scale,
         min_size=config.min_voxels,

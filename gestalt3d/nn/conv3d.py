@@ -236,4 +236,9 @@ class After(nn.Module):
 
 def he_weight(offsets: int, inputs: int, outputs: int, *, reaching: int | None = None) -> nn.Parameter:
     """He et al.'s normal initialisation of (offsets, inputs, outputs), `reaching` of which meet in a voxel."""
-    return nn.Parameter(torch.randn(offsets, inputs, outputs) * (2 / ((reaching or offsets) * inputs)) ** 0.5)
+    weight = torch.empty(offsets, inputs, outputs)
+    if (
+        not weight.is_meta
+    ):  # where weights are about to be loaded; random numbers there import all of torch's compiler
+        weight.normal_().mul_((2 / ((reaching or offsets) * inputs)) ** 0.5)
+    return nn.Parameter(weight)

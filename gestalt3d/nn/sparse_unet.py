@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.nn.conv3d import he_weight
 from gestalt3d.nn.norm import folded, rectified
 from gestalt3d.ops.sparse_conv import Rules, sparse_conv, strided_rules, submanifold_rules
 
@@ -20,9 +21,8 @@ class SparseLayer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, offsets: int = 27):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(offsets, inputs, outputs))
+        self.weight = he_weight(offsets, inputs, outputs)
         self.norm = nn.BatchNorm1d(outputs, eps=1e-3)
-        nn.init.normal_(self.weight, std=(2 / (offsets * inputs)) ** 0.5)
 
     def forward(self, features: Float[Tensor, "n c"], rules: Rules) -> Float[Tensor, "m d"]:
         if self.norm.training:

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.components import check_edges
+from gestalt3d.ops.operator import Operator
 
 
 def average_linkage(
@@ -74,10 +75,9 @@ def average_linkage_reference(
     return torch.unique(lowest, return_inverse=True)[1].to(edges.device)
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::average_linkage",
     average_linkage_reference,
-    mutates_args=(),
     schema="(Tensor edges, Tensor similarities, Tensor weights, int num_nodes, float min_similarity) -> Tensor",
 )
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.shapes import check_clouds
 
 _PAIRS_AT_ONCE = 2**24
@@ -29,10 +30,9 @@ def ball_query_reference(
     return index.masked_fill_(index == n, -1)
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::ball_query",
     ball_query_reference,
-    mutates_args=(),
     schema="(Tensor centers, Tensor points, float radius, int k) -> Tensor",
 )
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.voxel_keys import modes, most_frequent, voxel_grid, voxel_keys
 
 MOST_BLOCKS = 1 << 24
@@ -90,10 +91,9 @@ def cut_blocks_reference(
     )
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::cut_blocks",
     cut_blocks_reference,
-    mutates_args=(),
     schema="(Tensor points, float size, float stride, int min_points) -> (Tensor, Tensor, Tensor)",
 )
 

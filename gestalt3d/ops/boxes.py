@@ -5,6 +5,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 
 def oriented_boxes(
     points: Float[Tensor, "n 3"], offsets: Int[Tensor, "i_plus_1"], indices: Int[Tensor, "m"]
@@ -68,10 +70,9 @@ def _boxes(points: Tensor, offsets: Tensor, indices: Tensor) -> Tensor:
     return torch.from_numpy(boxes).to(points)
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::oriented_boxes",
     _boxes,
-    mutates_args=(),
     schema="(Tensor points, Tensor offsets, Tensor indices) -> Tensor",
 )
 

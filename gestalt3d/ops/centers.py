@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 
 def to_centers(
     positions: Float[Tensor, "n 3"], groups: Int[Tensor, "n"], num_groups: int
@@ -81,10 +83,9 @@ def center_coherency_reference(
     return found
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::center_coherency",
     center_coherency_reference,
-    mutates_args=(),
     schema="(Tensor directions, Tensor positions, Tensor offsets, Tensor indices, Tensor pairs) -> Tensor",
 )
 

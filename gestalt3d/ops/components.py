@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.sparse_conv import submanifold_rules
 
 
@@ -148,10 +149,9 @@ def earlier_neighbours(connectivity: int) -> Int[Tensor, "o 3"]:
     return steps[steps.abs().sum(1) <= most]
 
 
-_graph = torch.library.custom_op(
+_graph = Operator(
     "gestalt3d::graph_components",
     graph_reference,
-    mutates_args=(),
     schema="(Tensor edges, int num_nodes) -> Tensor",
 )
 
@@ -180,9 +180,7 @@ def _grid(labels: Tensor, connectivity: int) -> Tensor:
     return torch.from_numpy(out).view(labels.shape).to(labels.device)
 
 
-_grid_op = torch.library.custom_op(
-    "gestalt3d::grid_components", _grid, mutates_args=(), schema="(Tensor labels, int connectivity) -> Tensor"
-)
+_grid_op = Operator("gestalt3d::grid_components", _grid, schema="(Tensor labels, int connectivity) -> Tensor")
 
 
 @_grid_op.register_fake
@@ -263,10 +261,9 @@ def _without_gaps(cells: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.minimum(np.diff(values), 3).cumsum()])[at]
 
 
-_cloud_op = torch.library.custom_op(
+_cloud_op = Operator(
     "gestalt3d::cloud_components",
     _cloud,
-    mutates_args=(),
     schema="(Tensor points, Tensor labels, float radius, int min_points) -> Tensor",
 )
 

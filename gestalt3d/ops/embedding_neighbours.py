@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.knn import smallest
+from gestalt3d.ops.operator import Operator
 
 _PAIRS_AT_ONCE = 2**24
 
@@ -35,10 +36,9 @@ def embedding_neighbours_reference(
     return (distance if p == 1 else distance.sqrt_()), index
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::embedding_neighbours",
     embedding_neighbours_reference,
-    mutates_args=(),
     schema="(Tensor x, int k, int p) -> (Tensor, Tensor)",
 )
 

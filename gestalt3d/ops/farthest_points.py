@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.shapes import check_clouds
 
 
@@ -27,10 +28,9 @@ def farthest_points_reference(points: Float[Tensor, "b n 3"], k: int, start: int
     return index
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::farthest_points",
     farthest_points_reference,
-    mutates_args=(),
     schema="(Tensor points, int k, int start) -> Tensor",
 )
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.shapes import check_batch
 
 
@@ -29,13 +30,10 @@ def scatter_add_reference(
     return total.view(b, n + 1, c)[:, 1:].to(values.dtype).contiguous()
 
 
-_gather = torch.library.custom_op(
-    "gestalt3d::gather", gather_reference, mutates_args=(), schema="(Tensor features, Tensor index) -> Tensor"
-)
-_scatter_add = torch.library.custom_op(
+_gather = Operator("gestalt3d::gather", gather_reference, schema="(Tensor features, Tensor index) -> Tensor")
+_scatter_add = Operator(
     "gestalt3d::scatter_add",
     scatter_add_reference,
-    mutates_args=(),
     schema="(Tensor values, Tensor index, int n) -> Tensor",
 )
 

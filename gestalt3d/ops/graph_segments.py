@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.components import check_edges
+from gestalt3d.ops.operator import Operator
 
 
 def graph_segments(
@@ -64,10 +65,9 @@ def graph_segments_reference(
     return torch.unique(lowest, return_inverse=True)[1].to(edges.device)
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::graph_segments",
     graph_segments_reference,
-    mutates_args=(),
     schema="(Tensor edges, Tensor weights, int num_nodes, float scale, int min_size) -> Tensor",
 )
 

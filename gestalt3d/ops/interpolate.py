@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gestalt3d.ops.gather import gather_reference, scatter_add_reference
 from gestalt3d.ops.knn import Neighbours
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.shapes import check_batch
 
 
@@ -35,16 +36,14 @@ def interpolate_backward_reference(
     return scatter_add_reference(values.flatten(1, 2), index.flatten(1), n).to(grad.dtype)
 
 
-_forward = torch.library.custom_op(
+_forward = Operator(
     "gestalt3d::interpolate",
     interpolate_reference,
-    mutates_args=(),
     schema="(Tensor features, Tensor index, Tensor weights) -> Tensor",
 )
-_backward = torch.library.custom_op(
+_backward = Operator(
     "gestalt3d::interpolate_backward",
     interpolate_backward_reference,
-    mutates_args=(),
     schema="(Tensor grad, Tensor index, Tensor weights, int n) -> Tensor",
 )
 

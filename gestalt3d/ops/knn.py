@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.shapes import check_clouds
 
 _PAIRS_AT_ONCE = 2**24
@@ -44,10 +45,9 @@ def knn_reference(
     return dist2, index
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::knn",
     knn_reference,
-    mutates_args=(),
     schema="(Tensor queries, Tensor points, int k) -> (Tensor, Tensor)",
 )
 

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 
 class Clusters(NamedTuple):
     labels: Int[Tensor, "n"]
@@ -92,10 +94,9 @@ def _ranked(modes: Tensor, counts: Tensor) -> Tensor:
     return modes[torch.from_numpy(np.lexsort(keys)[::-1].copy()).to(modes.device)]
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::mean_shift",
     mean_shift_reference,
-    mutates_args=(),
     schema="(Tensor x, float bandwidth, int max_iterations) -> (Tensor, Tensor)",
 )
 

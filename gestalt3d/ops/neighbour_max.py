@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 
 def neighbour_max_reference(
     features: Float[Tensor, "b n c"], index: Int[Tensor, "b m k"]
@@ -54,25 +56,20 @@ def group_max_backward_reference(grad: Tensor, which: Tensor, k: int) -> Tensor:
 
 
 _PAIR = "-> (Tensor, Tensor)"
-_neighbour_max = torch.library.custom_op(
+_neighbour_max = Operator(
     "gestalt3d::neighbour_max",
     neighbour_max_reference,
-    mutates_args=(),
     schema=f"(Tensor features, Tensor index) {_PAIR}",
 )
-_neighbour_max_backward = torch.library.custom_op(
+_neighbour_max_backward = Operator(
     "gestalt3d::neighbour_max_backward",
     neighbour_max_backward_reference,
-    mutates_args=(),
     schema="(Tensor grad, Tensor index, Tensor which, int n) -> Tensor",
 )
-_group_max = torch.library.custom_op(
-    "gestalt3d::group_max", group_max_reference, mutates_args=(), schema=f"(Tensor values) {_PAIR}"
-)
-_group_max_backward = torch.library.custom_op(
+_group_max = Operator("gestalt3d::group_max", group_max_reference, schema=f"(Tensor values) {_PAIR}")
+_group_max_backward = Operator(
     "gestalt3d::group_max_backward",
     group_max_backward_reference,
-    mutates_args=(),
     schema="(Tensor grad, Tensor which, int k) -> Tensor",
 )
 

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 
 class NormRelu(NamedTuple):
     out: Float[Tensor, "r c"]
@@ -40,16 +42,14 @@ def norm_relu_backward_reference(
     return d_x.to(x.dtype), d_weight, d_bias
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::norm_relu",
     norm_relu_reference,
-    mutates_args=(),
     schema="(Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)",
 )
-_backward = torch.library.custom_op(
+_backward = Operator(
     "gestalt3d::norm_relu_backward",
     norm_relu_backward_reference,
-    mutates_args=(),
     schema="(Tensor grad, Tensor x, Tensor out, Tensor weight, Tensor mean, Tensor var, float eps)"
     " -> (Tensor, Tensor, Tensor)",
 )

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.knn import knn_among
+from gestalt3d.ops.operator import Operator
 from gestalt3d.ops.shapes import check_clouds
 
 FLAT = 1e-6
@@ -33,10 +34,9 @@ def _upward(normal: Tensor) -> Tensor:
     return torch.where(down[..., None], -normal, normal)
 
 
-_normals = torch.library.custom_op(
+_normals = Operator(
     "gestalt3d::normals_of_neighbours",
     normals_of_neighbours_reference,
-    mutates_args=(),
     schema="(Tensor points, Tensor index) -> Tensor",
 )
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops._numba import rasterize as _kernels
+from gestalt3d.ops.operator import Operator
 
 
 class Rasterized(NamedTuple):
@@ -47,13 +48,7 @@ def _rasterize_reference(
     return nearest.float().reshape(height, width), face.reshape(height, width)
 
 
-@torch.library.custom_op(
-    "gestalt3d::rasterize",
-    mutates_args=(),
-    schema="(Tensor vertices, Tensor faces, float fx, float fy, float cx, float cy, int height, int width, "
-    "float near) -> (Tensor, Tensor)",
-)
-def _op(vertices, faces, fx, fy, cx, cy, height, width, near):
+def _kernel(vertices, faces, fx, fy, cx, cy, height, width, near):
     depth, face = _kernels.rasterize(
         vertices.detach().contiguous().cpu().numpy(),
         faces.contiguous().cpu().numpy(),
@@ -68,6 +63,14 @@ def _op(vertices, faces, fx, fy, cx, cy, height, width, near):
     return torch.from_numpy(depth).to(vertices.device), torch.from_numpy(face).to(
         vertices.device, torch.int64
     )
+
+
+_op = Operator(
+    "gestalt3d::rasterize",
+    _kernel,
+    schema="(Tensor vertices, Tensor faces, float fx, float fy, float cx, float cy, int height, int width, "
+    "float near) -> (Tensor, Tensor)",
+)
 
 
 @_op.register_fake

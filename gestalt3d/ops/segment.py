@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 DENSE_PAIRS = 1 << 24
 """Largest (segments, values) table that `segment_mode` counts in directly: 128 MB."""
 
@@ -114,10 +116,9 @@ def segment_mode_reference(values: Tensor, segments: Tensor, num_segments: int, 
     return mode
 
 
-_sum_op = torch.library.custom_op(
+_sum_op = Operator(
     "gestalt3d::segment_sum",
     segment_sum_reference,
-    mutates_args=(),
     schema="(Tensor values, Tensor segments, int num_segments) -> Tensor",
 )
 
@@ -155,10 +156,9 @@ def _rows(table: Tensor, index: Tensor) -> Tensor:
     return table[index.clamp_min(0)].masked_fill((index < 0)[:, None], 0)
 
 
-_max_op = torch.library.custom_op(
+_max_op = Operator(
     "gestalt3d::segment_max",
     segment_max_reference,
-    mutates_args=(),
     schema="(Tensor values, Tensor segments, int num_segments) -> (Tensor, Tensor)",
 )
 
@@ -199,10 +199,9 @@ def _max_backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None, None]:
 _max_op.register_autograd(_max_backward, setup_context=_max_context)
 
 
-_mode_op = torch.library.custom_op(
+_mode_op = Operator(
     "gestalt3d::segment_mode",
     segment_mode_reference,
-    mutates_args=(),
     schema="(Tensor values, Tensor segments, int num_segments, int num_values) -> Tensor",
 )
 

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 _FARTHEST = 2**62
 _KERNEL_TYPES = (torch.float32, torch.float64, torch.bfloat16)
 
@@ -239,10 +241,9 @@ def _strided_pairs(coordinates: Tensor, stride: int) -> tuple[Tensor, Tensor, Te
     return coarse[order[first]], inputs.to(torch.int32), outputs.to(torch.int32), counts
 
 
-_pairs = torch.library.custom_op(
+_pairs = Operator(
     "gestalt3d::submanifold_pairs",
     submanifold_pairs_reference,
-    mutates_args=(),
     schema="(Tensor coordinates, int kernel_size, int dilation) -> (Tensor, Tensor, Tensor)",
 )
 
@@ -306,17 +307,15 @@ def weight_gradient_reference(
     return out
 
 
-_conv = torch.library.custom_op(
+_conv = Operator(
     "gestalt3d::sparse_conv",
     sparse_conv_reference,
-    mutates_args=(),
     schema="(Tensor features, Tensor weight, Tensor inputs, Tensor outputs, int[] starts, SymInt rows, int identity)"
     " -> Tensor",
 )
-_weight_gradient = torch.library.custom_op(
+_weight_gradient = Operator(
     "gestalt3d::sparse_conv_weight_gradient",
     weight_gradient_reference,
-    mutates_args=(),
     schema="(Tensor features, Tensor grad, Tensor inputs, Tensor outputs, int[] starts, int identity) -> Tensor",
 )
 

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.ops.operator import Operator
+
 FARTHEST = 2.0**62
 """Voxel coordinates must be exact in int64, differences included."""
 _ROWS_AT_ONCE = 2**20
@@ -77,10 +79,9 @@ def _too_far(cells: float, voxel_size: float) -> ValueError:
     )
 
 
-_op = torch.library.custom_op(
+_op = Operator(
     "gestalt3d::voxelize",
     voxelize_reference,
-    mutates_args=(),
     schema="(Tensor points, float voxel_size) -> (Tensor, Tensor, Tensor)",
 )
 

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from gestalt3d.ops.operator import Operator
+
 # Fake tensors, which `opcheck` uses, pretend that there is a GPU where PyTorch is built for one. The first backward counts the
 # devices; after a count like that none can run in a forked worker. So it happens here, before any test.
 torch.zeros(1, requires_grad=True).sum().backward()
@@ -30,8 +32,8 @@ class Op:
 
     run: Callable[..., Outputs]
     reference: Callable[..., Outputs]
-    registered: Any = None
-    """The `torch.library` operator, for `opcheck`."""
+    registered: Operator | None = None
+    """For `opcheck`."""
 
 
 def tensors(outputs: Outputs) -> tuple[Tensor, ...]:
@@ -102,7 +104,8 @@ def check_layouts(op: Op, *args: Any) -> None:
 
 def check_registration(op: Op, *args: Any) -> None:
     """Schema, fake kernel, autograd registration and AOT dispatch, by torch's own checker."""
-    torch.library.opcheck(op.registered, args)
+    assert op.registered is not None
+    torch.library.opcheck(op.registered.overload, args)
 
 
 def check_gradients(run: Callable[..., Tensor], *inputs: Tensor) -> None:
