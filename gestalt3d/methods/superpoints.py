@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from gestalt3d.memory import give_back
 from gestalt3d.nn.tiles import tiles
 from gestalt3d.ops.graph_segments import graph_segments
 from gestalt3d.ops.knn import knn_among
@@ -87,6 +88,7 @@ def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]
         part = _segments(means[tile.own], None if colors is None else colors[tile.own], config)
         labels[tile.own] = found + part
         found += int(part.max()) + 1
+        give_back()
     return labels[voxels.voxel_of_point]
 
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.memory import give_back
 from gestalt3d.stages import progress
 
 Network = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
@@ -59,6 +60,7 @@ def by_tiles(
         inside = torch.searchsorted(tile.seen, tile.own)
         for answers, part in zip(whole, parts, strict=True):
             answers[tile.own] = part[inside]
+        give_back()
     progress(len(cut), len(cut))
     return whole
 
