@@ -93,10 +93,8 @@ PLAIN = AugmentConfig(
 # For synthetic rooms: made to carry over to real scans.
 _ROOMS = AugmentConfig(
     p_tilt=0.2, p_elastic=0.2, p_crop=0.1, p_no_ceiling=0.2, p_cut_height=0.05, p_holes=0.1, p_falloff=0.1, p_dropout=0.3,
-    p_no_color=0.15, p_color=0.6, hue_degrees=12.0,
+    p_no_color=0.15, p_color=0.6, hue_degrees=12.0, p_bumps=0.5, p_smooth=0.5,
 )  # fmt: skip
-# Semantics of a real scan gain much by what ASIS gains little by.
-_FUSED = replace(_ROOMS, p_bumps=0.5, p_smooth=0.5)
 
 
 def asis_rooms() -> Recipe:
@@ -122,7 +120,7 @@ def asis_rooms() -> Recipe:
             ema=0.995,
         ),
         augment=_ROOMS,
-        count=2000,
+        count=5000,
         scans_per_step=2,
         separate_scans=True,
         checkpoint_every=250,
@@ -140,6 +138,7 @@ def asis_folder() -> Recipe:
         classes="",
         count=None,
         validate_every=0,
+        augment=replace(base.augment, p_bumps=0.0, p_smooth=0.0),  # real scans have that already
         optim=replace(base.optim, steps=500, lr=5e-4, warmup=20, ema=0.0),
     )
 
@@ -223,7 +222,7 @@ def semantics_rooms() -> Recipe:
             steps=1_800, lr=8e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,
         ),
-        augment=_FUSED,
+        augment=_ROOMS,
         classes="scannet21",
         count=2000,
         checkpoint_every=250,
@@ -247,7 +246,7 @@ def mtml_rooms_true() -> Recipe:
             steps=3_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,
         ),
-        augment=_FUSED,
+        augment=_ROOMS,
         classes="scannet21",
         count=2000,
         checkpoint_every=100,
