@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.memory import give_back
 from gestalt3d.methods.agreement import Agreement
 from gestalt3d.methods.block_answers import ByPatch, ByPoint
 from gestalt3d.methods.class_balance import class_weights
@@ -53,6 +54,9 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
+
+_BLOCKS_BETWEEN = 128
+"""After so many, memory goes back to the system."""
 
 
 class Batch(NamedTuple):
@@ -180,6 +184,8 @@ class BlockMethod(nn.Module):
                                 collected.add(task.rows, found, block.logits[0].float().softmax(-1))
                         done += len(tasks)
                         progress(done, count)
+                        if done // _BLOCKS_BETWEEN > (done - len(tasks)) // _BLOCKS_BETWEEN:
+                            give_back()  # what is kept of each block lies between what the network has left
 
     def _blocks(self, cloud: PointCloud, tasks: "list[Task]") -> Batch:
         rows = torch.from_numpy(np.stack([np.resize(task.rows, self.config.points) for task in tasks]))
