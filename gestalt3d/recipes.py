@@ -98,7 +98,10 @@ _ROOMS = AugmentConfig(
 
 
 def asis_rooms() -> Recipe:
-    """The shipped weights: ASIS (PN++) on synthetic rooms, made to carry over to real scans; two CPU cores, a few hours."""
+    """ASIS (PN++) on synthetic rooms, made to carry over to real scans; two CPU cores, a few hours.
+
+    The shipped weights took several turns of it: see their card.
+    """
     return Recipe(
         name="asis-rooms",
         method="asis",

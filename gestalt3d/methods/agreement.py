@@ -29,6 +29,7 @@ class Agreement:
     def __init__(
         self,
         num_superpoints: int,
+        num_classes: int,
         *,
         class_power: float = 4.0,
         min_agreement: float = 0.15,
@@ -39,7 +40,7 @@ class Agreement:
         self._blocks = self._clusters = 0
         self._seen: list[np.ndarray] = []
         self._members: list[np.ndarray] = []
-        self._sums: np.ndarray | None = None
+        self._sums = np.zeros((num_superpoints, num_classes))
         self.times = torch.zeros(num_superpoints, dtype=torch.int64)
         """How often blocks drew points of each superpoint."""
 
@@ -60,22 +61,18 @@ class Agreement:
         patch, cluster = np.divmod(pairs, max(number, 1))
         self._members.append(np.stack([patch, cluster + self._clusters, counts]).astype(np.int32))
         self._blocks, self._clusters = self._blocks + 1, self._clusters + number
-        if self._sums is None:
-            self._sums = np.zeros((self.num_superpoints, probabilities.shape[1]))
         sums = csr_matrix((np.ones(len(row)), (row, np.arange(len(row)))), shape=(len(own), len(row)))
         self._sums[own] += sums @ probabilities.double().cpu().numpy()
 
     def means(self) -> Float[Tensor, "p c"]:
         """Mean probabilities of the classes over the drawn points of each superpoint, repeats counted; zeros without any."""
-        if self._sums is None:
-            return torch.zeros(self.num_superpoints, 0)
         return (torch.from_numpy(self._sums) / self.times.clamp(min=1)[:, None]).float()
 
     def objects(self) -> Int[Tensor, "p"]:
         """Object of each superpoint, counted from 0; -1 for those that no block saw and for objects of which blocks put fewer
         than `min_points` drawn points into clusters, repeats counted.
         """
-        if self._sums is None:
+        if not self._blocks:
             return torch.full((self.num_superpoints,), -1)
         sight = self._table(self._seen, self._blocks)
         members = self._table(self._members, self._clusters)
@@ -107,7 +104,6 @@ class Agreement:
 
     def _alikeness(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Cosine of the mean probabilities of each two superpoints, to the power asked for."""
-        assert self._sums is not None
         length = np.linalg.norm(self._sums, axis=1, keepdims=True)
         unit = self._sums / np.maximum(length, np.finfo(float).tiny)
         alike = np.empty(len(first))

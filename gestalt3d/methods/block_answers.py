@@ -55,7 +55,7 @@ class Answered(NamedTuple):
     """Instance of each point, -1 for none, and for what is farther than the reach from all that was drawn."""
 
     def by_patch(self, patches: Int[Tensor, "n"]) -> "Answered":
-        """Each superpoint as a whole: the mean probabilities and the most frequent instance of its points."""
+        """Each superpoint as a whole: the mean probabilities and the most frequent instance of its points, the far ones too."""
         mean = mean_by_points(self.answers.probabilities, self.row, patches)
         labels = most_frequent(self.labels, patches)
         answers = Answers(labels, mean.argmax(1), mean, torch.bincount(patches))
@@ -65,64 +65,84 @@ class Answered(NamedTuple):
 class ByPoint:
     """Every point for itself: one that no block drew is answered by the nearest drawn one."""
 
-    def __init__(self, drawable: Float[Tensor, "d 3"], classes: int, merger: BlockMerger | BlockVotes):
-        self._drawable, self._merger = drawable, merger
+    def __init__(
+        self,
+        points: Float[Tensor, "n 3"],
+        drawable: Int[Tensor, "d"],
+        classes: int,
+        merger: BlockMerger | BlockVotes,
+        *,
+        reach: float,
+    ):
+        """`drawable` are the points that blocks may draw, `reach` metres is how far answers go."""
+        self._points, self._drawable, self._merger, self._reach = points, drawable, merger, reach
         self._sums = torch.zeros(len(drawable), classes)
         self._times = torch.zeros(len(drawable), dtype=torch.int32)
 
     def add(self, rows: np.ndarray, clusters: Int[Tensor, "r"], probabilities: Float[Tensor, "r c"]) -> None:
-        """Take note of one block; it draws no point twice."""
+        """Take note of one block, which draws rows of `drawable`, none twice."""
         drawn = torch.from_numpy(rows)
-        self._merger.add(self._drawable[drawn], clusters, probabilities.argmax(1))
+        self._merger.add(self._points[self._drawable[drawn]], clusters, probabilities.argmax(1))
         self._sums[drawn] += probabilities
         self._times[drawn] += 1
 
     def drawn(self) -> tuple[Int[Tensor, "r"], Answers]:
-        """Which of the drawable points were drawn, and what is known of them."""
+        """Which points were drawn, and what is known of them."""
         rows = self._times.nonzero()[:, 0]
         means = self._sums[rows] / self._times[rows, None]
-        labels = self._merger.labels(self._drawable[rows])
-        return rows, Answers(labels, means.argmax(1), means, torch.ones_like(labels))
+        points = self._drawable[rows]
+        labels = self._merger.labels(self._points[points])
+        return points, Answers(labels, means.argmax(1), means, torch.ones_like(labels))
 
-    def answer(self, points: Float[Tensor, "n 3"], order: Int[Tensor, "d"], reach: float) -> Answered:
-        """Of all points, where drawable are those in `order`, once all blocks are added; `reach` in metres."""
-        rows, answers = self.drawn()
-        row_of_point, far = nearest(points, order[rows], reach)
+    def answer(self) -> Answered:
+        """Of all points, once all blocks are added."""
+        drawn, answers = self.drawn()
+        row_of_point, far = _nearest(self._points, drawn, self._reach)
         return Answered(answers, row_of_point, answers.labels[row_of_point].masked_fill(far, -1))
 
 
 class ByPatch:
-    """Every superpoint as a whole: one that no block drew is answered by the superpoint next to it that one drew."""
+    """Every superpoint as a whole: one that no block drew is answered by the nearest that one drew."""
 
-    def __init__(self, patches: Int[Tensor, "n"], drawable: Int[Tensor, "d"], agreement: Agreement):
+    def __init__(
+        self,
+        points: Float[Tensor, "n 3"],
+        drawable: Int[Tensor, "d"],
+        patches: Int[Tensor, "n"],
+        agreement: Agreement,
+        *,
+        reach: float,
+    ):
+        """As in `ByPoint`; `patches` are the points' superpoints, those of which `agreement` is about."""
+        self._points, self._drawable, self._reach = points, drawable, reach
         self._patches, self._agreement = patches, agreement
-        self._patch_of_drawable = patches[drawable]
 
     def add(self, rows: np.ndarray, clusters: Int[Tensor, "r"], probabilities: Float[Tensor, "r c"]) -> None:
-        """Take note of one block; it draws no point twice."""
-        self._agreement.add(self._patch_of_drawable[torch.from_numpy(rows)], clusters, probabilities)
+        """Take note of one block, which draws rows of `drawable`, none twice."""
+        drawn = self._drawable[torch.from_numpy(rows)]
+        self._agreement.add(self._patches[drawn], clusters, probabilities)
 
-    def answer(self, points: Float[Tensor, "n 3"], order: Int[Tensor, "d"], reach: float) -> Answered:
-        """Of all points, where drawable are those in `order`, once all blocks are added; `reach` in metres."""
-        labels, means, times = self._agreement.objects(), self._agreement.means(), self._agreement.times
-        drawn = order[(times > 0)[self._patch_of_drawable]]
-        missing = (times == 0)[self._patches].nonzero()[:, 0]
+    def answer(self) -> Answered:
+        """Of all points, once all blocks are added. How near a superpoint is, its drawable points tell."""
+        labels, means, seen = self._agreement.objects(), self._agreement.means(), self._agreement.times > 0
+        known = self._drawable[seen[self._patches[self._drawable]]]
+        missing = (~seen[self._patches]).nonzero()[:, 0]
         if len(missing):
-            found = knn(points[missing][None], points[drawn][None], k=1)
+            found = knn(self._points[missing][None], self._points[known][None], k=1)
             own, distance = self._patches[missing], found.dist2[0, :, 0]
-            least = distance.new_full((len(times),), torch.inf).scatter_reduce_(0, own, distance, "amin")
+            least = distance.new_full((len(seen),), torch.inf).scatter_reduce_(0, own, distance, "amin")
             # The point that lies nearest to any decides for its superpoint; between such points the lowest superpoint.
             near = distance == least[own]
-            source = torch.arange(len(times)).scatter_reduce_(
-                0, own[near], self._patches[drawn[found.index[0, near, 0]]], "amin", include_self=False
+            source = torch.arange(len(seen)).scatter_reduce_(
+                0, own[near], self._patches[known[found.index[0, near, 0]]], "amin", include_self=False
             )
-            labels = labels[source].masked_fill((times == 0) & (least > reach**2), -1)
+            labels = labels[source].masked_fill(~seen & (least > self._reach**2), -1)
             means = means[source]
         answers = Answers(labels, means.argmax(1), means, torch.bincount(self._patches))
         return Answered(answers, self._patches, labels[self._patches])
 
 
-def nearest(
+def _nearest(
     points: Float[Tensor, "n 3"], drawn: Int[Tensor, "r"], reach: float
 ) -> tuple[Int[Tensor, "n"], Bool[Tensor, "n"]]:
     """Row of the nearest drawn point of every point, and whether that is farther than `reach` metres."""

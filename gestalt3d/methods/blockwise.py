@@ -5,8 +5,9 @@ agreement on superpoints join what was found.
 
 Readings:
 - A point that no block drew is answered by its nearest drawn point.
-- With `superpoints`, all points of one have one class, that of the mean probabilities of its drawn points, and are in one
-  instance or none.
+- With `superpoints`, all points of one have one class, that of its points' mean probabilities, and are in one instance or
+  none. By agreement the mean is over its drawn points, repeats counted, and a superpoint without any is answered by the nearest
+  that has some.
 - Where `scan_statistics` asks for it, batch norm goes by the scan itself at test time (Li et al., "Adaptive
   Batch Normalization", 2018), not by running means: rooms differ more than blocks of one room do.
 """
@@ -114,7 +115,8 @@ class BlockMethod(nn.Module):
         """Instances of a cloud of finite points, every point answered by itself, the nearest drawn point or its superpoint.
 
         A score is the mean predicted probability of the instance's class over its drawn points, or its superpoints weighted by
-        their points. Points, or superpoints, farther than a block from all drawn points belong to no instance.
+        their points. Points farther than a block from all drawn points belong to no instance, unless most of their superpoint
+        does; by agreement, superpoints as far from all drawn ones.
         """
         if len(cloud) == 0:
             empty = Instances.empty(0, self.vocabulary, self.name)
@@ -137,13 +139,14 @@ class BlockMethod(nn.Module):
             looks = [_look(drawable, c, view) for view in range(c.views)]
         if c.merging == "agreement":
             assert patches is not None
-            collected = ByPatch(patches, kept, _agreement(patches, c))
+            agreement = _agreement(patches, len(self.vocabulary), c)
+            collected = ByPatch(cloud.points, kept, patches, agreement, reach=c.block_size)
         else:
             merger = _voxel_merger(looks[0].rooms, c)
-            collected = ByPoint(drawable.points, len(self.vocabulary), merger)
+            collected = ByPoint(cloud.points, kept, len(self.vocabulary), merger, reach=c.block_size)
         self._stream(looks, collected)
         with stage("merging"):
-            answered = collected.answer(cloud.points, kept, c.block_size)
+            answered = collected.answer()
             if patches is not None and c.merging != "agreement":
                 answered = answered.by_patch(patches)
         answers, row_of_point, labels = answered
@@ -258,9 +261,10 @@ def _look(cloud: PointCloud, config: BlockConfig, view: int) -> _Look:
     return _Look(cloud, parts, tasks or lattice_blocks(points, parts, config, 1))
 
 
-def _agreement(patches: Int[Tensor, "n"], config: BlockConfig) -> Agreement:
+def _agreement(patches: Int[Tensor, "n"], classes: int, config: BlockConfig) -> Agreement:
     return Agreement(
         int(patches.max()) + 1,
+        classes,
         class_power=config.class_power,
         min_agreement=config.min_agreement,
         min_points=config.merge_points,

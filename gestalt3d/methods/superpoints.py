@@ -8,8 +8,8 @@ Readings, of Felzenszwalb & Huttenlocher's segments (`ops.graph_segments`) on a 
   that ScanNet's annotators painted are segments of a mesh, linked by its edges.)
 - A link weighs 1 - |cosine| of the normals, whether the edge is convex or concave, plus the squared difference of the
   colours where there are colours. Voxels without a normal, on a line or alone, join others only where patches are too small.
-- A cloud of more than a million voxels is cut into tiles of fewer, and no patch crosses a cut, so that memory stays within
-  bounds however large a building is.
+- A cloud of more than a million voxels is cut into tiles of fewer, so that links and normals are held of one tile only. No
+  patch crosses a cut, and normals beside it see one side.
 - Weights are rounded to a millionth, so that what is equal but for the order of additions is equal: the order of the points
   has as good as no say.
 """

@@ -237,8 +237,7 @@ class After(nn.Module):
 def he_weight(offsets: int, inputs: int, outputs: int, *, reaching: int | None = None) -> nn.Parameter:
     """He et al.'s normal initialisation of (offsets, inputs, outputs), `reaching` of which meet in a voxel."""
     weight = torch.empty(offsets, inputs, outputs)
-    if (
-        not weight.is_meta
-    ):  # where weights are about to be loaded; random numbers there import all of torch's compiler
+    # There weights are about to be loaded, and random numbers would import all of torch's compiler.
+    if not weight.is_meta:
         weight.normal_().mul_((2 / ((reaching or offsets) * inputs)) ** 0.5)
     return nn.Parameter(weight)

@@ -84,8 +84,9 @@ def knn_among(points: Float[Tensor, "b n 3"], *, k: int, reach: float = math.inf
     Of large clouds some points' neighbours are sought at a time, so that they take no more room than the answer.
     """
     index = torch.empty(*points.shape[:2], k, dtype=torch.int32, device=points.device)
-    for first in range(0, points.shape[1], _QUERIES_AT_ONCE):
-        some = slice(first, first + _QUERIES_AT_ONCE)
+    step = max(_QUERIES_AT_ONCE, -(-points.shape[1] // 4))  # every step builds the tree anew
+    for first in range(0, points.shape[1], step):
+        some = slice(first, first + step)
         found = knn(points[:, some], points, k=k)
         index[:, some] = found.index.masked_fill_(found.dist2 > reach**2, -1)
     return index

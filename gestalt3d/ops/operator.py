@@ -1,7 +1,8 @@
 """Operators of `torch.library`: a definition in plain PyTorch, kernels for devices, shapes for the compiler, gradients.
 
 As `torch.library.custom_op`, but without its import of all of torch's compiler at the first call, which takes more than a
-second and about 200 MB of every process.
+second and about 200 MB of every process. Unlike there, nothing checks that a kernel returns no input of its own, and a name
+can be given once only.
 """
 
 from collections.abc import Callable
@@ -18,10 +19,13 @@ class Operator:
         torch.library.impl(name, "default", reference)
         space, _, short = name.partition("::")
         self.name = name
+        self._backward: Callable[..., Any] | None = None
+        self._setup_context: Callable[..., Any] | None = None
+        torch.library.register_autograd(name, self._differentiate, setup_context=self._remember)
         self.overload: torch._ops.OpOverload = getattr(getattr(torch.ops, space), short).default
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.overload(*args, **kwargs)
+    def __call__(self, *args: Any) -> Any:
+        return self.overload(*args)
 
     def register_kernel(self, device: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorates what computes the operator on "cpu" or "cuda"."""
@@ -34,8 +38,17 @@ class Operator:
 
     def register_fake(self, shapes: Callable[..., Any]) -> Callable[..., Any]:
         """Decorates what makes outputs of the right shape and type without computing them."""
-        return torch.library.register_fake(self.name)(shapes)
+        return torch.library.register_fake(self.name, shapes)
 
     def register_autograd(self, backward: Callable[..., Any], *, setup_context: Callable[..., Any]) -> None:
-        """The gradient, as `torch.library.register_autograd` takes it."""
-        torch.library.register_autograd(self.name, backward, setup_context=setup_context)
+        """The gradient, as `torch.library.register_autograd` takes it; without one, to ask for it is an error."""
+        self._backward, self._setup_context = backward, setup_context
+
+    def _differentiate(self, ctx: Any, *grads: Any) -> Any:
+        if self._backward is None:
+            raise RuntimeError(f"{self.name} has no gradient")
+        return self._backward(ctx, *grads)
+
+    def _remember(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        if self._setup_context is not None:
+            self._setup_context(ctx=ctx, inputs=inputs, output=output)

@@ -58,7 +58,7 @@ def defined(
 
 
 def objects(blocks: list[Block], superpoints: int, **options: float) -> torch.Tensor:
-    agreement = Agreement(superpoints, **options)
+    agreement = Agreement(superpoints, blocks[0][2].shape[1] if blocks else 2, **options)
     for block in blocks:
         agreement.add(*block)
     return agreement.objects()
@@ -126,7 +126,7 @@ def test_the_order_of_blocks_does_not_matter() -> None:
 
 
 def test_what_is_unseen_small_or_in_no_cluster_is_no_object() -> None:
-    assert Agreement(3).objects().tolist() == [-1] * 3
+    assert Agreement(3, 2).objects().tolist() == [-1] * 3
     few, many = one_block([0, 1], points=29), one_block([0, 1], points=30)
     assert objects([few], 3, min_points=30).tolist() == [-1, -1, -1]
     assert objects([many], 3, min_points=30).tolist() == [0, 1, -1]

@@ -195,16 +195,17 @@ def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
         said.append((rows, probabilities))
         add(self, rows, clusters, probabilities)
 
-    def listen_to_answer(self, points, order, reach):
-        heard.append((self, order, answer(self, points, order, reach)))
-        return heard[-1][2]
+    def listen_to_answer(self):
+        heard.append((self, answer(self)))
+        return heard[-1][1]
 
     monkeypatch.setattr(collector, "add", listen)
     monkeypatch.setattr(collector, "answer", listen_to_answer)
     found = method(views=2, **changes).eval().segment(scan.cloud)
     straight = len(blockwise._look(scan.cloud, CONFIG, 0).tasks)
     assert found.num_points == len(scan.cloud) and len(said) > straight
-    ((collected, order, answered),) = heard
+    ((collected, answered),) = heard
+    order = collected._drawable
     own = torch.arange(len(order)) if changes is not PATCHES else answered.row[order]
     sums, times = torch.zeros(len(own), len(S3DIS)), torch.zeros(len(own), 1)
     for rows, probabilities in said:
@@ -214,8 +215,8 @@ def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
     if changes is PATCHES:
         known = answered.answers.probabilities[drawn]
     else:
-        rows, known = collected.drawn()[0], answered.answers.probabilities
-        assert torch.equal(rows, drawn)
+        points, known = collected.drawn()[0], answered.answers.probabilities
+        assert torch.equal(points, order[drawn])
     torch.testing.assert_close(known, (sums / times)[drawn])
 
 

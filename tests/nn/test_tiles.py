@@ -115,6 +115,16 @@ def test_a_scene_no_wider_than_the_halo_stays_whole() -> None:
     assert tiles(at[:0], halo=2, most=10) == []
 
 
+def test_without_a_halo_tiles_are_parts() -> None:
+    g = torch.Generator().manual_seed(0)
+    places = torch.unique(torch.randint(-40, 40, (3000, 3), generator=g) * torch.tensor([4, 1, 0]), dim=0)
+    parts = tiles(places, halo=0, most=100)
+    assert all(torch.equal(part.own, part.seen) and len(part.own) <= 100 for part in parts)
+    assert torch.equal(torch.cat([part.own for part in parts]).sort().values, torch.arange(len(places)))
+    corner = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 0, 1]])  # most have the highest x
+    assert len(tiles(corner, halo=0, most=1)) == 4
+
+
 def test_progress_counts_tiles_and_a_small_scene_is_the_network_alone() -> None:
     at, calls, said = corridors(), [], []
 

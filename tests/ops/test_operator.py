@@ -34,6 +34,15 @@ def test_reference_kernel_shapes_and_gradient() -> None:
     assert cube(x.to("meta")).shape == x.shape and calls == [2]
 
 
+def test_without_a_gradient_to_ask_for_one_is_an_error() -> None:
+    double = Operator("gestalt3d::test_double", lambda x: x + x, schema="(Tensor x) -> Tensor")
+    double.register_fake(torch.empty_like)
+    x = torch.ones(2, requires_grad=True)
+    torch.library.opcheck(double.overload, (x.detach(),))
+    with pytest.raises(RuntimeError, match="test_double has no gradient"):
+        double(x).sum().backward()
+
+
 @pytest.mark.parametrize("name", ["asis-rooms", "mtml-rooms"])
 def test_loading_and_operators_leave_the_compiler_alone(name: str) -> None:
     """It costs every process more than a second."""
