@@ -19,6 +19,8 @@ from torch import Tensor
 
 from gestalt3d.ops.average_linkage import average_linkage
 
+_ROWS_AT_ONCE = 2**14
+"""Superpoints whose pairs with all others are counted at a time."""
 _PAIRS_AT_ONCE = 2**20
 """Pairs of superpoints whose classes are compared at a time."""
 
@@ -74,10 +76,9 @@ class Agreement:
         """
         if not self._blocks:
             return torch.full((self.num_superpoints,), -1)
-        sight = self._table(self._seen, self._blocks)
         members = self._table(self._members, self._clusters)
-        pairs = _upper(sight @ sight.T)
-        together = _upper(members @ members.T)
+        pairs = _pairs(self._table(self._seen, self._blocks), self.num_superpoints)
+        together = _pairs(members, self.num_superpoints)
         shares = np.zeros(len(pairs.data))
         # What is in one cluster was seen together: those pairs are among the others.
         keys = pairs.row.astype(np.int64) * self.num_superpoints + pairs.col
@@ -113,7 +114,13 @@ class Agreement:
         return alike.clip(0, 1) ** self.class_power
 
 
-def _upper(symmetric: csr_matrix) -> coo_matrix:
-    """What is right of the diagonal, row by row."""
-    symmetric.sort_indices()
-    return coo_matrix(triu(symmetric, k=1))
+def _pairs(table: csr_matrix, rows: int) -> coo_matrix:
+    """`table @ table.T`, whose rows these are, right of the diagonal, row by row."""
+    parts, columns = [], table.T.tocsr()
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        part = table[start : start + _ROWS_AT_ONCE] @ columns
+        part.sort_indices()
+        above = coo_matrix(triu(part, k=start + 1))
+        parts.append((above.row + start, above.col, above.data))
+    row, column, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return coo_matrix((values, (row, column)), shape=(rows, rows))
