@@ -187,7 +187,7 @@ class BlockMethod(nn.Module):
                                 collected.add(task.rows, found, block.logits[0].float().softmax(-1))
                         done += len(tasks)
                         progress(done, count)
-                        if done // _BLOCKS_BETWEEN > (done - len(tasks)) // _BLOCKS_BETWEEN:
+                        if done % _BLOCKS_BETWEEN < len(tasks):
                             give_back()  # what is kept of each block lies between what the network has left
 
     def _blocks(self, cloud: PointCloud, tasks: "list[Task]") -> Batch:
