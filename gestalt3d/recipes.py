@@ -272,14 +272,20 @@ _S3DIS_STEPS = 700
 
 
 def table_row(key: str, *, steps: int, seed: int) -> Recipe:
-    """A row of ASIS's tables on synthetic rooms: "asis-pn2", "if-pn", …. All rows differ in the method alone.
+    """A row of ASIS's tables on synthetic rooms: "asis-pn2", "if-pn", …. All rows of a table differ in the method alone.
+
+    "asis-pn2-long" and its like go on from the weights of "start-pn2-long", a vanilla network, at half its rate;
+    "asis-pn2-long-dropout" and its start have dropout as the authors' code.
 
     Blocks are those of `asis-rooms`, with which minutes of training go farther than with the paper's; of 2,048 points instead of
     4,096, because a budget of minutes needs many steps. They are merged by votes: superpoints, which no paper of these has, take
     no part.
     """
-    kind, _, backbone = key.partition("-")
-    if kind not in ("sgpn", "vanilla", "if", "sa", "asis") or backbone not in ("pn", "pn2"):
+    kind, _, rest = key.partition("-")
+    backbone, _, variant = rest.partition("-")
+    long = variant in ("long", "long-dropout")
+    kinds = ("start" if long else "sgpn", "vanilla", "if", "sa", "asis")
+    if kind not in kinds or backbone not in ("pn", "pn2") or not (long or not variant):
         raise UserError(f"no row {key!r}")
     base = replace(
         asis_rooms().model,
@@ -300,14 +306,14 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
             **shared,
             semantic_awareness=kind in ("sa", "asis"),
             instance_fusion=kind in ("if", "asis"),
-            dropout=0.0,
+            dropout=0.5 if variant == "long-dropout" else 0.0,
         )
     return Recipe(
         name=key,
         method="sgpn" if kind == "sgpn" else "asis",
         model=model,
-        optim=Optim(steps=steps, lr=2e-3, schedule="cosine", samples_per_step=4, clip=1.0, bn_momentum=0.1,
-                    halve_every=1_000_000, precision="bf16"),
+        optim=Optim(steps=steps, lr=1e-3 if long and kind != "start" else 2e-3, schedule="cosine", samples_per_step=4,
+                    clip=1.0, bn_momentum=0.1, halve_every=1_000_000, precision="bf16"),
         augment=replace(PLAIN, rotation=True, flip=True),
         scans_per_step=1,
         separate_scans=True,
@@ -320,8 +326,8 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """A row of MTML's tables: the recipe of that name, or without directions "NAME-fe", the ablation "FE only".
 
     "mtml-rooms-fe" and its counterpart "mtml-rooms-both" learn all but the semantic stage from nothing, on predicted
-    semantics that nothing doubts, at the rate of mtml-rooms-true. All scores that a row has weigh the same; superpoints and
-    views, which the paper does not have, take no part.
+    semantics that nothing doubts, at the rate of mtml-rooms-true. Both draw the same proposals from one embedding, and all
+    scores that a row has weigh the same; unions of pieces, superpoints and views, which the paper does not have, take no part.
     """
     name, _, part = key.rpartition("-")
     name = name if part in ("fe", "both") else key
@@ -332,7 +338,7 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     optim = mtml_rooms_true().optim if on_rooms else base.optim
     scored, semantics = base.model.proposals, base.model.semantics
     if on_rooms and semantics is not None:
-        scored = replace(scored, feature_weight=1.0, size_weight=1.0, semantic_weight=1.0)
+        scored = replace(scored, feature_weight=1.0, size_weight=1.0, semantic_weight=1.0, merge=None)
         semantics = replace(semantics, superpoints=None)
     return replace(
         base,

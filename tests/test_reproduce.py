@@ -1,17 +1,21 @@
-"""Tables: rows are trained, finished runs are not trained again, claims are judged by their standard error."""
+"""Tables: rows are trained, finished runs are not trained again, claims are judged by paired differences."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from gestalt3d import recipes, reproduce
 from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
+from gestalt3d.methods.mtml import MTML, Prediction
 from gestalt3d.recipes import Recipe
-from gestalt3d.reproduce.claim import Claim, Target
+from gestalt3d.reproduce.claim import Claim, Faster, Measured, Target
 from gestalt3d.reproduce.run import one_run
 
 
@@ -83,28 +87,90 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
         reproduce.retrain("asis-table3", tmp_path, rows=["asis-pn"], seeds=[0])
 
 
-def judged(better: list[float], worse: list[float]) -> dict[str, Any]:
-    figures = {"a": [{"m": v} for v in better], "b": [{"m": v} for v in worse]}
-    return Claim("a", "b", "m").judged(figures)
+def runs(values: list[float], **more: Any) -> list[Measured]:
+    return [Measured(seed, {"m": value}, **more) for seed, value in enumerate(values)]
 
 
-def test_a_claim_holds_beyond_twice_the_standard_error() -> None:
-    # Standard errors of the means: 1 / sqrt(3) each, of the difference sqrt(2 / 3) = .816.
-    assert judged([9.0, 10.0, 11.0], [7.0, 8.0, 9.0])["holds"] is True
-    assert judged([9.0, 10.0, 11.0], [7.5, 8.5, 9.5])["holds"] is False
-    assert judged([9.0, 10.0, 11.0], [7.0, 8.0, 9.0])["standard_error"] == pytest.approx((2 / 3) ** 0.5)
+def judged(better: list[Measured], worse: list[Measured]) -> dict[str, Any]:
+    return Claim("a", "b", "m").judged({"a": better, "b": worse})
 
 
-def test_one_seed_decides_nothing() -> None:
-    assert judged([10.0], [5.0])["holds"] is None
+def test_seeds_are_compared_in_pairs_with_a_t_quantile() -> None:
+    # Differences 2, 2.5, 3: mean 2.5, deviation .5, t of two degrees of freedom 4.303.
+    verdict = judged(runs([9.0, 15.0, 30.0]), runs([7.0, 12.5, 27.0]))
+    assert verdict["standard_error"] == pytest.approx(0.5 / 3**0.5)
+    assert verdict["interval"] == pytest.approx(
+        [2.5 - 4.3027 * 0.5 / 3**0.5, 2.5 + 4.3027 * 0.5 / 3**0.5], abs=1e-3
+    )
+    assert verdict["holds"] is True and verdict["opposite"] is False
+    # Twice the standard error of three seeds is not enough: here 2.5 +- 4.303 * 1.1 / sqrt 3.
+    assert judged(runs([8.4, 15.0, 30.6]), runs([7.0, 12.5, 27.0]))["holds"] is False
+    assert judged(runs([7.0, 12.5, 27.0]), runs([9.0, 15.0, 30.0]))["opposite"] is True
+
+
+def test_only_seeds_that_both_rows_have_are_compared() -> None:
+    verdict = judged(runs([9.0, 15.0, 30.0]), runs([7.0, 12.5, 27.0])[1:])
+    assert verdict["seeds"] == 2 and verdict["difference"] == pytest.approx(2.75)
+
+
+def test_the_error_of_scans_is_that_of_the_mean_where_the_figure_is_a_mean() -> None:
+    a, b = [4.0, 6.0, 9.0, 3.0], [3.0, 2.0, 7.0, 4.0]
+
+    def run(values: list[float]) -> list[Measured]:
+        left_out = [(sum(values) - v) / 3 for v in values]
+        return [Measured(0, {"m": sum(values) / 4}, {"m": left_out}, ["p", "q", "r", "s"], trained=False)]
+
+    differences = np.subtract(a, b)
+    verdict = judged(run(a), run(b))
+    assert verdict["standard_error"] == pytest.approx(differences.std(ddof=1) / 2)
+    assert verdict["scans"] == 4 and verdict["difference"] == pytest.approx(1.5)
+    assert verdict["interval"][0] == pytest.approx(1.5 - 3.1824 * differences.std(ddof=1) / 2, abs=1e-3)
+    assert verdict["holds"] is False
+
+
+def test_errors_of_seeds_and_of_scans_add_up() -> None:
+    names = ["p", "q", "r"]
+
+    def run(seed: int, shift: float) -> Measured:
+        return Measured(seed, {"m": 10.0 + shift}, {"m": [9.0 + shift, 10.0 + shift, 11.0 + shift]}, names)
+
+    flat = [Measured(seed, {"m": 0.0}, {"m": [0.0, 0.0, 0.0]}, names) for seed in range(2)]
+    verdict = judged([run(0, 0.0), run(1, 2.0)], flat)
+    assert verdict["standard_error"] ** 2 == pytest.approx(2.0 / 2 + 1.0 * 2**2 / 3)
+
+
+def test_runs_on_other_scans_share_seeds_alone() -> None:
+    a = [Measured(s, {"m": 5.0 + s}, {"m": [5.0, 6.0]}, ["p", "q"]) for s in range(2)]
+    b = [Measured(s, {"m": 2.0}, {"m": [2.0, 2.0]}, ["p", "r"]) for s in range(2)]
+    assert judged(a, b)["scans"] == 0 and judged(a, b)["standard_error"] == pytest.approx(0.5)
+
+
+def test_what_is_not_trained_goes_with_every_seed() -> None:
+    verdict = judged(runs([9.0, 10.0, 11.0]), runs([5.0], trained=False))
+    assert verdict["seeds"] == 3 and verdict["holds"] is True
+
+
+def test_one_training_decides_nothing() -> None:
+    verdict = judged(runs([10.0]), runs([5.0]))
+    assert verdict["holds"] is None and verdict["difference"] == 5.0
+    assert judged([], runs([5.0]))["holds"] is None
+
+
+def test_speed_is_compared_on_one_machine_alone() -> None:
+    here, there = runs([10.0], device="here"), runs([40.0], device="there")
+    claim = Faster("a", "b", "m", 3.5)
+    assert claim.judged({"a": here, "b": there})["holds"] is None
+    same = claim.judged({"a": here, "b": runs([40.0], device="here")})
+    assert same["holds"] is True and same["ratio"] == 4.0
 
 
 def test_a_target_is_reached_by_the_mean_in_every_metric() -> None:
     target = Target("a", {"m": 90.0, "n": 80.0})
-    assert target.judged({"a": [{"m": 89.0, "n": 80.0}, {"m": 91.0, "n": 80.0}]})["holds"] is True
-    short = target.judged({"a": [{"m": 89.0, "n": 99.0}, {"m": 90.0, "n": 99.0}]})
+    of = lambda *figures: {"a": [Measured(seed, f) for seed, f in enumerate(figures)]}  # noqa: E731
+    assert target.judged(of({"m": 89.0, "n": 80.0}, {"m": 91.0, "n": 80.0}))["holds"] is True
+    short = target.judged(of({"m": 89.0, "n": 99.0}, {"m": 90.0, "n": 99.0}))
     assert short["holds"] is False and short["missed"] == {"m": -0.5}
-    assert target.judged({"a": [{"m": 95.0, "n": 95.0}]})["holds"] is None
+    assert target.judged(of({"m": 95.0, "n": 95.0}))["holds"] is None
     assert target.judged({"a": []})["holds"] is None
 
 
@@ -147,6 +213,7 @@ def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> No
     # What the paper does not have takes no part but in the last row.
     for recipe in (both, features):
         assert recipe.model.views == 1 and recipe.model.semantics.superpoints is None
+        assert recipe.model.proposals.merge is None
     rows = {row.key: row for row in reproduce.TABLES["mtml-table2"].rows}
     for key in ("mtml-rooms", "components-rooms"):
         model, adjust = load(key), rows[key].adjust
@@ -155,11 +222,66 @@ def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> No
         adjust(model)
         assert model.method.semantics.config.superpoints is None
         assert getattr(model.method.config, "views", 1) == 1
+        assert key == "components-rooms" or model.method.config.proposals.merge is None
     assert rows["mtml-rooms-superpoints"].adjust is None
     assert rows[both.name].init == rows[features.name].init == ("mtml-rooms.semantics",)
     for key in ("mtml-rooms", "mtml-rooms-both-fe", "mtml-toyboxes-both", "asis-rooms-fe"):
         with pytest.raises(UserError, match="no r"):
             recipes.mtml_row(key, steps=9, seed=0)
+
+
+def test_rows_with_and_without_directions_draw_the_same_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison of rows is one of what they learnt and score by, not of what they may choose from."""
+    at = torch.ones(8, 8, 4).nonzero()
+    random = torch.Generator().manual_seed(0)
+    embedding, direction = torch.rand(256, 4, generator=random) * 4, torch.randn(256, 3, generator=random)
+    classes = torch.randint(0, 3, (256,), generator=random)
+    rows = {row.key: row for row in reproduce.TABLES["mtml-table2"].rows}
+    drawn = []
+    monkeypatch.setattr(
+        "gestalt3d.methods.proposals.best_first",
+        lambda scores, sizes: (drawn.append(sizes.tolist()), torch.arange(0))[1],
+    )
+    for key in ("mtml-rooms-fe", "mtml-rooms-both", "mtml-rooms-both-scored-as-fe"):
+        row = rows[key]
+        config = replace(recipes.mtml_row(row.trained_as or key, steps=1, seed=0).model, semantics=None)
+        method = MTML.from_config(config, recipes.mtml_rooms().vocabulary())
+        if row.adjust is not None:
+            row.adjust(SimpleNamespace(method=method))
+        seen = Prediction(direction if config.direction else direction[:, :0], embedding)
+        method.group([seen], at, classes)
+    assert len(drawn[0]) > 10 and drawn[0] == drawn[1] == drawn[2]
+
+
+def test_a_row_that_scores_otherwise_shares_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Path] = []
+    monkeypatch.setattr("gestalt3d.engine.train.train", lambda _, out, **__: trained.append(out))
+    table = reproduce.TABLES["mtml-table2"]
+    row = next(row for row in table.rows if row.trained_as)
+    with pytest.raises(UserError, match=r"last\.safetensors"):
+        one_run(table, row, 1, tmp_path, table.setting.quick, "cpu", lambda *_: None)
+    assert trained == [tmp_path / "mtml-rooms-both-seed1"]
+
+
+def test_rows_from_one_start_share_its_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Any] = []
+    monkeypatch.setattr(
+        "gestalt3d.engine.train.train", lambda _, out, init, **__: trained.append((out.name, init))
+    )
+    table = reproduce.TABLES["asis-table3-long"]
+    for row in table.rows[:2]:
+        with pytest.raises(UserError, match=r"last\.safetensors"):
+            one_run(table, row, 2, tmp_path, table.setting.quick, "cpu", lambda *_: None)
+    start = "start-pn2-long-seed2"
+    from_it = (str(tmp_path / start / "last.safetensors"),)
+    assert trained[:2] == [(start, ()), ("vanilla-pn2-long-seed2", from_it)]
+    assert trained[3] == ("if-pn2-long-seed2", from_it)
+    recipe = table.setting.recipe
+    rows = [recipe(f"{kind}-pn2-long", 9, 2) for kind in ("vanilla", "asis")]
+    assert replace(rows[1].model, semantic_awareness=False, instance_fusion=False) == rows[0].model
+    assert rows[0].optim == rows[1].optim and rows[0].augment == rows[1].augment
 
 
 def test_a_row_starts_from_the_weights_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

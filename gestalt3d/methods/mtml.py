@@ -97,7 +97,9 @@ class ProposalConfig:
     across: bool = False
     """Clusters are also split into connected components whatever the classes, for semantics that err."""
     merge: float | None = None
-    """Bandwidth of the small clusters whose `unions`, of as many as directions speak for, are proposals, too; None: none."""
+    """Bandwidth of small clusters whose components are proposals, too; None: none."""
+    unions: bool = True
+    """`unions` of those components, of as many as directions speak for, are proposals, too; they need `merge`."""
     merge_gain: float = 0.0
     """What directions must say for a union, at least: a cosine."""
     min_voxels: int = 1
@@ -500,7 +502,7 @@ class MTML(nn.Module):
                         across=c.across,
                         merge=c.merge,
                         min_gain=c.merge_gain,
-                        directions=directions,
+                        directions=directions if c.unions else None,
                     )
                     for view in views
                 ],

@@ -108,7 +108,8 @@ def propose(
     """Components of the classes, mean-shift clusters at every bandwidth and their components; some sets several times.
 
     Components are of one class; with `across` there are also those of a cluster whatever the classes. With `merge`, a
-    bandwidth, there are `unions` of its clusters' components.
+    bandwidth, there are the components of its clusters, too, and where there are `directions`, `unions` of these: they alone
+    are more than the embedding and the classes give.
     """
     with stage("components"):
         pairs = voxel_pairs(coordinates, connectivity=connectivity)
@@ -120,15 +121,15 @@ def propose(
             parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
             if across:
                 parts.append(of_labels(split(labels, torch.zeros_like(classes), pairs)))
-    if merge is not None and directions is not None:
+    if merge is not None:
         with stage("mean shift"):
             labels = mean_shift(embedding, bandwidth=merge).labels
-        with stage("unions"):
+        with stage("components"):
             small = split(labels, torch.zeros_like(classes), pairs)
-            parts += [
-                of_labels(small),
-                unions(small, pairs, directions, coordinates.float(), min_gain=min_gain),
-            ]
+            parts.append(of_labels(small))
+        if directions is not None:
+            with stage("unions"):
+                parts.append(unions(small, pairs, directions, coordinates.float(), min_gain=min_gain))
     return joined(parts)
 
 

@@ -111,6 +111,16 @@ class CloudEvaluator:
             "skipped": list(self._skipped),
         }
 
+    def left_out(self) -> dict[str, list[float | None]]:
+        """The pooled means of `results` with each scan left out in turn, by metric and in the scans' order, percent.
+
+        They say how much a figure owes to single scans: the jackknife.
+        """
+        kept = list(self._kept.values())
+        rows = [percent(self._scores([*kept[:i], *kept[i + 1 :]])) for i in range(len(kept))]
+        means = [key for key, value in percent(self._scores(kept)).items() if not isinstance(value, Mapping)]
+        return {key: [row[key] for row in rows] for key in means}
+
     def _confusion(self, truth: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
         num_classes = len(self.vocabulary)
         if predicted is None or self.class_agnostic:

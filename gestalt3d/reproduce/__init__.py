@@ -61,7 +61,7 @@ def retrain(
     """
     table = table_of(name)
     budget = table.setting.quick if quick else table.setting.full
-    keys = [row.key for row in table.rows]
+    keys = [row.key for row in table.rows if not row.published_only]
     for row in rows:
         if row not in keys:
             raise UserError(f"--rows {row}: {name} has {', '.join(keys)}")

@@ -1,40 +1,107 @@
-"""What a table claims, and whether the runs bear it out."""
+"""What a table claims, and whether the runs bear it out.
+
+Rows are compared in pairs: the same seeds, the same scans. A difference has two errors, which add up as in a crossed design:
+that of other trainings, from the differences of the seeds, and that of other scans, from leaving each scan out in turn (the
+jackknife) of the mean difference. A claim holds where zero lies below the two-sided 95 % interval by Student's t, with the
+degrees of freedom of Welch and Satterthwaite.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-Figures = Mapping[str, Sequence[Mapping[str, Any]]]
-"""The figures of every seed, by the row's key."""
+from scipy.special import stdtrit
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of one run."""
+
+    seed: int
+    figures: Mapping[str, float | None]
+    left_out: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    """By metric: the figure with each of `scans` left out in turn."""
+    scans: Sequence[str] = ()
+    trained: bool = True
+    """With this seed; False: the same for every seed, shipped weights or a method without training."""
+    device: str = ""
+
+
+Runs = Mapping[str, Sequence[Measured]]
+"""Of every seed, by the row's key."""
+
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`better` exceeds `worse` in `metric` by more than twice the standard error of the difference."""
+    """`better` exceeds `worse` in `metric`, beyond the error of the paired difference."""
 
     better: str
     worse: str
     metric: str
 
-    def judged(self, figures: Figures) -> dict[str, Any]:
-        """`holds` is None where either row has fewer than two seeds."""
-        a, b = (_of_seeds(figures, row, self.metric) for row in (self.better, self.worse))
-        seeds = min(len(a), len(b))
+    def judged(self, runs: Runs) -> dict[str, Any]:
+        """`holds` is None where trained rows share fewer than two seeds: one training may be luck.
+
+        With "difference" come "interval" and "standard_error" where there is something to take them from, "seeds" and
+        "scans" that were shared, and "opposite", true where the interval lies below zero.
+        """
+        pairs = _pairs(runs[self.better], runs[self.worse], self.metric)
         verdict: dict[str, Any] = {
             "claim": f"{self.better} beats {self.worse} in {self.metric}",
             "holds": None,
-            "seeds": seeds,
+            "seeds": len(pairs),
         }
-        if not seeds:
+        if not pairs:
             return verdict
-        difference = math.fsum(a) / len(a) - math.fsum(b) / len(b)
-        error = math.sqrt(sum((sd(v) or 0.0) ** 2 / len(v) for v in (a, b)))
-        return verdict | {
-            "holds": difference > 2 * error if seeds > 1 else None,
-            "difference": difference,
-            "standard_error": error,
+        differences = [_value(a, self.metric) - _value(b, self.metric) for a, b in pairs]
+        difference = math.fsum(differences) / len(pairs)
+        of_scans = _without_each(pairs, self.metric)
+        verdict |= {"difference": difference, "scans": len(of_scans)}
+        errors = []
+        if len(pairs) > 1:
+            errors.append((_variance(differences) / len(pairs), len(pairs) - 1))
+        if len(of_scans) > 1:
+            n = len(of_scans)
+            errors.append((_variance(of_scans) * (n - 1) ** 2 / n, n - 1))
+        if not errors:
+            return verdict
+        variance = sum(v for v, _ in errors)
+        error = math.sqrt(variance)
+        reach = 0.0
+        if variance > 0:
+            freedom = variance**2 / sum(v**2 / df for v, df in errors)
+            reach = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
+        verdict |= {"standard_error": error, "interval": [difference - reach, difference + reach]}
+        if len(pairs) > 1 or not any(run.trained for pair in pairs for run in pair):
+            verdict |= {"holds": difference > reach, "opposite": difference < -reach}
+        return verdict
+
+
+@dataclass(frozen=True)
+class Faster:
+    """`row` takes less of `metric` than `than`, by the factor that the paper gives."""
+
+    row: str
+    than: str
+    metric: str
+    factor: float
+
+    def judged(self, runs: Runs) -> dict[str, Any]:
+        """Of the seeds timed on one machine; `holds` is None where there is none."""
+        pairs = [
+            (a, b) for a, b in _pairs(runs[self.row], runs[self.than], self.metric) if a.device == b.device
+        ]
+        ratios = [_value(b, self.metric) / _value(a, self.metric) for a, b in pairs]
+        verdict: dict[str, Any] = {
+            "claim": f"{self.row} is {self.factor:g} times as fast as {self.than} ({self.metric})",
+            "holds": None,
+            "seeds": len(pairs),
         }
+        ratio = mean(ratios)
+        return verdict if ratio is None else verdict | {"holds": ratio >= self.factor, "ratio": ratio}
 
 
 @dataclass(frozen=True)
@@ -44,9 +111,9 @@ class Target:
     row: str
     paper: Mapping[str, float]
 
-    def judged(self, figures: Figures) -> dict[str, Any]:
+    def judged(self, runs: Runs) -> dict[str, Any]:
         """`missed` says by how much where it is below; `holds` is None for fewer than two seeds."""
-        ours = {metric: _of_seeds(figures, self.row, metric) for metric in self.paper}
+        ours = {metric: values_of(runs[self.row], metric) for metric in self.paper}
         seeds = min(len(values) for values in ours.values())
         missed = {m: mean(v) - self.paper[m] for m, v in ours.items() if v and mean(v) < self.paper[m]}  # type: ignore[operator]
         return {
@@ -58,8 +125,48 @@ class Target:
         }
 
 
-def _of_seeds(figures: Figures, row: str, metric: str) -> list[float]:
-    return [f[metric] for f in figures[row] if f.get(metric) is not None]
+def _pairs(a: Sequence[Measured], b: Sequence[Measured], metric: str) -> list[tuple[Measured, Measured]]:
+    """Runs of one seed that both have the figure; what is the same for every seed goes with each."""
+    a, b = ([run for run in runs if run.figures.get(metric) is not None] for runs in (a, b))
+    if not (a and b):
+        return []
+    if len(a) == 1 and not a[0].trained:
+        return [(a[0], run) for run in b]
+    if len(b) == 1 and not b[0].trained:
+        return [(run, b[0]) for run in a]
+    other = {run.seed: run for run in b}
+    return [(run, other[run.seed]) for run in a if run.seed in other]
+
+
+def _without_each(pairs: Sequence[tuple[Measured, Measured]], metric: str) -> list[float]:
+    """Mean difference over the pairs with each scan left out; empty where some run does not say or saw other scans."""
+    runs = [run for pair in pairs for run in pair]
+    scans = list(runs[0].scans)
+    if not scans or any(list(run.scans) != scans or metric not in run.left_out for run in runs):
+        return []
+    found = []
+    for i in range(len(scans)):
+        values = [(a.left_out[metric][i], b.left_out[metric][i]) for a, b in pairs]
+        known = [x - y for x, y in values if x is not None and y is not None]
+        if len(known) == len(pairs):
+            found.append(math.fsum(known) / len(known))
+    return found
+
+
+def _value(run: Measured, metric: str) -> float:
+    value = run.figures[metric]
+    assert value is not None
+    return value
+
+
+def _variance(values: Sequence[float]) -> float:
+    middle = math.fsum(values) / len(values)
+    return math.fsum((v - middle) ** 2 for v in values) / (len(values) - 1)
+
+
+def values_of(runs: Sequence[Measured], metric: str) -> list[float]:
+    """The figure of every run that has it."""
+    return [value for run in runs if (value := run.figures.get(metric)) is not None]
 
 
 def mean(values: Sequence[float]) -> float | None:
@@ -68,7 +175,4 @@ def mean(values: Sequence[float]) -> float | None:
 
 def sd(values: Sequence[float]) -> float | None:
     """Sample standard deviation; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    middle = sum(values) / len(values)
-    return math.sqrt(sum((v - middle) ** 2 for v in values) / (len(values) - 1))
+    return math.sqrt(_variance(values)) if len(values) > 1 else None

@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import gestalt3d
-from gestalt3d.reproduce.claim import mean, sd
+from gestalt3d.reproduce.claim import mean, sd, values_of
 from gestalt3d.reproduce.run import Run
 from gestalt3d.reproduce.table import Table
 
 
 def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
-    figures = {row.key: [r.figures | r.times for r in runs if r.row == row.key] for row in table.rows}
+    measured = {row.key: [r.measured() for r in runs if r.row == row.key] for row in table.rows}
     rows = []
     for row in table.rows:
-        values = {m: [f[m] for f in figures[row.key] if f.get(m) is not None] for m in table.columns}
+        values = {m: values_of(measured[row.key], m) for m in table.columns}
         rows.append(
             {
                 "row": row.label,
@@ -34,7 +34,8 @@ def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
     return {
         "table": name, "title": table.title, "data": data, "device": _all(r.device for r in runs),
         "commit": _all(r.commit for r in runs), "version": gestalt3d.__version__, "rows": rows,
-        "claims": [claim.judged(figures) for claim in table.claims],
+        "n_gt": next((r.num_true for r in runs if r.num_true), {}),
+        "claims": [claim.judged(measured) for claim in table.claims],
     }  # fmt: skip
 
 
@@ -67,15 +68,21 @@ def render(result: dict[str, Any]) -> str:
             lines.append(
                 f"{r['row']:<{label}}" + "".join(f"  {c:>{w}}" for c, w in zip(row, widths, strict=True))
             )
+    if result.get("n_gt"):
+        true = ", ".join(f"{name} {count}" for name, count in result["n_gt"].items() if count)
+        lines += ["", f"true instances: {true}"]
     if result["claims"]:
-        lines.append("")
-    for claim in result["claims"]:
-        verdict = {True: "holds", False: "does NOT hold here", None: "undecided, too few seeds"}[
-            claim["holds"]
-        ]
-        detail = _detail(claim)
-        lines.append(f"{claim['claim']}: {verdict}{detail}; seeds {claim['seeds']}")
+        lines += ["", "claims, with the 95 % interval of the paired difference:"]
+    lines += [f"{claim['claim']}: {_verdict(claim)}{_detail(claim)}" for claim in result["claims"]]
     return "\n".join(lines)
+
+
+def _verdict(claim: dict[str, Any]) -> str:
+    if claim["holds"] is None:
+        return "undecided, too few seeds"
+    if claim.get("opposite"):
+        return "does NOT hold here, the opposite does"
+    return "holds" if claim["holds"] else "does NOT hold here"
 
 
 def _cell(row: dict[str, Any], metric: str) -> str:
@@ -87,9 +94,19 @@ def _cell(row: dict[str, Any], metric: str) -> str:
 
 
 def _detail(claim: dict[str, Any]) -> str:
+    over = f"{claim['seeds']} seeds" if claim["seeds"] != 1 else "one seed"
+    if claim.get("scans"):
+        over += f", {claim['scans']} scans"
     if "difference" in claim:
-        error = f", standard error {claim['standard_error']:.1f}" if claim["seeds"] > 1 else ""
-        return f" (difference {claim['difference']:.1f}{error})"
+        interval = claim.get("interval")
+        reach = f", {interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
+        return f" ({claim['difference']:+.1f}{reach}; {over})"
+    if "ratio" in claim:
+        return f" ({claim['ratio']:.1f} times; {over}, same machine)"
     if claim.get("missed"):
-        return " (missed: " + ", ".join(f"{m} by {-off:.1f}" for m, off in claim["missed"].items()) + ")"
-    return ""
+        return (
+            " (missed: "
+            + ", ".join(f"{m} by {-off:.1f}" for m, off in claim["missed"].items())
+            + f"; {over})"
+        )
+    return f" ({over})"

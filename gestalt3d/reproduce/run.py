@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import gestalt3d
 from gestalt3d.errors import UserError
+from gestalt3d.reproduce.claim import Measured
 from gestalt3d.reproduce.table import Budget, Progress, Row, Table
 
 # What fields were called when all scans were rooms.
@@ -31,6 +32,16 @@ class Run(NamedTuple):
     figures: dict[str, Any]
     times: dict[str, float]
     """Milliseconds per block; empty where they were not taken."""
+    scans: list[str] = []  # noqa: RUF012
+    left_out: dict[str, list[float | None]] = {}  # noqa: RUF012
+    """By metric: the figure with each of `scans` left out in turn; none in the files of earlier versions."""
+    num_true: dict[str, int] = {}  # noqa: RUF012
+    """True instances of each class, over all scans."""
+
+    def measured(self) -> Measured:
+        """What claims are judged by."""
+        figures = self.figures | self.times
+        return Measured(self.seed, figures, self.left_out, self.scans, self.steps > 0, self.device)
 
 
 def one_run(
@@ -46,7 +57,7 @@ def one_run(
     if run is None or (table.times and not run.times):
         weights, reached = row.untrained or row.weights or "", {"step": 0, "seconds": 0.0}
         if not weights:
-            weights, reached = _trained(table, row, seed, folder / file.stem, budget, device, say)
+            weights, reached = _trained(table, row, seed, folder, budget, device, say)
         model = load(weights, device=device).with_seed(seed)  # for methods without training, too
         if row.adjust is not None:
             row.adjust(model)
@@ -55,7 +66,7 @@ def one_run(
             figures = table.setting.measure(model, scans, say)
             run = Run(
                 row.key, seed, reached["step"], budget.train, budget.test, _commit(), _device(device),
-                reached["seconds"], figures, {},
+                reached["seconds"], figures.values, {}, figures.scans, figures.left_out, figures.num_true,
             )  # fmt: skip
         if table.times is not None and hasattr(model.method, "group"):
             run = run._replace(times=table.times(model))
@@ -76,15 +87,34 @@ def _trained(
     table: Table, row: Row, seed: int, folder: Path, budget: Budget, device: str, say: Progress
 ) -> tuple[str, dict[str, Any]]:
     """The weight file of a run, trained or trained on as far as needed, and how far and how long that was."""
+    key = row.trained_as or row.key
+    init = row.init
+    if row.start is not None:
+        init = (_trained_by_key(table, row.start, init, seed, folder, budget, device, say),)
+    last = _trained_by_key(table, key, init, seed, folder, budget, device, say)
+    return last, _reached(Path(last))
+
+
+def _trained_by_key(
+    table: Table,
+    key: str,
+    init: tuple[str, ...],
+    seed: int,
+    folder: Path,
+    budget: Budget,
+    device: str,
+    say: Progress,
+) -> str:
     from gestalt3d.engine import checkpoint
     from gestalt3d.engine.train import train
 
-    last = folder / f"last{checkpoint.SUFFIX}"
-    recipe = replace(table.setting.recipe(row.key, budget.steps, seed), count=budget.train)
-    report = lambda step, steps, _terms: say(f"train {row.key} seed {seed}", step, steps)  # noqa: E731
+    out = folder / f"{key}-seed{seed}"
+    last = out / f"last{checkpoint.SUFFIX}"
+    recipe = replace(table.setting.recipe(key, budget.steps, seed), count=budget.train)
+    report = lambda step, steps, _terms: say(f"train {key} seed {seed}", step, steps)  # noqa: E731
     if _reached(last)["step"] < recipe.optim.steps:
-        train(recipe, folder, init=row.init, resume=last.exists(), device=device, report=report)
-    return str(last), _reached(last)
+        train(recipe, out, init=init, resume=last.exists(), device=device, report=report)
+    return str(last)
 
 
 def _reached(last: Path) -> dict[str, Any]:
@@ -96,12 +126,22 @@ def _reached(last: Path) -> dict[str, Any]:
 def _device(device: str) -> str:
     import torch
 
-    name = (
-        torch.cuda.get_device_name(0)
-        if device.startswith("cuda")
-        else platform.processor() or platform.machine()
-    )
+    name = torch.cuda.get_device_name(0) if device.startswith("cuda") else _processor()
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    """Its model's name where the system tells, or times of two machines would look like those of one."""
+    cpus = Path("/proc/cpuinfo")
+    if cpus.exists():
+        names = [
+            line.partition(":")[2].strip()
+            for line in cpus.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
 
 
 def _commit() -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gestalt3d.reproduce.claim import Claim, Target
+from gestalt3d.reproduce.claim import Claim, Faster, Target
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -23,6 +23,18 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """What was measured of a model on some scans."""
+
+    values: dict[str, float | None]
+    left_out: dict[str, list[float | None]]
+    """By metric: the value with each of `scans` left out in turn."""
+    scans: list[str]
+    num_true: dict[str, int]
+    """True instances of each class, over all scans."""
+
+
+@dataclass(frozen=True)
 class Setting:
     """Data, budget and measure of all rows of a table. A row's key names its runs, so no two settings share one."""
 
@@ -32,8 +44,8 @@ class Setting:
     quick: Budget
     recipe: Callable[[str, int | None, int], Any]
     """The `Recipe` of a row's key, for a number of steps (None: its own) and a seed."""
-    measure: Callable[[Any, Any, Progress], dict[str, float | None]]
-    """Figures of a `Model` on a `DataSet`."""
+    measure: Callable[[Any, Any, Progress], "Figures"]
+    """Of a `Model` on a `DataSet`."""
     about: str
     """What was measured on what, with {train}, {test}, {steps} and {seeds} left open."""
 
@@ -54,6 +66,12 @@ class Row:
     """Sets the loaded `Model` as the row wants it."""
     init: tuple[str, ...] = ()
     """Weights that its training starts from, as for `initialise`."""
+    published_only: bool = False
+    """Nothing of ours to run yet: the paper's figures stand there for comparison."""
+    start: str | None = None
+    """Key of the training, with the same seed, that its own goes on from: rows that share it differ in the rest alone."""
+    trained_as: str | None = None
+    """Key of the row whose trained weights it takes, where the two differ in what `adjust` sets alone."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,6 @@ class Table:
     columns: tuple[str, ...]
     """Figures to show, in order."""
     rows: tuple[Row, ...]
-    claims: tuple[Claim | Target, ...] = ()
+    claims: tuple[Claim | Faster | Target, ...] = ()
     times: Callable[[Any], dict[str, float]] | None = None
     """Times a `Model`, where the table is about time."""
