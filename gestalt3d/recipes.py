@@ -241,8 +241,8 @@ def mtml_rooms_true() -> Recipe:
             norm=True,
             views=2,
             proposals=ProposalConfig(
-                bandwidths=(1.0, 1.5, 2.0), across=True, merge=0.6, feature_weight=0.0, size_weight=0.0,
-                large_weight=1.0, min_voxels=5, coherent=True,
+                bandwidths=(1.0, 1.5, 2.0), across=True, merge=0.6, unions=False, feature_weight=0.0,
+                size_weight=0.0, large_weight=1.0, min_voxels=5, coherent=True,
             ),
         ),
         optim=Optim(
