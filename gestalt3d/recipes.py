@@ -61,6 +61,11 @@ class Recipe:
     """Steps between validations; 0 never validates."""
     validate_count: int = 4
     scans_per_step: int = 4
+    stored_blocks: bool = False
+    """For methods that look at blocks: all blocks of all scans are cut once, into the cache, and an epoch sees each of them
+    once, in an order of its own; a "scan" of `scans_per_step` is then `blocks_per_scan` of these. Otherwise random blocks of
+    a random scan.
+    """
     separate_scans: bool = False
     """The scans of a step go through the network one after another, so that batch norm's statistics are those of one scan
     and memory is that of one; otherwise together."""
@@ -151,12 +156,13 @@ def asis_s3dis() -> Recipe:
     return Recipe(
         name="asis-s3dis",
         method="asis",
-        model=ASISConfig(blocks_per_scan=24),
+        model=ASISConfig(blocks_per_scan=1),
         optim=Optim(steps=100 * _S3DIS_STEPS),
         augment=PLAIN,
         data="s3dis:not5",
         validate="s3dis:area5",
-        scans_per_step=1,
+        scans_per_step=24,
+        stored_blocks=True,
     )
 
 
@@ -171,19 +177,27 @@ def asis_s3dis_pointnet() -> Recipe:
     )
 
 
-def sgpn_s3dis() -> Recipe:
-    """SGPN on S3DIS as its authors train it: batch 4, 200 epochs; add --root DIR. Wants a GPU."""
-    return Recipe(
-        name="sgpn-s3dis",
+def sgpn_s3dis_semantics() -> Recipe:
+    """The semantic network that SGPN starts from, as PointNet is trained: batch 24, 50 epochs; add --root DIR. Wants a GPU."""
+    return replace(
+        asis_s3dis_pointnet(),
+        name="sgpn-s3dis-semantics",
         method="sgpn",
-        model=SGPNConfig(backbone="pointnet", blocks_per_scan=4),
+        model=SGPNConfig(backbone="pointnet", blocks_per_scan=1, semantics_only=True),
+    )
+
+
+def sgpn_s3dis() -> Recipe:
+    """SGPN on S3DIS as its authors train it: batch 4, 200 epochs; add --root DIR --init WEIGHTS of sgpn-s3dis-semantics."""
+    base = sgpn_s3dis_semantics()
+    return replace(
+        base,
+        name="sgpn-s3dis",
+        model=replace(base.model, semantics_only=False),
         optim=Optim(
             steps=200 * 6 * _S3DIS_STEPS, lr=1e-4, lr_floor=1e-6, halve_every=800_000, samples_per_step=4
         ),
-        augment=PLAIN,
-        data="s3dis:not5",
-        validate="s3dis:area5",
-        scans_per_step=1,
+        scans_per_step=4,
         freeze_bn=True,
     )
 
@@ -356,6 +370,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "asis-folder": asis_folder,
     "asis-s3dis": asis_s3dis,
     "asis-s3dis-pointnet": asis_s3dis_pointnet,
+    "sgpn-s3dis-semantics": sgpn_s3dis_semantics,
     "sgpn-s3dis": sgpn_s3dis,
     "mtml-toyboxes": mtml_toyboxes,
     "mtml-toyboxes-hard": mtml_toyboxes_hard,

@@ -11,7 +11,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,11 @@ def cache_root() -> Path:
 def digest(*parts: object) -> str:
     """Twelve hexadecimal digits that change with any of `parts` (by their `repr`)."""
     return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()[:12]
+
+
+def digest_of_files(*paths: Path) -> str:
+    """A `digest` that changes when one of the files does, or comes or goes."""
+    return digest(*((p.name, s.st_size, s.st_mtime_ns) for p in paths if p.exists() for s in [p.stat()]))
 
 
 class Packed(NamedTuple):
@@ -92,8 +98,8 @@ def unpack(packed: Packed, name: str, vocabulary: Vocabulary) -> Scan:
     return Scan(name, PointCloud(torch.from_numpy(packed.points), colors, origin=origin), instances)
 
 
-class ScanCache:
-    """Scans by key below `root/title`. Keys and titles must change with everything the scan depends on."""
+class FolderCache:
+    """Folders by key below `root/title`. Keys and titles must change with everything that the content depends on."""
 
     def __init__(self, title: str, *, root: Path | None = None) -> None:
         self.notes: list[str] = []
@@ -108,6 +114,42 @@ class ScanCache:
         except (OSError, RuntimeError) as error:
             self._switch_off(error)
 
+    def __contains__(self, key: str) -> bool:
+        return self.folder is not None and (self.folder / key).is_dir()
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """A new folder that appears under `key` when its content is complete; nothing of it stays where that fails.
+
+        Where another process was first, with the same content, that stays. An `OSError` is the caller's to judge.
+        """
+        assert self.folder is not None
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+        try:
+            yield temporary
+            try:
+                temporary.rename(self.folder / key)
+            except OSError:
+                if key not in self:
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def remove(self, key: str) -> None:
+        """What lies under `key` is damaged."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder / key, ignore_errors=True)
+
+    def _switch_off(self, error: Exception) -> None:
+        self.folder = None
+        self.notes.append(
+            f"nothing is cached ({error}); set GESTALT3D_CACHE to a folder with space and permission to write"
+        )
+
+
+class ScanCache(FolderCache):
+    """Scans by key."""
+
     def get(self, key: str, make: Callable[[], Packed]) -> Packed:
         """The scan under `key`; where there is none, or a damaged one, that of `make()`, then kept."""
         if (found := self.load(key)) is not None:
@@ -115,9 +157,6 @@ class ScanCache:
         packed = make()
         self.save(key, packed)
         return packed
-
-    def __contains__(self, key: str) -> bool:
-        return self.folder is not None and (self.folder / key).is_dir()
 
     def load(self, key: str) -> Packed | None:
         """Arrays are mapped copy-on-write: read when touched, and writing to them does not reach the file."""
@@ -127,30 +166,19 @@ class ScanCache:
         try:
             return _read(self.folder / key)
         except (OSError, ValueError, EOFError):
-            shutil.rmtree(self.folder / key, ignore_errors=True)
+            self.remove(key)
             return None
 
     def save(self, key: str, packed: Packed) -> None:
         if self.folder is None:
             return
-        temporary = None
         try:
-            temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
-            for field, value in packed._asdict().items():
-                if value is not None:
-                    np.save(temporary / f"{field}.npy", value, allow_pickle=False)
-            temporary.rename(self.folder / key)
+            with self.writing(key) as temporary:
+                for field, value in packed._asdict().items():
+                    if value is not None:
+                        np.save(temporary / f"{field}.npy", value, allow_pickle=False)
         except OSError as error:
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
-            if key not in self:  # else another process was first, with the same content
-                self._switch_off(error)
-
-    def _switch_off(self, error: Exception) -> None:
-        self.folder = None
-        self.notes.append(
-            f"nothing is cached ({error}); set GESTALT3D_CACHE to a folder with space and permission to write"
-        )
+            self._switch_off(error)
 
 
 def _read(folder: Path) -> Packed:

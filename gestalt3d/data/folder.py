@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gestalt3d.data.cache import pack
+from gestalt3d.data.cache import digest, digest_of_files, pack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.io import find_clouds, load_cloud
@@ -85,6 +85,12 @@ class Folder:
             cloud = cloud[finite]
             labels = _Labels(*(a[finite.numpy()] for a in labels))
         return relabel(Scan(self.names[i], cloud, _instances(labels, self._own_vocabulary)), self.vocabulary)
+
+    def fingerprint(self, i: int) -> str:
+        """Changes when the cloud, its labels or the names of the classes do."""
+        path = self._paths[i]
+        beside = (_gt_file(path), self.root / "classes.txt", self.root / "classes.json")
+        return f"{digest(str(path.resolve()), self._own_vocabulary.names)}-{digest_of_files(path, *beside)}"
 
     @cached_property
     def without_instances(self) -> list[str]:

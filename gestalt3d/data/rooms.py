@@ -50,6 +50,10 @@ class Rooms:
     def __len__(self) -> int:
         return len(self.names)
 
+    def fingerprint(self, i: int) -> str:
+        """Of the generator, its settings and the seed."""
+        return f"{GENERATOR_VERSION}-{digest(self.config)}-{SPLITS[self.split] + i}"
+
     def __getitem__(self, i: int) -> Scan:
         if not 0 <= i < len(self):
             raise IndexError(f"rooms:{self.split} has {len(self)} rooms, asked for {i}")

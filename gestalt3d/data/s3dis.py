@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gestalt3d.data.cache import Packed, ScanCache, digest, unpack
+from gestalt3d.data.cache import Packed, ScanCache, digest, digest_of_files, unpack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import MIN_REGION
@@ -103,10 +103,15 @@ class S3DIS:
     def __len__(self) -> int:
         return len(self.names)
 
+    def fingerprint(self, i: int) -> str:
+        """Changes when a file of the room does."""
+        path = self._paths[i]
+        files = annotation_files(path) if path.is_dir() else [path]
+        return f"{self.names[i]}-{digest_of_files(*files)}"
+
     def __getitem__(self, i: int) -> Scan:
         path = self._paths[i]
-        key = f"{self.names[i]}-{_fingerprint(path)}"
-        packed = self._cache.get(key, lambda: read_room(path, self._notes))
+        packed = self._cache.get(self.fingerprint(i), lambda: read_room(path, self._notes))
         return relabel(unpack(packed, self.names[i], CLASSES), self.vocabulary)
 
 
@@ -241,9 +246,3 @@ def _numbers(line: bytes) -> list[float] | None:
     except ValueError:
         return None
     return row if len(row) == 6 and np.isfinite(row).all() and _are_colors(np.array(row[3:])) else None
-
-
-def _fingerprint(path: Path) -> str:
-    """Changes when a file of the room does."""
-    files = annotation_files(path) if path.is_dir() else [path]
-    return digest(*((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))

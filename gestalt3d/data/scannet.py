@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from gestalt3d.data.cache import digest_of_files
 from gestalt3d.data.relabel import relabel
 from gestalt3d.data.scannet_annotation import TABLE, Annotation, read_annotation, read_words
 from gestalt3d.errors import UserError
@@ -129,6 +130,12 @@ class ScanNet:
         if self.aligned:
             cloud = align(cloud, read_alignment(scene.info))
         return relabel(Scan(scene.name, cloud, _instances(labels, len(cloud))), self.vocabulary)
+
+    def fingerprint(self, i: int) -> str:
+        """Changes when a file of the scene does."""
+        scene = self._scenes[i]
+        files = (scene.mesh, scene.segments, scene.aggregation, scene.label_mesh, scene.info)
+        return f"{scene.name}-{self.aligned}-{digest_of_files(*files)}"
 
     def labels(self, i: int) -> Annotation | None:
         """All forty classes and the objects' own numbers, as the benchmark's ground truth has them; None without labels."""

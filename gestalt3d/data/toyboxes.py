@@ -1,10 +1,11 @@
 """Toy boxes as a data set: made when asked for, in milliseconds, and kept in memory for the next epoch."""
 
+from gestalt3d.data.cache import digest
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import TOYBOXES, Vocabulary
-from gestalt3d.synth.toyboxes import PRESETS, SPLITS, make_toybox, scan_of
+from gestalt3d.synth.toyboxes import PRESETS, SPLITS, TOY_VERSION, make_toybox, scan_of
 
 COUNTS = {"train": 900, "val": 100, "test": 100}
 """Scenes per split where nothing is said; the paper has no val, ours is for choosing settings."""
@@ -39,6 +40,10 @@ class Toyboxes:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def fingerprint(self, i: int) -> str:
+        """Of the preset and the seed."""
+        return digest(TOY_VERSION, PRESETS[self.preset], SPLITS[self.split] + i)
 
     def __getitem__(self, i: int) -> Scan:
         if not 0 <= i < len(self):

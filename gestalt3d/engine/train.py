@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.data import open_data
 from gestalt3d.data.augment import augment
+from gestalt3d.data.block_store import BlockStore
 from gestalt3d.engine import checkpoint
 from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.initial import initialise
@@ -29,17 +30,37 @@ from gestalt3d.engine.model import Model
 from gestalt3d.errors import UserError
 from gestalt3d.methods import method_class
 from gestalt3d.nn.norm import set_bn_momentum
-from gestalt3d.recipes import Optim, Recipe
+from gestalt3d.recipes import PLAIN, Optim, Recipe
 
 Report = Callable[[int, int, dict[str, float]], None]
 """Called after each step with step, steps and the loss terms."""
 
 
 class StepBatches(Dataset):
-    """Item `s` is this process's part of step `s`: its scans, augmented and prepared, joined into one batch or a batch each."""
+    """Item `s` is this process's part of step `s`: its scans, augmented and prepared, joined into one batch or a batch each.
 
-    def __init__(self, scans: Any, method: Any, recipe: Recipe, *, rank: int, world: int):
+    With `blocks` a slot holds the next `blocks_per_scan` of an epoch's blocks instead of random ones of a random scan.
+    """
+
+    def __init__(
+        self,
+        scans: Any,
+        method: Any,
+        recipe: Recipe,
+        *,
+        rank: int,
+        world: int,
+        blocks: BlockStore | None = None,
+    ):
         self.scans, self.method, self.recipe, self.rank, self.world = scans, method, recipe, rank, world
+        self.blocks = blocks
+
+    @property
+    def epoch(self) -> float:
+        """Steps that see every block, or as many scans as there are, once."""
+        if self.blocks is None:
+            return len(self.scans) / self.recipe.scans_per_step
+        return len(self.blocks) / (self.recipe.scans_per_step * self.method.config.blocks_per_scan)
 
     def __len__(self) -> int:
         return self.recipe.optim.steps
@@ -51,6 +72,11 @@ class StepBatches(Dataset):
         return batches if self.recipe.separate_scans else [_join(batches)]
 
     def _one(self, step: int, slot: int) -> Any:
+        if self.blocks is not None:
+            count = self.method.config.blocks_per_scan
+            first = (step * self.recipe.scans_per_step + slot) * count
+            rows = self.blocks.drawn(range(first, first + count), self.recipe.seed)
+            return self.method.batch_class(*self.blocks.rows(rows))
         rng = np.random.default_rng([self.recipe.seed, step, slot])
         scan = self.scans[int(rng.integers(len(self.scans)))]
         return self.method.prepare(augment(scan, rng, self.recipe.augment), rng)
@@ -161,9 +187,11 @@ def train(
         average = _Averaged(method, recipe.optim.ema)
     if resume:
         run = _restore(last, recipe, method, optimizer, average)
-    batches = StepBatches(
-        scans, method, recipe, rank=accelerator.process_index, world=accelerator.num_processes
-    )
+    if recipe.freeze_bn and not resume:
+        _expect_trained_norms(method)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    blocks = _cut(scans, method, recipe, rank, world, note) if recipe.stored_blocks else None
+    batches = StepBatches(scans, method, recipe, rank=rank, world=world, blocks=blocks)
     model, optimizer = accelerator.prepare(method, optimizer)
 
     until = min(recipe.optim.steps, stop_after or recipe.optim.steps)
@@ -239,6 +267,37 @@ def set_eval(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()
+
+
+def _expect_trained_norms(method: nn.Module) -> None:
+    """Batch norm that is frozen before it has seen anything divides by 1 for good."""
+    for norm in method.modules():
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None:
+            assert norm.running_var is not None
+            if not bool(norm.running_mean.any()) and bool((norm.running_var == 1).all()):
+                raise UserError(
+                    "freeze_bn keeps batch norm as it is, and it was never trained; start from trained weights with --init "
+                    "(`gestalt3d train RECIPE --help` names the steps before this one), or set --no-freeze-bn"
+                )
+
+
+def _cut(
+    scans: Any, method: Any, recipe: Recipe, rank: int, world: int, note: Callable[[str], None] | None
+) -> BlockStore:
+    """The blocks of all scans, from the cache or cut now."""
+    if not hasattr(method, "lattice"):
+        raise UserError(f"stored_blocks: the method {recipe.method!r} has no blocks; leave it off")
+    if recipe.augment != PLAIN:
+        raise UserError(
+            "stored_blocks: blocks that are cut once cannot be augmented; train a recipe that augments nothing, such as "
+            "asis-s3dis with your own --data and --root, or leave it off"
+        )
+    if note is not None and rank == 0:
+        note(f"cutting {len(scans)} scans into blocks, which the cache keeps for the next time")
+    blocks = BlockStore(scans, method.lattice, method.lattice_settings(), first=rank * len(scans) // world)
+    if note is not None and rank == 0:
+        note(f"{len(blocks):,} blocks, of which each epoch sees every one once")
+    return blocks
 
 
 def _stream(

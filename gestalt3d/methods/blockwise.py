@@ -13,6 +13,7 @@ Readings:
 """
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -58,6 +59,8 @@ from gestalt3d.structures.vocabulary import Vocabulary
 
 _BLOCKS_BETWEEN = 128
 """After so many, memory goes back to the system."""
+_BLOCKS_AT_ONCE = 64
+"""Of a labelled scan."""
 
 
 class Batch(NamedTuple):
@@ -76,6 +79,7 @@ class BlockMethod(nn.Module):
 
     name = ""
     config_class: type[Any] = BlockConfig
+    batch_class = Batch
 
     def __init__(self, config: Any, vocabulary: Vocabulary):
         super().__init__()
@@ -110,6 +114,27 @@ class BlockMethod(nn.Module):
         instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
         return Batch(block_features(cloud, rows, blocks, c.normals), classes[rows].long(), instances)
 
+    def lattice(self, scan: Scan) -> Iterator[Batch]:
+        """Every block of a labelled scan that `segment` looks at in its first view, as it draws them, some at a time."""
+        kept, drawable = _drawable(scan.cloud, self.config)
+        if len(kept) == 0:
+            return
+        look = _look(drawable, self.config, 0)
+        labels, classes = scan.instances.to_labels()[kept], scan.instances.classes_of_points()[kept].long()
+        for first in range(0, len(look.tasks), _BLOCKS_AT_ONCE):
+            tasks = look.tasks[first : first + _BLOCKS_AT_ONCE]
+            rows = self._rows(tasks)
+            instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
+            features = block_features(look.cloud, rows, tasks, self.config.normals)
+            yield Batch(features, classes[rows], instances)
+
+    def lattice_settings(self) -> tuple[Any, ...]:
+        """All of the configuration that `lattice` depends on."""
+        c = self.config
+        return (
+            c.block_size, c.stride, c.points, c.min_block_points, c.normals, c.grid, c.max_room, c.seed,
+        )  # fmt: skip
+
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
         """Instances of a cloud of finite points, every point answered by itself, the nearest drawn point or its superpoint.
@@ -131,11 +156,7 @@ class BlockMethod(nn.Module):
             with stage("superpoints"):
                 patches = superpoints(cloud, c.superpoints)
         with stage("blocks"):
-            order = drawing_order(cloud, c.seed)
-            if c.grid is not None:
-                order = thin(cloud.points, order, c.grid)
-            kept = torch.from_numpy(order)
-            drawable = PointCloud(cloud.points[kept], None if cloud.colors is None else cloud.colors[kept])
+            kept, drawable = _drawable(cloud, c)
             looks = [_look(drawable, c, view) for view in range(c.views)]
         if c.merging == "agreement":
             assert patches is not None
@@ -191,8 +212,11 @@ class BlockMethod(nn.Module):
                             give_back()  # what is kept of each block lies between what the network has left
 
     def _blocks(self, cloud: PointCloud, tasks: "list[Task]") -> Batch:
-        rows = torch.from_numpy(np.stack([np.resize(task.rows, self.config.points) for task in tasks]))
-        return _unlabelled(block_features(cloud, rows, tasks, self.config.normals))
+        return _unlabelled(block_features(cloud, self._rows(tasks), tasks, self.config.normals))
+
+    def _rows(self, tasks: "list[Task]") -> Int[Tensor, "b n"]:
+        """Points of the blocks, repeated where there are too few."""
+        return torch.from_numpy(np.stack([np.resize(task.rows, self.config.points) for task in tasks])).long()
 
     def _statistics(self, look: "_Look") -> AbstractContextManager[None]:
         """Inside, batch norm goes by evenly spread blocks of this scan where `scan_statistics` asks for it."""
@@ -246,6 +270,15 @@ class _Look(NamedTuple):
     """As the view turns it."""
     rooms: list[Room]
     tasks: list[Task]
+
+
+def _drawable(cloud: PointCloud, config: BlockConfig) -> tuple[Int[Tensor, "k"], PointCloud]:
+    """The points that blocks may draw, in the order in which they do, and their rows in the cloud."""
+    order = drawing_order(cloud, config.seed)
+    if config.grid is not None:
+        order = thin(cloud.points, order, config.grid)
+    kept = torch.from_numpy(order)
+    return kept, PointCloud(cloud.points[kept], None if cloud.colors is None else cloud.colors[kept])
 
 
 def _look(cloud: PointCloud, config: BlockConfig, view: int) -> _Look:

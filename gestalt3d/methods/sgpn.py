@@ -18,7 +18,8 @@ Readings:
 - Proposals are visited from the most to the least confident. Of two that overlap the larger stays. A point
   in several groups belongs to the most confident, a point in none to the one most frequent in its own
   proposal.
-- The code starts from a semantic network and freezes its batch norm: options of the training.
+- The code starts from a semantic network and freezes its batch norm: `semantics_only` trains that network, with the
+  unweighted cross entropy of PointNet's; freezing is an option of the training.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.losses.similarity import double_hinge_loss
 from gestalt3d.methods.blockwise import Batch, BlockMethod, backbone
 from gestalt3d.methods.room_blocks import BlockConfig
@@ -46,6 +48,8 @@ class SGPNConfig(BlockConfig):
     k2: float = 80.0
     epochs: int = 200
     """Over which alpha's schedule is laid."""
+    semantics_only: bool = False
+    """Train and predict classes alone: the network that SGPN starts from."""
     loss_rows: int | None = None
     """Points per block that are compared with all others in training; all where unset."""
     min_confidence: float = 0.4
@@ -99,6 +103,8 @@ class SGPN(BlockMethod):
     def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Similarity, class and confidence."""
         c = self.config
+        if c.semantics_only:
+            return {"semantic": semantic_loss(prediction.logits, batch.classes, self.class_weights)}
         terms = double_hinge_loss(
             prediction.similarity,
             batch.instances,
@@ -119,6 +125,8 @@ class SGPN(BlockMethod):
 
     def group(self, prediction: Prediction) -> Int[Tensor, "n"]:
         """Instances of one block: GroupMerging."""
+        if self.config.semantics_only:
+            return torch.full((prediction.logits.shape[1],), -1)
         f = prediction.similarity[0]
         length2 = f.square().sum(1)
         proposals = 10 * (length2[:, None] + length2 - 2 * f @ f.T) < self.config.k1

@@ -11,13 +11,21 @@ import numpy as np
 import pytest
 import torch
 
+from gestalt3d.data import open_data
 from gestalt3d.data.augment import AugmentConfig
+from gestalt3d.data.block_store import BlockStore
 from gestalt3d.engine import checkpoint
 from gestalt3d.engine.train import StepBatches, bn_momentum, learning_rate, train
 from gestalt3d.errors import UserError
-from gestalt3d.methods.asis import ASISConfig
-from gestalt3d.recipes import Optim, Recipe, table_row
+from gestalt3d.methods.asis import ASIS, ASISConfig
+from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.recipes import PLAIN, Optim, Recipe, table_row
 from tests.scenes import save_folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +165,6 @@ def test_resuming_with_another_recipe_is_refused(folder: Path, tmp_path: Path) -
 
 
 def test_two_processes_see_the_halves_of_one_batch(folder: Path) -> None:
-    from gestalt3d.data import open_data
-    from gestalt3d.methods.asis import ASIS
-
     recipe = tiny(folder, augment=AugmentConfig())
     scans = open_data("folder", root=folder)
     method = ASIS.from_config(recipe.model, scans.vocabulary)  # type: ignore[arg-type]
@@ -172,10 +177,11 @@ def test_two_processes_see_the_halves_of_one_batch(folder: Path) -> None:
 
 def test_separate_scans_take_the_mean_gradient(folder: Path, tmp_path: Path) -> None:
     """With batch norm frozen a step on two scans is the same, one after the other or together."""
+    first = str(train(tiny(folder, optim=Optim(steps=1)), tmp_path / "first", device="cpu"))
     recipe = tiny(folder, optim=Optim(steps=1, lr=1e-3, clip=1.0), freeze_bn=True)
     recipe = replace(recipe, model=replace(recipe.model, dropout=0.0, neighbours=1))  # type: ignore[call-arg]
-    together = train(recipe, tmp_path / "together", device="cpu")
-    apart = train(replace(recipe, separate_scans=True), tmp_path / "apart", device="cpu")
+    together = train(recipe, tmp_path / "together", device="cpu", init=first)
+    apart = train(replace(recipe, separate_scans=True), tmp_path / "apart", device="cpu", init=first)
     logs = [json.loads((file.parent / "log.jsonl").read_text())["loss"] for file in (together, apart)]
     assert logs[0] == pytest.approx(logs[1], rel=1e-5)
     one, other = (
@@ -208,6 +214,60 @@ def test_gradients_of_two_processes_equal_one_at_twice_the_batch(folder: Path, t
     one, two = (torch.load(tmp_path / f"{count}.pt", weights_only=True) for count in (1, 2))
     for name, gradient in one.items():
         torch.testing.assert_close(two[name], gradient, rtol=0, atol=1e-5)
+
+
+def test_batch_norm_that_was_never_trained_is_not_frozen(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"never trained.*--init"):
+        train(tiny(folder, freeze_bn=True), tmp_path / "a", device="cpu")
+    assert not (tmp_path / "a").exists()
+    first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "first", device="cpu")
+    frozen = tiny(folder, freeze_bn=True, optim=Optim(steps=2))
+    train(frozen, tmp_path / "b", device="cpu", init=str(first), stop_after=1)
+    last = train(frozen, tmp_path / "b", device="cpu", resume=True)
+    before, after = tensors(first), tensors(last)
+    norms = [name for name in before if name.startswith("model.") and "running_" in name]
+    assert norms and all(torch.equal(before[name], after[name]) for name in norms)
+
+
+def stored(folder: Path, **changes: object) -> Recipe:
+    return tiny(folder, augment=PLAIN, stored_blocks=True, scans_per_step=4, **changes)
+
+
+def test_a_run_on_stored_blocks_resumes_bit_for_bit(folder: Path, tmp_path: Path) -> None:
+    whole = train(stored(folder, workers=1), tmp_path / "whole", device="cpu")
+    train(stored(folder), tmp_path / "parts", device="cpu", stop_after=3)
+    parts = train(stored(folder), tmp_path / "parts", device="cpu", resume=True)
+    assert_equal(whole, parts)
+
+
+def test_two_processes_share_the_stored_blocks_of_a_step(folder: Path, tmp_path: Path) -> None:
+    recipe = stored(folder)
+    scans = open_data("folder", root=folder)
+    method = ASIS.from_config(recipe.model, scans.vocabulary)  # type: ignore[arg-type]
+    blocks = BlockStore(scans, method.lattice, method.lattice_settings(), root=tmp_path)
+    batches = [
+        StepBatches(scans, method, recipe, rank=rank, world=world, blocks=blocks)
+        for rank, world in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert batches[0].epoch == len(blocks) / 4
+    for step in range(len(blocks) // 4 + 2):  # into the second epoch
+        (one,), *halves = (part[step] for part in batches)
+        for whole, *parts in zip(one, *(half[0] for half in halves), strict=True):
+            assert torch.equal(whole, torch.cat(parts))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"augment": AugmentConfig()}, "cannot be augmented"),
+        ({"method": "mtml", "model": MTMLConfig(norm=True)}, "'mtml' has no blocks"),
+    ],
+)
+def test_blocks_are_stored_only_where_they_can_be(
+    folder: Path, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        train(replace(stored(folder), **changes), tmp_path / "run", device="cpu")  # type: ignore[arg-type]
 
 
 def test_schedules() -> None:
