@@ -343,6 +343,29 @@ class _TrainOptions:
     ] = None
 
 
+def average(
+    files: Positional[
+        Annotated[
+            tuple[str, ...], option("weight files or shipped models of one network", "MODEL…", default="")
+        ]
+    ] = (),
+    *,
+    shares: Annotated[
+        tuple[float, ...],
+        option("how much each counts, relative to their sum", "SHARE…", default="all alike"),
+    ] = (),
+    out: Annotated[
+        Path, option("weight file to write, and its card beside it", "FILE", short="-o", default="")
+    ],
+) -> None:
+    """Average weight files of one network, as of a training and what it started from."""
+    from gestalt3d.engine.average import average as average_files
+
+    for note in average_files(files, out, shares=shares):
+        say(f"NOTE {note}")
+    say(f"weights  {out}\ncard     {out.with_suffix('.json')}\ntry      gestalt3d segment scan.ply -m {out}")
+
+
 def evaluate(
     *,
     model: ModelName = "asis-rooms",
@@ -623,7 +646,21 @@ def doctor(*, json: Json = None) -> None:
 
 VERBS = {
     fn.__name__: fn
-    for fn in (demo, segment, view, train, evaluate, score, reproduce, synth, data, models, bench, doctor)
+    for fn in (
+        demo,
+        segment,
+        view,
+        train,
+        average,
+        evaluate,
+        score,
+        reproduce,
+        synth,
+        data,
+        models,
+        bench,
+        doctor,
+    )
 }
 
 EXAMPLES: dict[str, tuple[str, str, str]] = {
@@ -646,6 +683,11 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
         "gestalt3d train asis-folder --root my_scans --init asis-rooms --optim.steps 500",
         "gestalt3d train asis-rooms --out runs/mine --optim.lr 1e-3",
         "gestalt3d train asis-rooms --out runs/mine --resume",
+    ),
+    "average": (
+        "gestalt3d average runs/a/last.safetensors runs/b/last.safetensors -o mean.safetensors",
+        "gestalt3d average asis-rooms runs/mine/last.safetensors --shares 0.3 0.7 -o mine.safetensors",
+        "gestalt3d evaluate -m mine.safetensors -d rooms:val",
     ),
     "evaluate": (
         "gestalt3d evaluate -m asis-rooms -d rooms:val --limit 5",

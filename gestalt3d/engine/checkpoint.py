@@ -26,6 +26,8 @@ from gestalt3d.methods import METHODS, method_class
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
 
 SUFFIX = ".safetensors"
+IDENTITY = ("format", "version", "method", "config", "vocabulary")
+"""What of a file's metadata says which network it holds."""
 
 
 class Untrained(NamedTuple):
@@ -245,13 +247,15 @@ def _prefix(stored: Stored) -> str:
     return ""
 
 
+def weights_of(stored: Stored) -> dict[str, Tensor]:
+    """The tensors of the network that `load` would make."""
+    return _given(stored, _prefix(stored))
+
+
 def export_weights(checkpoint: Path, out: Path, card: dict[str, Any]) -> None:
     """The weights of a checkpoint without the training state, with a model card beside them."""
     stored = read(checkpoint)
-    prefix = _prefix(stored)
-    tensors = {n[len(prefix) :]: v for n, v in stored.tensors.items() if n.startswith(prefix)}
-    keep = ("format", "version", "method", "config", "vocabulary")
-    save(out, tensors, {k: stored.about[k] for k in keep})
+    save(out, weights_of(stored), {k: stored.about[k] for k in (*IDENTITY, "origin") if k in stored.about})
     with atomic_path(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(card, indent=2) + "\n")
 

@@ -51,16 +51,25 @@ def _trained_parts(method: nn.Module) -> dict[str, Any]:
 
 def _stored(init: str) -> checkpoint.Stored:
     """What is stored under that name, or, after a dot, its part of that name as if it had been stored alone."""
-    known = checkpoint.shipped()
-    whole, _, name = init.rpartition(".")
-    file = known.get(whole, Path(whole))
-    if init in known or Path(init).exists() or not (whole and file.is_file()):
-        return checkpoint.read(known.get(init, Path(init)))
+    file, name = file_and_part(init)
+    if not name:
+        return checkpoint.read(file)
+    whole = init.removesuffix(f".{name}")
     parts = _trained_parts(checkpoint.load(file))
     if name not in parts:
         has = f"its parts are {', '.join(parts)}" if parts else "it has no parts"
         raise UserError(f"--init {init}: {whole} has no part {name!r}; {has}")
     return checkpoint.Stored(file, parts[name].state_dict(), checkpoint.describe(parts[name]))
+
+
+def file_and_part(init: str) -> tuple[Path, str]:
+    """The weight file, which need not exist, and the part of it that is meant: "" for all of it."""
+    known = checkpoint.shipped()
+    whole, _, name = init.rpartition(".")
+    file = known.get(whole, Path(whole))
+    if init in known or Path(init).exists() or not (whole and file.is_file()):
+        return known.get(init, Path(init)), ""
+    return file, name
 
 
 def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str, parts: tuple[str, ...]) -> list[str]:

@@ -22,9 +22,9 @@ from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.data import open_data
 from gestalt3d.data.augment import augment
 from gestalt3d.data.block_store import BlockStore
-from gestalt3d.engine import checkpoint
+from gestalt3d.engine import checkpoint, provenance
 from gestalt3d.engine.evaluate import evaluate
-from gestalt3d.engine.initial import initialise
+from gestalt3d.engine.initial import file_and_part, initialise
 from gestalt3d.engine.log import Log
 from gestalt3d.engine.model import Model
 from gestalt3d.errors import UserError
@@ -112,6 +112,8 @@ class _Run:
     step: int = 0
     best: float = -math.inf
     seconds: float = 0.0
+    origin: dict[str, Any] | None = None
+    """Code, seed and initial weights; None where the checkpoint is older than this."""
 
 
 def learning_rate(optim: Optim, step: int) -> float:
@@ -183,6 +185,12 @@ def train(
         method.parameters(), lr=recipe.optim.lr, weight_decay=recipe.optim.weight_decay
     )
     run, average = _Run(), None
+    if not resume:
+        run.origin = provenance.origin_of_training(
+            seed=recipe.seed,
+            inits=[(name, file_and_part(name)[0]) for name in inits],
+            processes=accelerator.num_processes,
+        )
     if recipe.optim.ema:
         average = _Averaged(method, recipe.optim.ema)
     if resume:
@@ -323,7 +331,9 @@ def _save(
         tensors |= {f"optim.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
     if average is not None:
         tensors |= {f"ema.{name}": value for name, value in average.tensors.items()}
-    about = checkpoint.describe(method, {"recipe": to_plain(recipe), "run": to_plain(run)})
+    state = to_plain(run)
+    origin = state.pop("origin")
+    about = checkpoint.describe(method, {"recipe": to_plain(recipe), "run": state, "origin": origin})
     checkpoint.save(file, tensors, about)
 
 
@@ -350,7 +360,7 @@ def _restore(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if average is not None:
         average.tensors = {n[4:]: v for n, v in stored.tensors.items() if n.startswith("ema.")}
-    return _Run(**stored.about["run"])
+    return _Run(**stored.about["run"], origin=provenance.resumed(stored.about.get("origin")))
 
 
 _FREE_TO_CHANGE = {"workers", "log_every", "checkpoint_every", "validate_every", "validate_count"}

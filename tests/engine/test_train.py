@@ -1,5 +1,6 @@
 """Training resumes bit for bit, shares its batch over processes, and writes whole files only."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import torch
 from gestalt3d.data import open_data
 from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.data.block_store import BlockStore
-from gestalt3d.engine import checkpoint
+from gestalt3d.engine import checkpoint, provenance
 from gestalt3d.engine.train import StepBatches, bn_momentum, learning_rate, train
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASIS, ASISConfig
@@ -108,6 +109,37 @@ def test_a_checkpoint_rebuilds_its_model(folder: Path, tmp_path: Path) -> None:
     method = checkpoint.load(last)
     assert method.config == tiny(folder).model
     assert not method.training
+
+
+def test_weights_know_their_code_seed_and_initial_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
+    monkeypatch.setattr(provenance, "commit", lambda: "0123456789ab")
+    later = tiny(folder, optim=Optim(steps=3), seed=7)
+    last = train(later, tmp_path / "b", device="cpu", init=str(first), stop_after=1)
+    began = checkpoint.read(last).about["origin"]
+    hashed = hashlib.sha256(first.read_bytes()).hexdigest()
+    assert began["init"] == [{"name": str(first), "sha256": hashed}]
+    assert (began["seed"], began["commit"], began["processes"]) == (7, "0123456789ab", 1)
+    train(later, tmp_path / "b", device="cpu", resume=True, stop_after=2)
+    assert checkpoint.read(last).about["origin"] == began
+    monkeypatch.setattr(provenance, "commit", lambda: "ba9876543210")
+    train(later, tmp_path / "b", device="cpu", resume=True)
+    assert checkpoint.read(last).about["origin"] == {**began, "resumed": ["ba9876543210"]}
+    checkpoint.export_weights(last, tmp_path / "w.safetensors", {})
+    assert checkpoint.read(tmp_path / "w.safetensors").about["origin"]["init"] == began["init"]
+
+
+def test_the_commit_is_that_of_the_checkout() -> None:
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        pytest.skip("not a checkout")
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
+    now = provenance.commit()
+    assert now is not None and head.startswith(now.removesuffix("+")) and len(now) >= 12
 
 
 def test_the_log_of_a_resumed_run_counts_on(folder: Path, tmp_path: Path) -> None:
