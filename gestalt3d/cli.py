@@ -283,15 +283,16 @@ def train(arguments: list[str]) -> None:
     if arguments[0].startswith("-"):
         raise UserError(f"name a recipe first, not {arguments[0]}: gestalt3d train RECIPE {arguments[0]} …")
     from gestalt3d.engine.train import train as train_recipe
-    from gestalt3d.recipes import RECIPES, recipe
+    from gestalt3d.recipes import RECIPES, chain, recipe
 
     default = recipe(arguments[0])
+    steps = "\n".join(["From nothing to its weights", *(f"  {line}" for line in chain(default.name))])
     run = tyro.cli(
         _TrainOptions,
         prog=f"gestalt3d train {default.name}",
         args=arguments[1:],
         default=_TrainOptions(default),
-        description=f"{_first_line(RECIPES[default.name])}\n\n{_examples('train')}",
+        description=f"{_first_line(RECIPES[default.name])}\n\n{steps}\n\n{_examples('train')}",
         config=_STYLE,
     )
     if (run.recipe.name, run.recipe.method) != (default.name, default.method):
@@ -392,7 +393,21 @@ def evaluate(
     submission: Annotated[
         Path | None,
         option(
-            "of scannet: write what was found, as the benchmark takes it, to this new folder",
+            "of scannet and s3dis: write what was found to this new folder, as `score` reads it",
+            "DIR",
+            default="",
+        ),
+    ] = None,
+    add_to: Annotated[
+        Optional[Path],  # noqa: UP045
+        option(
+            "add the counts of these scans to this file; figures are of all scans in it", "FILE", default=""
+        ),
+    ] = None,
+    semantics: Annotated[
+        Optional[Path],  # noqa: UP045
+        option(
+            "of scannet: classes given with the scans, <scene>.txt with a NYU40 id per vertex",
             "DIR",
             default="",
         ),
@@ -405,11 +420,13 @@ def evaluate(
         raise UserError(f"--limit {limit}: must be at least 1")
     if poses < 1:
         raise UserError(f"--poses {poses}: must be at least 1")
-    if submission is not None and (len(seeds) > 1 or poses > 1):
-        raise UserError(
-            f"--submission {submission}: holds one answer per scan; give one of the --seeds and no --poses"
-        )
+    for name, place in (("--submission", submission), ("--add-to", add_to)):
+        if place is not None and (len(seeds) > 1 or poses > 1):
+            raise UserError(
+                f"{name} {place}: holds one answer per scan; give one of the --seeds and no --poses"
+            )
     _expect_writable(json)
+    _expect_writable(add_to, "--add-to")
     from gestalt3d.data import open_data
     from gestalt3d.data.posed import Posed
     from gestalt3d.engine.evaluate import averaged
@@ -417,7 +434,13 @@ def evaluate(
     from gestalt3d.engine.model import load
 
     ready = load(model, device=device)
-    scans = open_data(data, root=root, vocabulary=None if class_agnostic else ready.vocabulary, limit=limit)
+    scans = open_data(
+        data,
+        root=root,
+        vocabulary=None if class_agnostic else ready.vocabulary,
+        limit=limit,
+        semantics=semantics,
+    )
     results = []
     with Progress() as on_progress:
         seeded = [ready.with_seed(seed) for seed in seeds] or [ready]
@@ -431,14 +454,18 @@ def evaluate(
                     class_agnostic=class_agnostic,
                     sampled_blocks=blocks,
                     submission=submission,
+                    add_to=add_to,
                     report=lambda done, total, name: on_progress("", done, total, name),
                 )
             )
     several = len(results) > 1
     result = {**averaged(results), "seeds": list(seeds), "poses": poses} if several else results[0]
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
-    rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in result["scans"].items()]
-    rows.append({"scan": "all", **{k: result["pooled"].get(k) for k in keys}})
+    shown = scans.names if add_to is not None else result["scans"]
+    figures = {name: result["scans"][name] for name in shown if name in result["scans"]}
+    rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in figures.items()]
+    together = f"all {len(result['scans'])} in {add_to}" if add_to is not None else "all"
+    rows.append({"scan": together, **{k: result["pooled"].get(k) for k in keys}})
     if several:
         rows.append({"scan": "± sd over seeds and poses", **{k: result["pooled_sd"].get(k) for k in keys}})
     table(f"{model} on {data}, percent", rows)
@@ -801,12 +828,12 @@ def _objects(found: "Instances") -> list[dict[str, Any]]:
     return [{"class": found.class_name(i), "score": s, "points": n} for i, (s, n) in enumerate(rows)]
 
 
-def _expect_writable(json: Path | None) -> None:
-    """Find out before the work, not after it, that `--json` names no place to write to."""
+def _expect_writable(json: Path | None, name: str = "--json") -> None:
+    """Find out before the work, not after it, that an option names no place to write to."""
     if json is not None and (
         json.is_dir() or not json.parent.is_dir() or not os.access(json.parent, os.W_OK)
     ):
-        raise UserError(f"--json {json}: cannot be written there; name a file in a folder that exists")
+        raise UserError(f"{name} {json}: cannot be written there; name a file in a folder that exists")
 
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:

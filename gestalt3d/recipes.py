@@ -54,6 +54,10 @@ class Recipe:
     """Folder of the data set, for those that lie on disk."""
     count: int | None = None
     """Use this many scans; all where unset."""
+    semantics: Path | None = None
+    """ScanNet: folder of classes that are given with the scans, <scene>.txt with a NYU40 id per vertex, for methods that part a
+    labelled scene; unset, MTML trains on the true ones.
+    """
     classes: str = "s3dis"
     """Vocabulary the scans are mapped to; empty takes the data's own classes."""
     validate: str = "rooms:val"
@@ -281,6 +285,41 @@ def mtml_rooms() -> Recipe:
     )
 
 
+def semantics_scannet() -> Recipe:
+    """Semantics of ScanNet for mtml-scannet: a U-Net like the one its paper takes them from; add --root DIR. Wants a GPU."""
+    return Recipe(
+        name="semantics-scannet",
+        method="unet",
+        model=UNetConfig(width=16, levels=7, normals=0),
+        optim=Optim(
+            steps=60_000, lr=1e-3, schedule="cosine", samples_per_step=4, bn_momentum=0.1, halve_every=1_000_000,
+        ),
+        augment=replace(PLAIN, rotation=True, flip=True, stretch=0.1),
+        data="scannet:train",
+        classes="scannet20",
+        validate="scannet:val",
+    )  # fmt: skip
+
+
+def mtml_scannet() -> Recipe:
+    """The paper's MTML on ScanNet: 100 epochs, batch 2; add --root DIR, later --semantics DIR and --init. Wants a GPU."""
+    return Recipe(
+        name="mtml-scannet",
+        method="mtml",
+        model=MTMLConfig(),
+        optim=Optim(
+            steps=_SCANNET_EPOCHS * _SCANNET_SCANS // 2, lr=5e-4, schedule="constant", samples_per_step=2
+        ),
+        augment=replace(PLAIN, rotation=True),  # flips happen on voxels
+        data="scannet:train",
+        classes="scannet20",
+        validate="scannet:val",
+        scans_per_step=2,
+    )
+
+
+_SCANNET_EPOCHS, _SCANNET_SCANS = 100, 1201
+
 # Areas 1-4 and 6 give about 16,700 blocks at a stride of half a metre; an epoch is that many, 24 a step.
 _S3DIS_STEPS = 700
 
@@ -377,7 +416,51 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "semantics-rooms": semantics_rooms,
     "mtml-rooms-true": mtml_rooms_true,
     "mtml-rooms": mtml_rooms,
+    "semantics-scannet": semantics_scannet,
+    "mtml-scannet": mtml_scannet,
 }
+
+
+def _leg(name: str, *options: str, init: tuple[str, ...] = (), out: str = "") -> str:
+    """The command of one training; `init` are names of earlier runs, or of shipped models with a colon before them."""
+    weights = [run[1:] if run.startswith(":") else f"runs/{run}/last.safetensors" for run in init]
+    words = [*options, *(["--init", *weights] if init else [])]
+    return " ".join(["gestalt3d train", name, *words, f"--out runs/{out or name}"])
+
+
+_ROOT = "--root DIR"
+_CHAINS: dict[str, tuple[str, ...]] = {
+    "asis-rooms": (
+        _leg("asis-rooms", out="asis-rooms-1"),
+        _leg(
+            "asis-rooms", "--optim.lr 1.3e-3 --optim.steps 5000 --seed 6", init=("asis-rooms-1",), out="asis-rooms-2"
+        ),
+        "gestalt3d average runs/asis-rooms-1/last.safetensors runs/asis-rooms-2/last.safetensors --shares 0.3 0.7 "
+        "-o runs/asis-rooms.safetensors",
+    ),
+    "asis-folder": (_leg("asis-folder", _ROOT, init=(":asis-rooms",)),),
+    "sgpn-s3dis": (
+        _leg("sgpn-s3dis-semantics", _ROOT),
+        _leg("sgpn-s3dis", _ROOT, init=("sgpn-s3dis-semantics",)),
+    ),
+    "mtml-rooms": (
+        _leg("semantics-rooms"),
+        _leg("mtml-rooms-true"),
+        _leg("mtml-rooms", init=("mtml-rooms-true", "semantics-rooms")),
+    ),
+    "mtml-scannet": (
+        _leg("semantics-scannet", _ROOT),
+        "gestalt3d evaluate -m runs/semantics-scannet/last.safetensors -d scannet:train --root DIR --submission runs/classes",
+        _leg("mtml-scannet", _ROOT, out="mtml-scannet-true"),
+        _leg("mtml-scannet", _ROOT, "--semantics runs/classes/semantic", init=("mtml-scannet-true",)),
+    ),
+}  # fmt: skip
+
+
+def chain(name: str) -> tuple[str, ...]:
+    """The commands that make the weights of a recipe from nothing, one after the other; DIR is the folder of the data."""
+    synthetic = recipe(name).data.partition(":")[0] in ("rooms", "toyboxes", "toyboxes-hard")
+    return _CHAINS.get(name, (_leg(name) if synthetic else _leg(name, _ROOT),))
 
 
 def recipe(name: str) -> Recipe:

@@ -44,15 +44,19 @@ def open_data(
     root: Path | str | None = None,
     vocabulary: Vocabulary | None = None,
     limit: int | None = None,
+    semantics: Path | str | None = None,
 ) -> DataSet:
     """The data set called `spec`, "name" or "name:split".
 
     `root` is its folder on disk, `vocabulary` the classes to map it to (its own by default), `limit` the
-    number of scans.
+    number of scans. `semantics` is a folder of classes that are given with the scans of ScanNet, in the format of its
+    benchmark.
     """
     name, _, split = spec.partition(":")
     if name not in KNOWN:
         raise UserError(f"no data set {spec!r}; there are {'; '.join(KNOWN.values())}")
+    if semantics is not None and not name.startswith("scannet"):
+        raise UserError(f"{spec}: classes that are given are read for scannet only; drop --semantics")
     if name == "rooms":
         from gestalt3d.data.rooms import Rooms
         from gestalt3d.structures.vocabulary import SYNTH
@@ -74,7 +78,14 @@ def open_data(
         from gestalt3d.data.scannet import ScanNet
 
         is_aligned = name == "scannet-aligned"
-        return ScanNet(root, split or "all", vocabulary=vocabulary, limit=limit, aligned=is_aligned)
+        return ScanNet(
+            root,
+            split or "all",
+            vocabulary=vocabulary,
+            limit=limit,
+            aligned=is_aligned,
+            semantics=semantics,
+        )
     from gestalt3d.data.folder import Folder
 
     if split:

@@ -10,6 +10,9 @@ Coordinates stay as they are in the mesh: metres, z up, floor near 0, turned any
 those that most methods were trained on. The set called `scannet-aligned` applies the `axisAlignment` of
 `<scene>.txt`, after which walls run along x and y; scenes without one (the test scenes) stay.
 
+Where a folder `semantics` is named, a cloud carries the classes in its `<scene>.txt`, a NYU40 id per vertex as in the
+benchmark's semantic task: what another network predicts, input of methods that part a labelled scene.
+
 Classes are the twenty of the benchmark; objects of the other NYU40 classes keep their instance and have class -1:
 the benchmark's void.
 """
@@ -31,6 +34,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.io.ply import read_header
 from gestalt3d.metrics.average_precision import MIN_REGION
+from gestalt3d.metrics.columns import read_integers
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
@@ -100,6 +104,7 @@ class ScanNet:
         vocabulary: Vocabulary | None = None,
         limit: int | None = None,
         aligned: bool = False,
+        semantics: Path | str | None = None,
     ) -> None:
         if split not in (*SPLITS, "all"):
             raise UserError(f"scannet has no split {split!r}; it has {', '.join(SPLITS)} and all")
@@ -118,6 +123,7 @@ class ScanNet:
             self.notes.append(f"scannet:{split}: {lacking} of {len(wanted)} scenes are not in {root}")
         self.names = present[:limit]
         self._scenes = [scenes[name] for name in self.names]
+        self._semantics = None if semantics is None else Path(semantics)
         self._check_labels()
 
     def __len__(self) -> int:
@@ -127,6 +133,9 @@ class ScanNet:
         scene = self._scenes[i]
         cloud = read_mesh(scene)
         labels = self._labels(scene, len(cloud))
+        if self._semantics is not None:
+            given = read_given(self._semantics / f"{scene.name}.txt", len(cloud))
+            cloud = replace(cloud, semantic=torch.from_numpy(given))
         if self.aligned:
             cloud = align(cloud, read_alignment(scene.info))
         return relabel(Scan(scene.name, cloud, _instances(labels, len(cloud))), self.vocabulary)
@@ -163,6 +172,13 @@ class ScanNet:
 
     def _check_labels(self) -> None:
         """Before hours of work, not after them."""
+        for scene in self._scenes if self._semantics is not None else ():
+            assert self._semantics is not None
+            if not (file := self._semantics / f"{scene.name}.txt").is_file():
+                raise UserError(
+                    f"{file}: no such file; --semantics names a folder with a <scene>.txt for every scene, such as `semantic` "
+                    "of `gestalt3d evaluate … --submission`"
+                )
         semantic_only = []
         for scene in self._scenes:
             if scene.missing and not scene.is_unlabelled:
@@ -247,6 +263,14 @@ def read_label_mesh(path: Path, vertices: int) -> Annotation:
     label = table["label"].astype(np.int64)
     semantic = np.where((label >= 1) & (label <= 40), label, 0)
     return Annotation(semantic, np.zeros_like(semantic))
+
+
+def read_given(file: Path, vertices: int) -> np.ndarray:
+    """(n,) int64: a class of `SCANNET20` per vertex, -1 for other numbers."""
+    ids = read_integers(file)
+    if len(ids) != vertices:
+        raise UserError(f"{file}: {len(ids)} lines for {vertices} vertices; write the NYU40 id of each")
+    return SCANNET20.from_official(ids)
 
 
 def read_alignment(info: Path) -> np.ndarray | None:

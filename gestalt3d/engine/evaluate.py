@@ -4,17 +4,20 @@ import statistics
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from gestalt3d.data import DataSet
+from gestalt3d.data.s3dis import S3DIS
 from gestalt3d.data.scannet import ScanNet
 from gestalt3d.engine.model import Model
+from gestalt3d.engine.tally import Tally
 from gestalt3d.errors import UserError
-from gestalt3d.io.submission import Submission
+from gestalt3d.io.submission import RoomSubmission, Submission
 from gestalt3d.metrics.evaluator import CloudEvaluator
+from gestalt3d.metrics.matching import majority
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
@@ -31,6 +34,7 @@ def evaluate(
     class_agnostic: bool = False,
     sampled_blocks: bool = False,
     submission: Path | None = None,
+    add_to: Path | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """`{"method", "data", "scans": {name: figures}, "pooled": figures, "skipped": [names]}`, percent, None where undefined.
@@ -38,33 +42,56 @@ def evaluate(
     Figures are those of `CloudEvaluator`. With `class_agnostic` the scans may have other classes than the model: every
     instance that is no structure counts, ScanNet's rule, structure is void. With `sampled_blocks` points count as often as
     overlapping blocks of 4,096 draw them, as in the ASIS paper, instead of once. Scans without instance labels are listed in
-    "skipped" and not segmented, unless there is a `submission`: a new folder that takes what was found in every scan of
-    ScanNet, and the truth where there is one, in the benchmark's format.
+    "skipped" and not segmented, unless there is a `submission` of ScanNet.
+
+    `submission` is a new folder that takes what was found, and the truth where there is one, in the format of the data, ScanNet
+    or S3DIS. An instance has no class in the latter but that of most of its points, and no point is in two; figures are then
+    those of what was written.
+
+    `add_to` is a file of counts (`Tally`): results are those of all scans that were added to it, and "parts" lists whose.
     """
-    written = None if submission is None else _ScanNetSubmission(submission, scans)
-    evaluator = CloudEvaluator(model.vocabulary, class_agnostic=class_agnostic, min_region=scans.min_region)
+
+    def make() -> CloudEvaluator:
+        return CloudEvaluator(model.vocabulary, class_agnostic=class_agnostic, min_region=scans.min_region)
+
+    tally = None
+    if add_to is not None:
+        tally = Tally(add_to, model, make, scans.names, sampled_blocks=sampled_blocks)
+    scenes = rooms = None
+    if submission is not None and isinstance(scans, ScanNet):
+        scenes = _ScanNetSubmission(submission, scans)
+    elif submission is not None and isinstance(scans, S3DIS):
+        rooms = RoomSubmission(submission, model.vocabulary, scans.vocabulary)
+    elif submission is not None:
+        raise UserError(
+            f"{submission}: a submission is written for the data scannet:val, scannet:test, s3dis:area5, … only"
+        )
+    evaluator = make()
     for i in range(len(scans)):
         if report is not None:
             report(i, len(scans), scans.names[i])
         scan = scans[i]
-        if len(scan.instances) == 0 and written is None:
+        if len(scan.instances) == 0 and scenes is None:
             found = Instances.empty(len(scan.cloud), model.vocabulary)
         else:
             found = model.segment(scan.cloud)
-        if written is not None:
-            written.add(i, found)
-        add_scan(evaluator, scan, found, class_agnostic=class_agnostic, sampled_blocks=sampled_blocks)
-    return {"method": model.name, "data": data, **evaluator.results()}
+        if scenes is not None:
+            scenes.add(i, found)
+        seen = _seen(scan, found, sampled_blocks=sampled_blocks)
+        if rooms is not None and len(scan.instances):
+            seen = _written(rooms, scan.name, seen)
+        _count(evaluator, scan, seen, class_agnostic=class_agnostic)
+    results = evaluator.results()
+    if tally is not None:
+        part = {"model": model.name, "data": data, "scans": len(scans)}
+        results = tally.add(evaluator, part)
+    return {"method": model.name, "data": data, **results}
 
 
 class _ScanNetSubmission:
     """What was found, and the truth beside it."""
 
-    def __init__(self, folder: Path, scans: DataSet) -> None:
-        if not isinstance(scans, ScanNet):
-            raise UserError(
-                f"{folder}: a submission is written for the data scannet:val, scannet:test, … only"
-            )
+    def __init__(self, folder: Path, scans: ScanNet) -> None:
         self._scans = scans
         self._submission = Submission(folder)
 
@@ -113,24 +140,61 @@ def add_scan(
     sampled_blocks: bool = False,
 ) -> None:
     """Show the evaluator what was found in a scan, beside the truth; the switches are those of `evaluate`."""
+    _count(evaluator, scan, _seen(scan, found, sampled_blocks=sampled_blocks), class_agnostic=class_agnostic)
+
+
+class _Seen(NamedTuple):
+    """The points that count, as often as they do."""
+
+    semantic: torch.Tensor
+    instance: torch.Tensor
+    predicted: torch.Tensor
+    """Class of each point."""
+    found: Instances
+
+
+def _seen(scan: Scan, found: Instances, *, sampled_blocks: bool) -> _Seen:
     truth = scan.instances
     semantic, instance, predicted = truth.classes_of_points(), truth.to_labels(), found.classes_of_points()
-    if sampled_blocks:
-        drawn = draw_blocks(scan)
-        semantic, instance, predicted = semantic[drawn], instance[drawn], predicted[drawn]
-        found = Instances.from_labels(
-            found.to_labels()[drawn], found.classes, found.scores, vocabulary=found.vocabulary
-        )
+    if not sampled_blocks:
+        return _Seen(semantic, instance, predicted, found)
+    drawn = draw_blocks(scan)
+    found = Instances.from_labels(
+        found.to_labels()[drawn], found.classes, found.scores, vocabulary=found.vocabulary
+    )
+    return _Seen(semantic[drawn], instance[drawn], predicted[drawn], found)
+
+
+def _written(rooms: RoomSubmission, name: str, seen: _Seen) -> _Seen:
+    """What is left of an answer in the files of S3DIS, after it was written."""
+    labels = seen.found.to_labels()
+    rooms.add(
+        name,
+        semantic=seen.semantic.numpy(),
+        instance=seen.instance.numpy(),
+        predicted_semantic=seen.predicted.numpy(),
+        predicted_instance=labels.numpy(),
+    )
+    voting = torch.where(seen.semantic >= 0, labels, -1).numpy()
+    classes = majority(voting, seen.predicted.numpy(), len(seen.found))
+    found = Instances.from_labels(
+        labels, torch.from_numpy(classes), seen.found.scores, vocabulary=seen.found.vocabulary
+    )
+    return seen._replace(found=found[found.sizes > 0])
+
+
+def _count(evaluator: CloudEvaluator, scan: Scan, seen: _Seen, *, class_agnostic: bool) -> None:
+    found = seen.found
     evaluator.add(
         scan.name,
-        semantic.numpy(),
-        instance.numpy(),
+        seen.semantic.numpy(),
+        seen.instance.numpy(),
         found.offsets.numpy(),
         found.indices.numpy(),
         found.classes.numpy(),
         found.scores.numpy(),
-        predicted.numpy(),
-        gt_structure=truth.vocabulary.is_structure if class_agnostic else None,
+        seen.predicted.numpy(),
+        gt_structure=scan.instances.vocabulary.is_structure if class_agnostic else None,
     )
 
 

@@ -171,7 +171,13 @@ def train(
             f"{out}: no checkpoint to resume from ({last.name} is missing); start without --resume"
         )
 
-    scans = open_data(recipe.data, root=recipe.root, vocabulary=recipe.vocabulary(), limit=recipe.count)
+    scans = open_data(
+        recipe.data,
+        root=recipe.root,
+        vocabulary=recipe.vocabulary(),
+        limit=recipe.count,
+        semantics=recipe.semantics,
+    )
     torch.manual_seed(recipe.seed)
     method = method_class(recipe.method).from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
     inits = [init] if isinstance(init, str) else list(init)
@@ -374,7 +380,11 @@ def _validate(recipe: Recipe, method: Any, average: _Averaged | None, log: Log |
     twin.load_state_dict(average.tensors if average is not None else method.state_dict())
     twin = twin.to(next(method.parameters()).device).eval()
     scans = open_data(
-        recipe.validate, root=recipe.root, vocabulary=method.vocabulary, limit=recipe.validate_count
+        recipe.validate,
+        root=recipe.root,
+        vocabulary=method.vocabulary,
+        limit=recipe.validate_count,
+        semantics=recipe.semantics,
     )
     result = evaluate(Model(recipe.name, twin), scans)["pooled"]
     if log is not None:

@@ -1,4 +1,6 @@
-"""What ScanNet's benchmark takes: a folder per task, a text file per scene, a line per vertex of its mesh."""
+"""What benchmarks take. ScanNet's: a folder per task, a text file per scene, a line per vertex of its mesh. S3DIS's: an
+archive per room, four numbers a point.
+"""
 
 import os
 import re
@@ -11,7 +13,7 @@ import torch
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.structures.instances import Instances
-from gestalt3d.structures.vocabulary import SCANNET18, SCANNET20, Vocabulary, translate
+from gestalt3d.structures.vocabulary import S3DIS, SCANNET18, SCANNET20, Vocabulary, translate
 
 
 class Submission:
@@ -66,6 +68,44 @@ class Submission:
                 with suppress(OSError):
                     mask.unlink(missing_ok=True)
             raise
+
+
+class RoomSubmission:
+    """A new folder of rooms in the format that `gestalt3d score s3dis` reads, truth and prediction in one file.
+
+    `<room>.npz`   gt_sem, gt_ins, pred_sem, pred_ins: (n,) int32 class and number of the instance of each point, -1 none
+    """
+
+    def __init__(self, folder: Path | str, *vocabularies: Vocabulary) -> None:
+        """`vocabularies` are those of the answers and of the truth: S3DIS's."""
+        self.folder = Path(folder)
+        if other := [v.title for v in vocabularies if v.names != S3DIS.names]:
+            raise UserError(
+                f"{folder}: files of S3DIS hold its {len(S3DIS)} classes, not those of {other[0]!r}; take a model that knows them"
+            )
+        _expect_new(self.folder)
+
+    def add(
+        self,
+        room: str,
+        *,
+        semantic: np.ndarray,
+        instance: np.ndarray,
+        predicted_semantic: np.ndarray,
+        predicted_instance: np.ndarray,
+    ) -> None:
+        """Write a room: (n,) classes and numbers of instances, true and predicted, negative for none."""
+        _expect_name(room)
+        named = {
+            "gt_sem": semantic,
+            "gt_ins": instance,
+            "pred_sem": predicted_semantic,
+            "pred_ins": predicted_instance,
+        }
+        with atomic_path(self.folder / f"{room}.npz") as temporary:
+            np.savez_compressed(
+                temporary, **{name: values.astype(np.int32) for name, values in named.items()}
+            )
 
 
 def _official(source: Vocabulary, target: Vocabulary) -> np.ndarray:

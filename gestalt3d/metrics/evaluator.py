@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gestalt3d.metrics.average_precision import MIN_REGION, average_precision, class_agnostic, recovery
+from gestalt3d.metrics.counts import overlaps_of_plain, plain_overlaps, table_of_plain
 from gestalt3d.metrics.coverage import coverage
 from gestalt3d.metrics.matching import Overlaps, Regions, overlaps_of_masks
 from gestalt3d.metrics.report import by_class, defined, percent, room_scores
@@ -97,6 +98,57 @@ class CloudEvaluator:
         self._kept[name] = _Kept(overlaps, objects, self._confusion(gt_semantic, point_classes))
         return True
 
+    def counts(self) -> dict[str, Any]:
+        """What `add_counts` takes: every scan's tables, and the settings that they depend on. Plain JSON."""
+        return {
+            "settings": self._settings(),
+            "skipped": list(self._skipped),
+            "scans": {
+                name: {
+                    "overlaps": plain_overlaps(kept.overlaps),
+                    "objects": plain_overlaps(kept.objects),
+                    "confusion": kept.counts.tolist(),
+                }
+                for name, kept in self._kept.items()
+            },
+        }
+
+    def add_counts(self, counts: dict[str, Any]) -> None:
+        """Add the scans that another evaluator has counted.
+
+        `ValueError` with a sentence where its settings are others, where a scan is here already, or where these are no counts.
+        """
+        try:
+            settings, skipped = counts["settings"], [str(name) for name in counts["skipped"]]
+            scans = {
+                str(name): _Kept(
+                    overlaps_of_plain(scan["overlaps"]),
+                    overlaps_of_plain(scan["objects"]),
+                    table_of_plain(scan["confusion"], num_classes=len(self.vocabulary)),
+                )
+                for name, scan in counts["scans"].items()
+                if settings == self._settings()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"holds no counts of an evaluation ({error})") from None
+        for key, value in self._settings().items():
+            if settings.get(key) != value:
+                raise ValueError(f"was counted with another {key}: {settings.get(key)}, not {value}")
+        if twice := [name for name in (*scans, *skipped) if name in self._kept or name in self._skipped]:
+            raise ValueError(f"holds {twice[0]} already; a scan counts once")
+        self._kept |= scans
+        self._skipped += skipped
+
+    def _settings(self) -> dict[str, Any]:
+        """Plain JSON, as it comes back from a file."""
+        return {
+            "vocabulary": [self.vocabulary.title, *self.vocabulary.names],
+            "structure": sorted(self.vocabulary.structure),
+            "classes": list(self.classes),
+            "class_agnostic": self.class_agnostic,
+            "min_region": self.min_region,
+        }
+
     def results(self) -> dict[str, Any]:
         """`{"scans": {name: scores}, "pooled": scores, "skipped": [names]}`, percent, `None` where undefined.
 
@@ -105,9 +157,10 @@ class CloudEvaluator:
         value), `oAcc`, `official` (the plain means, undefined as soon as one class is) and `per_class`.
         """
         scans = {name: percent(self._scores([kept])) for name, kept in self._kept.items()}
+        # By name: sums of floats depend on the order, and scans may come in any.
         return {
             "scans": scans,
-            "pooled": percent(self._scores(list(self._kept.values()))),
+            "pooled": percent(self._scores([self._kept[name] for name in sorted(self._kept)])),
             "skipped": list(self._skipped),
         }
 

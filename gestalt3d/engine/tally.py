@@ -1,0 +1,83 @@
+"""Evaluations that add up: a file of counts that every `evaluate --add-to` adds its scans to, as the folds of a cross
+validation whose models each know their own area.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from gestalt3d.configs import to_plain
+from gestalt3d.engine.model import Model
+from gestalt3d.errors import UserError
+from gestalt3d.io.atomic import atomic_path
+from gestalt3d.metrics.evaluator import CloudEvaluator
+
+
+class Tally:
+    """The file `path`, which need not exist.
+
+    `make` gives an evaluator without scans. What does not belong into the file is a `UserError` at once, before anything is
+    segmented: other settings of the method or the evaluation, another vocabulary, one of the scans `names` that it holds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        model: Model,
+        make: Callable[[], CloudEvaluator],
+        names: Iterable[str],
+        *,
+        sampled_blocks: bool,
+    ) -> None:
+        self.path, self._make = path, make
+        self._settings = {"method": model.method.name, "sampled_blocks": sampled_blocks}
+        self._settings |= {k: v for k, v in to_plain(model.method.config).items() if k != "seed"}
+        before = self._read()
+        if before is None:
+            return
+        for key, value in self._settings.items():
+            if (theirs := before["settings"].get(key)) != value:
+                raise self._refused(f"was counted with another {key}: {theirs}, not {value}")
+        self._join(make(), before["counts"])
+        held = {*before["counts"]["scans"], *before["counts"]["skipped"]}
+        if twice := [name for name in names if name in held]:
+            raise self._refused(f"holds {twice[0]} already; a scan counts once")
+
+    def add(self, counted: CloudEvaluator, part: dict[str, Any]) -> dict[str, Any]:
+        """Add what was counted, write the file, and return its results: those of all scans in it, and the `parts` it is of.
+
+        The file is read again, so that what another process has added meanwhile is not lost.
+        """
+        before, together = self._read(), self._make()
+        parts = [part]
+        if before is not None:
+            parts = [*before["parts"], part]
+            self._join(together, before["counts"])
+        self._join(together, counted.counts())
+        result = {"parts": parts, **together.results()}
+        kept = {**result, "settings": self._settings, "counts": together.counts()}
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(json.dumps(kept, allow_nan=False) + "\n", encoding="utf-8")
+        return result
+
+    def _join(self, evaluator: CloudEvaluator, counts: Any) -> None:
+        try:
+            evaluator.add_counts(counts)
+        except ValueError as problem:
+            raise self._refused(str(problem)) from None
+
+    def _read(self) -> dict[str, Any] | None:
+        if not self.path.exists():
+            return None
+        try:
+            read = json.loads(self.path.read_text(encoding="utf-8"))
+            kinds = {"settings": dict, "counts": dict, "parts": list}
+            if not all(isinstance(read[key], kind) for key, kind in kinds.items()):
+                raise TypeError("parts of it are missing")
+        except (OSError, ValueError, TypeError, KeyError) as problem:
+            raise self._refused(f"is no file that --add-to has written ({problem})") from None
+        return read
+
+    def _refused(self, cause: str) -> UserError:
+        return UserError(f"--add-to {self.path}: {cause}; name another file")
