@@ -11,6 +11,7 @@ import tyro
 from gestalt3d.cli import VERBS, _TrainOptions
 from gestalt3d.data import open_data
 from gestalt3d.engine import checkpoint
+from gestalt3d.engine.cards import read_card
 from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.model import load
 from gestalt3d.engine.train import train
@@ -153,3 +154,44 @@ def test_mtml_trains_on_the_real_scene(shared: Path, tmp_path: Path) -> None:
     given = open_data("scannet:train", root=root, vocabulary=SCANNET20, limit=1, semantics=truth)
     found = evaluate(load(last), given)
     assert found["scans"]["scene0000_00"]["mIoU"] == pytest.approx(100, abs=3)
+
+
+@pytest.mark.parametrize("name", checkpoint.shipped())
+def test_a_card_holds_the_commands_that_rebuild_its_weights(name: str) -> None:
+    """They parse, each starts from what an earlier one made, and what cannot be done again is said."""
+    card = read_card(checkpoint.shipped()[name])
+    assert all({"command", "seed", "steps", "weights_in_commit"} <= leg.keys() for leg in card["history"])
+    assert card["not_rebuilt"].split()[-1] and "bits will differ" in card["not_rebuilt"]
+    made: set[str] = set()
+    for line in card["rebuild"]:
+        program, verb, *rest = shlex.split(line)
+        if (program, verb) == ("git", "show"):
+            commit, _, file = rest[0].partition(":")
+            assert file == f"gestalt3d/weights/{name}.safetensors" and commit.endswith("~1")
+            assert commit.removesuffix("~1") == card["history"][-1]["weights_in_commit"]
+            made.add(rest[-1])
+        elif program == "gestalt3d" and verb == "train":
+            run = tyro.cli(_TrainOptions, args=rest[1:], default=_TrainOptions(recipe(rest[0])))
+            assert all(init in made or init.rpartition(".")[0] in made for init in run.init)
+            made.add(f"{run.out}/last.safetensors")
+        elif program == "gestalt3d":
+            assert verb == "average" and set(rest[: rest.index("--shares")]) <= made
+        else:
+            assert program == "python" and all(file in rest[0] for file in made if file.startswith("runs/"))
+            compile(rest[0], name, "exec")
+
+
+def test_the_parts_of_mtml_rooms_are_joined_as_its_card_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = checkpoint.shipped()["mtml-rooms"]
+    method = checkpoint.load(weights)
+    for part, made in (("mtml", method), ("semantics", method.semantics)):
+        checkpoint.save(
+            tmp_path / f"runs/{part}/last.safetensors", made.state_dict(), checkpoint.describe(made)
+        )
+    monkeypatch.chdir(tmp_path)
+    exec(shlex.split(read_card(weights)["rebuild"][-1])[-1], {})
+    joined, shipped = checkpoint.read(Path("mtml-rooms.safetensors")), checkpoint.read(weights)
+    assert joined.tensors.keys() == shipped.tensors.keys()
+    assert all(value.equal(joined.tensors[name]) for name, value in shipped.tensors.items())

@@ -96,15 +96,13 @@ class RoomSubmission:
     ) -> None:
         """Write a room: (n,) classes and numbers of instances, true and predicted, negative for none."""
         _expect_name(room)
-        named = {
-            "gt_sem": semantic,
-            "gt_ins": instance,
-            "pred_sem": predicted_semantic,
-            "pred_ins": predicted_instance,
-        }
         with atomic_path(self.folder / f"{room}.npz") as temporary:
             np.savez_compressed(
-                temporary, **{name: values.astype(np.int32) for name, values in named.items()}
+                temporary,
+                gt_sem=semantic.astype(np.int32),
+                gt_ins=instance.astype(np.int32),
+                pred_sem=predicted_semantic.astype(np.int32),
+                pred_ins=predicted_instance.astype(np.int32),
             )
 
 
