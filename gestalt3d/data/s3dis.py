@@ -105,13 +105,16 @@ class S3DIS:
 
     def fingerprint(self, i: int) -> str:
         """Changes when a file of the room does."""
+        return f"{self._paths[i].resolve()}-{self._key(i)}"
+
+    def _key(self, i: int) -> str:
         path = self._paths[i]
         files = annotation_files(path) if path.is_dir() else [path]
         return f"{self.names[i]}-{digest_of_files(*files)}"
 
     def __getitem__(self, i: int) -> Scan:
         path = self._paths[i]
-        packed = self._cache.get(self.fingerprint(i), lambda: read_room(path, self._notes))
+        packed = self._cache.get(self._key(i), lambda: read_room(path, self._notes))
         return relabel(unpack(packed, self.names[i], CLASSES), self.vocabulary)
 
 

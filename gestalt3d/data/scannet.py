@@ -144,7 +144,7 @@ class ScanNet:
         """Changes when a file of the scene does."""
         scene = self._scenes[i]
         files = (scene.mesh, scene.segments, scene.aggregation, scene.label_mesh, scene.info)
-        return f"{scene.name}-{self.aligned}-{digest_of_files(*files)}"
+        return f"{scene.folder.resolve()}-{self.aligned}-{digest_of_files(*files)}"
 
     def labels(self, i: int) -> Annotation | None:
         """All forty classes and the objects' own numbers, as the benchmark's ground truth has them; None without labels."""

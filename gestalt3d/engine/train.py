@@ -202,7 +202,7 @@ def train(
     if resume:
         run = _restore(last, recipe, method, optimizer, average)
     if recipe.freeze_bn and not resume:
-        _expect_trained_norms(method)
+        _expect_trained_norms(method, recipe.name)
     rank, world = accelerator.process_index, accelerator.num_processes
     blocks = _cut(scans, method, recipe, rank, world, note) if recipe.stored_blocks else None
     batches = StepBatches(scans, method, recipe, rank=rank, world=world, blocks=blocks)
@@ -283,7 +283,7 @@ def set_eval(module: nn.Module) -> None:
             part.eval()
 
 
-def _expect_trained_norms(method: nn.Module) -> None:
+def _expect_trained_norms(method: nn.Module, name: str) -> None:
     """Batch norm that is frozen before it has seen anything divides by 1 for good."""
     for norm in method.modules():
         if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None:
@@ -291,7 +291,7 @@ def _expect_trained_norms(method: nn.Module) -> None:
             if not bool(norm.running_mean.any()) and bool((norm.running_var == 1).all()):
                 raise UserError(
                     "freeze_bn keeps batch norm as it is, and it was never trained; start from trained weights with --init "
-                    "(`gestalt3d train RECIPE --help` names the steps before this one), or set --no-freeze-bn"
+                    f"(`gestalt3d train {name} --help` lists the trainings before this one), or set --no-freeze-bn"
                 )
 
 
