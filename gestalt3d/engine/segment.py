@@ -2,14 +2,16 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import gestalt3d
 from gestalt3d.engine.model import Model, class_ids
 from gestalt3d.errors import UserError
-from gestalt3d.io import CLOUD_SUFFIXES, find_clouds, load_cloud, save_instances, save_objects
+from gestalt3d.io import CLOUD_SUFFIXES, expect_writable, find_clouds, load_cloud, save_instances, save_objects
 from gestalt3d.stages import Progress, measure, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -91,8 +93,8 @@ def segment_files(
                 on_start(path, number, len(files))
             try:
                 result = _segment_file(model, path, out, name, options, on_progress)
-            except UserError as problem:
-                fail(problem)
+            except Exception as problem:
+                fail(_in_one_line(path, problem))
                 continue
             outcome.done.append(path)
             if on_result is not None:
@@ -138,20 +140,30 @@ def _segment_file(
     with measure(on_progress) as stages:
         with stage("read"):
             cloud = load_cloud(path, units=options.units, up=options.up, semantic=options.semantic)
-        try:
-            found = model.segment(cloud, classes=options.classes, min_score=options.min_score)
-        except UserError as problem:
-            raise UserError(f"{path}: {problem}" if str(path) not in str(problem) else str(problem)) from None
-        except (MemoryError, RuntimeError) as problem:
-            if not _is_out_of_memory(problem):
-                raise
-            raise UserError(
-                f"{path}: {len(cloud):,} points do not fit into memory; cut the scan into parts"
-            ) from None
+            # Before the long part: what cannot be written need not be found.
+            expect_writable(cloud)
+            _expect_free(out, _result_names(name, cloud, options))
+        found = model.segment(cloud, classes=options.classes, min_score=options.min_score)
         notes = _notes(cloud)
         with stage("write"):
             files = write_results(out, name, cloud, found, options, notes)
     return Result(path, cloud, found, files, stages.seconds, notes)
+
+
+def _in_one_line(path: Path, problem: Exception) -> UserError:
+    """Whatever went wrong with a file, named with it; of faults of ours also the line of this package passed last."""
+    if isinstance(problem, UserError):
+        return UserError(f"{path}: {problem}") if str(path) not in str(problem) else problem
+    if _is_out_of_memory(problem):
+        return UserError(f"{path}: its points do not fit into memory; cut the scan into parts")
+    if isinstance(problem, OSError):
+        where, cause = problem.filename or path, problem.strerror or problem
+        return UserError(f"{path}: {where}: {cause}; check the path and its permissions")
+    package = Path(gestalt3d.__file__).parent
+    frames = [f for f in traceback.extract_tb(problem.__traceback__) if package in Path(f.filename).parents]
+    place = f" in {Path(frames[-1].filename).relative_to(package)}, line {frames[-1].lineno}" if frames else ""
+    cause = " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
+    return UserError(f"{path}: a fault of gestalt3d stopped it ({cause}{place}); please report it")
 
 
 def _is_out_of_memory(problem: BaseException) -> bool:
@@ -173,22 +185,35 @@ def write_results(
     out: Path, name: str, cloud: PointCloud, found: Instances, options: Options, notes: tuple[str, ...] = ()
 ) -> tuple[Path, ...]:
     """Write `name`.instances.{npz,ply,json} (LAS stays LAS), `name`.png, `name`.html: all of them or none."""
+    names = _result_names(name, cloud, options)
+    with _all_or_none(out) as folder:
+        for path in map(folder.joinpath, names):
+            if path.suffix == ".png":
+                save_picture(path, cloud, found)
+            elif path.suffix == ".html":
+                save_page(path, cloud, found, title=name, notes=notes)
+            elif path.suffix == ".objects":
+                path.mkdir()
+                save_objects(path, found, cloud)
+            else:
+                save_instances(path, found, cloud)
+    return tuple(out / name for name in names)
+
+
+def _result_names(name: str, cloud: PointCloud, options: Options) -> list[str]:
+    """What `write_results` writes; one of `.objects` is a folder."""
     is_las = cloud.source is not None and cloud.source.kind == "las"
     cloud_suffix = cloud.source.path.suffix.lower() if is_las and cloud.source else ".ply"
-    answers = [f"{name}.instances{suffix}" for suffix in (".npz", cloud_suffix, ".json")]
-    picture, page, objects = f"{name}.png", f"{name}.html", f"{name}.objects"
-    with _all_or_none(out) as folder:
-        for answer in answers:
-            save_instances(folder / answer, found, cloud)
-        if options.picture:
-            save_picture(folder / picture, cloud, found)
-        if options.page:
-            save_page(folder / page, cloud, found, title=name, notes=notes)
-        if options.objects:
-            (folder / objects).mkdir()
-            save_objects(folder / objects, found, cloud)
-    asked = [*answers, *[picture] * options.picture, *[page] * options.page, *[objects] * options.objects]
-    return tuple(out / file for file in asked)
+    kinds = [".instances.npz", f".instances{cloud_suffix}", ".instances.json"]
+    kinds += [".png"] * options.picture + [".html"] * options.page + [".objects"] * options.objects
+    return [name + kind for kind in kinds]
+
+
+def _expect_free(out: Path, names: Iterable[str]) -> None:
+    """A file does not replace a folder, nor a folder a file."""
+    for target in map(out.joinpath, names):
+        if target.exists() and target.is_dir() != (target.suffix == ".objects"):
+            raise UserError(f"{target}: is in the way; remove it or name another folder with -o")
 
 
 @contextmanager
@@ -223,9 +248,7 @@ def _all_or_none(out: Path) -> Iterator[Path]:
     try:
         yield hidden
         moves = [(file, out / file.name) for file in sorted(hidden.iterdir())]
-        for file, target in moves:
-            if target.exists() and target.is_dir() != file.is_dir():
-                raise UserError(f"{target}: is in the way; remove it or name another folder with -o")
+        _expect_free(out, (file.name for file in hidden.iterdir()))
         for file, target in moves:
             if target.is_dir():
                 target.rename(hidden / f"{file.name}.old")

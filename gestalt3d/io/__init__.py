@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gestalt3d.io.atomic import atomic_path
     from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, load_cloud, save_cloud
-    from gestalt3d.io.instances import load_instances, save_instances, save_objects
+    from gestalt3d.io.instances import expect_writable, load_instances, save_instances, save_objects
     from gestalt3d.io.submission import Submission
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "load_instances",
     "save_instances",
     "save_objects",
+    "expect_writable",
     "Submission",
     "atomic_path",
 ]
@@ -29,6 +30,7 @@ _HOMES = {
     "load_instances": "instances",
     "save_instances": "instances",
     "save_objects": "instances",
+    "expect_writable": "instances",
     "Submission": "submission",
     "atomic_path": "atomic",
 }

@@ -50,6 +50,14 @@ def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: Po
     write(path, instances.to("cpu"), cloud.to("cpu"))
 
 
+def expect_writable(cloud: PointCloud) -> None:
+    """`UserError` where the answer to this cloud could not be written beside its input's own data, as LAS or PLY."""
+    if cloud.source is not None and cloud.source.kind == "las":
+        from gestalt3d.io.las import expect_extendable
+
+        expect_extendable(cloud.source.path, point_answers(Instances.empty(0, Vocabulary("none", ()))))
+
+
 def load_instances(path: str | os.PathLike[str]) -> tuple[Instances, PointCloud]:
     """Read what `save_instances` wrote as `.npz`; a file that does not fit together is a `UserError`."""
     path = Path(path)

@@ -4,6 +4,7 @@ import os
 import struct
 from collections.abc import Callable
 from importlib import import_module
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -48,9 +49,10 @@ def write_las(
 
 
 def extend_las(source: Path, path: os.PathLike[str], columns: dict[str, np.ndarray]) -> None:
-    """Copy the LAS or LAZ file `source` with its format, scales, offsets and dimensions, plus `columns`.
+    """Copy the LAS or LAZ file `source` with its format, scales, offsets, dimensions and records, plus `columns`.
 
-    Dimensions of these names that it has already are replaced.
+    Dimensions of these names that it has already are replaced. The index of a COPC file is left out, for it speaks
+    of an order and places that the copy does not have, and LAS 1.0 becomes 1.2.
     """
     import laspy
 
@@ -61,20 +63,62 @@ def extend_las(source: Path, path: os.PathLike[str], columns: dict[str, np.ndarr
         raise UserError(
             f"{source}: has {len(las.points)} points now, but had {count} when it was read; segment it again"
         )
+    _make_writable(las.header)
     if old := [name for name in las.point_format.extra_dimension_names if name in columns]:
         las.remove_extra_dims(old)
     _write(path, las, columns)
 
 
-def _write(path: os.PathLike[str], las: Any, columns: dict[str, np.ndarray]) -> None:
+def expect_extendable(source: Path, columns: dict[str, np.ndarray]) -> None:
+    """Write the header of `extend_las` into memory, so that a file that cannot be copied is refused before all work."""
     import laspy
 
-    las.add_extra_dims([laspy.ExtraBytesParams(name=n, type=c.dtype) for n, c in columns.items()])
-    for name, column in columns.items():
-        las[name] = column
+    with _guard(source, lambda: laspy.open(source)) as reader:
+        reader.header.point_count = 0
+        las = laspy.LasData(reader.header)
+    _make_writable(las.header)
+    if old := [name for name in las.point_format.extra_dimension_names if name in columns]:
+        las.remove_extra_dims(old)
+    _add(las, {name: column[:0] for name, column in columns.items()})
+    try:
+        _write_to(BytesIO(), las, source.suffix.lower() == ".laz")
+    except Exception as error:
+        cause = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"{source}: can be read, but not copied with the answer ({cause}); save it as LAS 1.4 or PLY first"
+        ) from error
+
+
+def _make_writable(header: Any) -> None:
+    """What laspy reads and does not write."""
+    import laspy
+
+    try:
+        laspy.LasHeader(point_format=header.point_format.id, version=str(header.version))
+    except laspy.LaspyException:
+        header.version = laspy.LasHeader(point_format=header.point_format.id).version
+    header.vlrs = [
+        v if v.user_id.isascii() else _plain_record(v) for v in header.vlrs if v.user_id != "copc"
+    ]
+    if header.evlrs:
+        header.evlrs[:] = [_plain_record(v) for v in header.evlrs if v.user_id != "copc"]
+        header.number_of_evlrs = len(header.evlrs)
+
+
+def _plain_record(record: Any) -> Any:
+    """The same data under a name and a description in ASCII, as laspy wants them in extended records."""
+    import laspy
+
+    texts = [t.decode("latin-1") if isinstance(t, bytes) else t for t in (record.user_id, record.description)]
+    name, description = (t.encode("ascii", "replace").decode() for t in texts)
+    return laspy.VLR(name, record.record_id, description, record.record_data_bytes())
+
+
+def _write(path: os.PathLike[str], las: Any, columns: dict[str, np.ndarray]) -> None:
+    _add(las, columns)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         try:
-            las.write(file, do_compress=Path(path).suffix.lower() == ".laz")
+            _write_to(file, las, Path(path).suffix.lower() == ".laz")
         except Exception as error:
             # The compressor hides the `OSError` of a full disk in an exception of its own.
             if isinstance(error, OSError) or "IoError" not in str(error):
@@ -82,6 +126,26 @@ def _write(path: os.PathLike[str], las: Any, columns: dict[str, np.ndarray]) -> 
             raise UserError(
                 f"{path}: cannot be written ({error}); check the free space of the disk"
             ) from error
+
+
+def _add(las: Any, columns: dict[str, np.ndarray]) -> None:
+    import laspy
+
+    las.add_extra_dims([laspy.ExtraBytesParams(name=n, type=c.dtype) for n, c in columns.items()])
+    for name, column in columns.items():
+        las[name] = column
+
+
+def _write_to(file: BufferedIOBase, las: Any, compress: bool) -> None:
+    """As `las.write`, but texts that are not ASCII, such as the name of a system in Latin-1, keep their bytes."""
+    import laspy
+
+    with laspy.LasWriter(
+        file, las.header, do_compress=compress, closefd=False, encoding_errors="replace"
+    ) as writer:
+        writer.write_points(las.points)
+        if las.header.evlrs:
+            writer.write_evlrs(las.header.evlrs)
 
 
 def _check_header(path: Path) -> None:

@@ -1,10 +1,12 @@
 """Files to files: all results of a scan or none, and names that never collide."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from gestalt3d.engine import segment
 from gestalt3d.engine.model import Model, load
 from gestalt3d.engine.segment import Options, result_folder, segment_files, write_results
 from gestalt3d.errors import UserError
@@ -72,18 +74,59 @@ def test_running_out_of_memory_is_a_matter_of_one_file(tmp_path: Path) -> None:
     assert len(outcome.failed) == 1 and "large.ply" in outcome.failed[0] and "memory" in outcome.failed[0]
 
 
-def test_a_bug_in_a_method_is_not_hidden_as_a_bad_file(tmp_path: Path) -> None:
-    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).cloud)
+def test_a_fault_of_ours_is_named_with_its_place_and_the_next_file_is_tried(tmp_path: Path) -> None:
+    for name in ("large.ply", "small.ply"):
+        save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).cloud)
 
     class Broken:
         vocabulary = load("geometric").vocabulary
 
         def segment(self, cloud: PointCloud) -> Instances:
-            raise RuntimeError("shapes do not match")
+            if len(cloud) > 600:
+                raise RuntimeError("shapes do\nnot match")
+            return Instances.empty(len(cloud), self.vocabulary)
 
-    with pytest.raises(RuntimeError, match="shapes"):
-        segment_files(Model("broken", Broken()), [tmp_path], tmp_path / "out", PLAIN)
-    assert not (tmp_path / "out").exists()
+    outcome = segment_files(Model("broken", Broken()), [tmp_path], tmp_path / "out", PLAIN)
+    assert [p.name for p in outcome.done] == ["small.ply"]
+    (line,) = outcome.failed
+    assert line.startswith(str(tmp_path / "large.ply")) and "\n" not in line
+    assert "RuntimeError: shapes do not match in engine" in line and "report it" in line
+    assert not list((tmp_path / "out").glob("*large*")) and not list((tmp_path / "out").glob(".*"))
+
+
+@pytest.mark.parametrize("step", ["load_cloud", "expect_writable", "save_instances", "save_page"])
+@pytest.mark.parametrize("fault", [NotImplementedError("copc"), OSError(5, "Input/output error"), MemoryError()])
+def test_whatever_one_file_does_the_next_is_tried(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: Exception
+) -> None:
+    for name in ("a.ply", "b.ply"):
+        save_cloud(tmp_path / name, tiny_scan(points=500).cloud)
+    work, calls = getattr(segment, step), iter(range(100))
+
+    def fail_at_first(*args: Any, **options: Any) -> Any:
+        if next(calls) == 0:
+            raise fault
+        return work(*args, **options)
+
+    monkeypatch.setattr(segment, step, fail_at_first)
+    outcome = segment_files(model, [tmp_path], tmp_path / "out", Options(picture=False))
+    assert [p.name for p in outcome.done] == ["b.ply"]
+    assert len(outcome.failed) == 1 and outcome.failed[0].startswith(str(tmp_path))
+    assert {p.name.split(".")[0] for p in (tmp_path / "out").iterdir()} == {"b"}
+
+
+def test_a_folder_in_the_way_is_seen_before_the_work(tmp_path: Path) -> None:
+    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).cloud)
+    (tmp_path / "out" / "a.html").mkdir(parents=True)
+
+    class Never:
+        vocabulary = load("geometric").vocabulary
+
+        def segment(self, cloud: PointCloud) -> Instances:
+            raise AssertionError("worked in vain")
+
+    outcome = segment_files(Model("never", Never()), [tmp_path / "a.ply"], tmp_path / "out")
+    assert len(outcome.failed) == 1 and "a.html" in outcome.failed[0] and "in the way" in outcome.failed[0]
 
 
 @pytest.mark.parametrize("failing", ["save_instances", "save_picture", "save_page", "save_objects"])

@@ -1,14 +1,16 @@
 """LAS and LAZ."""
 
+import struct
 from pathlib import Path
 
 import laspy
 import numpy as np
 import pytest
 import torch
+from laspy.vlrs.vlrlist import VLRList
 
 from gestalt3d.errors import UserError
-from gestalt3d.io import load_cloud, save_instances
+from gestalt3d.io import expect_writable, load_cloud, save_instances
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.vocabulary import S3DIS
 
@@ -147,3 +149,72 @@ def test_a_scan_that_changed_since_is_not_mixed_up(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="400 points now"):
         save_instances(tmp_path / "b.las", answers(500), cloud)
     assert not (tmp_path / "b.las").exists()
+
+
+def patched(path: Path, changes: dict[int, bytes]) -> Path:
+    data = bytearray(path.read_bytes())
+    for at, part in changes.items():
+        data[at : at + len(part)] = part
+    path.write_bytes(data)
+    return path
+
+
+def odd_las(folder: Path, name: str) -> Path:
+    """A file that laspy reads and does not write as it is."""
+    path = folder / ("a.copc.laz" if name == "copc" else "a.las")
+    make_las(path, point_format=7 if "extended" in name or name == "copc" else 1, version="1.4")
+    latin = "Größe".encode("latin-1")
+    if name == "latin header":
+        return patched(path, {26: latin, 58: latin})
+    if name in ("1.0", "1.1 with colours"):
+        make_las(path, point_format=1 if name == "1.0" else 3)
+        return patched(path, {25: b"\0" if name == "1.0" else b"\1"})
+    las = laspy.read(path)
+    if name == "copc":
+        info = struct.pack("<5d2Q2d", 2, 1.5, 1.2, 2.5, 0.05, 0, 0, 0, 0) + bytes(88)
+        las.vlrs.append(laspy.VLR("copc", 1, "", info))
+        las.evlrs = VLRList([laspy.VLR("copc", 1000, "EPT hierarchy", bytes(32))])
+    elif name == "latin record":
+        las.vlrs.append(laspy.VLR("someone", 7, "Groesse", b"data"))
+    else:
+        las.evlrs = VLRList([laspy.VLR("someone", 7, "Groesse", b"data")])
+    las.write(path)
+    data = path.read_bytes()
+    return path if name == "copc" else patched(path, {data.index(b"Groesse"): b"Gr\xf6\xdfe  "})
+
+
+ODD = ["copc", "1.0", "1.1 with colours", "latin header", "latin record", "latin extended record"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_las_is_read_is_written_back(tmp_path: Path, name: str) -> None:
+    path = odd_las(tmp_path, name)
+    cloud = load_cloud(path)
+    out = tmp_path / f"b{path.suffix}"
+    expect_writable(cloud)
+    save_instances(out, answers(500), cloud)
+    old, new = laspy.read(path), laspy.read(out)
+    np.testing.assert_array_equal(np.asarray(old.xyz), np.asarray(new.xyz))
+    np.testing.assert_array_equal(new["instance"], answers(500).to_labels().numpy())
+    assert new.header.version >= (1, 2)
+    records = [*new.vlrs, *(new.evlrs or [])]
+    assert "copc" not in [v.user_id for v in records]
+    if name == "latin header":
+        assert out.read_bytes()[58:63].decode("latin-1") == "Größe"
+    if "record" in name:
+        kept = next(v for v in records if v.user_id == "someone")
+        assert kept.record_data_bytes() == b"data"
+
+
+def test_a_las_that_cannot_be_written_back_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_las(tmp_path / "a.las")
+    cloud = load_cloud(tmp_path / "a.las")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NotImplementedError("no such records")
+
+    monkeypatch.setattr(laspy, "LasWriter", refuse)
+    with pytest.raises(UserError, match=r"a\.las: can be read, but not copied .*no such records"):
+        expect_writable(cloud)
