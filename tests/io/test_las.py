@@ -162,12 +162,12 @@ def patched(path: Path, changes: dict[int, bytes]) -> Path:
 def odd_las(folder: Path, name: str) -> Path:
     """A file that laspy reads and does not write as it is."""
     path = folder / ("a.copc.laz" if name == "copc" else "a.las")
-    make_las(path, point_format=7 if "extended" in name or name == "copc" else 1, version="1.4")
+    make_las(path, point_format=7 if "extended" in name or name == "copc" else 3, version="1.4")
     latin = "Größe".encode("latin-1")
     if name == "latin header":
         return patched(path, {26: latin, 58: latin})
     if name in ("1.0", "1.1 with colours"):
-        make_las(path, point_format=1 if name == "1.0" else 3)
+        make_las(path)
         return patched(path, {25: b"\0" if name == "1.0" else b"\1"})
     las = laspy.read(path)
     if name == "copc":
