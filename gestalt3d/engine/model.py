@@ -10,6 +10,7 @@ import torch
 
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
+from gestalt3d.io.given import CloudLike, cloud_of
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -17,12 +18,16 @@ from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
-    """A method ready to segment."""
+    """A method ready to segment: `model(cloud)` is `model.segment(cloud)`."""
 
     name: str
     method: Any
+
+    def __repr__(self) -> str:
+        names = self.vocabulary.names
+        return f"model {self.name}, {len(names)} classes: {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -44,13 +49,17 @@ class Model:
         return Model(self.name, method)
 
     def segment(
-        self, cloud: PointCloud, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+        self, cloud: CloudLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
     ) -> Instances:
         """Instances of the cloud, best first, with their visible boxes; points that are not finite have none.
+
+        In place of a cloud, its path will do, or an array (n, 3) of metres, z up, or (n, 6) with r g b, up to 1 or 255.
+        `boxes` are in the frame of `cloud.points`; `to_dicts` gives them in that of the file or array.
 
         `classes` and `min_score` choose among the instances found; they do not change the segmentation.
         `UserError` for an unknown class or when no point is finite.
         """
+        cloud = cloud_of(cloud, call="segment(cloud)")
         wanted = class_ids(self.vocabulary, classes)
         finite = torch.isfinite(cloud.points).all(1)
         if not bool(finite.any()):
@@ -60,7 +69,9 @@ class Model:
         found = found[_best_first(found, wanted, min_score)]
         with stage("boxes"):
             boxes = oriented_boxes(cloud.points, found.offsets, found.indices)
-        return replace(found, boxes=boxes, method=self.name)
+        return replace(found, boxes=boxes, method=self.name, source_from_cloud=cloud.source_from_cloud)
+
+    __call__ = segment
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
@@ -77,6 +88,7 @@ def class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Te
     """Ids of the named classes, None for all; `UserError` for a name the vocabulary lacks."""
     if classes is None:
         return None
+    classes = [classes] if isinstance(classes, str) else classes
     for name in classes:
         if name not in vocabulary.names:
             raise UserError(f"no class {name!r}; the model knows {', '.join(vocabulary.names)}")

@@ -11,7 +11,14 @@ from pathlib import Path
 import gestalt3d
 from gestalt3d.engine.model import Model, class_ids
 from gestalt3d.errors import UserError
-from gestalt3d.io import CLOUD_SUFFIXES, expect_writable, find_clouds, load_cloud, save_instances, save_objects
+from gestalt3d.io import (
+    CLOUD_SUFFIXES,
+    expect_writable,
+    find_clouds,
+    load_cloud,
+    save_instances,
+    save_objects,
+)
 from gestalt3d.stages import Progress, measure, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -161,7 +168,9 @@ def _in_one_line(path: Path, problem: Exception) -> UserError:
         return UserError(f"{path}: {where}: {cause}; check the path and its permissions")
     package = Path(gestalt3d.__file__).parent
     frames = [f for f in traceback.extract_tb(problem.__traceback__) if package in Path(f.filename).parents]
-    place = f" in {Path(frames[-1].filename).relative_to(package)}, line {frames[-1].lineno}" if frames else ""
+    place = (
+        f" in {Path(frames[-1].filename).relative_to(package)}, line {frames[-1].lineno}" if frames else ""
+    )
     cause = " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
     return UserError(f"{path}: a fault of gestalt3d stopped it ({cause}{place}); please report it")
 

@@ -92,6 +92,10 @@ def load_cloud(
     models that take semantics. Without it no label is read. A file that is damaged, empty or unknown, or lacks the
     property, is a `UserError`.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"load_cloud(path): got a {type(path).__name__}, not a path; PointCloud.from_arrays takes arrays"
+        )
     path = Path(path)
     try:
         if path.is_dir():
@@ -139,6 +143,9 @@ def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:
     from gestalt3d.io.numpy_files import write_npz
     from gestalt3d.io.ply import METRIC_COMMENT, write_ply
 
+    if not isinstance(path, str | os.PathLike) or not isinstance(cloud, PointCloud):
+        kinds = " and a ".join(type(value).__name__ for value in (path, cloud))
+        raise TypeError(f"save_cloud(path, cloud): wants a path and a PointCloud, got a {kinds}")
     path = Path(path)
     table = world_table(cloud)
     position = np.column_stack([table[n] for n in ("x", "y", "z")])

@@ -1,10 +1,11 @@
 """Instances in files: results and the way back."""
 
+import csv
 import json
-import math
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.clouds import byte_colors, cloud_arrays, cloud_table
 from gestalt3d.io.frame import source_normals, source_points
+from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
 from gestalt3d.io.numpy_files import read_members, write_npz
 from gestalt3d.io.ply import write_ply
-from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.structures.pointcloud import PointCloud, Source
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
@@ -26,8 +28,8 @@ ANSWERS = ("instance", "semantic", "score")
 _AGAIN = "write it again with segment"
 
 
-def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: PointCloud) -> None:
-    """Write by suffix; the file appears complete or not at all.
+def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: CloudLike) -> None:
+    """Write by suffix; the file appears complete or not at all. `cloud` is what was segmented, or its path.
 
     `.npz`: everything, in metres, z up, points and boxes relative to `origin`; `load_instances` reads it.
     `.ply`: the input's points in its order, frame, units and types with all its properties, plus `instance`
@@ -35,13 +37,13 @@ def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: Po
     these names.
     `.las`, `.laz`: the same as extra dimensions; a LAS input keeps its format, scales, offsets and
     dimensions.
-    `.json`: one entry per instance; boxes in world coordinates: metres, z up, the origin added.
+    `.json`, `.csv`: one entry or row per instance, as `Instances.to_dicts`; boxes in the axes, units and origin of
+    the input.
     """
+    call = "save_instances(path, instances, cloud)"
+    expect_path(path, call=call)
+    instances, cloud = instances_and_cloud(instances, cloud, call=call)
     path = Path(path)
-    if instances.num_points != len(cloud):
-        raise ValueError(
-            f"instances must be of this cloud's {len(cloud)} points, got {instances.num_points}; pass its own"
-        )
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise UserError(
@@ -73,8 +75,11 @@ def load_instances(path: str | os.PathLike[str]) -> tuple[Instances, PointCloud]
         raise UserError(f"{path}: does not fit into memory; reduce the scan") from error
 
 
-def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: PointCloud) -> list[Path]:
+def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: CloudLike) -> list[Path]:
     """One PLY per instance, `0007_chair.ply`, with the input's properties in its frame; returns the paths."""
+    call = "save_objects(folder, instances, cloud)"
+    expect_path(folder, call=call)
+    instances, cloud = instances_and_cloud(instances, cloud, call=call)
     instances, cloud = instances.to("cpu"), cloud.to("cpu")
     table = _own_table(cloud)
     paths = []
@@ -180,33 +185,44 @@ def _save_npz(path: Path, instances: Instances, cloud: PointCloud) -> None:
 
 
 def _save_json(path: Path, instances: Instances, cloud: PointCloud) -> None:
-    origin = np.zeros(3) if cloud.origin is None else cloud.origin.numpy()
-    boxes = visible_boxes(instances, cloud)
-    amodal = None if instances.amodal_boxes is None else instances.amodal_boxes.numpy()
     source = cloud.source
     document = {
         "file": None if source is None else source.path.name,
         "method": instances.method,
         "version": package_version(),
-        "frame": "metres, z up, origin added; a box has its size along its own axes, turned by yaw about z",
+        "frame": "axes, units and origin of the file; a box has its size along its own axes, turned by yaw "
+        "about the axis that points up",
         "world_from_source": None if source is None else source.world_from_source.tolist(),
         "notes": [] if source is None else list(source.notes),
         "points": len(cloud),
-        "instances": [
-            {
-                "id": i,
-                "class": instances.class_name(i),
-                "score": _finite(instances.scores[i]),
-                "points": int(instances.sizes[i]),
-                "box": _box(boxes[i], origin),
-                "amodal_box": None if amodal is None else _box(amodal[i], origin),
-                "shape": None,
-            }
-            for i in range(len(instances))
-        ],
+        "instances": [_entry(row) for row in _rows(instances, cloud)],
     }
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _save_csv(path: Path, instances: Instances, cloud: PointCloud) -> None:
+    rows = _rows(instances, cloud)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "class", "score", "points", *BOX])
+        writer.writeheader()
+        writer.writerows({name: row[name] for name in writer.fieldnames} for row in rows)
+
+
+def _rows(instances: Instances, cloud: PointCloud) -> list[dict[str, Any]]:
+    """`to_dicts` with a box for every instance, in the frame of the cloud's file."""
+    boxes = torch.from_numpy(visible_boxes(instances, cloud))
+    return replace(instances, boxes=boxes, source_from_cloud=cloud.source_from_cloud).to_dicts()
+
+
+def _entry(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its boxes as `center`, `size` and `yaw`, null where they are unknown."""
+    entry = {name: row[name] for name in ("id", "class", "score", "points")}
+    for name, prefix in (("box", ""), ("amodal_box", "amodal_")):
+        box = [row.get(prefix + column) for column in BOX]
+        known = {"center": box[:3], "size": box[3:6], "yaw": box[6]}
+        entry[name] = known if any(value is not None for value in box) else None
+    return entry | {"shape": None}
 
 
 _WRITERS: dict[str, Callable[[Path, Instances, PointCloud], None]] = {
@@ -215,6 +231,7 @@ _WRITERS: dict[str, Callable[[Path, Instances, PointCloud], None]] = {
     ".las": _save_las,
     ".laz": _save_las,
     ".json": _save_json,
+    ".csv": _save_csv,
 }
 
 
@@ -223,20 +240,6 @@ def package_version() -> str:
         return version("gestalt3d")
     except PackageNotFoundError:
         return "unknown"
-
-
-def _finite(value: Any) -> float | None:
-    value = float(value)
-    return round(value, 6) if math.isfinite(value) else None  # micrometres
-
-
-def _box(box: np.ndarray, origin: np.ndarray) -> dict[str, Any]:
-    centre = box[:3].astype(np.float64) + origin
-    return {
-        "center": [_finite(v) for v in centre],
-        "size": [_finite(v) for v in box[3:6]],
-        "yaw": _finite(box[6]),
-    }
 
 
 # Key → (kinds of dtype, shape): n points, i instances, c classes, k anything.
@@ -326,6 +329,7 @@ def _unpack(path: Path, members: dict[str, np.ndarray]) -> tuple[Instances, Poin
             tensor("boxes", np.float32),
             tensor("amodal_boxes", np.float32),
             str(members.get("method", "")),
+            cloud.source_from_cloud,
         )
     except ValueError as error:
         raise UserError(f"{path}: {error}; {_AGAIN}") from error

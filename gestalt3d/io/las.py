@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Callable
 from importlib import import_module
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -97,9 +97,7 @@ def _make_writable(header: Any) -> None:
         laspy.LasHeader(point_format=header.point_format.id, version=str(header.version))
     except laspy.LaspyException:
         header.version = laspy.LasHeader(point_format=header.point_format.id).version
-    header.vlrs = [
-        v if v.user_id.isascii() else _plain_record(v) for v in header.vlrs if v.user_id != "copc"
-    ]
+    header.vlrs = [v if v.user_id.isascii() else _plain_record(v) for v in header.vlrs if v.user_id != "copc"]
     if header.evlrs:
         header.evlrs[:] = [_plain_record(v) for v in header.evlrs if v.user_id != "copc"]
         header.number_of_evlrs = len(header.evlrs)
@@ -136,7 +134,7 @@ def _add(las: Any, columns: dict[str, np.ndarray]) -> None:
         las[name] = column
 
 
-def _write_to(file: BufferedIOBase, las: Any, compress: bool) -> None:
+def _write_to(file: Any, las: Any, compress: bool) -> None:
     """As `las.write`, but texts that are not ASCII, such as the name of a system in Latin-1, keep their bytes."""
     import laspy
 

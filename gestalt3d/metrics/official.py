@@ -32,10 +32,11 @@ _LABEL_STEP = 1000  # label * 1000 + instance
 _LINE = "'mask-file label confidence'"
 
 
-def score(kind: str, gt: Path, pred: Path) -> dict[str, Any]:
+def score(kind: str, gt: str | os.PathLike[str], pred: str | os.PathLike[str]) -> dict[str, Any]:
     """Score the predictions in folder `pred` by the ground truth in folder `gt`; `kind` is one of `KINDS`."""
     if kind not in KINDS:
         raise UserError(f"no benchmark {kind!r}; known are {', '.join(KINDS)}")
+    gt, pred = Path(gt), Path(pred)
     for folder in (gt, pred):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; name the folder that holds the benchmark's files")

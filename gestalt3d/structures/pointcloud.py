@@ -1,15 +1,18 @@
 """A cloud of points, and where it came from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from gestalt3d.structures.rows import chosen_rows, equal_fields
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """The file behind a cloud, kept so that results return to its order, frame and properties."""
 
@@ -24,9 +27,13 @@ class Source:
     """What the reader decided for the user: units, axes, dropped values."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PointCloud:
-    """Points in metres, z up. Coordinates are float32 relative to a float64 `origin`, so georeferenced scans keep millimetres."""
+    """Points in metres, z up. Coordinates are float32 relative to a float64 `origin`, so georeferenced scans keep millimetres.
+
+    `cloud[mask]`, `cloud[[2, 0]]` and `cloud[:100]` are clouds of the chosen points. `==` compares what the clouds hold, not
+    the files that they came from.
+    """
 
     points: Float[Tensor, "n 3"]
     colors: Float[Tensor, "n 3"] | None = None
@@ -89,8 +96,10 @@ class PointCloud:
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, index: Tensor | slice) -> "PointCloud":
-        """The chosen points (mask, indices or slice), without their source."""
+    def __getitem__(self, index: Any) -> "PointCloud":
+        """The chosen points, without their source: `index` as `chosen_rows` takes it."""
+        if not isinstance(index, slice):
+            index = chosen_rows(index, len(self), of="points", device=self.points.device)
         pick = lambda value: None if value is None else value[index]  # noqa: E731
         return PointCloud(
             self.points[index],
@@ -100,6 +109,36 @@ class PointCloud:
             semantic=pick(self.semantic),
             features=pick(self.features),
         )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PointCloud):
+            return NotImplemented
+        return equal_fields(self, other, (f.name for f in fields(self) if f.name != "source"))
+
+    def __repr__(self) -> str:
+        """`81,369 points, 4.1 x 3.2 x 2.6 m, with colors, around (353000, 5601000, 100), from office.ply`."""
+        parts = [f"{len(self):,} points"]
+        finite = self.points[torch.isfinite(self.points).all(1)]
+        if len(finite):
+            size = (finite.amax(0) - finite.amin(0)).tolist()
+            parts.append(" x ".join(f"{s:.4g}" for s in size) + " m")
+        held = [n for n in ("colors", "normals", "semantic", "features") if getattr(self, n) is not None]
+        parts += [f"with {' and '.join(held)}"] if held else []
+        if self.origin is not None:
+            parts.append(f"around ({', '.join(f'{v:.10g}' for v in self.origin.tolist())})")
+        if self.source is not None:
+            parts.append(f"from {self.source.path.name}")
+        return ", ".join(parts)
+
+    @property
+    def source_from_cloud(self) -> np.ndarray:
+        """(4, 4) float64: takes `points` to the axes, units and origin of the file behind the cloud."""
+        world_from_cloud = np.eye(4)
+        if self.origin is not None:
+            world_from_cloud[:3, 3] = self.origin.cpu().numpy()
+        if self.source is None:
+            return world_from_cloud
+        return np.linalg.inv(self.source.world_from_source) @ world_from_cloud
 
     def to(self, device: torch.device | str) -> "PointCloud":
         names = ("points", "colors", "normals", "semantic", "features")

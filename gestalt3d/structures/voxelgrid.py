@@ -1,14 +1,16 @@
 """The occupied voxels of a scene, and what is known of each."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int, Shaped
 from torch import Tensor
 
+from gestalt3d.structures.rows import equal_fields
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class VoxelGrid:
     """Occupied voxels of a grid of `size` voxels; only they cost memory. `from_dense`, `dense` and `gather` pass between the
     two forms.
@@ -48,6 +50,11 @@ class VoxelGrid:
             )
         if bool((self._positions().diff() <= 0).any()):
             raise ValueError("coordinates must ascend in x, then y, then z, none twice; sort them first")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VoxelGrid):
+            return NotImplemented
+        return equal_fields(self, other, (f.name for f in fields(self)))
 
     @classmethod
     def from_dense(

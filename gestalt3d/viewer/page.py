@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from gestalt3d.io.atomic import atomic_path
+from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.viewer.coloring import base_colors
@@ -32,7 +33,7 @@ _LEVELS = 16
 
 def save_page(
     path: str | Path,
-    cloud: PointCloud,
+    cloud: CloudLike,
     instances: Instances,
     *,
     title: str,
@@ -40,6 +41,9 @@ def save_page(
     max_points: int = MAX_POINTS,
 ) -> None:
     """Write the page. A cloud above `max_points` is thinned out; instances stay and a note says so."""
+    call = "save_page(path, cloud, instances)"
+    expect_path(path, call=call)
+    instances, cloud = instances_and_cloud(instances, cloud, call=call)
     page = page_html(cloud, instances, title=title, notes=notes, max_points=max_points)
     with atomic_path(path) as target:
         target.write_text(page, encoding="utf-8", newline="\n")

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gestalt3d.io.atomic import atomic_path
+from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
 from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.structures.instances import Instances
-from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.viewer.coloring import Mode, instance_palette, point_colors
 from gestalt3d.viewer.palette import class_color, score_colors
 from gestalt3d.viewer.scene import Scene, make_scene
@@ -39,7 +39,7 @@ class _Entry(NamedTuple):
 
 def save_picture(
     path: str | Path,
-    cloud: PointCloud,
+    cloud: CloudLike,
     instances: Instances,
     *,
     color_by: Mode = "instance",
@@ -52,6 +52,9 @@ def save_picture(
     `panels` draws the same view several times side by side instead, for example ("rgb", "instance"). A cloud
     without colour is shaded by height for "rgb".
     """
+    call = "save_picture(path, cloud, instances)"
+    expect_path(path, call=call)
+    instances, cloud = instances_and_cloud(instances, cloud, call=call)
     modes: tuple[Mode, ...] = tuple(panels) if panels else (color_by,)
     scene = make_scene(cloud, instances, max_points=_MOST_POINTS)
     legend = _legend(instances, modes[-1], size[0])

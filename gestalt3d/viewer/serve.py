@@ -10,8 +10,8 @@ from gestalt3d.errors import UserError
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
+    from gestalt3d.io.given import CloudLike
     from gestalt3d.structures.instances import Instances
-    from gestalt3d.structures.pointcloud import PointCloud
 
 
 def serve(
@@ -29,7 +29,7 @@ def serve(
 
 
 def view(
-    cloud: "PointCloud",
+    cloud: "CloudLike",
     instances: "Instances",
     *,
     title: str = "scan",
@@ -38,8 +38,10 @@ def view(
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """As `serve`, for what is in memory."""
+    from gestalt3d.io.given import instances_and_cloud
     from gestalt3d.viewer.page import page_html
 
+    instances, cloud = instances_and_cloud(instances, cloud, call="view(cloud, instances)")
     _serve(page_html(cloud, instances, title=title).encode(), port, open_browser, on_ready)
 
 

@@ -1,12 +1,18 @@
 """What `Model.segment` promises whatever the method."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from gestalt3d.engine.model import Model, load
 from gestalt3d.errors import UserError
+from gestalt3d.io import load_cloud, save_cloud
+from gestalt3d.io.ply import write_ply
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
@@ -88,3 +94,133 @@ def test_a_seed_must_be_a_count() -> None:
     for seed in (-1, 2**63):
         with pytest.raises(UserError, match="seed"):
             model.with_seed(seed)
+
+
+UTM = np.array([353_123.0, 5_601_456.0, 104.0])
+
+
+def object_boxes(points: np.ndarray, found: Instances) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Centre and size of each instance along the axes of `points`."""
+    spans = [(own.min(0), own.max(0)) for own in (points[found.mask(i)] for i in range(len(found)))]
+    return [((low + high) / 2, high - low) for low, high in spans]
+
+
+@pytest.mark.parametrize("given", ["cloud", "array", "tensor", "las", "ply in millimetres with y up"])
+def test_boxes_in_a_table_are_in_the_frame_of_what_was_given(tmp_path: Path, given: str) -> None:
+    points = np.random.default_rng(0).random((400, 3)) * [4, 3, 2] + UTM
+    path = tmp_path / ("scan.las" if given == "las" else "scan.ply")
+    options = {}
+    if given == "las":
+        save_cloud(path, PointCloud.from_arrays(points))
+    elif given.startswith("ply"):
+        points = (points - UTM)[:, [0, 2, 1]] * [1000, 1000, -1000]  # z up to y up
+        with path.open("wb") as file:
+            write_ply(file, dict(zip("xyz", points.T, strict=True)))
+        options = {"units": "mm", "up": "y"}
+    handed = {
+        "cloud": lambda: PointCloud.from_arrays(points),
+        "array": lambda: points,
+        "tensor": lambda: torch.from_numpy(points),
+    }.get(given, lambda: load_cloud(path, **options))()
+    found = Model("halves", Halves()).segment(handed)
+    unit = 1000 if options else 1
+    for row, (centre, size) in zip(found.to_dicts(), object_boxes(points, found), strict=True):
+        assert abs(row["yaw"]) < 0.1 or abs(abs(row["yaw"]) - np.pi / 2) < 0.1
+        middle = [row[f"center_{a}"] for a in "xyz"]
+        np.testing.assert_allclose(middle, centre, atol=0.15 * unit)
+        up = 1 if options else 2
+        assert row[f"size_{'xyz'[up]}"] == pytest.approx(size[up], abs=1e-3 * unit)
+    # As tensors they lie over the points of the cloud that was segmented, whose origin is taken off.
+    assert found.boxes is not None and float(found.boxes[:, :3].abs().max()) < 10
+
+
+def test_a_path_or_an_array_stands_for_its_cloud(tmp_path: Path) -> None:
+    model, cloud = Model("halves", Halves()), cloud_of(torch.rand(60, 3))
+    save_cloud(tmp_path / "scan.npz", cloud)
+    expected = model.segment(cloud)
+    array = np.column_stack([cloud.points.numpy(), np.rint(cloud.colors.numpy() * 255)])
+    for given in (tmp_path / "scan.npz", str(tmp_path / "scan.npz"), array, array[:, :3], array.astype("f4")):
+        assert torch.equal(model(given).indices, expected.indices)
+    model(array)
+    assert model.method.given.colors is not None
+    np.testing.assert_allclose(model.method.given.colors.numpy(), cloud.colors.numpy(), atol=0.5 / 255)
+    model(np.column_stack([array[:, :3], cloud.colors.numpy()]))
+    np.testing.assert_allclose(model.method.given.colors.numpy(), cloud.colors.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 50)), np.zeros((6, 50)), np.zeros((50, 4)), np.zeros(3)], ids=str
+)
+def test_an_array_that_is_no_points_is_refused_in_one_sentence(array: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"\(n, 3\) or \(n, 6\) numbers, got \(") as problem:
+        Model("halves", Halves()).segment(array)
+    assert ("transpose" in str(problem.value)) == (array.shape[0] in (3, 6) and array.ndim == 2)
+
+
+def test_a_model_says_its_name_and_classes() -> None:
+    words = "model halves, 13 classes: ceiling, floor, wall, beam, column, window, door, table, ..."
+    assert repr(Model("halves", Halves())) == words
+
+
+def test_one_class_may_be_named_without_a_list() -> None:
+    cloud = cloud_of(torch.rand(50, 3))
+    assert len(Model("halves", Halves()).segment(cloud, classes="chair")) == 1
+
+
+WRONG = """
+import numpy as np, torch
+import gestalt3d as g3
+cloud = g3.PointCloud(torch.rand(4, 3))
+found = g3.Instances.from_labels(torch.zeros(4, dtype=torch.int64), torch.tensor([0]), vocabulary=g3.Vocabulary("v", ("a",)))
+model = g3.load("geometric")
+for call in (
+    lambda: g3.save_instances("x.ply", cloud, found),
+    lambda: g3.save_instances(found, "x.ply", cloud),
+    lambda: g3.save_instances("x.ply", found, found),
+    lambda: g3.save_instances("x.ply", found, cloud[:2]),
+    lambda: g3.save_objects(found, "x", cloud),
+    lambda: g3.save_cloud(cloud, "x.ply"),
+    lambda: g3.save_page(cloud, found, "x.html", title="x"),
+    lambda: g3.save_page("x.html", found, cloud, title="x"),
+    lambda: g3.save_picture("x.png", found, cloud),
+    lambda: g3.view(found, cloud),
+    lambda: g3.view(cloud, cloud),
+    lambda: g3.load_cloud(np.zeros((4, 3))),
+    lambda: model(None),
+    lambda: model([1, 2]),
+    lambda: model(np.array(["a"])),
+):
+    try:
+        call()
+    except Exception as problem:
+        print(type(problem).__name__, problem)
+    else:
+        print("nothing")
+"""
+
+
+def test_swapped_and_foreign_arguments_are_said_in_one_sentence_each() -> None:
+    """In a process of its own, without the checks of types that tests run under."""
+    done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "TypeError save_instances(path, instances, cloud): got a PointCloud in place of the instances; "
+        "swap it with the instances",
+        "TypeError save_instances(path, instances, cloud): a path is wanted first, got an Instances",
+        "TypeError save_instances(path, instances, cloud): a cloud, a path or an array (n, 3) or (n, 6) is "
+        "wanted, got an Instances",
+        "ValueError save_instances(path, instances, cloud): the instances are of 4 points, the cloud has 2; "
+        "pass its own",
+        "TypeError save_objects(folder, instances, cloud): a path is wanted first, got an Instances",
+        "TypeError save_cloud(path, cloud): wants a path and a PointCloud, got a PointCloud and a str",
+        "TypeError save_page(path, cloud, instances): a path is wanted first, got a PointCloud",
+        "TypeError save_page(path, cloud, instances): got a PointCloud in place of the instances; "
+        "swap it with the instances",
+        "TypeError save_picture(path, cloud, instances): got a PointCloud in place of the instances; "
+        "swap it with the instances",
+        "TypeError view(cloud, instances): got a PointCloud in place of the instances; swap it with the instances",
+        "TypeError view(cloud, instances): got a PointCloud in place of the instances; pass what segment returned",
+        "TypeError load_cloud(path): got a ndarray, not a path; PointCloud.from_arrays takes arrays",
+        "TypeError segment(cloud): a cloud, a path or an array (n, 3) or (n, 6) is wanted, got a NoneType",
+        "TypeError segment(cloud): a cloud, a path or an array (n, 3) or (n, 6) is wanted, got a list",
+        "ValueError segment(cloud): an array of points must be (n, 3) or (n, 6) numbers, got (1,) <U1",
+    ]

@@ -95,7 +95,9 @@ def test_a_fault_of_ours_is_named_with_its_place_and_the_next_file_is_tried(tmp_
 
 
 @pytest.mark.parametrize("step", ["load_cloud", "expect_writable", "save_instances", "save_page"])
-@pytest.mark.parametrize("fault", [NotImplementedError("copc"), OSError(5, "Input/output error"), MemoryError()])
+@pytest.mark.parametrize(
+    "fault", [NotImplementedError("copc"), OSError(5, "Input/output error"), MemoryError()]
+)
 def test_whatever_one_file_does_the_next_is_tried(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: Exception
 ) -> None:

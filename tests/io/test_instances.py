@@ -1,6 +1,8 @@
 """Results written and read back."""
 
+import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud, load_instances, save_instances, save_objects
 from gestalt3d.io.ply import read_ply, write_ply
-from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 
@@ -139,22 +141,49 @@ def test_ply_gives_back_every_property_and_the_answer(tmp_path: Path) -> None:
     )
 
 
-def test_json_speaks_of_world_metres(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["json", "csv"])
+@pytest.mark.parametrize("given", ["array far away", "file in millimetres with y up"])
+def test_json_and_csv_speak_of_the_frame_of_the_input(tmp_path: Path, kind: str, given: str) -> None:
     cloud = a_cloud(5e6)
-    save_instances(tmp_path / "a.json", found(), cloud)
-    document = json.loads((tmp_path / "a.json").read_text())
-    first = document["instances"][0]
-    assert (
-        first["class"] == "chair"
-        and first["points"] == 20
-        and first["shape"] is None
-        and first["amodal_box"] is None
-    )
-    assert cloud.origin is not None
-    world = cloud.points[:20].double() + cloud.origin
-    middle = (world.min(0).values + world.max(0).values) / 2
-    np.testing.assert_allclose(first["box"]["center"], middle.numpy(), atol=1e-5)
-    assert [i["class"] for i in document["instances"]] == ["chair", "table", "clutter", "unknown"]
+    world = (cloud.points.double() + cloud.origin).numpy()
+    if given.startswith("file"):
+        world = a_cloud().points.numpy().astype(np.float64) * 1000
+        with (tmp_path / "a.ply").open("wb") as file:
+            write_ply(file, dict(zip("xyz", world.T, strict=True)))
+        cloud = load_cloud(tmp_path / "a.ply", units="mm", up="y")
+    save_instances(tmp_path / f"b.{kind}", found(), cloud)
+    text = (tmp_path / f"b.{kind}").read_text(encoding="utf-8")
+    if kind == "json":
+        document = json.loads(text)
+        rows = document["instances"]
+        center, size = rows[0]["box"]["center"], rows[0]["box"]["size"]
+        assert rows[0]["shape"] is None and rows[0]["amodal_box"] is None
+    else:
+        rows = list(csv.DictReader(text.splitlines()))
+        assert list(rows[0]) == ["id", "class", "score", "points", *BOX]
+        center, size = ([float(rows[0][f"{n}_{a}"]) for a in "xyz"] for n in ("center", "size"))
+    low, high = world[:20].min(0), world[:20].max(0)
+    np.testing.assert_allclose(center, (low + high) / 2, rtol=1e-6)
+    np.testing.assert_allclose(size, high - low, rtol=1e-5)
+    assert [row["class"] for row in rows] == ["chair", "table", "clutter", "unknown"]
+    assert [int(row["points"]) for row in rows] == [20, 25, 1, 0]
+
+
+def test_a_result_read_back_gives_the_same_table(tmp_path: Path) -> None:
+    cloud = a_cloud(5e6)
+    answer = replace(found(), boxes=torch.rand(4, 7), source_from_cloud=cloud.source_from_cloud)
+    save_instances(tmp_path / "a.npz", answer, cloud)
+    back = load_instances(tmp_path / "a.npz")[0]
+    assert back == answer and back.to_dicts() == answer.to_dicts()
+
+
+def test_the_path_of_the_scan_stands_for_the_scan(tmp_path: Path) -> None:
+    with (tmp_path / "a.ply").open("wb") as file:
+        write_ply(file, {n: np.arange(N, dtype=np.float32) for n in ("x", "y", "z", "extra")})
+    for given in (tmp_path / "a.ply", str(tmp_path / "a.ply"), load_cloud(tmp_path / "a.ply")):
+        save_instances(tmp_path / "b.ply", found(), given)
+        table = read_ply(tmp_path / "b.ply").table
+        assert table is not None and table.dtype.names[:4] == ("x", "y", "z", "extra")
 
 
 def test_objects_are_one_file_each_in_the_frame_of_the_input(tmp_path: Path) -> None:
@@ -172,7 +201,7 @@ def test_objects_are_one_file_each_in_the_frame_of_the_input(tmp_path: Path) -> 
 
 
 def test_wrong_cloud_and_unknown_suffix(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="60 points"):
+    with pytest.raises(ValueError, match="the cloud has 60"):
         save_instances(tmp_path / "a.npz", Instances.empty(3, S3DIS), a_cloud())
     with pytest.raises(UserError, match="choose one of"):
         save_instances(tmp_path / "a.xlsx", found(), a_cloud())

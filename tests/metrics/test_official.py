@@ -210,6 +210,7 @@ def test_semantic_labels(tmp_path) -> None:
     }
     assert result["counts"]["floor"] == [1, 3]
     assert result["mIoU"] == pytest.approx((0.5 + 1 / 3 + 1) / 3)
+    assert score("scannet-semantic", str(tmp_path / "gt"), str(tmp_path / "pred")) == result
     (tmp_path / "pred" / "scene.txt").write_text(_column([1, 2]))
     with pytest.raises(UserError, match=r"scene\.txt: 2 lines, .* has 6"):
         score("scannet-semantic", tmp_path / "gt", tmp_path / "pred")

@@ -1,9 +1,14 @@
 """Instances: masks in compressed rows behave like sets of points."""
 
+import sys
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
-from gestalt3d.structures.instances import Instances
+from gestalt3d.errors import UserError
+from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.structures.vocabulary import S3DIS
 
 
@@ -45,8 +50,21 @@ def test_the_lower_id_wins_among_equal_scores() -> None:
     assert found.to_labels().tolist() == [0]
 
 
-@pytest.mark.parametrize("keep", [torch.tensor([True, False, True]), torch.tensor([0, 2])])
-def test_choosing_instances(keep: torch.Tensor) -> None:
+CHOICES = [
+    torch.tensor([True, False, True]),
+    torch.tensor([0, 2]),
+    np.array([True, False, True]),
+    np.array([0, 2], dtype=np.uint8),
+    [True, False, True],
+    [0, -1],
+    (0, 2),
+    range(0, 3, 2),
+    slice(None, None, 2),
+]
+
+
+@pytest.mark.parametrize("keep", CHOICES, ids=repr)
+def test_choosing_instances(keep: object) -> None:
     chosen = three()[keep]
     assert chosen.indices.tolist() == [0, 2, 5]
     assert chosen.offsets.tolist() == [0, 2, 3]
@@ -57,8 +75,101 @@ def test_choosing_a_slice() -> None:
     assert three()[:2].classes.tolist() == [8, 7]
 
 
-def test_choosing_none() -> None:
-    assert len(three()[torch.zeros(3, dtype=torch.bool)]) == 0
+@pytest.mark.parametrize("keep", [torch.zeros(3, dtype=torch.bool), [], np.zeros(0), slice(0)], ids=repr)
+def test_choosing_none(keep: object) -> None:
+    assert len(three()[keep]) == 0 and three()[keep].num_points == 6
+
+
+@pytest.mark.parametrize("i", [1, -2, np.int64(1), torch.tensor(1)], ids=repr)
+def test_a_number_chooses_one_instance(i: int) -> None:
+    one = three()[i]
+    assert len(one) == 1 and one.indices.tolist() == [1, 3, 4] and one.class_name(0) == "table"
+    assert three().points_of(i).tolist() == [1, 3, 4] and three().class_name(i) == "table"
+    mask = three().mask(i)
+    assert isinstance(mask, np.ndarray) and mask.tolist() == [False, True, False, True, True, False]
+
+
+def test_a_loop_goes_through_the_instances_one_by_one() -> None:
+    found = replace(three(), boxes=torch.arange(21.0).reshape(3, 7))
+    parts = list(found)
+    assert [len(part) for part in parts] == [1, 1, 1]
+    assert Instances.cat(parts) == found
+    assert list(three()[:0]) == []
+
+
+@pytest.mark.parametrize(
+    ("keep", "kind", "words"),
+    [
+        (3, IndexError, "there is no 3: there are 3 instances, counted from 0"),
+        ([0, -4], IndexError, "there is no -4: there are 3 instances"),
+        ([True, False], IndexError, "a mask of 2 cannot choose among 3 instances"),
+        ("chair", TypeError, "choose instances by a number.*got str 'chair'.*class_id"),
+        (True, TypeError, "got bool True"),  # found.classes == "chair" is False, not a mask
+        (None, TypeError, "got NoneType None"),
+        ([0.5], TypeError, "got list"),
+        (torch.tensor(0.5), TypeError, "got Tensor"),
+        (np.zeros((2, 2), int), TypeError, "got ndarray"),
+        ([[1], [1, 2]], TypeError, "got list"),
+    ],
+    ids=str,
+)
+def test_what_cannot_choose_is_said_in_one_sentence(keep: object, kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words) as problem:
+        three()[keep]
+    assert "\n" not in str(problem.value)
+
+
+def test_instances_are_equal_when_they_hold_the_same() -> None:
+    assert three() == three() and three() != three(overlap=True) and three() != "chair"
+    named = replace(three(), boxes=torch.full((3, 7), torch.nan), source_from_cloud=np.eye(4))
+    assert named == replace(named, boxes=named.boxes.clone()) and named != three()
+    assert named != replace(named, source_from_cloud=2 * np.eye(4))
+
+
+def test_instances_say_how_many_of_which_class() -> None:
+    labels = torch.arange(81369) % 9
+    classes = torch.tensor([7, 8, 8, -1, 8, 7, 8, 8, 1])
+    found = Instances.from_labels(labels, classes, vocabulary=S3DIS)
+    assert repr(found) == "9 instances in 81,369 points: 5 chair, 2 table, 1 unknown, 1 floor"
+    assert repr(found[0]) == "1 instance in 81,369 points: 1 table"
+    assert repr(found[:0]) == "0 instances in 81,369 points"
+    many = Instances.from_labels(torch.arange(13), torch.arange(13), vocabulary=S3DIS)
+    assert repr(many).endswith("1 door, 1 table, ...") and repr(many).isascii()
+
+
+def test_rows_of_a_table_hold_the_box_in_the_frame_of_the_source() -> None:
+    found = replace(three()[:1], boxes=torch.tensor([[1.0, 2.0, 3.0, 0.1, 0.2, 0.3, 0.5]]))
+    plain = {"id": 0, "class": "chair", "score": 0.5, "points": 2}
+    box = dict(zip(BOX, [1.0, 2.0, 3.0, 0.1, 0.2, 0.3, 0.5], strict=True))
+    assert found.to_dicts() == [plain | {n: pytest.approx(v) for n, v in box.items()}]
+    # Millimetres with y up, moved by whole metres: x y z of the cloud are x, -z, y of the source.
+    matrix = np.array([[1000, 0, 0, 5000], [0, 0, 1000, 0], [0, -1000, 0, 0], [0, 0, 0, 1.0]])
+    moved = dict(zip(BOX, [6000.0, 3000.0, -2000.0, 100.0, 300.0, 200.0, 0.5], strict=True))
+    rows = replace(found, source_from_cloud=matrix, amodal_boxes=found.boxes).to_dicts()
+    amodal = {f"amodal_{n}": pytest.approx(v) for n, v in moved.items()}
+    assert rows == [plain | {n: pytest.approx(v, rel=1e-6) for n, v in moved.items()} | amodal]
+
+
+def test_without_boxes_the_columns_are_there_and_empty() -> None:
+    rows = three().to_dicts()
+    assert [row["points"] for row in rows] == [2, 3, 1]
+    assert all(row[name] is None for row in rows for name in BOX)
+
+
+@pytest.mark.parametrize("count", [3, 0])
+def test_a_data_frame_has_the_rows(count: int) -> None:
+    pytest.importorskip("pandas")
+    table = three()[:count].to_dataframe()
+    assert list(table.columns) == ["id", "class", "score", "points", *BOX] and len(table) == count
+    assert table["points"].tolist() == [2, 3, 1][:count]
+
+
+def test_without_pandas_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(
+        UserError, match=r"pandas is not installed; run `pip install pandas`, or use to_dicts"
+    ):
+        three().to_dataframe()
 
 
 def test_order_asked_for_is_kept() -> None:
@@ -83,8 +194,6 @@ def test_joining_parts() -> None:
     ],
 )
 def test_inconsistent_parts_are_refused(changes: dict[str, torch.Tensor], words: str) -> None:
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match=words):
         replace(three(), **changes)
 

@@ -1,10 +1,13 @@
 """Clouds: scaling of colours, origins of large coordinates, lengths."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.pointcloud import PointCloud, Source
 
 
 def test_large_coordinates_keep_millimetres() -> None:
@@ -32,3 +35,31 @@ def test_wrong_shapes_are_refused(points: tuple[int, int], colors: tuple[int, in
     tint = None if colors is None else torch.zeros(colors)
     with pytest.raises((ValueError, TypeError)):
         PointCloud(torch.zeros(points), tint)
+
+
+def test_points_are_chosen_like_instances() -> None:
+    cloud = PointCloud(torch.rand(5, 3), torch.rand(5, 3))
+    for keep in ([1, 3], np.array([1, 3]), np.array([False, True, False, True, False]), slice(1, 4, 2)):
+        assert cloud[keep] == cloud[torch.tensor([1, 3])]
+    assert len(cloud[0]) == 1 and [len(point) for point in cloud] == [1] * 5
+    for keep, kind in ((5, IndexError), ("x", TypeError), (np.zeros(5), TypeError)):
+        with pytest.raises(kind, match="points"):
+            cloud[keep]
+
+
+def test_clouds_are_equal_when_they_hold_the_same_wherever_from() -> None:
+    points = torch.rand(5, 3)
+    points[0] = torch.nan
+    cloud = PointCloud(points, source=Source(Path("a.ply"), "ply", np.eye(4)))
+    assert cloud == PointCloud(points.clone())
+    assert cloud != PointCloud(points, points) and cloud != PointCloud(points[1:])
+    assert cloud != replace(cloud, origin=torch.ones(3, dtype=torch.float64)) and cloud != 3
+
+
+def test_a_cloud_says_what_it_holds() -> None:
+    points = torch.tensor([[0.0, 0, 0], [4.1, 3.2, 2.6], [torch.nan, 0, 0]])
+    origin = torch.tensor([353000.0, 5601000.0, 100.0], dtype=torch.float64)
+    cloud = PointCloud(points, points, origin=origin, source=Source(Path("in/office.ply"), "ply", np.eye(4)))
+    words = "3 points, 4.1 x 3.2 x 2.6 m, with colors, around (353000, 5601000, 100), from office.ply"
+    assert repr(cloud) == words
+    assert repr(PointCloud(torch.zeros(0, 3))) == "0 points"

@@ -1,5 +1,6 @@
 """Voxel grids: sparse and dense say the same, and wrong ones are refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,3 +92,8 @@ def test_arrays_of_another_grid_are_refused() -> None:
         grid.gather(torch.zeros(4, 5, 7))
     with pytest.raises(ValueError, match="one per voxel"):
         grid.dense(torch.zeros(len(grid) + 1))
+
+
+def test_grids_are_equal_when_they_hold_the_same() -> None:
+    assert some_grid() == some_grid()
+    assert some_grid() != replace(some_grid(), voxel_size=7.0) and some_grid() != "grid"
