@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from typing import Any
 for path in [*Path(sys.argv[1]).glob("gt/*.txt"), *Path(sys.argv[1]).glob("pred/predicted_masks/*.txt")]:
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         values = [int(line) for line in file]
 """
 
@@ -57,7 +57,7 @@ def write_scene(
             else rng.choice(SCANNET18.official_ids)
         )
         lines.append(f"{relative} {label} {rng.random():.6f}\n")
-    (folder / "pred" / f"{name}.txt").write_text("".join(lines))
+    (folder / "pred" / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def cells(points: np.ndarray) -> np.ndarray:

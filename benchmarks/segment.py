@@ -62,7 +62,7 @@ def measure(file: Path, model: str) -> dict[str, Any]:
         peak = usage.ru_maxrss * MAXRSS / 1e9
     if process.wait():
         raise UserError(f"segment -m {model} ended with code {process.returncode}; see what it said above")
-    stages = json.loads(report.read_text())["files"][0]["seconds"]
+    stages = json.loads(report.read_text(encoding="utf-8"))["files"][0]["seconds"]
     return {
         "seconds": time.perf_counter() - start,
         "peak GB": peak,

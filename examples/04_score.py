@@ -25,7 +25,7 @@ for i, label in enumerate(labels):
     mask[first : first + 500] = 1
     np.savetxt(pred / "masks" / f"{i}.txt", mask, fmt="%d")
     lines.append(f"masks/{i}.txt {label} {rng.random():.3f}\n")
-(pred / "scene0000_00.txt").write_text("".join(lines))
+(pred / "scene0000_00.txt").write_text("".join(lines), encoding="utf-8")
 
 # The same as `gestalt3d score scannet --gt gt --pred pred`: fractions, None where a class does not occur.
 figures = g3.score("scannet", gt, pred)

@@ -17,7 +17,7 @@ from tyro.conf import Positional, arg
 
 import gestalt3d
 from gestalt3d.errors import UserError
-from gestalt3d.terminal import Progress, complain, duration, say, table
+from gestalt3d.terminal import Progress, complain, duration, say, streams, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     A user's error is one line on stderr and exit code 2; Ctrl-C keeps finished files and exits with 130.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with streams():
+        _main(sys.argv[1:] if arguments is None else arguments)
+
+
+def _main(arguments: list[str]) -> None:
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -65,12 +69,10 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt as stop:
         complain(f"\ngestalt3d {verb}: {str(stop) or 'stopped; what was finished is kept'}")
         sys.exit(130)
-    except BrokenPipeError:
-        # `gestalt3d … | head` closed the pipe: nothing to report, and nothing to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except MemoryError:
         _fail(f"gestalt3d {verb}: out of memory; split the scan or use a machine with more")
+    except BrokenPipeError:
+        pass  # of a help text that `| head` did not read to the end
     except OSError as problem:
         where, cause = problem.filename or "a file", problem.strerror or problem
         _fail(f"gestalt3d {verb}: {where}: {cause}; check the path and its permissions")
@@ -96,7 +98,8 @@ def _examples(verb: str) -> str:
 
 
 def _first_line(fn: Any) -> str:
-    return (fn.__doc__ or "").strip().splitlines()[0]
+    """Nothing where Python was told to drop docstrings (-OO)."""
+    return next(iter((fn.__doc__ or "").strip().splitlines()), "")
 
 
 def _fail(line: str) -> NoReturn:

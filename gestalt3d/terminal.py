@@ -1,14 +1,69 @@
 """What the command line shows: lines, tables, and how far a long job is."""
 
+import codecs
+import contextlib
+import errno
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+from gestalt3d.io.names import readable
+
+_PLAIN = {
+    "…": "...",
+    "³": "^3",
+    "–": "-",
+    "—": "-",
+    "·": "|",
+    "×": "x",
+    "±": "+-",
+    "→": "->",
+    "≥": ">=",
+    "≤": "<=",
+}
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """For characters that a terminal's encoding lacks: the like of them in ASCII, else a question mark."""
+    assert isinstance(error, UnicodeEncodeError)
+    wanted = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(c, "?") for c in wanted), error.end
+
+
+codecs.register_error("gestalt3d.plainer", _plainer)
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[None]:
+    """While it lasts, any text can be written to stdout and stderr, whatever their encoding and even where they are closed.
+
+    A reader that goes away, such as `| head -1`, does not end the work. Where stdout fails otherwise, say on a full
+    disk, that is told at the end, and the exit code is 2.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by `>&-`; the number must not go to the next file opened
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        with contextlib.suppress(AttributeError):
+            getattr(sys, name).reconfigure(errors="gestalt3d.plainer")
+    _lost.clear()
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _attempt(stream, stream.flush)
+    if problem := next((p for p in _lost if not isinstance(p, BrokenPipeError)), None):
+        complain(f"gestalt3d: stdout: {problem.strerror or problem}; the work is finished, its output is not")
+        sys.exit(2)
+
+
+_lost: list[OSError] = []
 
 
 def say(text: str = "") -> None:
-    """A line on stdout; characters that the terminal's encoding lacks become question marks."""
+    """A line on stdout."""
     _write(sys.stdout, text)
 
 
@@ -19,8 +74,20 @@ def complain(text: str) -> None:
 
 def _write(stream: Any, text: str) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    stream.flush()
+    line = readable(text).encode(encoding, "gestalt3d.plainer").decode(encoding) + "\n"
+    _attempt(stream, lambda: (stream.write(line), stream.flush()))
+
+
+def _attempt(stream: Any, write: Any) -> None:
+    """Write; when nobody reads any more, let all further output go nowhere."""
+    try:
+        write()
+    except OSError as problem:
+        # Windows says EINVAL of a pipe that nobody reads.
+        _lost.append(BrokenPipeError() if problem.errno in (errno.EPIPE, errno.EINVAL) else problem)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def table(title: str, rows: Sequence[dict[str, Any]], *, digits: int = 1) -> None:

@@ -257,7 +257,7 @@ def export_weights(checkpoint: Path, out: Path, card: dict[str, Any]) -> None:
     stored = read(checkpoint)
     save(out, weights_of(stored), {k: stored.about[k] for k in (*IDENTITY, "origin") if k in stored.about})
     with atomic_path(out.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(card, indent=2) + "\n")
+        temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def usable_device(wanted: str) -> torch.device:

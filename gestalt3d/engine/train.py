@@ -214,7 +214,7 @@ def train(
     save = lambda file: main and _save(file, recipe, accelerator.unwrap_model(model), optimizer, average, run)  # noqa: E731
     if main and not resume:
         with checkpoint.atomic_path(out / "recipe.json") as temporary:
-            temporary.write_text(checkpoint.json.dumps(to_plain(recipe), indent=2) + "\n")
+            temporary.write_text(checkpoint.json.dumps(to_plain(recipe), indent=2) + "\n", encoding="utf-8")
     started = time.perf_counter() - run.seconds
     try:
         for step, parts in _stream(batches, recipe, run.step, until, accelerator.device):

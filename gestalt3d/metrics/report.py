@@ -65,7 +65,8 @@ def write_json(path: Path, data: Any) -> None:
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # Names of files that are no UTF-8 are kept as JSON's own escapes.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
         _give_default_mode(Path(temporary))
         Path(temporary).replace(path)

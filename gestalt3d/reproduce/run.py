@@ -156,5 +156,5 @@ def _commit() -> str:
 def _git(*words: str) -> str:
     here = Path(__file__).parent
     return subprocess.run(
-        ["git", *words], cwd=here, capture_output=True, text=True, check=True
+        ["git", *words], cwd=here, capture_output=True, text=True, check=True, encoding="utf-8"
     ).stdout.strip()

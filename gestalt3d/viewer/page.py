@@ -19,6 +19,7 @@ import numpy as np
 
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
+from gestalt3d.io.names import readable
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.viewer.coloring import base_colors
@@ -58,6 +59,7 @@ def page_html(
     max_points: int = MAX_POINTS,
 ) -> str:
     """The page as text."""
+    title = readable(title)
     scene = make_scene(cloud, instances, max_points=max_points)
     order, levels = _levels(scene.points, scene.bounds)
     planes, grid = _planes(scene, order)
