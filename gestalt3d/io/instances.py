@@ -20,6 +20,7 @@ from gestalt3d.io.frame import source_normals, source_points
 from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
 from gestalt3d.io.numpy_files import read_members, write_npz
 from gestalt3d.io.ply import write_ply
+from gestalt3d.io.ply_copy import extend_ply
 from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.structures.pointcloud import PointCloud, Source
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
@@ -34,7 +35,7 @@ def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: Cl
     `.npz`: everything, in metres, z up, points and boxes relative to `origin`; `load_instances` reads it.
     `.ply`: the input's points in its order, frame, units and types with all its properties, plus `instance`
     (int, -1 none), `semantic` (int, -1 unknown) and `score` (float, 0 none), which replace properties of
-    these names.
+    these names. A PLY keeps its faces and all else, ascii or its byte order; its file is read again for that.
     `.las`, `.laz`: the same as extra dimensions; a LAS input keeps its format, scales, offsets and
     dimensions.
     `.json`, `.csv`: one entry or row per instance, as `Instances.to_dicts`; boxes in the axes, units and origin of
@@ -134,13 +135,15 @@ def _own_table(cloud: PointCloud) -> np.ndarray:
 
 def _save_ply(path: Path, instances: Instances, cloud: PointCloud) -> None:
     answers = point_answers(instances)
+    comments = tuple(f"semantic {i} {name}" for i, name in enumerate(instances.vocabulary.names))
     table = _own_table(cloud)
-    kept = [name for name in table.dtype.names or () if name not in ANSWERS]
-    columns = {name: table[name] for name in kept} | answers
-    names = instances.vocabulary.names
-    comments = tuple(f"semantic {i} {name}" for i, name in enumerate(names))
+    source = cloud.source
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        write_ply(file, columns, comments=comments)
+        if source is not None and source.kind == "ply" and source.table is table and source.path.is_file():
+            extend_ply(source.path, file, answers, comments=comments)
+            return
+        kept = [name for name in table.dtype.names or () if name not in ANSWERS]
+        write_ply(file, {name: table[name] for name in kept} | answers, comments=comments)
 
 
 def _save_las(path: Path, instances: Instances, cloud: PointCloud) -> None:

@@ -18,7 +18,7 @@ _TYPES = {
     "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
     "int64": "i8", "uint64": "u8", "float": "f4", "double": "f8", "float32": "f4", "float64": "f8",
 }  # fmt: skip
-_NAMES = {
+PLY_NAMES = {
     "i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint",
     "f4": "float", "f8": "double",
 }  # fmt: skip
@@ -119,7 +119,7 @@ def write_ply(
     words = ["ply", "format binary_little_endian 1.0"]
     words += [f"comment {' '.join(c.split())}" for c in comments]
     words += [f"element vertex {count}"]
-    words += [f"property {_NAMES[code]} {name}" for name, code, _ in columns]
+    words += [f"property {PLY_NAMES[code]} {name}" for name, code, _ in columns]
     file.write("\n".join([*words, "end_header\n"]).encode("utf-8"))
     for first in range(0, count, _CHUNK):
         rows = np.empty(min(_CHUNK, count - first), dtype)
@@ -178,8 +178,8 @@ def _read_binary(
     size = path.stat().st_size
     start = header.size
     for element in before:
-        start = _skip(path, file, header.order, element, start, size)
-    dtype = _row_type(path, file, header.order, vertex, start, size)
+        start = end_of_rows(path, file, header.order, element, start, size)
+    dtype = row_type(path, file, header.order, vertex, start, size)
     _check_room(path, vertex, dtype.itemsize, size - start)
     file.seek(start)
     table = np.fromfile(file, dtype, vertex.rows)
@@ -213,7 +213,7 @@ def _check_room(path: Path, element: Element, row_bytes: int, room: int) -> None
         )
 
 
-def _row_type(path: Path, file: BinaryIO, order: str, element: Element, start: int, size: int) -> np.dtype:
+def row_type(path: Path, file: BinaryIO, order: str, element: Element, start: int, size: int) -> np.dtype:
     """Type of the first row; the caller checks that the lists of all rows are as long as its lists."""
     fields: list[tuple] = []
     at = start
@@ -244,13 +244,13 @@ def _number(file: BinaryIO, dtype: str, at: int) -> int:
     return int(np.frombuffer(data, dtype)[0]) if len(data) == np.dtype(dtype).itemsize else -1
 
 
-def _skip(path: Path, file: BinaryIO, order: str, element: Element, start: int, size: int) -> int:
+def end_of_rows(path: Path, file: BinaryIO, order: str, element: Element, start: int, size: int) -> int:
     """First byte after the rows of `element`."""
     fixed = sum(np.dtype(p.count_type or p.type).itemsize for p in element.properties)
     _check_room(path, element, fixed, size - start)
     if not element.has_lists:
         return start + element.rows * fixed
-    dtype = _row_type(path, file, order, element, start, size)
+    dtype = row_type(path, file, order, element, start, size)
     if element.rows * dtype.itemsize <= size - start:
         file.seek(start)
         table = np.fromfile(file, dtype, element.rows)
@@ -261,7 +261,7 @@ def _skip(path: Path, file: BinaryIO, order: str, element: Element, start: int, 
 
 
 def _walk(path: Path, file: BinaryIO, order: str, element: Element, start: int) -> int:
-    """As `_skip`, row by row, for lists of different lengths."""
+    """As `end_of_rows`, row by row, for lists of different lengths."""
     file.seek(start)
     data, at = file.read(), 0
     endian = "big" if order == ">" else "little"
@@ -326,9 +326,9 @@ def _columns(name: str, values: np.ndarray) -> list[tuple[str, str, np.ndarray]]
     code = values.dtype.str[1:]
     if kind == "b":
         code = "u1"
-    elif kind == "f" and code not in _NAMES:
+    elif kind == "f" and code not in PLY_NAMES:
         code = "f4" if values.dtype.itemsize < 4 else "f8"
-    elif kind in "iu" and code not in _NAMES:
+    elif kind in "iu" and code not in PLY_NAMES:
         fits = not len(values) or (values.min() >= -(2**31) and values.max() < 2**31)
         code = "i4" if fits else "f8"
     elif kind not in "iuf":
