@@ -96,10 +96,8 @@ def _copy_binary(
         for p in (vertex.properties[k] for k in kept)
         for name in ([f"{p.name}_count"] if p.count_type else []) + [p.name]
     ]
-    fields = [(name, dtype[name]) for name in names]
-    new = np.dtype(
-        fields + [(name, column.dtype.newbyteorder(header.order)) for name, column in columns.items()]
-    )
+    new = [(name, dtype[name]) for name in names]
+    new += [(name, np.dtype(header.order + column.dtype.str[1:])) for name, column in columns.items()]
     for part in _parts(vertex.rows):
         rows = np.fromfile(given, dtype, len(part))
         out = np.empty(len(rows), new)
