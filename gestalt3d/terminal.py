@@ -54,8 +54,8 @@ def streams() -> Iterator[None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             _attempt(stream, stream.flush)
-    if problem := next((p for p in _lost if not isinstance(p, BrokenPipeError)), None):
-        complain(f"gestalt3d: stdout: {problem.strerror or problem}; the work is finished, its output is not")
+    if _lost:
+        complain(f"gestalt3d: stdout: {_lost[0].strerror}; the work is finished, what it said is lost")
         sys.exit(2)
 
 
@@ -84,7 +84,8 @@ def _attempt(stream: Any, write: Any) -> None:
         write()
     except OSError as problem:
         # Windows says EINVAL of a pipe that nobody reads.
-        _lost.append(BrokenPipeError() if problem.errno in (errno.EPIPE, errno.EINVAL) else problem)
+        if stream is sys.stdout and problem.errno not in (errno.EPIPE, errno.EINVAL):
+            _lost.append(problem)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
