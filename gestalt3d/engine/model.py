@@ -71,7 +71,11 @@ class Model:
             boxes = oriented_boxes(cloud.points, found.offsets, found.indices)
         return replace(found, boxes=boxes, method=self.name, source_from_cloud=cloud.source_from_cloud)
 
-    __call__ = segment
+    def __call__(
+        self, cloud: CloudLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+    ) -> Instances:
+        """`segment`."""
+        return self.segment(cloud, classes=classes, min_score=min_score)
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
