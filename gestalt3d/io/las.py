@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Callable
 from importlib import import_module
-from io import BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -58,7 +58,7 @@ def extend_las(source: Path, path: os.PathLike[str], columns: dict[str, np.ndarr
 
     count = len(next(iter(columns.values())))
     _check_header(source)
-    las = _guard(source, lambda: laspy.read(source))
+    las = _guard(source, lambda: laspy.read(_opened(source)))
     if len(las.points) != count:
         raise UserError(
             f"{source}: has {len(las.points)} points now, but had {count} when it was read; segment it again"
@@ -73,7 +73,7 @@ def expect_extendable(source: Path, columns: dict[str, np.ndarray]) -> None:
     """Write the header of `extend_las` into memory, so that a file that cannot be copied is refused before all work."""
     import laspy
 
-    with _guard(source, lambda: laspy.open(source)) as reader:
+    with _guard(source, lambda: laspy.open(_opened(source))) as reader:
         reader.header.point_count = 0
         las = laspy.LasData(reader.header)
     _make_writable(las.header)
@@ -144,6 +144,53 @@ def _write_to(file: Any, las: Any, compress: bool) -> None:
         writer.write_points(las.points)
         if las.header.evlrs:
             writer.write_evlrs(las.header.evlrs)
+
+
+class _WithHead(BufferedReader):
+    """A file that begins with other bytes."""
+
+    def __init__(self, path: Path, head: bytes) -> None:
+        super().__init__(FileIO(path))
+        self._head = head
+
+    def read(self, size: int | None = -1) -> bytes:
+        at = self.tell()
+        data = super().read(size)
+        mended = self._head[at : at + len(data)]
+        return mended + data[len(mended) :]
+
+
+def _opened(path: Path) -> BufferedReader:
+    """The file; names in its records that are no UTF-8, which laspy refuses, are read as Latin-1."""
+    with path.open("rb") as file:
+        at, data_offset, num_vlrs = struct.unpack_from("<HII", file.read(104), 94)
+        file.seek(0)
+        head = bytearray(file.read(data_offset))
+    original = bytes(head)
+    for _ in range(num_vlrs):
+        if at + 54 > len(head):
+            break
+        record, length = struct.unpack_from("<HH", head, at + 18)
+        texts = [(at + 2, 16)]
+        if head[at + 2 : at + 12] == b"LASF_Spec\0" and record == 4:  # extra dimensions, 192 bytes each
+            starts = range(at + 54, min(at + 54 + length, len(head)) - 191, 192)
+            texts += [(start + shift, 32) for start in starts for shift in (4, 160)]
+        for first, width in texts:
+            head[first : first + width] = _as_utf8(bytes(head[first : first + width]))
+        at += 54 + length
+    return path.open("rb") if head == original else _WithHead(path, bytes(head))
+
+
+def _as_utf8(text: bytes) -> bytes:
+    """The same width; where Latin-1 takes more room as UTF-8, its letters become question marks."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        word = text.rstrip(b"\0").decode("latin-1")
+        longer = word.encode()
+        shown = longer if len(longer) <= len(text) else word.encode("ascii", "replace")
+        return shown.ljust(len(text), b"\0")
+    return text
 
 
 def _check_header(path: Path) -> None:
@@ -235,7 +282,7 @@ def _read_columns(path: Path) -> tuple[Triple, Triple | None]:
     import laspy
 
     parts: list[list[np.ndarray]] = [[] for _ in range(6)]
-    with laspy.LasReader(path.open("rb"), read_evlrs=False) as reader:
+    with laspy.LasReader(_opened(path), read_evlrs=False) as reader:
         count = reader.header.point_count
         has_colors = "red" in set(reader.header.point_format.dimension_names)
         # In chunks, so that a lying count fails at the end of the data instead of in one great allocation.

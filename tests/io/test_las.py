@@ -206,6 +206,29 @@ def test_whatever_las_is_read_is_written_back(tmp_path: Path, name: str) -> None
         assert kept.record_data_bytes() == b"data"
 
 
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+def test_names_in_latin1_are_read_and_written(tmp_path: Path, suffix: str) -> None:
+    """Of a record and of an extra dimension, which laspy wants as UTF-8."""
+    path = tmp_path / f"a{suffix}"
+    make_las(path, point_format=7, version="1.4")
+    las = laspy.read(path)
+    las.vlrs.append(laspy.VLR("someone", 7, "text", b"data"))
+    las.write(path)
+    data = path.read_bytes()
+    long = "ä" * 11  # of 16 bytes, 22 as UTF-8
+    patched(
+        path,
+        {data.index(b"someone"): long.encode("latin-1"), data.index(b"reflectance"): b"H\xf6he   \0\0\0\0"},
+    )
+    cloud = load_cloud(path)
+    expect_writable(cloud)
+    save_instances(tmp_path / f"b{suffix}", answers(500), cloud)
+    new = laspy.read(tmp_path / f"b{suffix}")
+    np.testing.assert_array_equal(new["Höhe   "], las["reflectance"])
+    np.testing.assert_array_equal(new["instance"], answers(500).to_labels().numpy())
+    assert [v.record_data_bytes() for v in new.vlrs if v.user_id == "?" * 11] == [b"data"]
+
+
 def test_a_las_that_cannot_be_written_back_is_refused_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
