@@ -63,9 +63,6 @@ def extend_las(source: Path, path: os.PathLike[str], columns: dict[str, np.ndarr
         raise UserError(
             f"{source}: has {len(las.points)} points now, but had {count} when it was read; segment it again"
         )
-    _make_writable(las.header)
-    if old := [name for name in las.point_format.extra_dimension_names if name in columns]:
-        las.remove_extra_dims(old)
     _write(path, las, columns)
 
 
@@ -76,11 +73,8 @@ def expect_extendable(source: Path, columns: dict[str, np.ndarray]) -> None:
     with _guard(source, lambda: laspy.open(_opened(source))) as reader:
         reader.header.point_count = 0
         las = laspy.LasData(reader.header)
-    _make_writable(las.header)
-    if old := [name for name in las.point_format.extra_dimension_names if name in columns]:
-        las.remove_extra_dims(old)
-    _add(las, {name: column[:0] for name, column in columns.items()})
     try:
+        _add(las, {name: column[:0] for name, column in columns.items()})
         _write_to(BytesIO(), las, source.suffix.lower() == ".laz")
     except Exception as error:
         cause = " ".join(str(error).split())[:120]
@@ -101,6 +95,7 @@ def _make_writable(header: Any) -> None:
     if header.evlrs:
         header.evlrs[:] = [_plain_record(v) for v in header.evlrs if v.user_id != "copc"]
         header.number_of_evlrs = len(header.evlrs)
+        header.start_of_first_evlr = 0  # the writer sets it where there are any
 
 
 def _plain_record(record: Any) -> Any:
@@ -129,6 +124,9 @@ def _write(path: os.PathLike[str], las: Any, columns: dict[str, np.ndarray]) -> 
 def _add(las: Any, columns: dict[str, np.ndarray]) -> None:
     import laspy
 
+    _make_writable(las.header)
+    if old := [name for name in las.point_format.extra_dimension_names if name in columns]:
+        las.remove_extra_dims(old)
     las.add_extra_dims([laspy.ExtraBytesParams(name=n, type=c.dtype) for n, c in columns.items()])
     for name, column in columns.items():
         las[name] = column

@@ -136,7 +136,7 @@ def _processor() -> str:
     if cpus.exists():
         names = [
             line.partition(":")[2].strip()
-            for line in cpus.read_text().splitlines()
+            for line in cpus.read_text(encoding="utf-8").splitlines()
             if line.startswith("model name")
         ]
         if names:
