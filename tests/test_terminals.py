@@ -210,7 +210,7 @@ def unnamed_encodings(file: Path) -> list[str]:
     return found
 
 
-NO_FILES = {"os.open", "webbrowser.open", "laspy.open", "archive.open"}
+NO_FILES = {"os.open", "Image.open", "webbrowser.open", "laspy.open", "archive.open"}
 
 
 @pytest.mark.parametrize("folder", ["gestalt3d", "examples", "benchmarks"])
