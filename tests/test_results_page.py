@@ -92,7 +92,7 @@ def test_labels_masks_and_table_say_the_same(after: dict[str, Any]) -> None:
     assert set(np.unique(labels)) <= {-1, *range(len(found))}
     np.testing.assert_array_equal(np.sort(after["first"]), np.flatnonzero(found.mask(0)))
     assert after["name"] == found.class_name(0)
-    assert {"office.csv", "office.json"} <= {p.name for p in after["folder"].iterdir()}
+    assert {"office.instances.csv", "office.instances.json"} <= {p.name for p in after["folder"].iterdir()}
     np.testing.assert_allclose(after["as_in_the_file"], after["scan"].points.numpy(), atol=1e-6)
 
 
