@@ -161,8 +161,9 @@ WITHOUT_DOCSTRINGS = """
 import sys
 from gestalt3d.cli import EXAMPLES, VERBS, main
 assert False, "asserts are dropped, too"
-verbs = [[], *([verb, "--help"] for verb in VERBS), ["reproduce"], ["bench"]]
-for words in [sys.argv[1:], ["models"], ["train", "asis-rooms", "--help"]] if sys.argv[1:] else verbs:
+light = [[], *([verb, "--help"] for verb in VERBS if verb != "train")]
+heavy = [["train"], ["train", "asis-rooms", "--help"], ["models"], ["reproduce"], ["bench"], sys.argv[1:]]
+for words in heavy if sys.argv[1:] else light:
     try:
         main(words)
     except SystemExit as end:
@@ -180,7 +181,8 @@ def without_docstrings(*words: str) -> str:
 
 def test_every_verb_has_its_help_without_docstrings() -> None:
     shown = without_docstrings()
-    assert all(f"  {verb}" in shown and EXAMPLES[verb][0] in shown for verb in VERBS)
+    assert all(f"  {verb}" in shown for verb in VERBS)
+    assert all(EXAMPLES[verb][0] in shown for verb in VERBS if verb != "train")
 
 
 @pytest.mark.slow  # Python compiles torch anew for -OO
