@@ -327,7 +327,7 @@ _S3DIS_STEPS = 700
 def table_row(key: str, *, steps: int, seed: int) -> Recipe:
     """A row of ASIS's tables on synthetic rooms: "asis-pn2", "if-pn", …. All rows of a table differ in the method alone.
 
-    "asis-pn2-long" and its like go on from the weights of "start-pn2-long", a vanilla network, at half its rate;
+    "backbone-pn" learns classes alone. "asis-pn2-long" and its like go on from the weights of "start-pn2-long", a vanilla network, at half its rate;
     "asis-pn2-long-dropout" and its start have dropout as the authors' code.
 
     Blocks are those of `asis-rooms`, with which minutes of training go farther than with the paper's; of 2,048 points instead of
@@ -337,8 +337,12 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
     kind, _, rest = key.partition("-")
     backbone, _, variant = rest.partition("-")
     long = variant in ("long", "long-dropout")
-    kinds = ("start" if long else "sgpn", "vanilla", "if", "sa", "asis")
-    if kind not in kinds or backbone not in ("pn", "pn2") or not (long or not variant):
+    alone = ("start",) if long else ("backbone", "sgpn")
+    if (
+        kind not in (*alone, "vanilla", "if", "sa", "asis")
+        or backbone not in ("pn", "pn2")
+        or not (long or not variant)
+    ):
         raise UserError(f"no row {key!r}")
     base = replace(
         asis_rooms().model,
@@ -351,9 +355,9 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
         seed=seed,
     )
     shared = {field.name: getattr(base, field.name) for field in fields(BlockConfig)}
-    if kind == "sgpn":
+    if kind in ("sgpn", "backbone"):
         # All pairs of 512 points with all others: the full square takes most of a step on a CPU.
-        model = SGPNConfig(**shared, loss_rows=512)
+        model = SGPNConfig(**shared, loss_rows=512, semantics_only=kind == "backbone")
     else:
         model = ASISConfig(
             **shared,
@@ -363,7 +367,7 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
         )
     return Recipe(
         name=key,
-        method="sgpn" if kind == "sgpn" else "asis",
+        method="sgpn" if isinstance(model, SGPNConfig) else "asis",
         model=model,
         optim=Optim(steps=steps, lr=1e-3 if long and kind != "start" else 2e-3, schedule="cosine", samples_per_step=4,
                     clip=1.0, bn_momentum=0.1, halve_every=1_000_000, precision="bf16"),

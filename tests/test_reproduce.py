@@ -53,6 +53,14 @@ def test_a_table_is_made_and_finished_runs_are_read(tiny: None, tmp_path: Path) 
     assert again["rows"][0]["ours"]["mIoU"] == 12.0
 
 
+def test_the_backbone_alone_has_classes_and_no_instances(tiny: None, tmp_path: Path) -> None:
+    result = reproduce.retrain("asis-table2", tmp_path, quick=True, rows=["backbone-pn"])
+    ours = next(row["ours"] for row in result["rows"] if row["row"] == "PN alone")
+    assert 0 <= ours["mIoU"] <= 100
+    run = json.loads((tmp_path / "quick" / "backbone-pn-seed0.json").read_text())
+    assert run["figures"]["mCov"] == 0 and list(run["left_out"]["mIoU"]) and run["num_true"]["floor"] >= 1
+
+
 def test_times_are_taken_of_runs_that_lack_them(tiny: None, tmp_path: Path) -> None:
     reproduce.retrain("asis-table1", tmp_path, quick=True, rows=["asis-pn"])
     result = reproduce.retrain("asis-table5", tmp_path, quick=True, rows=["sgpn-pn", "asis-pn"])
