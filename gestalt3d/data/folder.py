@@ -27,6 +27,7 @@ import torch
 
 from gestalt3d.data.cache import digest, digest_of_files, pack
 from gestalt3d.data.relabel import relabel
+from gestalt3d.encoding import decode, open_unmarked
 from gestalt3d.errors import UserError
 from gestalt3d.io import find_clouds, load_cloud
 from gestalt3d.metrics.average_precision import MIN_REGION
@@ -265,10 +266,10 @@ def _ply_properties(path: Path) -> list[str]:
     """Names of the vertex properties in a PLY's header; none for other files."""
     if path.suffix.lower() != ".ply":
         return []
-    with path.open("rb") as file:
+    with open_unmarked(path) as file:
         head = file.read(_HEADER_LIMIT).split(b"end_header", 1)[0]
     names, element = [], ""
-    for line in head.decode("ascii", "replace").splitlines():
+    for line in decode(head).splitlines():
         words = line.split()
         if words[:1] == ["element"] and len(words) > 1:
             element = words[1]
@@ -317,7 +318,7 @@ def _named_classes(root: Path) -> dict[int, str] | None:
     path = root / "classes.json"
     try:
         if path.exists():
-            listed = json.loads(path.read_text(encoding="utf-8"))
+            listed = json.loads(decode(path.read_bytes()))
             named = (
                 {int(k): v for k, v in listed.items()}
                 if isinstance(listed, dict)
@@ -328,7 +329,7 @@ def _named_classes(root: Path) -> dict[int, str] | None:
             return named
         path = root / "classes.txt"
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = decode(path.read_bytes()).splitlines()
             return {k: line.strip() for k, line in enumerate(lines) if line.strip()}
     except (ValueError, TypeError, OSError) as error:
         raise UserError(f"{path}: expected a list of class names, or numbers to names ({error})") from None

@@ -17,6 +17,7 @@ import numpy as np
 
 from gestalt3d.data.cache import Packed, ScanCache, digest, digest_of_files, unpack
 from gestalt3d.data.relabel import relabel
+from gestalt3d.encoding import open_unmarked
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.samples import Scan
@@ -199,7 +200,8 @@ _NUMBER_BYTES = b"0123456789+-.eE \t\r\n"
 
 def read_annotation(file: Path, notes: list[str]) -> np.ndarray:
     """(n, 6) float64 x y z r g b. Lines that bulk parsing cannot read are mended one by one."""
-    raw = file.read_bytes()
+    with open_unmarked(file) as stream:
+        raw = stream.read()
     if not has_foreign_bytes(raw):
         try:
             with warnings.catch_warnings():

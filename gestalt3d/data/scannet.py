@@ -29,7 +29,7 @@ import torch
 
 from gestalt3d.data.cache import digest_of_files
 from gestalt3d.data.relabel import relabel
-from gestalt3d.data.scannet_annotation import TABLE, Annotation, read_annotation, read_words
+from gestalt3d.data.scannet_annotation import TABLE, Annotation, read_annotation, read_text, read_words
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.io.ply import read_header
@@ -226,7 +226,7 @@ def _with_children(root: Path) -> Iterator[Path]:
 def read_split(root: Path, split: str) -> list[str]:
     """Names that `scannetv2_<split>.txt` lists, sorted, each once."""
     path = find_file(root, f"scannetv2_{split}.txt")
-    names = set(_read_text(path, _LIST_LIMIT).split())
+    names = set(read_text(path, _LIST_LIMIT).split())
     if odd := sorted(name for name in names if not _SCENE.fullmatch(name)):
         raise UserError(f"{path}: lists {odd[0][:40]!r}, not a scene such as scene0000_00; download it again")
     return sorted(names)
@@ -278,7 +278,7 @@ def read_alignment(info: Path) -> np.ndarray | None:
     if not info.is_file():
         return None
     line = next(
-        (x for x in _read_text(info, _ALIGNMENT_LIMIT).splitlines() if x.startswith("axisAlignment")), ""
+        (x for x in read_text(info, _ALIGNMENT_LIMIT).splitlines() if x.startswith("axisAlignment")), ""
     )
     if not line:
         return None
@@ -320,14 +320,3 @@ def _instances(labels: Annotation | None, vertices: int) -> Instances:
         vocabulary=SCANNET20,
         point_classes=torch.from_numpy(semantic),
     )
-
-
-def _read_text(path: Path, limit: int) -> str:
-    try:
-        if (size := path.stat().st_size) > limit:
-            raise UserError(f"{path}: has {size:,} bytes, more than it can need; download it again")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not text; download it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gestalt3d.encoding import decode
 from gestalt3d.errors import UserError
 
 TABLE = "scannetv2-labels.combined.tsv"
@@ -76,7 +77,7 @@ def read_annotation(
 
 def read_words(table: Path) -> dict[str, int]:
     """`raw_category` → `nyu40id`, 0 … 40. Of rows with the same word the last one counts."""
-    lines = _text(table, _TABLE_LIMIT).splitlines()
+    lines = read_text(table, _TABLE_LIMIT).splitlines()
     try:
         rows = list(csv.reader((line for line in lines if line.strip()), delimiter="\t"))
     except csv.Error as error:
@@ -137,7 +138,7 @@ def _groups(path: Path, vertices: int) -> list[_Group]:
 
 
 def _json(path: Path, vertices: int) -> dict[str, Any]:
-    text = _text(path, _BYTES_PER_VERTEX * vertices + _SPARE_BYTES)
+    text = read_text(path, _BYTES_PER_VERTEX * vertices + _SPARE_BYTES)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -174,14 +175,16 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None else repr(value[:40] if isinstance(value, str) else value)[:40]
 
 
-def _text(path: Path, limit: int) -> str:
+def read_text(path: Path, limit: int) -> str:
+    """The whole text, which may have `limit` bytes."""
     try:
         if not path.is_file():
             raise UserError(f"{path}: no such file; {_AGAIN}")
         if (size := path.stat().st_size) > limit:
             raise UserError(f"{path}: has {size:,} bytes, more than the {limit:,} it can need; {_AGAIN}")
-        return path.read_bytes()[:limit].decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not text; {_AGAIN}") from None
+        text = decode(path.read_bytes()[:limit])
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({os.strerror(error.errno or 0)}); check it") from None
+    if "\0" in text:
+        raise UserError(f"{path}: is not text; {_AGAIN}")
+    return text

@@ -75,6 +75,7 @@ _READERS: dict[str, Callable[[Path], Stored]] = {
     ".off": _mesh,
 }
 CLOUD_SUFFIXES: tuple[str, ...] = tuple(_READERS)
+_NO_CLOUDS = ("classes.txt", "readme.txt", "license.txt", "licence.txt")
 
 
 def load_cloud(
@@ -124,13 +125,16 @@ def load_cloud(
 def find_clouds(folder: str | os.PathLike[str]) -> list[Path]:
     """Scans directly in `folder`, sorted.
 
-    Labels (`*.gt.npz`, ScanNet's `*.labels.ply`), results (`*.instances.*`) and the list of classes (`classes.txt`) are none.
+    Labels (`*.gt.npz`, ScanNet's `*.labels.ply`), results (`*.instances.*`), the list of classes (`classes.txt`) and
+    texts about the folder (`README.txt`) are none.
     """
     files = (
         p for p in Path(folder).iterdir() if p.suffix.lower() in CLOUD_SUFFIXES and not p.name.startswith(".")
     )
     beside = (".gt.npz", ".labels.ply", *(f".instances{suffix}" for suffix in CLOUD_SUFFIXES))
-    return sorted(p for p in files if p.is_file() and not p.name.endswith(beside) and p.name != "classes.txt")
+    return sorted(
+        p for p in files if p.is_file() and not p.name.endswith(beside) and p.name.lower() not in _NO_CLOUDS
+    )
 
 
 def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:

@@ -10,9 +10,26 @@ from gestalt3d.errors import UserError
 
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-POSITION_NAMES = (("x", "y", "z"),)
-COLOR_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
-NORMAL_NAMES = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"))
+POSITION = ("x", "y", "z")
+COLOR = ("red", "green", "blue")
+NORMAL = ("nx", "ny", "nz")
+POSITION_NAMES = (POSITION,)
+COLOR_NAMES = (
+    COLOR,
+    ("r", "g", "b"),
+    ("diffuse_red", "diffuse_green", "diffuse_blue"),
+    ("rf", "gf", "bf"),
+    ("scalar_r", "scalar_g", "scalar_b"),
+    ("color_r", "color_g", "color_b"),
+)
+NORMAL_NAMES = (NORMAL, ("normal_x", "normal_y", "normal_z"), ("n_x", "n_y", "n_z"))
+
+# Arrays of three columns under one name, as .npz and structured arrays have them.
+POINT_KEYS = ("points", "xyz", "coords", "coord", "positions", "position", "vertices", "pos", "pc")
+COLOR_KEYS = ("colors", "rgb", "color", "colours", "colour")
+NORMAL_KEYS = ("normals", "normal")
+
+_SAMPLE = 200_000
 
 
 class Stored(NamedTuple):
@@ -21,7 +38,7 @@ class Stored(NamedTuple):
     kind: str
     position: Triple
     colors: Triple | None = None
-    """Any number type; `color_scale` says what white is."""
+    """Any number type; `scaled_colors` finds out what white is."""
     normals: Triple | None = None
     table: np.ndarray | None = None
     """Every stored property, to be written back."""
@@ -33,16 +50,35 @@ class Stored(NamedTuple):
     is_sampled: bool = False
     """The points were drawn from surfaces, so their spacing says nothing."""
     notes: tuple[str, ...] = ()
+    """What happened to single points or parts, a note each."""
+    assumed: tuple[str, ...] = ()
+    """How the file was read where it does not say so itself: sentences of the one note about that."""
 
 
-def from_table(path: os.PathLike[str], kind: str, table: np.ndarray, notes: tuple[str, ...] = ()) -> Stored:
-    """Find position, colours and normals by the names of the properties, upper or lower case."""
+def assumption_note(sentences: Sequence[str]) -> str:
+    """One note of all that was assumed about columns, colours, units and axes."""
+    return ". ".join(s[:1].upper() + s[1:] if i else s for i, s in enumerate(sentences))
+
+
+def from_table(
+    path: os.PathLike[str],
+    kind: str,
+    table: np.ndarray,
+    notes: tuple[str, ...] = (),
+    assumed: tuple[str, ...] = (),
+) -> Stored:
+    """Find position, colours and normals by the names of the properties, upper or lower case.
+
+    Packed colours and fields of three numbers (`xyz`, `rgb`, …) are split into properties of their own.
+    """
+    table = unpack_colors(_split_vectors(table))
     position = find_triple(table, POSITION_NAMES)
     if position is None:
         have = ", ".join(table.dtype.names or ()) or "nothing"
         raise UserError(f"{path}: has no x, y and z (it has {have[:200]}); name the coordinates x, y, z")
+    table.flags.writeable = False
     colors, normals = find_triple(table, COLOR_NAMES), find_triple(table, NORMAL_NAMES)
-    return Stored(kind, position, colors, normals, table, notes=notes)
+    return Stored(kind, position, colors, normals, table, notes=notes, assumed=assumed)
 
 
 def find_triple(table: np.ndarray, choices: Sequence[tuple[str, str, str]]) -> Triple | None:
@@ -56,30 +92,116 @@ def find_triple(table: np.ndarray, choices: Sequence[tuple[str, str, str]]) -> T
     return None
 
 
-def color_scale(colors: Triple) -> float:
-    """The stored value of full brightness: 255, 65535 or 1.
+def _split_vectors(table: np.ndarray) -> np.ndarray:
+    """Fields of three or four numbers called like points, colours or normals become properties of their own."""
+    roles = [(POINT_KEYS, POSITION), (COLOR_KEYS, (*COLOR, "alpha")), (NORMAL_KEYS, NORMAL)]
+    columns: dict[str, np.ndarray] = {}
+    for field in table.dtype.names or ():
+        values = table[field]
+        parts = next((names for keys, names in roles if field.lower() in keys), ())
+        if values.ndim == 2 and values.shape[1] in (3, 4) and parts and not set(parts) & set(columns):
+            columns |= dict(zip(parts, values.T, strict=False))
+        else:
+            columns[field] = values
+    return table if len(columns) == len(table.dtype.names or ()) else as_table(columns)
 
-    Bytes mean 255. Wider integers mean 65535 unless none exceeds 255, which is what writers do that never
-    scaled. Floats mean 1 unless they exceed it.
+
+def as_table(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Structured array of columns by name."""
+    count = len(next(iter(columns.values())))
+    table = np.empty(count, [(n, c.dtype, c.shape[1:]) for n, c in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table
+
+
+def unpack_colors(table: np.ndarray) -> np.ndarray:
+    """`rgb` or `rgba`, which holds 0xAARRGGBB in one number, becomes red, green, blue (and alpha)."""
+    names = table.dtype.names or ()
+    types = ("<f4", "<u4", "<i4", "<f8", "<u8", "<i8")
+    packed = next((n for n in names if n.lower() in ("rgb", "rgba") and table.dtype[n] in types), None)
+    if packed is None:
+        return table
+    parts = dict(zip(COLOR, (16, 8, 0), strict=True)) | ({"alpha": 24} if packed.lower() == "rgba" else {})
+    columns: dict[str, np.ndarray] = {}
+    for name in names:
+        if name != packed:
+            columns[name] = table[name]
+        elif not set(parts) & set(names):
+            bits = _packed_bits(table[packed])
+            columns |= {p: (bits >> np.uint32(s) & np.uint32(255)).astype(np.uint8) for p, s in parts.items()}
+    return as_table(columns)
+
+
+def _packed_bits(packed: np.ndarray) -> np.ndarray:
+    """uint32. A float holds the bits themselves, unless its values are whole numbers of 24 bits."""
+    if packed.dtype.kind != "f":
+        return packed.astype(np.uint32)
+    values = packed[packed != 0]
+    is_number = (values >= 1) & (values < 1 << 24) & (values == np.floor(values))
+    if packed.dtype.itemsize == 4 and np.count_nonzero(is_number) <= len(values) / 2:
+        return packed.view(np.uint32)
+    return np.nan_to_num(packed).clip(0, (1 << 32) - 1).astype(np.uint32)
+
+
+def scaled_colors(colors: Triple) -> tuple[np.ndarray | None, str | None]:
+    """(n, 3) float32 in [0, 1], NaN black, and the sentence that says which range was assumed.
+
+    Bytes need none: they run to 255. Colours that are 0 everywhere are none: None.
     """
-    if all(c.dtype.itemsize == 1 for c in colors):
-        return 255.0
+    columns = [c.view(np.uint8) if c.dtype == np.int8 else c for c in colors]
+    sample = _color_sample(columns)
+    if not len(sample):
+        return None, "its colours are 0 everywhere, which is taken for none"
+    low, high = _color_range(columns, sample)
+    out = np.empty((len(columns[0]), 3), np.float32)
     with np.errstate(all="ignore"):
-        brightest = max(float(np.max(c, initial=0, where=np.isfinite(c))) for c in colors)
-    if colors[0].dtype.kind == "f" and brightest <= 1.001:
-        return 1.0
-    return 255.0 if brightest <= 255 else 65535.0
+        for axis, column in enumerate(columns):
+            for first in range(0, len(out), 1 << 20):
+                part = column[first : first + (1 << 20)].astype(np.float32)
+                out[first : first + len(part), axis] = (part - np.float32(low)) / np.float32(high - low)
+    np.nan_to_num(out, copy=False)
+    np.clip(out, 0, 1, out=out)
+    is_plain = all(c.dtype == np.uint8 for c in columns)
+    return out, None if is_plain else f"colours from {low} to {high}"
+
+
+def _color_sample(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Values that say something, float64: finite and not 0, at most about `_SAMPLE` of them."""
+    step = max(1, 3 * len(columns[0]) // _SAMPLE)
+    for every in dict.fromkeys((step, 1)):  # All of them where a sparse sample meets none.
+        values = np.concatenate([c[::every] for c in columns]).astype(np.float64)
+        if len(values := values[np.isfinite(values) & (values != 0)]):
+            return values
+    return values
+
+
+def _color_range(columns: Sequence[np.ndarray], sample: np.ndarray) -> tuple[int, int]:
+    """Stored values of black and of full brightness, by type and by the 99th percentile of what is not black.
+
+    A few values beyond the range change nothing. Wider integers that stay within a byte are what writers
+    make that never scaled.
+    """
+    if all(c.dtype == np.uint8 for c in columns):
+        return 0, 255
+    darkest, brightest = np.percentile(sample, [1, 99])
+    if darkest < -0.1 and brightest <= 1.5 and columns[0].dtype.kind == "f":
+        return -1, 1
+    if brightest <= 1.5 and columns[0].dtype.kind == "f":
+        return 0, 1
+    return 0, 255 if brightest <= 256 else 65535
 
 
 def column_names(block: np.ndarray, *, has_intensity: bool = False) -> list[str]:
     """Names for unnamed columns (n, c ≥ 3), from what the values of the first rows can be.
 
-    x y z come first. A triple of whole numbers in 0…255 or of numbers in 0…1 is colour, one of unit length
-    normals. One column may stand between position and colour (`x y z intensity r g b`, always when
+    x y z come first. A triple of whole numbers in 0…255, of numbers in 0…1 or of whole steps of a byte in
+    -1…1 is colour, one of unit length normals; three numbers up to 255 after x y z are colours with
+    decimals. One column may stand between position and colour (`x y z intensity r g b`, always when
     `has_intensity`); the rest is numbered.
     """
     count = block.shape[1]
-    names = ["x", "y", "z"]
+    names = [*POSITION]
     taken: set[str] = set()
     while len(names) < count:
         at = len(names)
@@ -92,7 +214,10 @@ def column_names(block: np.ndarray, *, has_intensity: bool = False) -> list[str]
             names.append("intensity")
         elif role is not None and role not in taken:
             taken.add(role)
-            names += ["red", "green", "blue"] if role == "color" else ["nx", "ny", "nz"]
+            names += COLOR if role == "color" else NORMAL
+        elif at == 3 and role is None and count >= 6 and _are_mean_colors(block[:, 3:6]):
+            taken.add("color")
+            names += COLOR
         else:
             names.append(f"column_{at + 1}")
     return names
@@ -105,13 +230,32 @@ def _triple_role(values: np.ndarray) -> str | None:
     lengths = np.linalg.norm(values, axis=1)
     if np.mean(np.abs(lengths - 1) < 0.01) > 0.9 and (values.min() < 0 or np.mean(lengths > 0.99) > 0.98):
         return "normal"
+    # A stray value beyond the range does not change what the others are.
+    low, high = np.percentile(values, [1, 99], method="nearest")
+    if low >= 0 and high <= 256:
+        inside = (values >= 0) & (values <= 256)
+        return "color" if high <= 1 or _are_mostly(values == np.rint(values), inside) else None
+    steps = (values + 1) * 127.5
     if (
-        values.min() >= 0
-        and values.max() <= 255
-        and (values.max() <= 1 or bool((values == np.rint(values)).all()))
+        -1 <= low < 0
+        and high <= 1
+        and _are_mostly(np.abs(steps - np.rint(steps)) < 0.01, np.abs(values) <= 1)
     ):
         return "color"
     return None
+
+
+def _are_mostly(hold: np.ndarray, among: np.ndarray) -> bool:
+    return bool(np.mean(hold[among]) > 0.99)
+
+
+def _are_mean_colors(values: np.ndarray) -> bool:
+    """Numbers with decimals that fill the range of a byte: means of several colours."""
+    values = values[np.isfinite(values).all(1)]
+    if len(values) < 10:
+        return False
+    low, high = np.percentile(values, [1, 99])
+    return bool(low >= 0 and 32 < high <= 256)
 
 
 def _is_likelier_color(first: np.ndarray, second: np.ndarray) -> bool:
@@ -119,3 +263,20 @@ def _is_likelier_color(first: np.ndarray, second: np.ndarray) -> bool:
     if _triple_role(first) != "color":
         return False
     return len(np.unique(second[:, 2])) <= len(np.unique(first[:, 0]))
+
+
+def roles_sentence(names: Sequence[str], shown: Sequence[str] | None = None) -> str | None:
+    """Which columns were taken as what; None for x y z alone. `shown` are the file's own names, else numbers."""
+    if tuple(names) == POSITION and shown is None:
+        return None
+    words = [str(i + 1) for i in range(len(names))] if shown is None else list(shown)
+    if tuple(word.lower() for word in words) in (POSITION, (*POSITION, *COLOR), (*POSITION, *"rgb")):
+        return None
+    parts = []
+    for role, wanted in (("position", POSITION), ("colour", COLOR), ("normals", NORMAL)):
+        if set(wanted) <= set(names):
+            parts.append(f"{role} from {', '.join(words[names.index(n)] for n in wanted)}")
+    used = {*POSITION, *(n for t in (COLOR, NORMAL) if set(t) <= set(names) for n in t)}
+    if left := [w for w, n in zip(words, names, strict=True) if n not in used]:
+        parts.append(f"not used: {', '.join(left)[:200]}")
+    return ("columns: " if shown is not None else "columns by number: ") + "; ".join(parts)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import Stored, Triple, color_scale
+from gestalt3d.io.columns import Stored, Triple, assumption_note, scaled_colors
 from gestalt3d.structures.pointcloud import PointCloud, Source
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
@@ -41,16 +41,18 @@ def place(
     sample, num_finite = _finite_sample(stored.position)
     if num_finite == 0:
         raise UserError(f"{path}: none of its {count} points is finite; export the scan again")
-    notes = list(stored.notes)
+    colors, note = (None, None) if stored.colors is None else scaled_colors(stored.colors)
+    assumed = [*stored.assumed, *([note] if note else [])]
     units = _known(units, UNITS, "units") or stored.units
     if units is None:
         units, note = guess_units(sample, num_points=num_finite, is_sampled=stored.is_sampled)
-        notes += [note] if note else []
+        assumed += [note] if note else []
     sample = sample * UNITS[units]
     up = _known(up.removeprefix("+") if up else up, UP_ROTATIONS, "up") or stored.up
     if up is None:
         up, note = guess_up(sample)
-        notes += [note] if note else []
+        assumed += [note] if note else []
+    notes = [*([assumption_note(assumed)] if assumed else []), *stored.notes]
     rotation = np.array(UP_ROTATIONS[up], dtype=np.float64)
     world_from_source = np.eye(4)
     world_from_source[:3, :3] = rotation * UNITS[units]
@@ -70,7 +72,7 @@ def place(
     origin = far + shift
     return PointCloud(
         torch.from_numpy(points),
-        None if stored.colors is None else torch.from_numpy(_convert_colors(stored.colors)),
+        None if colors is None else torch.from_numpy(colors),
         None
         if stored.normals is None
         else torch.from_numpy(_convert(stored.normals, rotation, np.zeros(3))[0]),
@@ -218,19 +220,6 @@ def _convert(columns: Triple, linear: np.ndarray, origin: np.ndarray) -> tuple[n
                 num_lost += int(lost.sum())
             out[first : first + _CHUNK] = block
     return out, num_lost
-
-
-def _convert_colors(colors: Triple) -> np.ndarray:
-    """(n, 3) float32 in [0, 1]; NaN becomes black."""
-    out = np.empty((len(colors[0]), 3), np.float32)
-    scale = np.float32(color_scale(colors))
-    with np.errstate(all="ignore"):
-        for axis, column in enumerate(colors):
-            for first in range(0, len(out), _CHUNK):
-                out[first : first + _CHUNK, axis] = column[first : first + _CHUNK] / scale
-    if any(column.dtype.kind == "f" for column in colors):
-        np.nan_to_num(out, copy=False)
-    return np.clip(out, 0, 1, out=out)
 
 
 def _known(value: str | None, table: dict, name: str) -> str | None:

@@ -8,10 +8,11 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from gestalt3d.encoding import decode, open_unmarked
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import Stored, from_table
+from gestalt3d.io.columns import Stored, as_table, from_table
 from gestalt3d.io.decimals import number_blocks
-from gestalt3d.io.ply import fill_table
+from gestalt3d.io.ply import fill_table, refuse_text
 
 _KINDS = {"I": "i", "U": "u", "F": "f"}
 _SIZES = {"I": (1, 2, 4, 8), "U": (1, 2, 4, 8), "F": (4, 8)}
@@ -28,14 +29,14 @@ class Header(NamedTuple):
 
 def read_pcd(path: Path) -> Stored:
     """All fields; a packed `rgb` or `rgba` becomes red, green, blue (and alpha)."""
-    with path.open("rb") as file:
+    with open_unmarked(path) as file:
         header = _read_header(path, file)
+        refuse_text(path, file, is_binary=header.data != "ascii")
         room = path.stat().st_size - header.size
         read = {"ascii": _read_ascii, "binary": _read_binary, "binary_compressed": _read_compressed}[
             header.data
         ]
-        table = _unpack_colors(read(path, file, header, room))
-    table.flags.writeable = False
+        table = _without_padding(read(path, file, header, room))
     return from_table(path, "pcd", table)
 
 
@@ -45,7 +46,7 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
     while "DATA" not in found:
         line = file.readline(1 << 16)
         lines += 1
-        words = line.decode("ascii", "replace").split()
+        words = decode(line).split()
         if not line.endswith(b"\n") or (
             words and not words[0].startswith("#") and words[0].upper() not in _KEYS
         ):
@@ -159,27 +160,7 @@ def _read_compressed(path: Path, file: BinaryIO, header: Header, room: int) -> n
     return table
 
 
-def _unpack_colors(table: np.ndarray) -> np.ndarray:
-    """`rgb` and `rgba` hold 0xAARRGGBB in four bytes, of whatever declared type. Padding goes."""
+def _without_padding(table: np.ndarray) -> np.ndarray:
+    """Fields called "_" fill gaps only."""
     names = [n for n in table.dtype.names or () if not n.startswith("_")]
-    packed = next(
-        (n for n in names if n.lower() in ("rgb", "rgba") and table.dtype[n] in ("<f4", "<u4", "<i4")), None
-    )
-    parts = {"red": 16, "green": 8, "blue": 0}
-    if packed is not None and packed.lower() == "rgba":
-        parts["alpha"] = 24
-    fields: list[tuple] = []
-    for name in names:
-        if name != packed:
-            fields.append((name, table.dtype[name]))
-        elif not set(parts) & set(names):
-            fields += [(part, "u1") for part in parts]
-    if len(fields) == len(table.dtype.names or ()) and packed is None:
-        return table
-    out = np.empty(len(table), fields)
-    for name in out.dtype.names or ():
-        if name in names:
-            out[name] = table[name]
-        elif packed is not None:
-            out[name] = (table[packed].view("<u4") >> np.uint32(parts[name])) & np.uint32(255)
-    return out
+    return table if len(names) == len(table.dtype.names or ()) else as_table({n: table[n] for n in names})

@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from gestalt3d.encoding import Unmarked, decode, open_unmarked
 from gestalt3d.errors import UserError
 from gestalt3d.io.columns import Stored, from_table
 from gestalt3d.io.decimals import number_blocks
@@ -58,8 +59,9 @@ class Header(NamedTuple):
 
 def read_ply(path: Path) -> Stored:
     """All properties of the element `vertex`; other elements are skipped."""
-    with path.open("rb") as file:
+    with open_unmarked(path) as file:
         header = read_header(path, file)
+        refuse_text(path, file, is_binary=header.order != "")
         vertex = next((e for e in header.elements if e.name == "vertex"), None)
         if vertex is None:
             raise UserError(f"{path}: has no element named vertex; export it as a point cloud")
@@ -68,10 +70,17 @@ def read_ply(path: Path) -> Stored:
             raise UserError(f"{path}: its vertices have no x, y and z; name the coordinates x, y, z")
         before = header.elements[: header.elements.index(vertex)]
         table = (_read_binary if header.order else _read_ascii)(path, file, header, before, vertex)
-    table.flags.writeable = False
     stored = from_table(path, "ply", table, _notes(header, vertex))
     is_metric = METRIC_COMMENT in header.comments
     return stored._replace(units="m", up="z") if is_metric else stored
+
+
+def refuse_text(path: Path, file: BinaryIO, *, is_binary: bool) -> None:
+    """Bytes that went through a text editor are not the ones that were written."""
+    if is_binary and isinstance(file, Unmarked):
+        raise UserError(
+            f"{path}: holds binary data, but was saved as text with a byte-order mark; take the original file"
+        )
 
 
 def read_header(path: Path, file: BinaryIO) -> Header:
@@ -135,7 +144,7 @@ def _header_lines(path: Path, file: BinaryIO) -> Iterator[str]:
         read += len(line)
         if not line.endswith(b"\n"):
             break
-        yield line.decode("utf-8", "replace").strip()
+        yield decode(line).strip()
     raise UserError(f"{path}: is no PLY file or cut off within its header; export it again")
 
 

@@ -1,115 +1,337 @@
 """Points as lines of text: .xyz .txt .csv .asc .pts, with or without a header line."""
 
 import re
-from collections.abc import Iterator
-from io import TextIOWrapper
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from gestalt3d.encoding import text_lines
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import Stored, column_names, from_table
+from gestalt3d.io.columns import (
+    COLOR,
+    COLOR_NAMES,
+    NORMAL,
+    NORMAL_NAMES,
+    POSITION,
+    Stored,
+    column_names,
+    from_table,
+    roles_sentence,
+)
 from gestalt3d.io.decimals import number_blocks
 
 _HEAD_LINES = 1000
-_COMMENT = re.compile(r"^\s*(#|//|;|%)")
+_TITLE_LINES = 20
+_COMMENT = re.compile(r"^\s*(#|//|;|%)+")
+_COUNT = re.compile(r"\s*[0-9]{1,15}\s*")
+_NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
+_QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_DECIMAL = re.compile(r"[+-]?[0-9]+(,[0-9]+)?([eE][+-]?[0-9]+)?")
+_GRID = re.compile(
+    r"\s*(ncols|nrows|xll(corner|center)|yll(corner|center)|cellsize)\s+[-+.0-9]", re.IGNORECASE
+)
+_GIVE_ROWS = "give one point per line: x y z, or x y z r g b"
+
+_UPWARD = ("height", "z", "elevation", "altitude", "elev", "alt", "h", "up", "höhe", "hoehe")
+_HORIZONTAL = (("easting", "northing"), ("east", "north"), ("e", "n"), ("rechtswert", "hochwert"))
+_POSITIONS = (
+    POSITION,
+    *((east, north, up) for east, north in _HORIZONTAL for up in _UPWARD),
+    *(tuple(form.format(a) for a in POSITION) for form in ("{}_coord", "{}_coordinate", "coord_{}", "pos_{}", "p{}")),
+    *(tuple(form.format(a) for a in POSITION) for form in ("position_{}", "point_{}", "coordinate_{}", "{}_m")),
+    ("points_0", "points_1", "points_2"),
+)  # fmt: skip
+_DEGREES = {"lon", "lat", "longitude", "latitude", "long", "lng"}
+
+
+class Style(NamedTuple):
+    """How the cells of a row are written."""
+
+    delimiter: str | None
+    has_decimal_comma: bool = False
+    is_quoted: bool = False
+    empty_cells: int = 0
+    """Delimiters after the last number."""
+
+    def cells(self, line: str) -> list[str]:
+        cells = [c.strip() for c in self.plain(line).strip(" \r\n").split(self.delimiter)]
+        return [] if cells == [""] else cells
+
+    def plain(self, line: str) -> str:
+        """The line as `np.loadtxt` wants it."""
+        if self.is_quoted:
+            line = _QUOTED.sub(lambda m: (m[1] or m[2] or "").replace(",", "."), line)
+        if self.has_decimal_comma:
+            line = line.replace(",", ".")
+        for _ in range(self.empty_cells):
+            line = line.rstrip(" \r\n").removesuffix(self.delimiter or "")
+        return line
+
+    @property
+    def is_plain(self) -> bool:
+        return not (self.is_quoted or self.has_decimal_comma or self.empty_cells)
 
 
 class Layout(NamedTuple):
-    delimiter: str | None
-    has_decimal_comma: bool
-    names: list[str] | None
-    """From a header line."""
+    style: Style
+    names: list[str]
     first_line: int
     claimed: int | None
     """Number of points that a .pts file begins with."""
-    columns: int
-    sample: np.ndarray
-    """Rows of the first lines."""
+    assumed: tuple[str, ...]
+
+
+class _Lines(Iterator[str]):
+    """Lines that know how many of them are gone, and can be put back."""
+
+    def __init__(self, lines: Iterable[str], number: int) -> None:
+        self._lines, self.number = iter(lines), number
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        return line
+
+    def put_back(self, line: str) -> None:
+        self._lines = chain([line], self._lines)
+        self.number -= 1
 
 
 def read_text(path: Path) -> Stored:
-    """Columns by the header line's names, else x y z and what `column_names` makes of the rest."""
+    """Columns by the names in a header line, else x y z and what `column_names` makes of the rest.
+
+    Numbers may stand in quotes, have decimal commas (cells apart by semicolons, tabs or blanks) or delimiters
+    after the last one. Several stations one after the other, each with its count, are one cloud.
+    """
     with path.open("rb") as file:
-        lines = TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
+        lines = text_lines(file)
         head = list(islice(lines, _HEAD_LINES))
         layout = _layout(path, head)
-        if layout.claimed is not None and layout.claimed * 6 > path.stat().st_size:
-            raise UserError(
-                f"{path}: claims {layout.claimed} points, more than fit into the file; export it again"
-            )
-        body: Iterator[str] = chain(head[layout.first_line - 1 :], lines)
-        if layout.has_decimal_comma:
-            body = (line.replace(",", ".") for line in body)
-        blocks = list(
-            number_blocks(
-                path,
-                body,
-                columns=layout.columns,
-                rows=layout.claimed,
-                delimiter=layout.delimiter,
-                first_line=layout.first_line,
-            )
+        body: Iterable[str] = chain(head[layout.first_line - 1 :], lines)
+        if not layout.style.is_plain:
+            body = map(layout.style.plain, body)
+        blocks, notes = _stations(path, _Lines(body, layout.first_line - 1), layout)
+    return from_table(path, "text", _table(layout.names, blocks), notes, layout.assumed)
+
+
+def _stations(path: Path, lines: _Lines, layout: Layout) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """All rows; a count in front says how many follow until the next count."""
+    blocks: list[np.ndarray] = []
+    claimed, stations, notes = layout.claimed, 1, []
+    while True:
+        if claimed is not None and claimed * 6 > path.stat().st_size:
+            raise UserError(f"{path}: claims {claimed} points, more than fit into the file; export it again")
+        blocks += number_blocks(
+            path,
+            lines,
+            columns=len(layout.names),
+            rows=claimed,
+            delimiter=layout.style.delimiter,
+            first_line=lines.number + 1,
         )
-    names = layout.names or column_names(layout.sample, has_intensity=path.suffix.lower() == ".pts")
-    table = _table(names, blocks)
-    table.flags.writeable = False
-    return from_table(path, "text", table)
+        following = next((line for line in lines if line.strip() and not _COMMENT.match(line)), None)
+        if following is None:
+            break
+        if _COUNT.fullmatch(following):
+            claimed, stations = int(following), stations + 1
+        else:
+            done = sum(map(len, blocks))
+            notes.append(f"its count says {done} points, but more rows follow: all are read")
+            lines.put_back(following)
+            claimed = None
+    return blocks, (*notes, *([f"{stations} stations are read as one cloud"] if stations > 1 else []))
 
 
 def _layout(path: Path, head: list[str]) -> Layout:
-    if any("\0" in line or line.count("\ufffd") > 8 for line in head):
+    if any(_NOT_IN_TEXT.search(line) for line in head):
         raise UserError(f"{path}: is no text; check the extension")
-    names_line, claimed = "", None
+    titles: list[str] = []
+    comments: list[str] = []
+    claimed = None
     for number, line in enumerate(head, 1):
-        words = _words(line)
-        if not words:
+        if not line.strip():
             continue
         if _COMMENT.match(line):
-            names_line = line
-        elif not all(_is_number(w) for w in words):
-            if number > 20:
-                break
-            names_line = line
-        elif len(words) == 1 and claimed is None and re.fullmatch(r"[0-9]{1,15}", words[0]):
-            claimed = int(words[0])
+            comments.append(_COMMENT.sub("", line))
+        elif _COUNT.fullmatch(line) and claimed is None:
+            claimed = int(line)
+        elif style := _style(line):
+            return _numeric_layout(path, style, head[number - 1 :], number, titles, comments, claimed)
         else:
-            return _numeric_layout(path, head[number - 1 :], number, names_line, claimed)
-    if claimed == 0:
+            titles.append(line)
+            if len(titles) > _TITLE_LINES:
+                break
+    if claimed == 0 and not titles:
         raise UserError(f"{path}: holds no points; export the scan again")
-    raise UserError(f"{path}: holds no rows of numbers; give one point per line: x y z, or x y z r g b")
+    _refuse_titles(path, titles)
 
 
-def _numeric_layout(path: Path, rows: list[str], number: int, names_line: str, claimed: int | None) -> Layout:
-    first = rows[0].strip()
-    decimal_comma = ";" in first and "," in first
-    delimiter = ";" if ";" in first else "," if "," in first else None
-    words = _words(first, delimiter)
-    if len(words) < 3:
+def _refuse_titles(path: Path, titles: list[str]) -> NoReturn:
+    """Say what the lines are that are no rows of numbers."""
+    for line in titles:
+        cells = [
+            c.strip(" \t\"'")
+            for c in re.split(r"[,;\t]" if re.search("[,;\t]", line) else r"\s+", line.strip())
+        ]
+        words = [c for c in cells if not _is_number(c)]
+        if len(cells) - len(words) >= 3 and words:
+            raise UserError(
+                f"{path}: has {words[0][:40]!r} among the numbers of a row; remove that column, only numbers are read"
+            )
+    raise UserError(f"{path}: holds no rows of numbers; {_GIVE_ROWS}")
+
+
+def _style(line: str) -> Style | None:
+    """How a row of numbers is written; None where it is no such row."""
+    is_quoted = '"' in line or "'" in line
+    candidates = [Style(None, False, is_quoted)]
+    unquoted = candidates[0].plain(line)
+    if ";" in unquoted:
+        candidates = [Style(";", "," in unquoted, is_quoted)]
+    elif "\t" in unquoted.strip():
+        candidates = [Style("\t", "," in unquoted, is_quoted), *candidates]
+    if "," in unquoted and ";" not in unquoted:
+        words = unquoted.split()
+        if len(words) > 2 and all(map(_DECIMAL.fullmatch, words)):
+            candidates.append(Style(None, True, is_quoted))
+        candidates.append(Style(",", False, is_quoted))
+    for style in candidates:
+        numbers = cells = style.cells(line)
+        while numbers and not numbers[-1]:
+            numbers = numbers[:-1]
+        if numbers and all(map(_is_number, numbers)):
+            return style._replace(empty_cells=len(cells) - len(numbers))
+    return None
+
+
+def _style_of_all(style: Style, rows: list[str]) -> Style:
+    """What the first row does not show: quotes and decimal commas further down."""
+    style = style._replace(is_quoted=style.is_quoted or any('"' in row for row in rows))
+    if style.delimiter == "," or style.has_decimal_comma:
+        return style
+    rows = [_COMMENT.split(row)[0] for row in rows]
+    cells = [c for row in rows if "," in row for c in style.cells(row)]
+    return style._replace(has_decimal_comma=bool(cells) and all(map(_DECIMAL.fullmatch, cells)))
+
+
+def _numeric_layout(
+    path: Path,
+    style: Style,
+    rows: list[str],
+    number: int,
+    titles: list[str],
+    comments: list[str],
+    claimed: int | None,
+) -> Layout:
+    style = _style_of_all(style, rows)
+    count = len(style.cells(rows[0]))
+    if sum(bool(_GRID.match(line)) for line in titles) > 1:
+        raise UserError(f"{path}: is a grid of heights (ESRI), not a cloud; convert it to x y z first")
+    if count < 3:
+        if titles:
+            _refuse_titles(path, titles)
+        raise UserError(f"{path}: line {number} has {count} columns; {_GIVE_ROWS}")
+    header = _header(path, style, count, titles, comments)
+    if header is not None:
+        names = _role_names(header)
+        sentence = roles_sentence(names, header)
+    else:
+        if len(titles) > 1:
+            raise UserError(f"{path}: begins with text and names no columns x, y, z; {_GIVE_ROWS}")
+        sample = _sample(style, rows, count)
+        _refuse_leading_id(path, sample)
+        names = column_names(sample, has_intensity=path.suffix.lower() == ".pts")
+        sentence = roles_sentence(names)
+    return Layout(style, names, number, claimed, (sentence,) if sentence else ())
+
+
+def _sample(style: Style, rows: list[str], count: int) -> np.ndarray:
+    cells = (style.cells(row) for row in rows)
+    return np.array([[_float(c) for c in row] for row in cells if len(row) == count], dtype=np.float64)
+
+
+def _refuse_leading_id(path: Path, sample: np.ndarray) -> None:
+    """Without a header, a first column of whole numbers before three with decimals is an id or a class."""
+    if sample.shape[1] < 4 or len(sample) < 10:
+        return
+    whole = np.mean(sample[:, :4] == np.rint(sample[:, :4]), axis=0)
+    if whole[0] == 1 and whole[1:].max() < 0.5 and len(np.unique(sample[:, 0])) > 1:
         raise UserError(
-            f"{path}: line {number} has {len(words)} columns; give one point per line: x y z, or x y z r g b"
+            f"{path}: its first column holds whole numbers and the next three do not, so it is an id or a class and "
+            "not x; name the columns in a first line (id x y z …) or remove it"
         )
-    sample = [[_float(w) for w in _words(row, delimiter)] for row in rows]
-    names = _header_names(names_line)
-    return Layout(
-        delimiter,
-        decimal_comma,
-        names if names and len(names) == len(words) else None,
-        number,
-        claimed,
-        len(words),
-        np.array([row for row in sample if len(row) == len(words)], dtype=np.float64),
-    )
 
 
-def _words(line: str, delimiter: str | None = "") -> list[str]:
-    """Split at `delimiter`; by default at whatever separates: semicolons, else commas, else blanks."""
+def _header(path: Path, style: Style, count: int, titles: list[str], comments: list[str]) -> list[str] | None:
+    """Names of the columns as the file writes them; None where no line names them."""
+    for line in reversed([*comments, *titles]):
+        names = _split_names(line, style, count)
+        plain = {_plain_name(n) for n in names}
+        if len(names) == count and _triple_of(plain, _POSITIONS):
+            return names
+        if len(names) == count and len(plain & _DEGREES) > 1:
+            raise UserError(
+                f"{path}: its columns {', '.join(names)[:200]} are degrees; project them to metres (UTM) first"
+            )
+    if len(titles) != 1:
+        return None
+    names = _split_names(titles[0], style, count)
+    plain = {_plain_name(n) for n in names}
+    listed = ", ".join(n or "(no name)" for n in names)[:200]
+    if len(names) == count:
+        raise UserError(
+            f"{path}: none of its columns {listed} is a coordinate by its name; call them x, y and z"
+        )
+    if set(POSITION) <= plain:
+        raise UserError(
+            f"{path}: its first line names {len(names)} columns ({listed}), but its rows have {count}; mend the "
+            "first line, or replace decimal commas by points"
+        )
+    return None
+
+
+def _split_names(line: str, style: Style, count: int) -> list[str]:
+    """At what separates the numbers, else at whatever gives as many names as there are columns."""
     line = line.strip()
-    if delimiter == "":
-        delimiter = ";" if ";" in line else "," if "," in line else None
-    return [w.strip() for w in line.split(delimiter)] if line else []
+    choices = [style.delimiter, ";", "\t", ",", None] if style.delimiter else ["\t", ";", ",", None]
+    found: list[list[str]] = []
+    for delimiter in choices:
+        if delimiter is None or delimiter in line:
+            names = [n.strip().strip("\"'").strip() for n in line.split(delimiter)]
+            while len(names) > count and not names[-1]:
+                names.pop()
+            found.append(names)
+    return next((names for names in found if len(names) == count), found[0])
+
+
+def _plain_name(name: str) -> str:
+    """`X [m]`, `Coord. X`, `Point ID` → x, coord_x, point_id."""
+    return re.sub(r"\W+", "_", re.sub(r"[\[(].*?[\])]", "", name.lower())).strip("_")
+
+
+def _role_names(header: list[str]) -> list[str]:
+    """x y z, red green blue and nx ny nz for the columns with these roles, plain and distinct names for the rest."""
+    plain = [_plain_name(n) or "column" for n in header]
+    names = list(plain)
+    for role, choices in ((POSITION, _POSITIONS), (COLOR, COLOR_NAMES), (NORMAL, NORMAL_NAMES)):
+        for new, old in zip(role, _triple_of(plain, choices) or (), strict=False):
+            names[plain.index(old)] = new
+    seen = {new for new, old in zip(names, plain, strict=True) if new != old}
+    for i, name in enumerate(plain):
+        if names[i] == name:
+            k = 1
+            while names[i] in seen:
+                k += 1
+                names[i] = f"{name}_{k}"
+            seen.add(names[i])
+    return names
+
+
+def _triple_of(names: Collection[str], choices: Iterable[tuple[str, ...]]) -> tuple[str, ...] | None:
+    return next((triple for triple in choices if set(triple) <= set(names)), None)
 
 
 def _is_number(word: str) -> bool:
@@ -117,35 +339,19 @@ def _is_number(word: str) -> bool:
 
 
 def _float(word: str) -> float:
+    # Python would take 1_000.
     try:
-        return float(word.replace(",", "."))
+        return float(word) if "_" not in word else float("nan")
     except ValueError:
         return float("nan")
 
 
-def _header_names(line: str) -> list[str] | None:
-    """Names of the columns if the line names x, y and z, lower case and distinct."""
-    words = [
-        w.strip("\"'")
-        for w in re.split(r"[\s,;]+", re.sub(r"^\s*(#|//|;|%)+", "", line).strip())
-        if w.strip("\"'")
-    ]
-    names = [re.sub(r"[^0-9a-z_]+", "_", w.lower()).strip("_") or "column" for w in words]
-    if not {"x", "y", "z"} <= set(names):
-        return None
-    return [n if n not in names[:i] else f"{n}_{i + 1}" for i, n in enumerate(names)]
-
-
 def _table(names: list[str], blocks: list[np.ndarray]) -> np.ndarray:
     """Doubles, but bytes for colours that are whole numbers up to 255."""
-    is_byte = {
-        n: all(_are_bytes(b[:, i]) for b in blocks) for i, n in enumerate(names) if n in _COLOR_COLUMNS
-    }
-    colors = [n for n in names if n in is_byte]
-    all_bytes = all(is_byte.values()) and any(
-        bool((b[:, names.index(n)] > 1).any()) for n in colors for b in blocks
-    )
-    fields = [(n, "u1" if n in is_byte and all_bytes else "f8") for n in names]
+    colors = [i for i, name in enumerate(names) if name in COLOR]
+    are_bytes = all(_are_bytes(b[:, i]) for b in blocks for i in colors)
+    are_bytes = are_bytes and any(bool((b[:, i] > 1).any()) for b in blocks for i in colors)
+    fields = [(n, "u1" if i in colors and are_bytes else "f8") for i, n in enumerate(names)]
     table = np.empty(sum(len(b) for b in blocks), fields)
     done = 0
     while blocks:  # Freed one by one: together they are as large as the table.
@@ -154,9 +360,6 @@ def _table(names: list[str], blocks: list[np.ndarray]) -> np.ndarray:
             table[name][done : done + len(block)] = column
         done += len(block)
     return table
-
-
-_COLOR_COLUMNS = ("red", "green", "blue", "r", "g", "b")
 
 
 def _are_bytes(values: np.ndarray) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gestalt3d.encoding import decode, encoding_of, text_lines
 from gestalt3d.errors import UserError
 
 # "0\n0\n0\n0\n" as a little-endian word. A line "1\n" differs from "0\n" in the lowest bit of its 16 bits.
@@ -39,10 +40,11 @@ def read_nonzero(path: Path, *, count: int) -> np.ndarray:
 
 def read_last_columns(path: Path, *, count: int) -> tuple[np.ndarray, ...]:
     """The last `count` columns, (n,) int64 each, of a table with blanks between; floats are allowed."""
-    if not len(_bytes(path)):
+    if not len(data := _bytes(path)):
         return (np.zeros(0, dtype=np.int64),) * count
     try:
-        table = np.loadtxt(path, comments=None, ndmin=2, usecols=range(-count, 0), encoding="utf-8")
+        lines = text_lines(io.BytesIO(data.tobytes()))
+        table = np.loadtxt(lines, comments=None, ndmin=2, usecols=range(-count, 0))
     except (ValueError, IndexError) as error:
         cause = str(error).splitlines()[0]
         raise UserError(f"{path}: no table of at least {count} columns of numbers ({cause})") from error
@@ -97,9 +99,12 @@ def _bytes(path: Path) -> np.ndarray:
     try:
         if not path.is_file():
             raise UserError(f"{path}: no such file; check the folder and the name")
-        return np.fromfile(path, dtype=np.uint8)
+        data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if encoding_of(data[:200].tobytes()) != "utf-8":
+        data = np.frombuffer(decode(data.tobytes()).encode(), dtype=np.uint8)
+    return data
 
 
 def _nonzero_of_bits(data: np.ndarray, count: int) -> np.ndarray | None:

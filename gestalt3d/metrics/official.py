@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gestalt3d.encoding import decode
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import average_precision, nan_mean
 from gestalt3d.metrics.columns import read_arrays, read_integers, read_last_columns, read_nonzero
@@ -187,11 +188,12 @@ def _scannet_predictions(path: Path, root: Path) -> list[_Prediction]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text; each line must be {_LINE}") from error
+        text = decode(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if "\0" in text:
+        raise UserError(f"{path}: is not text; each line must be {_LINE}")
+    return text.splitlines()
 
 
 def _is_inside(file: str, root: str, real: Callable[[str], str]) -> bool:
