@@ -5,11 +5,12 @@ For each cloud `<name>.<suffix>` (every format `gestalt3d segment` reads) labels
 1. `<name>.gt.npz` beside it: `semantic` (n,) index into `class_names`, -1 unlabelled; `instance` (n,) any
    number per object, negative unlabelled; `class_names` (c,) strings; optionally `structure` (c,) bool, the
    classes that are the building and not objects (void in class-agnostic scores).
-2. Properties of the PLY's vertices: one of `semantic`, `label`, `class`, `classification`, and one of
-   `instance`, `instance_id`, `object`, `object_id`, each also as CloudCompare's `scalar_…`. Negative
-   numbers, NaN and the highest number of an unsigned type mean none. Class names come from `classes.txt` in
-   the folder (line k names number k, from 0) or `classes.json` (a list, or numbers to names); without
-   either a class is called by its number. Names of the building's parts ("wall", "floor", …) are structure.
+2. Properties of the PLY's vertices, or arrays of a folder that is one cloud (`coord.npy`, `segment.npy`, …): one
+   of `semantic`, `label`, `class`, `classification`, `segment`, `segment20`, and one of `instance`, `instance_id`,
+   `object`, `object_id`, each also as CloudCompare's `scalar_…`. Negative numbers, NaN and the highest number of an
+   unsigned type mean none. Class names come from `classes.txt` in the folder (line k names number k, from 0) or
+   `classes.json` (a list, or numbers to names); without either a class is called by its number. Names of the
+   building's parts ("wall", "floor", …) are structure.
 
 The vocabulary is the union of all class names, in order of first appearance. Clouds without any labels are
 named in `unlabelled` and left out.
@@ -36,7 +37,7 @@ from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS, SYNTH, Vocabulary
 
-SEMANTIC_PROPERTIES = ("semantic", "label", "class", "classification")
+SEMANTIC_PROPERTIES = ("semantic", "label", "class", "classification", "segment", "segment20")
 INSTANCE_PROPERTIES = ("instance", "instance_id", "object", "object_id")
 STRUCTURE_NAMES = SYNTH.structure | S3DIS.structure
 
@@ -263,7 +264,9 @@ def _instances(labels: _Labels, vocabulary: Vocabulary) -> Instances:
 
 
 def _ply_properties(path: Path) -> list[str]:
-    """Names of the vertex properties in a PLY's header; none for other files."""
+    """Names of the vertex properties in a PLY's header, or of the arrays in a folder; none for other files."""
+    if path.is_dir():
+        return [file.stem for file in path.glob("*.npy")]
     if path.suffix.lower() != ".ply":
         return []
     with open_unmarked(path) as file:

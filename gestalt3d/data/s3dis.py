@@ -2,7 +2,7 @@
 
 `root` is the folder of `Area_1` … `Area_6` with the official annotated text files
 (`Area_1/office_1/Annotations/chair_1.txt`, columns x y z r g b; one file, one instance), or a folder of
-`Area_1_office_1.npy` (n, 8) with x y z, r g b in 0–255, class and instance. Either may lie one level
+`Area_1_office_1.npy` (n, 8) with x y z, r g b in 0–255 or 0–1, class and instance. Either may lie one level
 deeper. A file's name gives the class; an unknown one, "stairs", is clutter. Coordinates stay where they
 are: the cloud's `origin` is the room's lower corner in whole metres. One line of Area_5/hallway_6 holds a
 control byte inside a number; such lines are mended and noted.
@@ -19,6 +19,7 @@ from gestalt3d.data.cache import Packed, ScanCache, digest, digest_of_files, unp
 from gestalt3d.data.relabel import relabel
 from gestalt3d.encoding import open_unmarked
 from gestalt3d.errors import UserError
+from gestalt3d.io.columns import scaled_colors
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS as CLASSES
@@ -180,7 +181,10 @@ def _from_table(path: Path) -> Packed:
             f"{path}: classes must lie in [0, {len(CLASSES)}), got {semantic.min()} … {semantic.max()}"
         )
     _, first, instance = np.unique(table[:, 7].astype(np.int64), return_index=True, return_inverse=True)
-    return _packed(np.asarray(table[:, :6], dtype=np.float64), semantic, instance, semantic[first])
+    rows = np.asarray(table[:, :6], dtype=np.float64)
+    colors, _ = scaled_colors((rows[:, 3], rows[:, 4], rows[:, 5]))
+    rows[:, 3:] = 0 if colors is None else colors * 255
+    return _packed(rows, semantic, instance, semantic[first])
 
 
 def _packed(table: np.ndarray, semantic: np.ndarray, instance: np.ndarray, classes: np.ndarray) -> Packed:

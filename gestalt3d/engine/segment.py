@@ -15,6 +15,7 @@ from gestalt3d.io import (
     CLOUD_SUFFIXES,
     expect_writable,
     find_clouds,
+    is_cloud_folder,
     load_cloud,
     save_instances,
     save_objects,
@@ -114,7 +115,7 @@ def _expand(paths: Sequence[Path], fail: Callable[[UserError], None]) -> list[Pa
     files: list[Path] = []
     for path in paths:
         try:
-            files.extend(_inside(path) if path.is_dir() else [path])
+            files.extend(_inside(path) if path.is_dir() and not is_cloud_folder(path) else [path])
         except UserError as problem:
             fail(problem)
     return files
@@ -186,7 +187,7 @@ def _notes(cloud: PointCloud) -> tuple[str, ...]:
     return (
         notes
         if cloud.colors is not None
-        else (*notes, "no colour in the file: objects are told apart by shape alone")
+        else (*notes, "no colour in the input: objects are told apart by shape alone")
     )
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gestalt3d.io.atomic import atomic_path
-    from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, load_cloud, save_cloud
+    from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, is_cloud_folder, load_cloud, save_cloud
     from gestalt3d.io.instances import expect_writable, load_instances, save_instances, save_objects
     from gestalt3d.io.submission import Submission
 
@@ -13,6 +13,7 @@ __all__ = [
     "load_cloud",
     "save_cloud",
     "find_clouds",
+    "is_cloud_folder",
     "CLOUD_SUFFIXES",
     "load_instances",
     "save_instances",
@@ -26,6 +27,7 @@ _HOMES = {
     "load_cloud": "clouds",
     "save_cloud": "clouds",
     "find_clouds": "clouds",
+    "is_cloud_folder": "clouds",
     "CLOUD_SUFFIXES": "clouds",
     "load_instances": "instances",
     "save_instances": "instances",

@@ -45,6 +45,12 @@ def _npy(path: Path) -> Stored:
     return read_npy(path)
 
 
+def _folder(path: Path) -> Stored:
+    from gestalt3d.io.numpy_files import read_folder
+
+    return read_folder(path)
+
+
 def _npz(path: Path) -> Stored:
     from gestalt3d.io.numpy_files import read_npz
 
@@ -85,7 +91,7 @@ def load_cloud(
     up: str | None = None,
     semantic: str | None = None,
 ) -> PointCloud:
-    """Read any of `CLOUD_SUFFIXES`; points keep the file's order, those that are not finite included.
+    """Read any of `CLOUD_SUFFIXES`, or a folder with `coord.npy`; points keep the file's order, also where not finite.
 
     `units` is m, cm, mm, ft or in; `up` is x, y, z, -x, -y or -z. Without them millimetres, centimetres and y
     up are guessed where the coordinates say so, and `cloud.source.notes` tells. `semantic` names a property of the
@@ -99,16 +105,16 @@ def load_cloud(
         )
     path = Path(path)
     try:
-        if path.is_dir():
+        if path.is_dir() and not is_cloud_folder(path):
             raise UserError(f"{path}: is a folder; name the files in it")
         if not path.exists():
             raise UserError(f"{path}: does not exist; check the name")
-        read = _READERS.get(path.suffix.lower())
+        read = _folder if path.is_dir() else _READERS.get(path.suffix.lower())
         if read is None:
             raise UserError(
                 f"{path}: unknown extension {path.suffix!r}; convert it to one of {' '.join(CLOUD_SUFFIXES)}"
             )
-        if not path.is_file():
+        if not path.is_file() and read is not _folder:
             raise UserError(f"{path}: is no regular file; save it as a file first")
         if path.stat().st_size == 0:
             raise UserError(f"{path}: is empty; export the scan again")
@@ -122,19 +128,22 @@ def load_cloud(
         raise UserError(f"{path}: does not fit into memory; reduce the scan") from error
 
 
+def is_cloud_folder(path: Path) -> bool:
+    """Whether the folder is one cloud in parts, as Pointcept keeps its scenes: `coord.npy` and others beside it."""
+    return (path / "coord.npy").is_file()
+
+
 def find_clouds(folder: str | os.PathLike[str]) -> list[Path]:
-    """Scans directly in `folder`, sorted.
+    """Scans directly in `folder`, sorted: files, and folders that are one cloud (`is_cloud_folder`).
 
     Labels (`*.gt.npz`, ScanNet's `*.labels.ply`), results (`*.instances.*`), the list of classes (`classes.txt`) and
     texts about the folder (`README.txt`) are none.
     """
-    files = (
-        p for p in Path(folder).iterdir() if p.suffix.lower() in CLOUD_SUFFIXES and not p.name.startswith(".")
-    )
+    entries = [p for p in Path(folder).iterdir() if not p.name.startswith(".")]
     beside = (".gt.npz", ".labels.ply", *(f".instances{suffix}" for suffix in CLOUD_SUFFIXES))
-    return sorted(
-        p for p in files if p.is_file() and not p.name.endswith(beside) and p.name.lower() not in _NO_CLOUDS
-    )
+    files = [p for p in entries if p.suffix.lower() in CLOUD_SUFFIXES and p.is_file()]
+    scans = [p for p in files if not p.name.endswith(beside) and p.name.lower() not in _NO_CLOUDS]
+    return sorted([*scans, *(p for p in entries if is_cloud_folder(p))])
 
 
 def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:

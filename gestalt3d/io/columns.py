@@ -38,7 +38,7 @@ class Stored(NamedTuple):
     kind: str
     position: Triple
     colors: Triple | None = None
-    """Any number type; `scaled_colors` finds out what white is."""
+    """Any number type; `scaled_colors` finds out what white is, unless `white` says it."""
     normals: Triple | None = None
     table: np.ndarray | None = None
     """Every stored property, to be written back."""
@@ -47,6 +47,8 @@ class Stored(NamedTuple):
     up: str | None = None
     origin: np.ndarray | None = None
     """Added to the positions; for files that split coordinates themselves."""
+    white: float | None = None
+    """The colour value of full brightness, where the format defines it."""
     is_sampled: bool = False
     """The points were drawn from surfaces, so their spacing says nothing."""
     notes: tuple[str, ...] = ()
@@ -144,16 +146,16 @@ def _packed_bits(packed: np.ndarray) -> np.ndarray:
     return np.nan_to_num(packed).clip(0, (1 << 32) - 1).astype(np.uint32)
 
 
-def scaled_colors(colors: Triple) -> tuple[np.ndarray | None, str | None]:
+def scaled_colors(colors: Triple, white: float | None = None) -> tuple[np.ndarray | None, str | None]:
     """(n, 3) float32 in [0, 1], NaN black, and the sentence that says which range was assumed.
 
-    Bytes need none: they run to 255. Colours that are 0 everywhere are none: None.
+    None is needed where `white` is known and for bytes, which run to 255. Colours that are 0 everywhere are none: None.
     """
     columns = [c.view(np.uint8) if c.dtype == np.int8 else c for c in colors]
     sample = _color_sample(columns)
     if not len(sample):
         return None, "its colours are 0 everywhere, which is taken for none"
-    low, high = _color_range(columns, sample)
+    low, high = _color_range(columns, sample) if white is None else (0, white)
     out = np.empty((len(columns[0]), 3), np.float32)
     with np.errstate(all="ignore"):
         for axis, column in enumerate(columns):
@@ -162,7 +164,7 @@ def scaled_colors(colors: Triple) -> tuple[np.ndarray | None, str | None]:
                 out[first : first + len(part), axis] = (part - np.float32(low)) / np.float32(high - low)
     np.nan_to_num(out, copy=False)
     np.clip(out, 0, 1, out=out)
-    is_plain = all(c.dtype == np.uint8 for c in columns)
+    is_plain = white is not None or all(c.dtype == np.uint8 for c in columns)
     return out, None if is_plain else f"colours from {low} to {high}"
 
 

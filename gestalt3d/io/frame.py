@@ -41,7 +41,7 @@ def place(
     sample, num_finite = _finite_sample(stored.position)
     if num_finite == 0:
         raise UserError(f"{path}: none of its {count} points is finite; export the scan again")
-    colors, note = (None, None) if stored.colors is None else scaled_colors(stored.colors)
+    colors, note = (None, None) if stored.colors is None else scaled_colors(stored.colors, stored.white)
     assumed = [*stored.assumed, *([note] if note else [])]
     units = _known(units, UNITS, "units") or stored.units
     if units is None:

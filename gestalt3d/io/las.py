@@ -260,7 +260,9 @@ def _chunks_fit(path: Path, file: BinaryIO, vlrs: bytes, start: int, row_bytes: 
         return True
     layers = sum(item[1] if item[0] == 14 else _LAYERS.get(item[0], 0) for item in items)
     at = start + 8
-    for _, chunk_bytes in chunks:
+    for num_points, chunk_bytes in chunks:
+        if not num_points and not chunk_bytes:  # Some writers close with an empty one.
+            continue
         # One point as it is, the number of points, and the sizes of the layers.
         file.seek(at + row_bytes + 4)
         head = file.read(4 * layers)

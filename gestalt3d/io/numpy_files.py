@@ -1,4 +1,4 @@
-"""NPY and NPZ, never with pickles, never larger than they may be."""
+"""NPY, NPZ and folders of NPY, never with pickles, never larger than they may be."""
 
 import math
 import os
@@ -11,34 +11,54 @@ from typing import IO, TypeVar
 import numpy as np
 
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import NORMAL_NAMES, Stored, Triple, column_names, from_table
-
-POINT_KEYS = ("points", "xyz", "coords", "coord", "positions", "vertices")
-COLOR_KEYS = ("colors", "rgb", "color", "colours")
-NORMAL_KEYS = ("normals", "normal")
+from gestalt3d.io.columns import (
+    COLOR,
+    COLOR_KEYS,
+    NORMAL,
+    NORMAL_KEYS,
+    POINT_KEYS,
+    POSITION,
+    Stored,
+    Triple,
+    as_table,
+    column_names,
+    from_table,
+    roles_sentence,
+)
 
 MAX_RATIO = 200
 """A member may unpack to this many times its compressed size, or to `MIN_CAP` bytes if that is more."""
 MIN_CAP = 64 << 20
 _HEADER_LIMIT = 1 << 16
+_ROWS = (3, 4, 6, 7, 9)
+"""As many rows, and many more columns, are an array of points on its side."""
 
 T = TypeVar("T")
 
 
 def read_npy(path: Path) -> Stored:
-    """(n, 3 or more) columns as `column_names` reads them, (h, w, 3 or 6) row by row, or fields x, y, z."""
+    """(n, 3 or more) columns as `column_names` reads them, (h, w, 3 or 6) row by row, or fields x, y, z.
+
+    An array with few rows and many columns, (3, n) or (6, n), is taken for its transpose.
+    """
     with path.open("rb") as file:
         array = _read_array(path, file, path.stat().st_size)
     return _from_array(path, "npy", array)
 
 
 def read_npz(path: Path) -> Stored:
-    """Arrays called points (or xyz, …), colors (or rgb, …) and normals; with `origin` in metres, z up."""
+    """Arrays called points (or xyz, …), colors (or rgb, …) and normals; with `origin` in metres, z up.
+
+    Where no name says so, `arr_0` or the only array that can be points is taken for them.
+    """
     members = read_members(path, (*POINT_KEYS, *COLOR_KEYS, *NORMAL_KEYS, "origin"))
-    points = next((members[k] for k in POINT_KEYS if k in members), None)
-    if points is None:
-        raise UserError(f"{path}: has no array called points; name it one of {', '.join(POINT_KEYS)}")
-    stored = _from_array(path, "npz", points)
+    name = next((k for k in POINT_KEYS if k in members), None)
+    if name is None:
+        members = read_members(path)
+        name = _unnamed_points(path, members)
+    stored = _from_array(path, "npz", members[name])
+    if name not in POINT_KEYS:
+        stored = stored._replace(assumed=(f"points from the array {name}", *stored.assumed))
     count = len(stored.position[0])
     colors = _triple(path, members, COLOR_KEYS, count)
     normals = _triple(path, members, NORMAL_KEYS, count)
@@ -54,6 +74,49 @@ def read_npz(path: Path) -> Stored:
     if origin.shape != (3,) or origin.dtype.kind not in "iuf" or not np.isfinite(origin).all():
         raise UserError(f"{path}: its origin is not three numbers; write it again")
     return stored._replace(units="m", up="z", origin=origin.astype(np.float64))
+
+
+def read_folder(path: Path) -> Stored:
+    """`coord.npy` (n, 3), `color.npy` and `normal.npy` where they are there, and any other `.npy` of n numbers.
+
+    The others, `segment.npy` or `instance.npy`, become properties of these names.
+    """
+    parts = {file.stem: file for file in sorted(path.glob("*.npy"))}
+    arrays: dict[str, np.ndarray] = {}
+    for name, file in parts.items():
+        with file.open("rb") as stream:
+            arrays[name] = _read_array(file, stream, file.stat().st_size)
+    points = _from_array(parts["coord"], "npy", arrays["coord"])
+    count = len(points.position[0])
+    columns: dict[str, np.ndarray] = dict(zip(POSITION, points.position, strict=True))
+    for name, names in (("color", COLOR), ("normal", NORMAL)):
+        triple = _triple(path / f"{name}.npy", arrays, (name,), count)
+        if triple is not None:
+            columns.update(zip(names, triple, strict=True))
+    for name, array in arrays.items():
+        values = array.reshape(-1) if array.ndim and array.size == len(array) else array
+        if (
+            name not in ("coord", "color", "normal")
+            and values.shape == (count,)
+            and values.dtype.kind in "iufb"
+        ):
+            columns[name] = values
+    return from_table(path, "npy", as_table(columns))
+
+
+def _unnamed_points(path: Path, members: dict[str, np.ndarray]) -> str:
+    able = [
+        name
+        for name, a in members.items()
+        if (a.dtype.names and {"x", "y", "z"} <= {n.lower() for n in a.dtype.names})
+        or (a.ndim == 2 and a.dtype.kind in "iuf" and (a.shape[1] >= 3 or a.shape[0] in _ROWS))
+    ]
+    if "arr_0" in able or len(able) == 1:
+        return "arr_0" if "arr_0" in able else able[0]
+    have = ", ".join(members)[:200] or "nothing"
+    raise UserError(
+        f"{path}: has no array called points (it has {have}); name it one of {', '.join(POINT_KEYS)}"
+    )
 
 
 def read_members(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -124,8 +187,14 @@ def _guard(path: os.PathLike[str], call: Callable[[], T]) -> T:
 def _from_array(path: Path, kind: str, array: np.ndarray) -> Stored:
     if array.dtype.names:
         return from_table(path, kind, array.reshape(-1))
+    while array.ndim > 2 and array.shape[0] == 1:
+        array = array[0]
     if array.ndim == 3 and array.shape[2] in (3, 6, 9):
         array = array.reshape(-1, array.shape[2])
+    assumed = []
+    if array.ndim == 2 and array.shape[0] in _ROWS and array.shape[1] > 3 * array.shape[0]:
+        assumed = [f"{array.shape[0]} rows of {array.shape[1]} numbers taken for {array.shape[1]} points"]
+        array = array.T
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "iuf":
         raise UserError(
             f"{path}: holds {array.shape} {array.dtype}, not points; save an (n, 3) or (n, 6) array of "
@@ -133,11 +202,13 @@ def _from_array(path: Path, kind: str, array: np.ndarray) -> Stored:
         )
     with np.errstate(invalid="ignore"):
         head = array[:: max(1, len(array) // 1000)].astype(np.float64)
-    names = column_names(head) if array.shape[1] <= 64 else ["x", "y", "z"]
+    names = column_names(head) if array.shape[1] <= 64 else [*POSITION]
+    if sentence := roles_sentence(names):
+        assumed.append(sentence)
     columns = dict(zip(names, array.T, strict=False))
     pick = lambda wanted: tuple(columns[n] for n in wanted) if wanted[0] in columns else None  # noqa: E731
     position = (columns["x"], columns["y"], columns["z"])
-    return Stored(kind, position, pick(("red", "green", "blue")), pick(NORMAL_NAMES[0]))
+    return Stored(kind, position, pick(COLOR), pick(NORMAL), assumed=tuple(assumed))
 
 
 def _triple(path: Path, members: dict[str, np.ndarray], keys: tuple[str, ...], count: int) -> Triple | None:

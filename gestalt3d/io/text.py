@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
@@ -166,11 +166,11 @@ def _layout(path: Path, head: list[str]) -> Layout:
                 break
     if claimed == 0 and not titles:
         raise UserError(f"{path}: holds no points; export the scan again")
-    _refuse_titles(path, titles)
+    raise _no_rows(path, titles)
 
 
-def _refuse_titles(path: Path, titles: list[str]) -> NoReturn:
-    """Say what the lines are that are no rows of numbers."""
+def _no_rows(path: Path, titles: list[str]) -> UserError:
+    """What the lines are that are no rows of numbers."""
     for line in titles:
         cells = [
             c.strip(" \t\"'")
@@ -178,10 +178,10 @@ def _refuse_titles(path: Path, titles: list[str]) -> NoReturn:
         ]
         words = [c for c in cells if not _is_number(c)]
         if len(cells) - len(words) >= 3 and words:
-            raise UserError(
+            return UserError(
                 f"{path}: has {words[0][:40]!r} among the numbers of a row; remove that column, only numbers are read"
             )
-    raise UserError(f"{path}: holds no rows of numbers; {_GIVE_ROWS}")
+    return UserError(f"{path}: holds no rows of numbers; {_GIVE_ROWS}")
 
 
 def _style(line: str) -> Style | None:
@@ -232,7 +232,7 @@ def _numeric_layout(
         raise UserError(f"{path}: is a grid of heights (ESRI), not a cloud; convert it to x y z first")
     if count < 3:
         if titles:
-            _refuse_titles(path, titles)
+            raise _no_rows(path, titles)
         raise UserError(f"{path}: line {number} has {count} columns; {_GIVE_ROWS}")
     header = _header(path, style, count, titles, comments)
     if header is not None:

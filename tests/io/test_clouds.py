@@ -158,18 +158,6 @@ def test_textures_inside_a_glb_are_read(tmp_path: Path) -> None:
     assert float(cloud.colors[~right].max()) < 0.01
 
 
-def test_meshes_open_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "secret.mtl").write_text("newmtl m\nKd 1 0 0\n")
-    (tmp_path / "a.obj").write_text("mtllib secret.mtl\nusemtl m\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    opened: list[str] = []
-    real = io.open
-    monkeypatch.setattr(
-        "builtins.open", lambda file, *a, **k: (opened.append(str(file)), real(file, *a, **k))[1]
-    )
-    cloud = load_cloud(tmp_path / "a.obj")
-    assert cloud.colors is None and not any("secret" in name for name in opened)
-
-
 def test_a_glb_that_claims_terabytes_is_refused(tmp_path: Path) -> None:
     box().export(tmp_path / "a.glb")
     data = (tmp_path / "a.glb").read_bytes()
@@ -289,3 +277,119 @@ def test_real_meshes_are_sampled(shared: Path, monkeypatch: pytest.MonkeyPatch) 
         cloud = load_cloud(path)
         assert len(cloud) == 5000 and cloud.points.isfinite().all()
         assert float(cloud.points.abs().max()) < 2, path.name
+
+
+PARTS = {
+    "coord": XYZ,
+    "color": RGB,
+    "normal": NORMALS,
+    "segment": (np.arange(30) % 4 - 1)[:, None].astype(np.int32),
+    "instance": (np.arange(30) // 10).astype(np.int32),
+}
+
+
+def write_parts(folder: Path, **changes: np.ndarray) -> Path:
+    folder.mkdir(parents=True)
+    for name, array in (PARTS | changes).items():
+        np.save(folder / f"{name}.npy", array)
+    return folder
+
+
+def test_a_folder_of_arrays_is_one_cloud(tmp_path: Path) -> None:
+    scene = write_parts(tmp_path / "scene0000_00", strength=np.ones((30, 1), np.float32), odd=np.zeros(7))
+    cloud = load_cloud(scene, semantic="segment")
+    np.testing.assert_array_equal(cloud.points.numpy(), XYZ)
+    assert cloud.colors is not None and cloud.normals is not None and cloud.semantic is not None
+    np.testing.assert_allclose(cloud.colors.numpy() * 255, RGB, atol=1e-3)
+    np.testing.assert_allclose(cloud.normals.numpy(), NORMALS, atol=1e-6)
+    assert cloud.semantic.tolist() == (np.arange(30) % 4 - 1).tolist()
+    assert cloud.source is not None and cloud.source.table is not None
+    names = ("x", "y", "z", "red", "green", "blue", "nx", "ny", "nz", "instance", "segment", "strength")
+    assert cloud.source.table.dtype.names == names
+
+
+def test_folders_of_arrays_are_found_segmented_and_learnt_from(tmp_path: Path) -> None:
+    from gestalt3d.data.folder import Folder
+    from gestalt3d.engine.segment import _expand
+
+    scenes = [write_parts(tmp_path / f"scene000{i}_00") for i in (1, 0)]
+    (tmp_path / "empty").mkdir()
+    assert find_clouds(tmp_path) == sorted(scenes)
+    assert _expand([scenes[0]], lambda problem: None) == [scenes[0]]
+    data = Folder(tmp_path)
+    assert data.names == ["scene0000_00", "scene0001_00"] and data.vocabulary.names == ("0", "1", "2")
+    assert data[0].instances.to_labels().tolist() == (np.arange(30) // 10).tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"color": RGB[:7]}, "'color' is .*there are 30 points"),
+        ({"coord": XYZ[:, :2]}, "not points"),
+        ({"coord": np.array([{}] * 3, dtype=object)}, "pickle"),
+    ],
+)
+def test_folders_that_do_not_fit_together(
+    tmp_path: Path, changes: dict[str, np.ndarray], message: str
+) -> None:
+    scene = write_parts(tmp_path / "a", **changes)
+    with pytest.raises(UserError, match=message):
+        load_cloud(scene)
+
+
+ARRAYS: dict[str, tuple[np.ndarray, bool, str]] = {
+    "3 rows": (XYZ.T, False, "3 rows of 30 numbers taken for 30 points"),
+    "6 rows": (np.hstack([XYZ, RGB]).T, True, "6 rows of 30 numbers taken for 30 points"),
+    "6 rows, Fortran": (np.asfortranarray(np.hstack([XYZ, RGB]).T), True, "6 rows of 30"),
+    "a batch of one": (np.hstack([XYZ, RGB])[None], True, ""),
+    "a batch of one, 3 rows": (XYZ.T[None], False, "3 rows of 30"),
+    "colours and labels": (
+        np.hstack([XYZ, RGB, PARTS["segment"]]),
+        True,
+        "position from 1, 2, 3; colour from 4, 5, 6; not used: 7",
+    ),
+}
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_on_their_side_and_in_batches(tmp_path: Path, name: str, suffix: str) -> None:
+    array, has_colors, note = ARRAYS[name]
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npy":
+        np.save(path, array)
+    else:
+        np.savez(path, points=array)
+    cloud = load_cloud(path)
+    np.testing.assert_allclose(cloud.points.numpy(), XYZ, atol=1e-6)
+    assert (cloud.colors is not None) == has_colors and cloud.source is not None
+    assert note in "".join(cloud.source.notes) and len(cloud.source.notes) <= 1
+
+
+@pytest.mark.parametrize(
+    ("arrays", "name"),
+    [
+        ({"arr_0": XYZ}, "arr_0"),
+        ({"arr_0": XYZ, "arr_1": NORMALS}, "arr_0"),
+        ({"cloud": XYZ.T, "labels": np.arange(30)}, "cloud"),
+    ],
+)
+def test_arrays_without_a_telling_name_are_taken_and_said(
+    tmp_path: Path, arrays: dict[str, np.ndarray], name: str
+) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    cloud = load_cloud(tmp_path / "a.npz")
+    np.testing.assert_array_equal(cloud.points.numpy(), XYZ)
+    assert cloud.source is not None and f"points from the array {name}" in cloud.source.notes[0]
+
+
+def test_an_archive_with_two_candidates_lists_what_it_has(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", left=XYZ, right=XYZ)
+    with pytest.raises(UserError, match="it has left, right"):
+        load_cloud(tmp_path / "a.npz")
+
+
+def test_texts_about_a_folder_are_no_scans(tmp_path: Path) -> None:
+    for name in ("README.txt", "License.txt", "classes.txt", "a.txt"):
+        (tmp_path / name).touch()
+    assert [p.name for p in find_clouds(tmp_path)] == ["a.txt"]

@@ -1,9 +1,12 @@
 """LAS and LAZ."""
 
+import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import laspy
+import lazrs
 import numpy as np
 import pytest
 import torch
@@ -241,3 +244,40 @@ def test_a_las_that_cannot_be_written_back_is_refused_before_the_work(
     monkeypatch.setattr(laspy, "LasWriter", refuse)
     with pytest.raises(UserError, match=r"a\.las: can be read, but not copied .*no such records"):
         expect_writable(cloud)
+
+
+def make_copc(path: Path) -> np.ndarray:
+    """A cloud-optimised LAZ: an index in front, chunks of different sizes, and the index' pages at the end."""
+    points = make_las(path, point_format=7, version="1.4")
+    whole = laspy.read(path)
+    whole.vlrs.insert(0, laspy.VLR("copc", 1, "copc info", bytes(160)))
+    whole.write(path, do_compress=True)
+    data = path.read_bytes()
+    start = struct.unpack_from("<I", data, 96)[0]
+    vlr: Any = lazrs.LazVlr.new_for_compression(7, 4, use_variable_size_chunks=True)
+    record = (
+        vlr.record_data().tobytes() if hasattr(vlr.record_data(), "tobytes") else bytes(vlr.record_data())
+    )
+    at = data.index(b"laszip encoded") + 52
+    stream = io.BytesIO(data[:at] + record + data[at + len(record) : start])
+    stream.seek(0, io.SEEK_END)
+    compressor: Any = lazrs.LasZipCompressor(stream, vlr)
+    rows = np.frombuffer(whole.points.memoryview(), np.uint8).reshape(len(points), -1)
+    for first, last in ((0, 130), (130, 140), (140, len(points))):
+        compressor.compress_many(rows[first:last].tobytes())
+        compressor.finish_current_chunk()
+    compressor.done()
+    evlr = struct.pack("<H16sHQ32s", 0, b"copc", 1000, 32, b"EPT hierarchy") + bytes(32)
+    end = stream.seek(0, io.SEEK_END)
+    out = bytearray(stream.getvalue() + evlr)
+    struct.pack_into("<QI", out, 235, end, 1)
+    path.write_bytes(bytes(out))
+    return points
+
+
+def test_cloud_optimised_files_are_read(tmp_path: Path) -> None:
+    points = make_copc(tmp_path / "a.copc.laz")
+    cloud = load_cloud(tmp_path / "a.copc.laz")
+    assert cloud.origin is not None and cloud.colors is not None
+    np.testing.assert_allclose(cloud.points.numpy() + cloud.origin.numpy(), points, atol=6e-4)
+    assert float(cloud.colors[0].min()) == 1
