@@ -188,12 +188,9 @@ def _scannet_predictions(path: Path, root: Path) -> list[_Prediction]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = decode(path.read_bytes())
+        return decode(path.read_bytes()).splitlines()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if "\0" in text:
-        raise UserError(f"{path}: is not text; each line must be {_LINE}")
-    return text.splitlines()
 
 
 def _is_inside(file: str, root: str, real: Callable[[str], str]) -> bool:

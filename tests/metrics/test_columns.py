@@ -72,7 +72,7 @@ def test_spellings_of_a_mask(tmp_path, data, expected) -> None:
         (b"1\n99999999999999999999\n", 2),
         (b"0\n:\n", 2),
         (b"0 1\n", 1),
-        (b"\xff\xfe\n", 1),
+        (b"\xff\xfd\n", 1),
     ],
 )
 def test_refused_text_is_named_by_its_line(tmp_path, data, line) -> None:
