@@ -54,12 +54,7 @@ class Stored(NamedTuple):
     notes: tuple[str, ...] = ()
     """What happened to single points or parts, a note each."""
     assumed: tuple[str, ...] = ()
-    """How the file was read where it does not say so itself: sentences of the one note about that."""
-
-
-def assumption_note(sentences: Sequence[str]) -> str:
-    """One note of all that was assumed about columns, colours, units and axes."""
-    return ". ".join(s[:1].upper() + s[1:] if i else s for i, s in enumerate(sentences))
+    """How the file was read where it does not say so itself: parts of the one note about that."""
 
 
 def from_table(

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import Stored, Triple, assumption_note, scaled_colors
+from gestalt3d.io.columns import Stored, Triple, scaled_colors
 from gestalt3d.structures.pointcloud import PointCloud, Source
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
@@ -52,7 +52,8 @@ def place(
     if up is None:
         up, note = guess_up(sample)
         assumed += [note] if note else []
-    notes = [*([assumption_note(assumed)] if assumed else []), *stored.notes]
+    # One note of all that was assumed, and one for each thing that befell single points or parts.
+    notes = [*(["; ".join(assumed)] if assumed else []), *stored.notes]
     rotation = np.array(UP_ROTATIONS[up], dtype=np.float64)
     world_from_source = np.eye(4)
     world_from_source[:3, :3] = rotation * UNITS[units]

@@ -195,7 +195,8 @@ def _from_array(path: Path, kind: str, array: np.ndarray) -> Stored:
     if array.ndim == 2 and array.shape[0] in _ROWS and array.shape[1] > 3 * array.shape[0]:
         assumed = [f"{array.shape[0]} rows of {array.shape[1]} numbers taken for {array.shape[1]} points"]
         array = array.T
-    if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "iuf":
+    is_picture = array.ndim == 2 and array.shape[1] > 64 and 4 * array.shape[1] > len(array)
+    if array.ndim != 2 or array.shape[1] < 3 or is_picture or array.dtype.kind not in "iuf":
         raise UserError(
             f"{path}: holds {array.shape} {array.dtype}, not points; save an (n, 3) or (n, 6) array of "
             "numbers"

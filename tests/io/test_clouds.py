@@ -105,7 +105,15 @@ def test_npy_claims_are_held_against_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((5, 2)), np.zeros(9), np.zeros((0, 3)), np.array(["a"] * 3), np.ones((4, 3), bool)]
+    "array",
+    [
+        np.zeros((480, 640)),
+        np.zeros((5, 2)),
+        np.zeros(9),
+        np.zeros((0, 3)),
+        np.array(["a"] * 3),
+        np.ones((4, 3), bool),
+    ],
 )
 def test_arrays_that_are_no_points(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)

@@ -218,20 +218,20 @@ def test_one_note_says_which_columns_were_taken(tmp_path: Path, name: str) -> No
     columns = (LABEL, XYZ, RGB) if name == "id" else (XYZ, RGB, LABEL)
     (tmp_path / "a.csv").write_text(names + "\n" + rows(*columns, sep=","))
     source = load_cloud(tmp_path / "a.csv").source
-    assert source is not None and source.notes == (note,)
+    assert source is not None and len(source.notes) == 1 and source.notes[0].startswith(note)
 
 
 def test_nothing_is_said_of_plain_names(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("X,Y,Z,R,G,B\n" + rows(XYZ, RGB, sep=","))
     source = load_cloud(tmp_path / "a.csv").source
-    assert source is not None and source.notes == ()
+    assert source is not None and "columns" not in "".join(source.notes)
 
 
 def test_a_count_that_is_not_the_number_of_rows_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.pts").write_text("15\n" + rows(XYZ))
     source = load_cloud(tmp_path / "a.pts").source
-    assert source is not None and source.notes == (
-        "its count says 15 points, but more rows follow: all are read",
+    assert (
+        source is not None and "its count says 15 points, but more rows follow: all are read" in source.notes
     )
 
 
