@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud, load_instances, save_cloud, save_instances
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
-from tests.io.test_las import make_las
+from tests.io.test_las import make_copc, make_las
 from tests.io.test_pcd import make_pcd, sample
 from tests.io.test_ply import make_ply, table_of
 
@@ -27,6 +28,13 @@ def _mesh(path: Path) -> None:
     mesh = trimesh.creation.box()
     mesh.visual.vertex_colors = np.arange(32).reshape(8, 4)
     mesh.export(path)
+
+
+def _textured(path: Path) -> None:
+    (path.parent / "a.mtl").write_text("newmtl m\nKd 1 0 0\nmap_Kd a.png\n")
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path.parent / "a.png")
+    corners = "v 0 0 0 9 9 9\nv 1 0 0 9 9 9\nv 0 1 0 9 9 9\nvt 0 0\nvt 1 0\nvt 0 1\n"
+    path.write_text(f"mtllib a.mtl\n{corners}usemtl m\nf 1/1 2/2 3/3\n")
 
 
 def _instances(path: Path) -> None:
@@ -50,6 +58,13 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "a.xyz": lambda p: np.savetxt(p, np.hstack([POINTS, COLORS.T])),
     "a.csv": lambda p: np.savetxt(p, POINTS, delimiter=",", header="x,y,z", comments=""),
     "a.pts": lambda p: np.savetxt(p, POINTS, header="40", comments=""),
+    "stations.pts": lambda p: p.write_text(2 * ("20\n" + "1 2 3 9 9 9\n" * 20)),
+    "quoted.csv": lambda p: p.write_text('"Point ID";"X";"Y";"Z";\n' + '"1";"2,5";"3,5";"4";\n' * 40),
+    "utf-16.txt": lambda p: p.write_text("x\ty\tz\n" + "1,5\t2\t3\n" * 40, encoding="utf-16"),
+    "utf-16.ply": lambda p: p.write_bytes(make_ply(TABLE, kind="ascii").decode().encode("utf-16")),
+    "copc.laz": make_copc,
+    "fields.npy": lambda p: np.save(p, TABLE),
+    "unnamed.npz": lambda p: np.savez(p, POINTS.T),
     "a.npy": lambda p: np.save(p, POINTS),
     "a.npz": lambda p: save_cloud(p, PointCloud.from_arrays(POINTS)),
     "packed.npz": lambda p: np.savez_compressed(p, points=POINTS, colors=COLORS.T),
@@ -58,6 +73,10 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "a.glb": _mesh,
     "a.stl": _mesh,
     "a.off": _mesh,
+    "colours.off": lambda p: p.write_text(
+        "COFF\n3 1 0\n" + "0 0 0 9 9 9 9\n1 0 0 9 9 9 9\n0 1 0 9 9 9 9\n" + "3 0 1 2\n"
+    ),
+    "textured.obj": _textured,
 }
 
 
