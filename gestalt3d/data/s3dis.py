@@ -19,8 +19,8 @@ from gestalt3d.data.cache import Packed, ScanCache, digest, digest_of_files, unp
 from gestalt3d.data.relabel import relabel
 from gestalt3d.encoding import open_unmarked
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import scaled_colors
 from gestalt3d.metrics.average_precision import MIN_REGION
+from gestalt3d.structures.colors import scaled_colors
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS as CLASSES
 from gestalt3d.structures.vocabulary import Vocabulary

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import Stored, Triple, scaled_colors
+from gestalt3d.io.columns import Stored, Triple
+from gestalt3d.structures.colors import scaled_colors
 from gestalt3d.structures.pointcloud import PointCloud, Source
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}

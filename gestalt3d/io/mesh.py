@@ -15,7 +15,8 @@ import numpy as np
 
 from gestalt3d.encoding import decode
 from gestalt3d.errors import UserError
-from gestalt3d.io.columns import Stored, scaled_colors
+from gestalt3d.io.columns import Stored
+from gestalt3d.structures.colors import scaled_colors
 
 if TYPE_CHECKING:
     from trimesh import Scene

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from gestalt3d.structures.colors import scaled_colors
 from gestalt3d.structures.rows import chosen_rows, equal_fields
 
 
@@ -71,7 +72,10 @@ class PointCloud:
     def from_arrays(
         cls, points: np.ndarray, colors: np.ndarray | None = None, normals: np.ndarray | None = None
     ) -> "PointCloud":
-        """From NumPy: float64 points far from zero get an `origin` of their own; 8- and 16-bit colours are scaled to [0, 1]."""
+        """From NumPy: float64 points far from zero get an `origin` of their own.
+
+        Colours of any type and range are scaled to [0, 1] as those of files are (`scaled_colors`).
+        """
         points = np.asarray(points)
         origin = None
         if (
@@ -84,8 +88,9 @@ class PointCloud:
             points, origin = points - centre, torch.from_numpy(centre)
         if colors is not None:
             colors = np.asarray(colors)
-            scale = np.iinfo(colors.dtype).max if np.issubdtype(colors.dtype, np.integer) else 1.0
-            colors = (colors / np.float32(scale)).astype(np.float32)
+            if colors.ndim == 2 and colors.shape[1] == 3:
+                scaled, _ = scaled_colors(list(colors.T))
+                colors = np.zeros(colors.shape, np.float32) if scaled is None else scaled
         tensors = [
             None if a is None else torch.from_numpy(np.array(a, dtype=np.float32))
             for a in (points, colors, normals)

@@ -9,6 +9,7 @@ import pytest
 
 from gestalt3d.data.s3dis import read_room
 from gestalt3d.io import load_cloud, save_instances
+from gestalt3d.structures.colors import scaled_colors
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
@@ -157,7 +158,6 @@ def test_colours_that_are_zero_everywhere_are_none(tmp_path: Path, name: str) ->
 
 
 def test_a_scan_with_few_coloured_points_keeps_them() -> None:
-    from gestalt3d.io.columns import scaled_colors
 
     sparse = np.zeros(1_000_000, np.uint16)
     sparse[1:4] = [65535, 257 * 100, 257]

@@ -9,6 +9,8 @@ import torch
 
 from gestalt3d.structures.pointcloud import PointCloud, Source
 
+RGB = np.random.default_rng(0).integers(0, 256, (300, 3))
+
 
 def test_large_coordinates_keep_millimetres() -> None:
     points = np.array([[500_000.001, 5_000_000.002, 10.003], [500_001.0, 5_000_001.0, 11.0]])
@@ -22,6 +24,18 @@ def test_integer_colours_are_scaled(dtype: type, top: int) -> None:
     cloud = PointCloud.from_arrays(np.zeros((1, 3)), np.array([[0, top // 5, top]], dtype=dtype))
     assert cloud.colors is not None
     torch.testing.assert_close(cloud.colors, torch.tensor([[0.0, 0.2, 1.0]]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("colors", [RGB.astype(np.int64), RGB / 255, RGB.astype(np.float32), RGB / 127.5 - 1])
+def test_colours_of_any_type_and_range_are_the_same(colors: np.ndarray) -> None:
+    cloud = PointCloud.from_arrays(np.zeros((300, 3)), colors)
+    assert cloud.colors is not None
+    np.testing.assert_allclose(cloud.colors.numpy() * 255, RGB, atol=1e-3)
+
+
+def test_black_points_stay_black() -> None:
+    cloud = PointCloud.from_arrays(np.zeros((3, 3)), np.zeros((3, 3), np.uint8))
+    assert cloud.colors is not None and not bool(cloud.colors.any())
 
 
 def test_choosing_points() -> None:
