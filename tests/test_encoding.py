@@ -12,9 +12,11 @@ from gestalt3d.data.s3dis import read_annotation
 from gestalt3d.data.scannet import ScanNet
 from gestalt3d.encoding import decode, text_lines
 from gestalt3d.errors import UserError
-from gestalt3d.io import load_cloud
+from gestalt3d.io import load_cloud, save_instances
 from gestalt3d.metrics.columns import read_integers, read_last_columns, read_nonzero
 from gestalt3d.metrics.official import score
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.vocabulary import S3DIS
 from tests.data.scannet_files import NAME, aggregation_file, segments_file, write_scene, write_table
 from tests.data.test_folder import write_ply
 from tests.io.test_pcd import make_pcd
@@ -142,6 +144,14 @@ def test_labels_in_a_ply_with_a_mark(tmp_path: Path) -> None:
     table = table_of(XYZ, label=np.arange(12, dtype=np.int32) % 3)
     (tmp_path / "a.ply").write_bytes(make_ply(table, kind="ascii").decode().encode("utf-16"))
     assert Folder(tmp_path).vocabulary.names == ("0", "1", "2")
+
+
+def test_a_ply_with_a_mark_is_written_back(tmp_path: Path) -> None:
+    data = make_ply(table_of(XYZ), kind="ascii", faces_after=[[0, 1, 2]])
+    (tmp_path / "a.ply").write_bytes(data.decode().encode("utf-16"))
+    cloud = load_cloud(tmp_path / "a.ply")
+    save_instances(tmp_path / "b.ply", Instances.empty(12, S3DIS), cloud)
+    np.testing.assert_allclose(load_cloud(tmp_path / "b.ply").points.numpy(), XYZ, atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".pcd"])

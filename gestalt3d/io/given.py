@@ -7,7 +7,6 @@ import numpy as np
 from torch import Tensor
 
 from gestalt3d.io.clouds import load_cloud
-from gestalt3d.io.columns import color_scale
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 
@@ -31,8 +30,7 @@ def cloud_of(given: CloudLike, *, call: str) -> PointCloud:
         )
     if array.shape[1] == 3:
         return PointCloud.from_arrays(array)
-    red, green, blue = array.T[3:]
-    return PointCloud.from_arrays(array[:, :3], array[:, 3:] / np.float32(color_scale((red, green, blue))))
+    return PointCloud.from_arrays(array[:, :3], array[:, 3:])
 
 
 def instances_and_cloud(instances: Instances, cloud: CloudLike, *, call: str) -> tuple[Instances, PointCloud]:

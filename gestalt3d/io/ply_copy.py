@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from gestalt3d.encoding import open_unmarked
 from gestalt3d.errors import UserError
 from gestalt3d.io.ply import PLY_NAMES, Element, Header, end_of_rows, read_header, row_type
 
@@ -23,7 +24,7 @@ def extend_ply(
     begin with the same word.
     """
     count = len(next(iter(columns.values())))
-    with source.open("rb") as given:
+    with open_unmarked(source) as given:
         header = read_header(source, given)
         vertex = next((e for e in header.elements if e.name == "vertex"), None)
         if vertex is None or vertex.rows != count:
