@@ -327,8 +327,8 @@ _S3DIS_STEPS = 700
 def table_row(key: str, *, steps: int, seed: int) -> Recipe:
     """A row of ASIS's tables on synthetic rooms: "asis-pn2", "if-pn", …. All rows of a table differ in the method alone.
 
-    "backbone-pn" learns classes alone. "asis-pn2-long" and its like go on from the weights of "start-pn2-long", a vanilla network, at half its rate;
-    "asis-pn2-long-dropout" and its start have dropout as the authors' code.
+    "backbone-pn" learns classes alone. "asis-pn2-long" and its like go on from the weights of "start-pn2-long", a vanilla
+    network, at half its rate; "asis-pn2-long-dropout" and its start have dropout as in the authors' code.
 
     Blocks are those of `asis-rooms`, with which minutes of training go farther than with the paper's; of 2,048 points instead of
     4,096, because a budget of minutes needs many steps. They are merged by votes: superpoints, which no paper of these has, take
