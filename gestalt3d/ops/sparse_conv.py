@@ -92,8 +92,9 @@ def sparse_conv(
 ) -> Float[Tensor, "m d"]:
     """`result[o] = sum of features[i] @ weight[k]` over the rules' pairs (i, o) of every k; zeros where there is none.
 
-    Differentiable twice. Sums run over k in order, in float32 at least, whatever the number of threads; products in
-    bfloat16 are rounded before they are added. Under autocast features and weight take its type, like a linear layer's.
+    Differentiable twice. Sums run over k in order, in float32 at least; products in bfloat16 are rounded before they
+    are added. On one CPU the result and the gradients are the same, bit for bit, whatever the number of threads; another
+    CPU or another torch may round products otherwise. Under autocast features and weight take its type, like a linear layer's.
     """
     kernel = len(rules.starts) - 1
     if weight.shape[:2] != (kernel, features.shape[1]):
@@ -110,15 +111,9 @@ def sparse_conv(
     if torch.is_autocast_enabled(device) and features.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
         features, weight = features.to(dtype), weight.to(dtype)
-    outputs = weight.shape[2]
-    if 1 in weight.shape[1:]:
-        # A product with a single column is another routine's, whose rounding depends on the number of threads.
-        columns = (int(weight.shape[1] == 1), int(outputs == 1))
-        features, weight = F.pad(features, (0, columns[0])), F.pad(weight, (0, columns[1], 0, columns[0]))
-    found = _conv(
+    return _conv(
         features, weight, rules.inputs, rules.outputs, list(rules.starts), rules.rows_out, rules.identity
     )
-    return found if found.shape[1] == outputs else found[:, :outputs]
 
 
 # ── rulebooks ───────────────────────────────────────────────────────────────────────────────────────────────────────

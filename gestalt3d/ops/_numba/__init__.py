@@ -3,7 +3,7 @@
 import inspect
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,8 +35,23 @@ def _executor(threads: int) -> ThreadPoolExecutor:
     global _pool
     with _pool_lock:
         if _pool is None or _pool[:2] != (os.getpid(), threads):
-            _pool = (os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="gestalt3d"))
+            _pool = (os.getpid(), threads, _threads_that_share_nothing(threads))
         return _pool[2]
+
+
+def _threads_that_share_nothing(count: int) -> ThreadPoolExecutor:
+    """In each of them torch has one thread: `parallel` runs in place, and products do not depend on the count."""
+    all_there = threading.Barrier(count)
+
+    def start() -> None:
+        torch.get_num_threads()  # the first look in a thread sets it to what was said anywhere
+        torch.set_num_threads(1)
+        all_there.wait()
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="gestalt3d", initializer=start)
+    list(pool.map(lambda _: None, range(count)))
+    torch.set_num_threads(count)  # what threads to come begin with; they took the last that was said anywhere
+    return pool
 
 
 os.register_at_fork(
@@ -61,3 +76,18 @@ def parallel(work: Callable[[int, int], Any], rows: int, *, grain: int = 256) ->
     parts = threads * 4 if rows >= threads * 4 * grain else threads
     edges = [rows * p // parts for p in range(parts + 1)]
     list(_executor(threads).map(work, edges[:-1], edges[1:]))
+
+
+def each_on_one_thread(work: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    """`work` of every task, begun in their order, several at once but each by itself on one of torch's threads.
+
+    So what a task computes does not depend on how many threads there are, whichever library it asks. As `inference_mode`:
+    the threads do not know in which mode the caller is.
+    """
+
+    def alone(task: Any) -> Any:
+        with torch.inference_mode():
+            return work(task)
+
+    threads = num_threads()
+    return [alone(task) for task in tasks] if threads == 1 else list(_executor(threads).map(alone, tasks))

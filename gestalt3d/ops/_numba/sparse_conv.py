@@ -2,22 +2,22 @@
 
 Rulebooks take one walk along the sorted keys per column of offsets, no table and no search. The convolution leaves the
 products to PyTorch and adds them up in its own kernel: `index_add_` uses one thread, and needs bfloat16 widened in memory first.
+Every product is cut by the rulebook alone and made by one thread: libraries cut by the number of theirs, and round accordingly.
 """
 
-from functools import partial
+import threading
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, parallel
+from gestalt3d.ops._numba import each_on_one_thread, kernel, parallel
 from gestalt3d.ops._numba.gather import is_index
 
 _PAIRS_AT_ONCE = 2**14
 """What is gathered is multiplied and added before it has left the cache."""
-_TERMS = 512
-"""Longest sum that is left to the library: from some 1,000 terms on its threads share one, and the rounding changes."""
 
 
 @kernel
@@ -132,32 +132,35 @@ def sparse_conv(
         raise IndexError(f"outputs of the rules must be below {rows}, got {int(outputs.max())}")
     features, weight = features.contiguous(), weight.contiguous()
     channels = weight.shape[2]
-    wide = torch.promote_types(features.dtype, torch.float32)
-    out = torch.zeros((rows, channels), dtype=wide)
+    out = torch.zeros((rows, channels), dtype=torch.promote_types(features.dtype, torch.float32))
     total = out.numpy()
-    blocks = [slice(c, c + _TERMS) for c in range(0, features.shape[1], _TERMS)]
     parts = _parts(starts, identity, rows)
-    most = _even(max((last - first for _, first, last in parts), default=0))
-    gathered, products = features.new_zeros(most, features.shape[1]), features.new_empty(most, channels)
+    turns, room = _Turns(parts), _Room(parts, features, features.new_empty(0, channels))
     bits = features.dtype == torch.bfloat16
-    add, summands = (_add_bfloat16, products.view(torch.uint16).numpy()) if bits else (_add, products.numpy())
-    for k, first, last in parts:
+    add = _add_bfloat16 if bits else _add
+
+    def multiply_and_add(part: tuple[int, int, int]) -> None:
+        k, first, last = part
         size, even = last - first, _even(last - first)
-        taken = gathered
-        if k != identity:
-            torch.index_select(features, 0, inputs[first:last], out=gathered[:size])
-        elif size == even:
+        taken, products = room.of_this_thread()
+        summands = products.view(torch.uint16).numpy() if bits else products.numpy()
+        if k == identity and size == even:
             taken = features[first:last]
+        elif k == identity:
+            taken[:size] = features[first:last]
         else:
-            gathered[:size] = features[first:last]
-        # No row occurs twice in one offset: threads never meet.
-        work = partial(add, summands, targets[first:last], total)
-        for block in blocks:
-            torch.mm(taken[:even, block], weight[k, block], out=products[:even])
-            if k == identity:
-                out[first:last] += products[:size]
-            else:
-                parallel(work, size, grain=max(1, 2**16 // channels))
+            torch.index_select(features, 0, inputs[first:last], out=taken[:size])
+        torch.mm(taken[:even], weight[k], out=products[:even])
+        turns.wait(k)
+        add(summands, np.arange(first, last) if k == identity else targets[first:last], total, 0, size)
+
+    def work(part: tuple[int, int, int]) -> None:
+        try:
+            multiply_and_add(part)
+        finally:
+            turns.end(part[0])
+
+    each_on_one_thread(work, parts)
     return out.to(features.dtype)
 
 
@@ -168,21 +171,54 @@ def weight_gradient(
     wide = torch.promote_types(features.dtype, torch.float32)
     out = torch.zeros((len(starts) - 1, features.shape[1], grad.shape[1]), dtype=wide)
     parts = _parts(starts, identity, len(features))
-    most = max((_tiles(last - first) for _, first, last in parts), default=0)
-    left, right = (t.new_zeros(most, t.shape[1]) for t in (features, grad))
-    for k, first, last in parts:
-        size, whole = last - first, _tiles(last - first)
-        if k == identity and size == whole:
-            out[k] += _outer(features[first:last], grad[first:last])
-            continue
+    room = _Room(parts, features, grad)
+
+    def outer(part: tuple[int, int, int]) -> Tensor:
+        k, first, last = part
+        size, even = last - first, _even(last - first)
+        if k == identity and size == even:
+            return features[first:last].T @ grad[first:last]
+        left, right = room.of_this_thread()
         if k == identity:
             left[:size], right[:size] = features[first:last], grad[first:last]
         else:
             torch.index_select(features, 0, inputs[first:last], out=left[:size])
             torch.index_select(grad, 0, outputs[first:last], out=right[:size])
-        left[size:whole], right[size:whole] = 0, 0
-        out[k] += _outer(left[:whole], right[:whole])
+        left[size:even], right[size:even] = 0, 0
+        return left[:even].T @ right[:even]
+
+    for (k, _, _), summand in zip(parts, each_on_one_thread(outer, parts), strict=True):
+        out[k] += summand
     return out.to(features.dtype)
+
+
+class _Room:
+    """Two buffers for every thread, as long as the longest part is when it is padded."""
+
+    def __init__(self, parts: list[tuple[int, int, int]], *like: Tensor) -> None:
+        longest = max((last - first for _, first, last in parts), default=0)
+        self.like, self.rows, self.mine = like, _even(longest), threading.local()
+
+    def of_this_thread(self) -> list[Tensor]:
+        if not hasattr(self.mine, "buffers"):
+            self.mine.buffers = [t.new_zeros(self.rows, t.shape[1]) for t in self.like]
+        return self.mine.buffers
+
+
+class _Turns:
+    """Parts of one offset add at once, as no row occurs twice in it, but only after those of the offsets before."""
+
+    def __init__(self, parts: list[tuple[int, int, int]]) -> None:
+        self.left, self.changed = Counter(k for k, _, _ in parts), threading.Condition()
+
+    def wait(self, k: int) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: not any(self.left[earlier] for earlier in range(k)))
+
+    def end(self, k: int) -> None:
+        with self.changed:
+            self.left[k] -= 1
+            self.changed.notify_all()
 
 
 def _parts(starts: list[int], identity: int, rows: int) -> list[tuple[int, int, int]]:
@@ -196,18 +232,7 @@ def _parts(starts: list[int], identity: int, rows: int) -> list[tuple[int, int, 
 
 
 def _even(rows: int) -> int:
-    """Rows that a product is padded to: the library prepares each new size anew, and shares single rows among threads."""
+    """Rows that a product is padded to: the library prepares each new size anew."""
     if rows > 1024:
         return -(-rows // 1024) * 1024
     return max(16, 1 << (rows - 1).bit_length())
-
-
-def _tiles(rows: int) -> int:
-    return -(-rows // _TERMS) * _TERMS
-
-
-def _outer(a: Tensor, b: Tensor) -> Tensor:
-    """`a.T @ b` of whole tiles, added up by NumPy: one after the other."""
-    left, right = (t.unflatten(0, (-1, _TERMS)) for t in (a, b))
-    parts = torch.bmm(left.transpose(1, 2), right)
-    return torch.from_numpy(parts.to(torch.promote_types(a.dtype, torch.float32)).numpy().sum(axis=0))
