@@ -93,9 +93,7 @@ class SparseSpace:
         return self._rules[key]
 
     def pool(self, values: Tensor) -> Tensor:
-        # The kernel knows no bfloat16; the maximum of rounded values is one of them.
-        found = segment_max(values.float(), self._coarse_row, len(self.coarser.coordinates))
-        return found.to(values.dtype)
+        return segment_max(values, self._coarse_row, len(self.coarser.coordinates))
 
     def upsample(self, values: Tensor, weight: Tensor) -> Tensor:
         return sparse_conv(values, weight, self._way_back)

@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.operator import Operator
+from gestalt3d.ops.shapes import widened
 
 
 def oriented_boxes(
@@ -65,7 +66,7 @@ def _boxes(points: Tensor, offsets: Tensor, indices: Tensor) -> Tensor:
     from gestalt3d.ops._numba import boxes as cpu
 
     boxes = np.zeros((len(offsets) - 1, 7))
-    arrays = (t.cpu().contiguous().numpy() for t in (points, offsets, indices))
+    arrays = (t.cpu().contiguous().numpy() for t in (widened(points), offsets, indices))
     cpu.oriented_boxes(*arrays, boxes)
     return torch.from_numpy(boxes).to(points)
 

@@ -15,13 +15,14 @@ def to_centers(
     positions: Float[Tensor, "n 3"], groups: Int[Tensor, "n"], num_groups: int
 ) -> tuple[Float[Tensor, "n 3"], Tensor]:
     """Unit vectors from every position to the mean of its group, zero where it lies on it; and where it does not (n,)."""
-    total = positions.new_zeros(num_groups, 3).index_add(0, groups, positions)
+    wide = positions.to(torch.promote_types(positions.dtype, torch.float32))
+    total = wide.new_zeros(num_groups, 3).index_add(0, groups, wide)
     counts = torch.bincount(groups, minlength=num_groups).clamp(min=1)
-    offset = (total / counts[:, None])[groups] - positions
+    offset = (total / counts[:, None])[groups] - wide
     length = torch.linalg.vector_norm(offset, dim=1, keepdim=True)
-    rounding = _step(positions)
+    rounding = _step(wide)
     known = length > rounding
-    return torch.where(known, offset / length.clamp(min=rounding), 0.0), known[:, 0]
+    return torch.where(known, offset / length.clamp(min=rounding), 0.0).to(positions.dtype), known[:, 0]
 
 
 def _step(positions: Tensor) -> float:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.operator import Operator
+from gestalt3d.ops.shapes import widened
 from gestalt3d.ops.sparse_conv import submanifold_rules
 
 
@@ -195,7 +196,7 @@ def _cloud(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Te
     rows = np.flatnonzero(labels.cpu().numpy() >= 0)
     if len(rows) == 0:
         return torch.from_numpy(out).to(points.device)
-    xyz = points.cpu().contiguous().numpy()[rows]
+    xyz = widened(points).cpu().contiguous().numpy()[rows]
     keys, along_x, along_y = _cell_keys(xyz, labels.cpu().numpy()[rows], radius)
     order = np.argsort(keys, kind="stable")
     keys, xyz, index = keys[order], xyz[order], rows[order]

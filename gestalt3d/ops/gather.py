@@ -38,14 +38,14 @@ _scatter_add = Operator(
 )
 
 
-@_gather.register_kernel("cpu")
+@_gather.register_kernel("cpu", halves=True)
 def _gather_cpu(features: Tensor, index: Tensor) -> Tensor:
     from gestalt3d.ops._numba.gather import gather as kernel
 
     return kernel(features, index)
 
 
-@_scatter_add.register_kernel("cpu")
+@_scatter_add.register_kernel("cpu", halves=True)
 def _scatter_add_cpu(values: Tensor, index: Tensor, n: int) -> Tensor:
     from gestalt3d.ops._numba.gather import scatter_add as kernel
 

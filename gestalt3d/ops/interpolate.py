@@ -14,8 +14,9 @@ def inverse_distance_weights(
     dist2: Float[Tensor, "b m k"], index: Int[Tensor, "b m k"]
 ) -> Float[Tensor, "b m k"]:
     """1 / max(dist2, 1e-10), normalised to a sum of one; zero for padding."""
-    weights = (1 / dist2.clamp(min=1e-10)).masked_fill(index < 0, 0)
-    return weights / weights.sum(-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+    wide = dist2.to(torch.promote_types(dist2.dtype, torch.float32))
+    weights = (1 / wide.clamp(min=1e-10)).masked_fill(index < 0, 0)
+    return (weights / weights.sum(-1, keepdim=True).clamp(min=torch.finfo(wide.dtype).tiny)).to(dist2.dtype)
 
 
 def interpolate_reference(
@@ -48,14 +49,14 @@ _backward = Operator(
 )
 
 
-@_forward.register_kernel("cpu")
+@_forward.register_kernel("cpu", halves=True)
 def _forward_cpu(features: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     from gestalt3d.ops._numba.interpolate import interpolate as kernel
 
     return kernel(features, index, weights)
 
 
-@_backward.register_kernel("cpu")
+@_backward.register_kernel("cpu", halves=True)
 def _backward_cpu(grad: Tensor, index: Tensor, weights: Tensor, n: int) -> Tensor:
     from gestalt3d.ops._numba.interpolate import interpolate_backward as kernel
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.operator import Operator
+from gestalt3d.ops.shapes import widened
 
 
 class Clusters(NamedTuple):
@@ -42,7 +43,7 @@ def bin_seeds(x: Float[Tensor, "n d"], bandwidth: float) -> Float[Tensor, "s d"]
     """Centres of the occupied cells, rounded to float32 as scikit-learn rounds them; all points if each has
     its own cell.
     """
-    cells = torch.unique(torch.round(x / bandwidth), dim=0)
+    cells = torch.unique(torch.round(widened(x) / bandwidth), dim=0)
     if len(cells) == len(x):
         return x.double()
     return (cells.float() * torch.tensor(bandwidth, dtype=torch.float32, device=x.device)).double()
@@ -101,7 +102,7 @@ _op = Operator(
 )
 
 
-@_op.register_kernel("cpu")
+@_op.register_kernel("cpu", halves=True)
 def _cpu(x: Tensor, bandwidth: float, max_iterations: int) -> tuple[Tensor, Tensor]:
     if x.numel() == 0:
         return mean_shift_reference(x, bandwidth, max_iterations)

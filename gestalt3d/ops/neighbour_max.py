@@ -27,7 +27,7 @@ def neighbour_max_reference(
     best, which = grouped.max(dim=2)
     nothing = missing.all(dim=2)
     # `max` promises no order among equals: the first that equals the maximum is the contract.
-    which = (grouped == best[:, :, None]).to(torch.int8).argmax(dim=2)
+    which = _attains(grouped, best[:, :, None]).argmax(dim=2)
     return best.masked_fill(nothing, 0), which.masked_fill(nothing, -1).to(torch.int16)
 
 
@@ -45,8 +45,13 @@ def neighbour_max_backward_reference(grad: Tensor, index: Tensor, which: Tensor,
 def group_max_reference(values: Float[Tensor, "r k c"]) -> tuple[Tensor, Tensor]:
     """The definition for values that are grouped already."""
     best = values.amax(dim=1)
-    which = (values == best[:, None]).to(torch.int8).argmax(dim=1)
+    which = _attains(values, best[:, None]).argmax(dim=1)
     return best, which.to(torch.int16)
+
+
+def _attains(values: Tensor, best: Tensor) -> Tensor:
+    """1 where a value is the maximum, which is NaN where any is."""
+    return ((values == best) | (values.isnan() & best.isnan())).to(torch.int8)
 
 
 def group_max_backward_reference(grad: Tensor, which: Tensor, k: int) -> Tensor:
@@ -74,28 +79,28 @@ _group_max_backward = Operator(
 )
 
 
-@_neighbour_max.register_kernel("cpu")
+@_neighbour_max.register_kernel("cpu", halves=True)
 def _neighbour_max_cpu(features: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     from gestalt3d.ops._numba.neighbour_max import neighbour_max as kernel
 
     return kernel(features, index)
 
 
-@_neighbour_max_backward.register_kernel("cpu")
+@_neighbour_max_backward.register_kernel("cpu", halves=True)
 def _neighbour_max_backward_cpu(grad: Tensor, index: Tensor, which: Tensor, n: int) -> Tensor:
     from gestalt3d.ops._numba.neighbour_max import neighbour_max_backward as kernel
 
     return kernel(grad, index, which, n)
 
 
-@_group_max.register_kernel("cpu")
+@_group_max.register_kernel("cpu", halves=True)
 def _group_max_cpu(values: Tensor) -> tuple[Tensor, Tensor]:
     from gestalt3d.ops._numba.neighbour_max import group_max as kernel
 
     return kernel(values)
 
 
-@_group_max_backward.register_kernel("cpu")
+@_group_max_backward.register_kernel("cpu", halves=True)
 def _group_max_backward_cpu(grad: Tensor, which: Tensor, k: int) -> Tensor:
     from gestalt3d.ops._numba.neighbour_max import group_max_backward as kernel
 
@@ -150,13 +155,16 @@ def neighbour_max(features: Float[Tensor, "b n c"], index: Int[Tensor, "b m k"])
     """`result[b, i, j]` is the largest `features[b, index[b, i, :], j]`; zero where all of a row's indices are negative.
 
     Differentiable: the gradient goes to the first of equal neighbours (`amax` shares it among them). Sums of the backward
-    are in float32 at least and in index order.
+    are in float32 at least and in index order. NaN is larger than any number, the first one the largest.
     """
     return _neighbour_max(features, index.to(torch.int64))[0]
 
 
 def group_max(values: Float[Tensor, "*rows k c"]) -> Float[Tensor, "*rows c"]:
-    """Maximum over the last dimension but one, which must not be empty; the gradient goes to the first of equals."""
+    """Maximum over the last dimension but one, which must not be empty; the gradient goes to the first of equals.
+
+    NaN is larger than any number, the first one the largest.
+    """
     if values.shape[-2] == 0:
         raise ValueError("group_max needs at least one value in every group, got k = 0")
     flat = values.reshape(-1, *values.shape[-2:])

@@ -56,7 +56,7 @@ _backward = Operator(
 _KERNEL_TYPES = (torch.float32, torch.bfloat16)
 
 
-@_op.register_kernel("cpu")
+@_op.register_kernel("cpu", halves=True)
 def _cpu(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     if x.dtype not in _KERNEL_TYPES:
         return norm_relu_reference(x, weight, bias, eps)
@@ -65,7 +65,7 @@ def _cpu(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, T
     return kernel(x, weight, bias, eps)
 
 
-@_backward.register_kernel("cpu")
+@_backward.register_kernel("cpu", halves=True)
 def _backward_cpu(grad, x, out, weight, mean, var, eps):
     if x.dtype not in _KERNEL_TYPES or grad.dtype != x.dtype:
         return norm_relu_backward_reference(grad, x, out, weight, mean, var, eps)

@@ -27,14 +27,32 @@ class Operator:
     def __call__(self, *args: Any) -> Any:
         return self.overload(*args)
 
-    def register_kernel(self, device: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Decorates what computes the operator on "cpu" or "cuda"."""
+    def register_kernel(
+        self, device: str, *, halves: bool = False
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorates what computes the operator on "cpu" or "cuda".
+
+        Without `halves`, 16-bit floats are refused with the way out: neither NumPy nor Numba computes with both kinds.
+        """
 
         def register(kernel: Callable[..., Any]) -> Callable[..., Any]:
-            torch.library.impl(self.name, device, kernel)
+            def checked(*args: Any) -> Any:
+                self._check_wide(device, args)
+                return kernel(*args)
+
+            torch.library.impl(self.name, device, kernel if halves else checked)
             return kernel
 
         return register
+
+    def _check_wide(self, device: str, args: tuple[Any, ...]) -> None:
+        for value in args:
+            if isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16):
+                name = self.name.removeprefix("gestalt3d::")
+                raise ValueError(
+                    f"{name} takes float32 or float64 on {device}, got {str(value.dtype).removeprefix('torch.')}; "
+                    "call .float() on the tensor first"
+                )
 
     def register_fake(self, shapes: Callable[..., Any]) -> Callable[..., Any]:
         """Decorates what makes outputs of the right shape and type without computing them."""

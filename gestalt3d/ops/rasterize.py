@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gestalt3d.ops._numba import rasterize as _kernels
 from gestalt3d.ops.operator import Operator
+from gestalt3d.ops.shapes import widened
 
 
 class Rasterized(NamedTuple):
@@ -50,7 +51,7 @@ def _rasterize_reference(
 
 def _kernel(vertices, faces, fx, fy, cx, cy, height, width, near):
     depth, face = _kernels.rasterize(
-        vertices.detach().contiguous().cpu().numpy(),
+        widened(vertices).contiguous().cpu().numpy(),
         faces.contiguous().cpu().numpy(),
         fx,
         fy,

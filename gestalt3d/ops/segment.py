@@ -1,7 +1,8 @@
 """Reduce the rows that share a segment id: sum, mean, max, min, mode.
 
 `out[s]` reduces `values[segments == s]`. Negative ids are ignored, empty segments are 0 (mode: -1). Sums are
-accumulated in float64 in row order, so results repeat bit for bit whatever the number of threads.
+accumulated in float64 in row order, so results repeat bit for bit whatever the number of threads. A NaN makes its
+segment's sum, mean, maximum and minimum NaN, as `torch.amax` does. 16-bit floats are widened, and rounded once at the end.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.ops.operator import Operator
+from gestalt3d.ops.shapes import widened
 
 DENSE_PAIRS = 1 << 24
 """Largest (segments, values) table that `segment_mode` counts in directly: 128 MB."""
@@ -29,14 +31,15 @@ def segment_mean(
     values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
 ) -> Float[Tensor, "s c"]:
     """Mean of each segment's rows."""
-    sums = segment_sum(values, segments, num_segments)
-    return sums / segment_count(segments, num_segments).clamp_min(1)[:, None].to(values.dtype)
+    wide = values.to(torch.promote_types(values.dtype, torch.float32))
+    sums = segment_sum(wide, segments, num_segments)
+    return (sums / segment_count(segments, num_segments).clamp_min(1)[:, None]).to(values.dtype)
 
 
 def segment_max(
     values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
 ) -> Float[Tensor, "s c"]:
-    """Maximum per column; the gradient goes to the first row that attains it."""
+    """Maximum per column; the gradient goes to the first row that attains it, or to the first NaN."""
     _check(segments, num_segments)
     return torch.ops.gestalt3d.segment_max(values, segments.long(), num_segments)[0]
 
@@ -44,7 +47,7 @@ def segment_max(
 def segment_min(
     values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
 ) -> Float[Tensor, "s c"]:
-    """Minimum per column; the gradient goes to the first row that attains it."""
+    """Minimum per column; the gradient goes to the first row that attains it, or to the first NaN."""
     return -segment_max(-values, segments, num_segments) + 0.0  # + 0.0: an empty segment is 0, not -0
 
 
@@ -91,7 +94,8 @@ def segment_max_reference(values: Tensor, segments: Tensor, num_segments: int) -
     slot = segments.clamp_min(0)[:, None].expand(rows, columns)
     low = torch.where(member[:, None], values, -torch.inf)
     best = values.new_full((num_segments, columns), -torch.inf).scatter_reduce(0, slot, low, "amax")
-    attains = member[:, None] & (values == best.gather(0, slot) if rows else slot.bool())
+    own = best.gather(0, slot) if rows else values
+    attains = member[:, None] & ((values == own) | (values.isnan() & own.isnan()))
     row = torch.where(attains, torch.arange(rows, device=values.device)[:, None], rows)
     index = slot.new_full((num_segments, columns), rows).scatter_reduce(0, slot, row, "amin")
     empty = index == rows
@@ -123,12 +127,12 @@ _sum_op = Operator(
 )
 
 
-@_sum_op.register_kernel("cpu")
+@_sum_op.register_kernel("cpu", halves=True)
 def _sum_cpu(values: Tensor, segments: Tensor, num_segments: int) -> Tensor:
     from gestalt3d.ops._numba import segment as cpu
 
     totals = np.zeros((num_segments, values.shape[1]))
-    cpu.segment_sum(values.detach().contiguous().numpy(), segments.contiguous().numpy(), totals)
+    cpu.segment_sum(widened(values).contiguous().numpy(), segments.contiguous().numpy(), totals)
     return torch.from_numpy(totals).to(values.dtype)
 
 
@@ -163,13 +167,13 @@ _max_op = Operator(
 )
 
 
-@_max_op.register_kernel("cpu")
+@_max_op.register_kernel("cpu", halves=True)
 def _max_cpu(values: Tensor, segments: Tensor, num_segments: int) -> tuple[Tensor, Tensor]:
     from gestalt3d.ops._numba import segment as cpu
 
-    rows = values.detach().contiguous()
+    rows = values.detach()
     index = np.full((num_segments, values.shape[1]), -1, dtype=np.int64)
-    cpu.segment_max(rows.numpy(), segments.contiguous().numpy(), index)
+    cpu.segment_max(widened(rows).contiguous().numpy(), segments.contiguous().numpy(), index)
     at = torch.from_numpy(index)
     if len(rows) == 0:
         return rows.new_zeros(at.shape), at

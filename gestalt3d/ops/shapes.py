@@ -1,5 +1,6 @@
-"""Shapes, checked once at the public edge: kernels read unchecked, and annotations bind in tests only."""
+"""Shapes and types, seen to once at the public edge: kernels read unchecked, and annotations bind in tests only."""
 
+import torch
 from torch import Tensor
 
 
@@ -19,3 +20,8 @@ def check_batch(**tensors: Tensor) -> None:
     if min(t.ndim for t in tensors.values()) < 2 or len({t.shape[0] for t in tensors.values()}) > 1:
         shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
         raise ValueError(f"the first dimension must be the same batch, got {shapes}; add it with x[None]")
+
+
+def widened(values: Tensor) -> Tensor:
+    """Without gradient, as NumPy and Numba know it: 16-bit floats, exactly, in 32 bits."""
+    return values.detach().to(torch.promote_types(values.dtype, torch.float32))

@@ -315,7 +315,7 @@ _weight_gradient = Operator(
 )
 
 
-@_conv.register_kernel("cpu")
+@_conv.register_kernel("cpu", halves=True)
 def _conv_cpu(features, weight, inputs, outputs, starts, rows, identity):
     if features.dtype not in _KERNEL_TYPES or 0 in weight.shape:
         return sparse_conv_reference(features, weight, inputs, outputs, starts, rows, identity)
@@ -329,7 +329,7 @@ def _conv_fake(features, weight, inputs, outputs, starts, rows, identity):
     return features.new_empty((rows, weight.shape[2]))
 
 
-@_weight_gradient.register_kernel("cpu")
+@_weight_gradient.register_kernel("cpu", halves=True)
 def _weight_gradient_cpu(features, grad, inputs, outputs, starts, identity):
     if features.dtype not in _KERNEL_TYPES or 0 in (*features.shape, *grad.shape):
         return weight_gradient_reference(features, grad, inputs, outputs, starts, identity)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from gestalt3d.ops.operator import Operator
 # devices; after a count like that none can run in a forked worker. So it happens here, before any test.
 torch.zeros(1, requires_grad=True).sum().backward()
 
+HALVES = (torch.float16, torch.bfloat16)
 Outputs = Tensor | tuple[Any, ...]
 
 
@@ -62,6 +64,48 @@ def check_near_float64(op: Op, *args: Any, rtol: float, atol: float = 0.0) -> No
         assert f.shape == e.shape
         if f.is_floating_point():
             torch.testing.assert_close(f.double(), e.double(), rtol=rtol, atol=atol)
+
+
+def check_halves(run: Callable[..., Outputs], *args: Any) -> None:
+    """16-bit floats give what the same numbers give in float32: whole numbers equal, floats rounded to them once or twice."""
+    for dtype in HALVES:
+        narrow = tuple(a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
+        wide = tuple(a.float() if isinstance(a, Tensor) and a.is_floating_point() else a for a in narrow)
+        for found, expected in zip(tensors(run(*narrow)), tensors(run(*wide)), strict=True):
+            if expected.is_floating_point():
+                assert found.dtype in (dtype, expected.dtype)
+                step = torch.finfo(found.dtype).eps
+                torch.testing.assert_close(found.float(), expected.to(found.dtype).float(), rtol=step, atol=0)
+            else:
+                assert torch.equal(found, expected)
+
+
+def check_halves_are_refused(run: Callable[..., Outputs], *args: Any) -> None:
+    """16-bit floats are refused in one sentence that says what to do."""
+    for dtype in HALVES:
+        narrow = (a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
+        with pytest.raises(
+            ValueError, match=rf"float32 or float64.*got {dtype}; call \.float\(\)".replace("torch.", "")
+        ):
+            run(*narrow)
+
+
+def check_nan_is_not_lost(run: Callable[..., Outputs], *args: Any) -> None:
+    """A NaN anywhere in a tensor of floats is refused by name or makes a number of the answer NaN."""
+    for a, given in enumerate(args):
+        if not (isinstance(given, Tensor) and given.is_floating_point()):
+            continue
+        for place in range(given.numel()):
+            changed = given.clone()
+            changed.view(-1)[place] = torch.nan
+            try:
+                found = tensors(run(*args[:a], changed, *args[a + 1 :]))
+            except ValueError as error:
+                assert "finite" in str(error) or "NaN" in str(error)
+            else:
+                assert any(bool(f.isnan().any()) for f in found if f.is_floating_point()), (
+                    f"lost: place {place}"
+                )
 
 
 @contextmanager

@@ -34,6 +34,19 @@ def test_agrees_with_the_definition(dtype: torch.dtype) -> None:
     kit.check_equals_reference(GROUPED, features.to(dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_first_nan_is_the_maximum(dtype: torch.dtype) -> None:
+    for seed in range(10):
+        features, index = case(seed=seed)
+        rng = torch.Generator().manual_seed(seed)
+        features[torch.rand(features.shape, generator=rng) < 0.1] = torch.nan
+        features[torch.rand(features.shape, generator=rng) < 0.1] = -torch.nan
+        features = features.to(dtype)
+        kit.check_equals_reference(GATHERED, features, index)
+        kit.check_equals_reference(GROUPED, features)
+        assert torch.equal(group_max(features).isnan(), features.isnan().any(1))
+
+
 def test_is_deterministic_and_ignores_memory_layout() -> None:
     features, index = case(b=3, n=300, m=500, k=9, c=40)
     for op, args in ((GATHERED, (features, index)), (GROUPED, (features,))):

@@ -61,6 +61,18 @@ def test_kernels_are_the_references(n, c, count, seed, ties):
     kit.check_equals_reference(MODE, votes, segments, count, 4)
 
 
+@kit.quick()
+@given(st.integers(0, 80), st.integers(1, 9), st.integers(0, 2**16))
+def test_the_first_nan_is_the_maximum(n, count, seed):
+    values, segments, count = rows(n, 3, count, seed, ties=True)
+    values[torch.rand(values.shape, generator=torch.Generator().manual_seed(seed)) < 0.2] = torch.nan
+    kit.check_equals_reference(MAX, values, segments, count)
+    for s in range(count):
+        own = values[segments == s]
+        assert torch.equal(segment_max(values, segments, count)[s].isnan(), own.isnan().any(0))
+        assert torch.equal(segment_min(values, segments, count)[s].isnan(), own.isnan().any(0))
+
+
 def test_a_long_sum_keeps_its_digits():
     ones = torch.full((2**24 + 100, 1), 1.0)
     zero = torch.zeros(len(ones), dtype=torch.int64)

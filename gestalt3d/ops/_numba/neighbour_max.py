@@ -1,4 +1,7 @@
-"""Maxima over rows, compared as integers for bfloat16, which NumPy lacks: its bits order like sign and magnitude."""
+"""Maxima over rows, compared as integers for bfloat16, which NumPy lacks: its bits order like sign and magnitude.
+
+NaN counts as larger than all numbers, the first one as the largest.
+"""
 
 import numpy as np
 import torch
@@ -26,8 +29,9 @@ def _neighbour_max(features, index, out, which, first, last):
                     which[i, j] = t
                 continue
             for j in range(c):
-                larger = features[row, j] > out[i, j]
-                out[i, j] = features[row, j] if larger else out[i, j]
+                value, best = features[row, j], out[i, j]
+                larger = (value > best) | ((value != value) & (best == best))
+                out[i, j] = value if larger else best
                 which[i, j] = t if larger else which[i, j]
         if not some:
             for j in range(c):
@@ -44,8 +48,9 @@ def _group_max(values, out, which, first, last):
             which[i, j] = 0
         for t in range(1, values.shape[1]):
             for j in range(c):
-                larger = values[i, t, j] > out[i, j]
-                out[i, j] = values[i, t, j] if larger else out[i, j]
+                value, best = values[i, t, j], out[i, j]
+                larger = (value > best) | ((value != value) & (best == best))
+                out[i, j] = value if larger else best
                 which[i, j] = t if larger else which[i, j]
 
 
@@ -69,9 +74,17 @@ def _scatter_groups(grad, which, out, first, last):
 
 @kernel
 def _ordered(bits, out):
-    """bfloat16 bits as int16 whose order is that of the numbers; its own inverse."""
+    """bfloat16 bits as int16 whose order is that of the numbers; any NaN is the highest."""
     for i in range(bits.shape[0]):
         b = bits[i]
+        out[i] = 0x7FFF if (b & 0x7FFF) > 0x7F80 else b ^ ((b >> 15) & 0x7FFF)
+
+
+@kernel
+def _bits(ordered, out):
+    """The way back."""
+    for i in range(ordered.shape[0]):
+        b = ordered[i]
         out[i] = b ^ ((b >> 15) & 0x7FFF)
 
 
@@ -89,7 +102,7 @@ def _restored(values: np.ndarray, like: Tensor) -> Tensor:
     if like.dtype != torch.bfloat16:
         return torch.from_numpy(values).to(like.dtype)
     out = np.empty(values.size, np.int16)
-    _ordered(values.reshape(-1), out)
+    _bits(values.reshape(-1), out)
     return torch.from_numpy(out.reshape(values.shape)).view(torch.bfloat16)
 
 

@@ -17,12 +17,14 @@ def segment_sum(values, segments, totals):
 
 @kernel
 def segment_max(values, segments, index):
-    """Row of the maximum per segment and column, the lowest row on ties; `index` comes in as -1."""
+    """Row of the maximum or else of the first NaN per segment and column, the lowest on ties; `index` comes in as -1."""
     for i in range(len(segments)):
         s = segments[i]
         if s >= 0:
             for j in range(values.shape[1]):
-                if index[s, j] < 0 or values[i, j] > values[index[s, j], j]:
+                value = values[i, j]
+                best = values[index[s, j], j] if index[s, j] >= 0 else -np.inf
+                if index[s, j] < 0 or value > best or (value != value and best == best):
                     index[s, j] = i
 
 
