@@ -18,6 +18,7 @@ Readings:
 - Proposals are visited from the most to the least confident. Of two that overlap the larger stays. A point
   in several groups belongs to the most confident, a point in none to the one most frequent in its own
   proposal.
+- Least sizes are the code's, in points of 4,096; blocks of other numbers of points have them in proportion.
 - The code starts from a semantic network and freezes its batch norm: `semantics_only` trains that network, with the
   unweighted cross entropy of PointNet's; freezing is an option of the training.
 """
@@ -37,6 +38,9 @@ from gestalt3d.methods.blockwise import Batch, BlockMethod, backbone
 from gestalt3d.methods.room_blocks import BlockConfig
 from gestalt3d.structures.vocabulary import Vocabulary
 
+AUTHORS_POINTS = 4096
+"""In a block."""
+
 
 @dataclass(frozen=True)
 class SGPNConfig(BlockConfig):
@@ -54,11 +58,16 @@ class SGPNConfig(BlockConfig):
     """Points per block that are compared with all others in training; all where unset."""
     min_confidence: float = 0.4
     min_proposal: int = 5
-    """A proposal has more points than this."""
+    """A proposal has more points than this, of the authors' 4,096 in a block; in proportion where `points` differs."""
     merge_iou: float = 0.6
     merge_containment: float = 0.8
     min_group: int = 50
-    """A group has more points than this."""
+    """A group has more points than this, of 4,096 as well."""
+
+    @property
+    def share_of_points(self) -> float:
+        """Points of a block as a share of the authors', whose numbers of points these are."""
+        return self.points / AUTHORS_POINTS
 
 
 class Prediction(NamedTuple):
@@ -139,7 +148,8 @@ def merge_groups(proposals: np.ndarray, confidence: np.ndarray, config: SGPNConf
     """Group of every point, -1 for none, from one proposal, a row of bool, and its confidence per point."""
     n = len(proposals)
     size = proposals.sum(1)
-    candidates = np.flatnonzero((confidence > config.min_confidence) & (size > config.min_proposal))
+    large = size > config.min_proposal * config.share_of_points
+    candidates = np.flatnonzero((confidence > config.min_confidence) & large)
     candidates = candidates[np.argsort(-confidence[candidates], kind="stable")]
     groups = np.zeros((16, n), dtype=np.float32)
     sizes = np.zeros(16)
@@ -162,7 +172,7 @@ def merge_groups(proposals: np.ndarray, confidence: np.ndarray, config: SGPNConf
             )
         groups[count], sizes[count] = proposal, size[i]
         count += 1
-    members = groups[:count][sizes[:count] > config.min_group] > 0
+    members = groups[:count][sizes[:count] > config.min_group * config.share_of_points] > 0
     if len(members) == 0:
         return np.full(n, -1, dtype=np.int64)
     labels = np.where(members.any(0), members.argmax(0), -1)

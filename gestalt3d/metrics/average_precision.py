@@ -11,9 +11,9 @@ Readings of the benchmark that decide the number:
   the classes asked for) or on small regions of its class.
 - One point of the curve per distinct score; the area is that of the trapezoids under the raw curve, which
   starts at recall 0, precision 1. Scans are pooled before the curve is drawn.
-- Below IoU .5 a prediction may reach two regions: it takes the better free one, best score first, so the
-  order of the predictions does not matter. There the authors' script follows the order of the file and may
-  count one prediction twice.
+- Below IoU .5, which is AP25 alone, a prediction may reach two regions: it takes the better free one, best score first, so
+  the order of the predictions does not matter. There the authors' script follows the order of the file and may count one
+  prediction twice: its AP25 differs by order where predictions compete, AP and AP50 never.
 """
 
 from collections.abc import Sequence

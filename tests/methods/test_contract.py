@@ -51,7 +51,7 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "sgpn": (
         "sgpn",
-        {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 10, "min_confidence": 0.0},
+        {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 160, "min_confidence": 0.0},
     ),
     "mtml": ("mtml", {"norm": True, "proposals": ProposalConfig(coherent=True)}),
     "mtml-overlapping": ("mtml", {"views": 2}),

@@ -34,6 +34,15 @@ def test_distrusted_and_small_proposals_make_no_group() -> None:
     assert merge_groups(rows, np.ones(6), CONFIG).tolist() == [0] * 4 + [-1] * 2
 
 
+def test_least_sizes_are_those_of_4096_points_in_proportion() -> None:
+    """Half the points of a block, half as many in what is just large enough."""
+    for points in (4096, 2048):
+        share = points // 2048
+        for size, kept in ((25 * share, False), (25 * share + 1, True)):
+            labels = merge_groups(np.ones((size, size), dtype=bool), np.ones(size), SGPNConfig(points=points))
+            assert labels.tolist() == [0 if kept else -1] * size
+
+
 def test_a_point_in_no_group_joins_the_one_it_proposes() -> None:
     rows = proposals([[0, 1, 2, 3]] * 4 + [[4, 2, 3]])
     assert merge_groups(rows, np.array([1.0] * 4 + [0.0]), CONFIG).tolist() == [0] * 5
