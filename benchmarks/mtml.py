@@ -137,7 +137,7 @@ def measured(name: str, trained: bool, volume: int, config: MTMLConfig) -> dict[
         method.answers = [as_trained(*seen, seed=view) for view in range(config.views)]
     for _ in range(2):
         start, used = time.perf_counter(), time.process_time()
-        with measure() as stages:
+        with measure() as work:
             found = method.segment(cloud)
         used, seconds = time.process_time() - used, time.perf_counter() - start
     row = {
@@ -147,7 +147,7 @@ def measured(name: str, trained: bool, volume: int, config: MTMLConfig) -> dict[
         "of objects": int(objects.sum()),
         "instances": len(found),
     }
-    return {**row, **stages.seconds, "seconds": seconds, "CPU seconds": used, "peak GB": peak()}
+    return {**row, **work.shares, **work.within, "seconds": seconds, "CPU seconds": used, "peak GB": peak()}
 
 
 def peak() -> float | None:

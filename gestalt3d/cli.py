@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gestalt3d.engine.segment import Result
+    from gestalt3d.stages import Stage
     from gestalt3d.structures.instances import Instances
     from gestalt3d.structures.samples import Scan
 
@@ -152,7 +153,7 @@ def demo(
         raise UserError(f"--seed {seed}: must be 0 or more")
     _expect_writable(json)
     ready = load(model, device=device)
-    with result_folder(out), Progress() as on_progress, measure(on_progress) as stages:
+    with result_folder(out), Progress() as on_progress, measure(on_progress) as work:
         on_progress.begin("room")
         with stage("make room"):
             scan = open_data("rooms:test", vocabulary=ready.vocabulary, limit=seed + 1)[seed]
@@ -167,12 +168,12 @@ def demo(
     say()
     table("how well, in percent", [{"room": scan.name, **wanted}])
     say()
-    _say_seconds(stages.seconds, time.perf_counter() - started)
+    _say_seconds(work, time.perf_counter() - started)
     _say_files((*files, out / "room.ply"))
     say(f"turn around in it: open {out / 'room.html'} in a browser")
     if json is not None:
         room = {"scan": scan.name, "points": len(scan.cloud), "figures": wanted, "instances": _objects(found)}
-        _write_json(json, {"model": model, **room, "seconds": stages.seconds})
+        _write_json(json, {"model": model, **room, **_seconds(work)})
 
 
 def segment(
@@ -255,23 +256,21 @@ def segment(
 
 
 def view(
-    file: Positional[Annotated[Path, option("a result, scan.instances.npz, or a page", "FILE", default="")]],
+    file: Positional[
+        Annotated[Path, option("a result such as scan.instances.npz, a scan, or a page", "FILE", default="")]
+    ],
     *,
     port: Annotated[int, option("on this machine; 0 takes a free one", "PORT")] = 0,
     browser: Annotated[bool, option("do not open a browser", default="")] = True,
 ) -> None:
-    """Show a result as a web page, served on this machine until Ctrl-C."""
-    from gestalt3d.viewer import serve
+    """Show a result or a scan as a web page, served on this machine until Ctrl-C."""
+    from gestalt3d.viewer.serve import announcement, serve
 
-    if file.suffix.lower() not in (".npz", ".html", ".htm"):
-        raise UserError(
-            f"{file}: is no result; make one with `gestalt3d segment` and name its .instances.npz"
-        )
     serve(
         file,
         port=port,
         open_browser=browser,
-        on_ready=lambda address: say(f"{file} is shown at {address}\nCtrl-C ends it"),
+        on_ready=lambda address: say(announcement(address, str(file))),
     )
 
 
@@ -707,7 +706,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "view": (
         "gestalt3d view out/scan.instances.npz",
         "gestalt3d view out/scan.instances.npz --port 8000 --no-browser",
-        "gestalt3d view out/scan.html",
+        "gestalt3d view scan.ply",
     ),
     "train": (
         "gestalt3d train asis-folder --root my_scans --init asis-rooms --optim.steps 500",
@@ -766,14 +765,14 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
 
 
 def _say_result(result: "Result") -> None:
-    took = duration(sum(result.seconds.values()))
+    took = duration(result.work.seconds)
     say(f"\n{result.source}: {len(result.cloud):,} points, {len(result.instances)} instances in {took}")
     for note in result.notes:
         say(f"NOTE {note}")
     say()
     _say_classes(result.instances)
     say()
-    _say_seconds(result.seconds)
+    _say_seconds(result.work)
     _say_files(result.files)
 
 
@@ -797,11 +796,14 @@ def _say_classes(found: "Instances", truth: "Instances | None" = None) -> None:
     table("instances per class", rows, digits=2)
 
 
-def _say_seconds(seconds: dict[str, float], total: float | None = None) -> None:
-    parts = [f"{name} {value:.1f}" for name, value in seconds.items()]
-    if total is not None:
-        parts.append(f"with start-up {total:.1f}")
-    say("seconds  " + " · ".join(parts))
+def _say_seconds(work: "Stage", with_start_up: float | None = None) -> None:
+    """What took how long: stages in brackets are parts of the one before them, the others add up to the last figure."""
+    more = "" if with_start_up is None else f", with start-up {with_start_up:.1f}"
+    say(f"seconds  {work} = {work.seconds:.1f}{more}")
+
+
+def _seconds(work: "Stage") -> dict[str, dict[str, float]]:
+    return {"seconds": work.shares, "seconds_within": work.within}
 
 
 def _say_files(files: tuple[Path, ...]) -> None:
@@ -820,7 +822,7 @@ def _summary(result: "Result") -> dict[str, Any]:
         "file": str(result.source),
         "points": len(result.cloud),
         "instances": _objects(result.instances),
-        "seconds": result.seconds,
+        **_seconds(result.work),
         "notes": list(result.notes),
         "files": [str(f) for f in result.files],
     }

@@ -5,12 +5,14 @@ import contextlib
 import errno
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gestalt3d.io.names import readable
+from gestalt3d.stages import when_compiling
 
 _PLAIN = {
     "…": "...",
@@ -122,73 +124,124 @@ def duration(seconds: float) -> str:
 class Progress:
     """A bar with the time left on a terminal; elsewhere a line after ten seconds and then ever more rarely.
 
-    `begin` names the job, such as a file; calling the object with a stage and its steps moves the bar.
+    `begin` names the job, such as a file; calling the object with a stage and its steps moves the bar. Where steps are not
+    known, total 0, the time so far is shown. That kernels are being compiled is said once.
     """
 
     def __init__(self) -> None:
         self._bar = _bar() if sys.stderr.isatty() else None
         self._task: Any = None
-        self._job = self._stage = ""
-        self._first = self._done = 0
+        self._job = self._stage = self._note = ""
+        self._first = self._done = 0.0
+        self._total = 0
         self._began = self._said = time.monotonic()
         self._pause = 10.0
+        self._compiling_said = False
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Progress":
+        self._open.enter_context(when_compiling(self._say_compiling))
         if self._bar is not None:
-            self._bar.start()
+            self._open.enter_context(self._bar)
+        else:
+            self._open.enter_context(_every_second(self._say_now_and_then))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._open.close()
 
     def begin(self, job: str) -> None:
-        self._job, self._stage = job, ""
-        self._restart(0, None)
+        self._job, self._stage, self._note = job, "", ""
+        self._restart(0, 0)
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        if stage != self._stage or done < self._done:
+    def __call__(self, stage: str, done: int | float, total: int, note: str = "") -> None:
+        if stage != self._stage or done < self._done or total != self._total:
             self._stage = stage
             self._restart(done, total)
-        self._done = done
+        self._done, self._note = done, note
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, note=note)
-        elif self._first < done < total and time.monotonic() - self._said > self._pause:
-            self._said, self._pause = time.monotonic(), min(self._pause * 1.5, 300.0)
-            left = (self._said - self._began) / (done - self._first) * (total - done)
-            complain(f"{self._name()}: {done} of {total}, about {duration(left)} left  {note}".rstrip())
+            self._bar.update(self._task, completed=done, note=note)
 
-    def _restart(self, done: int, total: int | None) -> None:
-        self._began, self._first, self._done = time.monotonic(), done, done
+    def _restart(self, done: int | float, total: int) -> None:
+        self._began, self._first, self._done, self._total = time.monotonic(), done, done, total
         if self._bar is None:
             return
         if self._task is not None:
             self._bar.remove_task(self._task)
         # A bar without a total is a moving one: reading and writing do not say how far they are.
-        self._task = self._bar.add_task(self._name(), total=total, completed=done, note="")
+        self._task = self._bar.add_task(
+            self._name(), total=total or None, completed=done, note="", progress=self
+        )
 
     def _name(self) -> str:
-        return "  ".join(filter(None, (self._job, self._stage))) or "working"
+        return ": ".join(filter(None, (self._job, self._stage))) or "working"
+
+    def how_far(self) -> str:
+        """`3 of 12, about 40 s left`, or `40 s so far` where no end is known."""
+        now = time.monotonic() - self._began
+        if not self._total:
+            return f"{duration(now)} so far"
+        done = f"{self._done:.0f} of {self._total}"
+        if self._done != int(self._done):
+            done = f"{100 * self._done / self._total:.0f} %"
+        if self._done <= self._first:
+            return f"{done}, {duration(now)} so far"
+        return f"{done}, about {duration(now / (self._done - self._first) * (self._total - self._done))} left"
+
+    def _say_now_and_then(self) -> None:
+        if time.monotonic() - self._said > self._pause:
+            self._said, self._pause = time.monotonic(), min(self._pause * 1.5, 300.0)
+            complain(f"{self._name()}: {self.how_far()}  {self._note}".rstrip())
+
+    def _say_compiling(self, kept: bool) -> None:
+        if self._compiling_said:
+            return
+        self._compiling_said = True
+        once = "once: about a minute" if kept else _COMPILED_EACH_TIME
+        line = f"compiling kernels, {once}"
+        if self._bar is None:
+            complain(line)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False)
+
+
+_COMPILED_EACH_TIME = (
+    "at each start, about a minute, as no folder takes them; set NUMBA_CACHE_DIR to one that can be written"
+)
+
+
+@contextlib.contextmanager
+def _every_second(act: Callable[[], None]) -> Iterator[None]:
+    """Inside, `act` is called in a thread of its own."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(1.0):
+            act()
+
+    thread = threading.Thread(target=run, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _bar() -> Any:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, ProgressColumn, TextColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class HowFar(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(task.fields["progress"].how_far())
 
     return Bar(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        HowFar(),
         TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),
         transient=True,

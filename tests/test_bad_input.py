@@ -420,8 +420,9 @@ def test_commands_that_cannot_be_done_are_refused(
     assert everything(tmp_path) == {}
 
 
-def test_view_of_what_is_no_result_is_refused(command: Command, tmp_path: Path, scan: Path) -> None:
-    refused(command("view", scan, "--no-browser"), scan, "segment")
+def test_view_of_what_is_no_scan_is_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "letter.docx").write_bytes(JUNK)
+    refused(command("view", tmp_path / "letter.docx", "--no-browser"), "letter.docx", ".ply")
     (tmp_path / "junk.npz").write_bytes(JUNK)
     refused(command("view", tmp_path / "junk.npz", "--no-browser"), "junk.npz")
 

@@ -1,6 +1,7 @@
 """Every verb as a person would type it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -127,7 +128,14 @@ def test_segment_writes_every_result(command: Command, scan: Path, tmp_path: Pat
     entry = json.loads(report.read_text())["files"][0]
     assert entry["points"] == len(cloud) and len(entry["instances"]) == len(found)
     assert [Path(f).exists() for f in entry["files"]] == [True] * 6
-    assert {"read", "write"} <= entry["seconds"].keys()
+    assert {"read", "write"} <= entry["seconds"].keys() and "write: picture" in entry["seconds_within"]
+    line = next(line for line in answer.out.splitlines() if line.startswith("seconds "))
+    parts, total = re.sub(r" \([^()]*\)", "", line).removeprefix("seconds").split("=")
+    printed = [float(part.split()[-1]) for part in parts.split(",")]
+    assert sum(printed) == pytest.approx(float(total), abs=0.06 * len(printed)), (
+        "stages inside others count once"
+    )
+    assert sum(entry["seconds"].values()) == pytest.approx(float(total), abs=0.06)
     assert f"{len(cloud):,} points, {len(found)} instances" in answer.out
 
 

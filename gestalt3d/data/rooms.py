@@ -2,16 +2,16 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from gestalt3d import stages
 from gestalt3d.data.cache import Packed, ScanCache, digest, pack, unpack
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import MIN_REGION
+from gestalt3d.stages import counted
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import SYNTH, Vocabulary
 from gestalt3d.synth.rooms import GENERATOR_VERSION, SPLITS, RoomConfig, make_room
@@ -61,24 +61,23 @@ class Rooms:
         packed = self._cache.get(str(seed), lambda: _make(seed, self.config))
         return relabel(unpack(packed, self.names[i], SYNTH), self.vocabulary)
 
-    def build(self, *, workers: int = 2, progress: Callable[[int, int], None] = stages.progress) -> None:
+    def build(self, *, workers: int = 2) -> None:
         """Generate what the cache lacks, in `workers` processes (in this one if 1)."""
         seeds = [SPLITS[self.split] + i for i in range(len(self))]
         todo = [seed for seed in seeds if str(seed) not in self._cache]
         if self._cache.folder is None or not todo:
             return
         jobs = [(seed, self.config, self._cache.folder) for seed in todo]
-        done = len(self) - len(todo)
         if workers <= 1:
-            for n, job in enumerate(jobs, 1):
+            for job in counted(jobs):
                 _build(job)
-                progress(done + n, len(self))
             return
         # Spawned, because a forked child would inherit torch's and Numba's threads dead.
         spawn = multiprocessing.get_context("spawn")
         with one_thread_each(), ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-            for n, _ in enumerate(pool.map(_build, jobs), 1):
-                progress(done + n, len(self))
+            made = pool.map(_build, jobs)
+            for _ in counted(jobs):
+                next(made)
 
 
 def _make(seed: int, config: RoomConfig) -> Packed:

@@ -20,7 +20,7 @@ from gestalt3d.io import (
     save_instances,
     save_objects,
 )
-from gestalt3d.stages import Progress, measure, stage
+from gestalt3d.stages import Progress, Stage, counted, measure, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.viewer import save_page, save_picture
@@ -54,7 +54,8 @@ class Result:
     cloud: PointCloud
     instances: Instances
     files: tuple[Path, ...]
-    seconds: dict[str, float]
+    work: Stage
+    """What took how long."""
     notes: tuple[str, ...] = ()
 
 
@@ -145,7 +146,7 @@ def _named(paths: list[Path]) -> Iterator[tuple[Path, str]]:
 def _segment_file(
     model: Model, path: Path, out: Path, name: str, options: Options, on_progress: Progress | None
 ) -> Result:
-    with measure(on_progress) as stages:
+    with measure(on_progress) as work:
         with stage("read"):
             cloud = load_cloud(path, units=options.units, up=options.up, semantic=options.semantic)
             # Before the long part: what cannot be written need not be found.
@@ -155,7 +156,7 @@ def _segment_file(
         notes = _notes(cloud)
         with stage("write"):
             files = write_results(out, name, cloud, found, options, notes)
-    return Result(path, cloud, found, files, stages.seconds, notes)
+    return Result(path, cloud, found, files, work, notes)
 
 
 def _in_one_line(path: Path, problem: Exception) -> UserError:
@@ -197,17 +198,22 @@ def write_results(
     """Write `name`.instances.{npz,ply,json} (LAS stays LAS), `name`.png, `name`.html: all of them or none."""
     names = _result_names(name, cloud, options)
     with _all_or_none(out) as folder:
-        for path in map(folder.joinpath, names):
-            if path.suffix == ".png":
-                save_picture(path, cloud, found)
-            elif path.suffix == ".html":
-                save_page(path, cloud, found, title=name, notes=notes)
-            elif path.suffix == ".objects":
-                path.mkdir()
-                save_objects(path, found, cloud)
-            else:
-                save_instances(path, found, cloud)
+        for path in counted([folder / name for name in names]):
+            with stage(_KINDS.get(path.suffix, "results")):
+                if path.suffix == ".png":
+                    save_picture(path, cloud, found, size=(1920, 960), panels=("rgb", "instance"))
+                elif path.suffix == ".html":
+                    save_page(path, cloud, found, title=name, notes=notes)
+                elif path.suffix == ".objects":
+                    path.mkdir()
+                    save_objects(path, found, cloud)
+                else:
+                    save_instances(path, found, cloud)
     return tuple(out / name for name in names)
+
+
+_KINDS = {".png": "picture", ".html": "page", ".objects": "objects"}
+"""Stages of writing, besides that of the results."""
 
 
 def _result_names(name: str, cloud: PointCloud, options: Options) -> list[str]:

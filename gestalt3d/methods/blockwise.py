@@ -51,7 +51,7 @@ from gestalt3d.ops.block_votes import BlockVotes
 from gestalt3d.ops.blocks import BlockMerger
 from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.ops.voxelize import voxelize
-from gestalt3d.stages import progress, stage
+from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
@@ -155,47 +155,48 @@ class BlockMethod(nn.Module):
         if c.superpoints is not None:
             with stage("superpoints"):
                 patches = superpoints(cloud, c.superpoints)
-        with stage("blocks"):
+        with stage("cutting"):
             kept, drawable = _drawable(cloud, c)
             looks = [_look(drawable, c, view) for view in range(c.views)]
-        if c.merging == "agreement":
-            assert patches is not None
-            agreement = _agreement(patches, len(self.vocabulary), c)
-            collected = ByPatch(cloud.points, kept, patches, agreement, reach=c.block_size)
-        else:
-            merger = _voxel_merger(looks[0].rooms, c)
-            collected = ByPoint(cloud.points, kept, len(self.vocabulary), merger, reach=c.block_size)
-        self._stream(looks, collected)
+            if c.merging == "agreement":
+                assert patches is not None
+                agreement = _agreement(patches, len(self.vocabulary), c)
+                collected = ByPatch(cloud.points, kept, patches, agreement, reach=c.block_size)
+            else:
+                merger = _voxel_merger(looks[0].rooms, c)
+                collected = ByPoint(cloud.points, kept, len(self.vocabulary), merger, reach=c.block_size)
+        with stage("blocks"):
+            self._stream(looks, collected)
         with stage("merging"):
             answered = collected.answer()
             if patches is not None and c.merging != "agreement":
                 answered = answered.by_patch(patches)
-        answers, row_of_point, labels = answered
-        classes, scores = answers.instances()
-        found = Instances.from_labels(
-            labels,
-            classes,
-            scores,
-            vocabulary=self.vocabulary,
-            point_classes=answers.classes[row_of_point],
-            method=self.name,
-        )
-        keep = found.sizes > 0
-        if c.size_filter:
-            sizes = _sizes(cloud.points, labels, len(found), c.merge_voxel)
-            keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
-        return found[keep]
+            answers, row_of_point, labels = answered
+            classes, scores = answers.instances()
+            found = Instances.from_labels(
+                labels,
+                classes,
+                scores,
+                vocabulary=self.vocabulary,
+                point_classes=answers.classes[row_of_point],
+                method=self.name,
+            )
+            keep = found.sizes > 0
+            if c.size_filter:
+                sizes = _sizes(cloud.points, labels, len(found), c.merge_voxel)
+                keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
+            return found[keep]
 
     def _stream(self, looks: list["_Look"], collected: ByPoint | ByPatch) -> None:
         """Every block of every view through the network, some at a time."""
         c = self.config
-        done, count = 0, sum(len(look.tasks) for look in looks)
+        done = 0
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-            for look in looks:
+            for look in counted(looks):
                 with self._statistics(look):
-                    for first in range(0, len(look.tasks), c.inference_blocks):
+                    for first in counted(range(0, len(look.tasks), c.inference_blocks)):
                         tasks = look.tasks[first : first + c.inference_blocks]
-                        with stage("blocks"):
+                        with stage("input"):
                             batch = self._blocks(look.cloud, tasks)
                         with stage("network"):
                             prediction = self._predict(batch)
@@ -207,7 +208,6 @@ class BlockMethod(nn.Module):
                             for task, block, found in zip(tasks, blocks, clusters, strict=True):
                                 collected.add(task.rows, found, block.logits[0].float().softmax(-1))
                         done += len(tasks)
-                        progress(done, count)
                         if done % _BLOCKS_BETWEEN < len(tasks):
                             give_back()  # what is kept of each block lies between what the network has left
 
@@ -224,7 +224,7 @@ class BlockMethod(nn.Module):
         if not wanted:
             return nullcontext()
         spread = np.linspace(0, len(look.tasks) - 1, wanted).round().astype(int)
-        with stage("blocks"):
+        with stage("input"):
             batch = self._blocks(look.cloud, [look.tasks[i] for i in spread])
 
         def watch() -> None:

@@ -62,8 +62,9 @@ class Components:
                 given, patches = self.semantics.classes_and_patches(cloud)
         else:
             given = given_classes(cloud, self.vocabulary)
-        voxels = voxelize(cloud.points, voxel_size=c.voxel_size)
-        classes = classes_of_voxels(given, voxels, self.vocabulary)
+        with stage("voxels"):
+            voxels = voxelize(cloud.points, voxel_size=c.voxel_size)
+            classes = classes_of_voxels(given, voxels, self.vocabulary)
         rows = is_object(classes, self.vocabulary, structure=c.structure).nonzero()[:, 0]
         if len(rows) == 0:
             return replace(Instances.empty(len(cloud), self.vocabulary, self.name), point_classes=given)
@@ -71,12 +72,16 @@ class Components:
             found = of_labels(self.group(voxels.coordinates[rows], classes[rows]))
             found = found.take((found.sizes >= c.min_voxels).nonzero()[:, 0])
         kinds = classes[rows][found.indices[found.offsets[:-1]]]
-        offsets, indices = to_points(found, rows, voxels.voxel_of_point)
+        with stage("points"):
+            offsets, indices = to_points(found, rows, voxels.voxel_of_point)
         scores = torch.ones(len(kinds))
         made = Instances(
             offsets, indices, kinds, scores, len(cloud), self.vocabulary, given, method=self.name
         )
-        return made if patches is None else by_superpoints(made, patches)
+        if patches is None:
+            return made
+        with stage("superpoints"):
+            return by_superpoints(made, patches)
 
     def group(self, coordinates: Int[Tensor, "v 3"], classes: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
         """Instance of each voxel; classes are known."""

@@ -26,7 +26,7 @@ from scipy.spatial import KDTree
 from gestalt3d.ops.components import dbscan, graph_components
 from gestalt3d.ops.knn import knn_among
 from gestalt3d.ops.voxelize import Voxels, voxelize
-from gestalt3d.stages import stage
+from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary, translate
@@ -220,7 +220,7 @@ def _normals(centers: np.ndarray, k: int) -> np.ndarray:
     tensor = torch.from_numpy(centers).float()[None]
     near = knn_among(tensor, k=min(k, len(centers)))[0].numpy()
     normals = np.empty_like(centers)
-    for first in range(0, len(centers), _SLAB):
+    for first in counted(range(0, len(centers), _SLAB)):
         patch = centers[near[first : first + _SLAB]]
         patch -= patch.mean(axis=1, keepdims=True)
         spread = np.matmul(patch.transpose(0, 2, 1), patch)
@@ -327,7 +327,7 @@ def _smooth_edges(centers: np.ndarray, normals: np.ndarray, config: RegionsConfi
     order = np.argsort(centers[:, 0], kind="stable")
     x = centers[order, 0]
     found = [np.zeros((2, 0), dtype=np.int64)]
-    for first in range(0, len(order), _SLAB):
+    for first in counted(range(0, len(order), _SLAB)):
         last = min(first + _SLAB, len(order))
         end = int(np.searchsorted(x, x[last - 1] + config.eps, side="right"))
         slab = order[first:end]

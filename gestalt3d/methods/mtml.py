@@ -65,7 +65,7 @@ from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.segment import segment_mean, segment_mode
 from gestalt3d.ops.voxelize import Voxels, quarter_turned, voxelize
-from gestalt3d.stages import stage
+from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
@@ -424,7 +424,8 @@ class MTML(nn.Module):
             empty = Instances.empty(len(cloud), self.vocabulary, self.name)
             return replace(empty, point_classes=point_classes)
         with stage("network"):
-            views = [self._view(k, voxels.coordinates, features) for k in range(self.config.views)]
+            turns = counted(range(self.config.views))
+            views = [self._view(k, voxels.coordinates, features) for k in turns]
         rows = known.nonzero()[:, 0]
         of_objects = [Prediction(*(values[rows] for values in view)) for view in views]
         found = self.group(of_objects, voxels.coordinates[rows], classes[rows], features[rows])
@@ -504,7 +505,7 @@ class MTML(nn.Module):
                         min_gain=c.merge_gain,
                         directions=directions if c.unions else None,
                     )
-                    for view in views
+                    for view in counted(views)
                 ],
                 num_voxels=len(classes),
                 min_voxels=c.min_voxels,
@@ -598,7 +599,8 @@ class MTML(nn.Module):
         if cloud.semantic is None:
             with stage("semantics"):
                 scores = semantics.scores(fine.coordinates, voxel_features(cloud, fine, semantics.config))
-            point_classes = classes_by_superpoint(scores, fine.voxel_of_point, patches)
+            with stage("superpoints"):
+                point_classes = classes_by_superpoint(scores, fine.voxel_of_point, patches)
         else:
             point_classes = given_classes(cloud, self.vocabulary)
             known = classes_of_voxels(point_classes, fine, self.vocabulary)

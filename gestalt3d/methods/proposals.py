@@ -27,7 +27,7 @@ from gestalt3d.ops.centers import center_coherency
 from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.segment import segment_mean
-from gestalt3d.stages import stage
+from gestalt3d.stages import counted, stage
 
 _MEMBERS_AT_ONCE = 2**20
 """What scores gather has room for this many voxels, or for the largest proposal."""
@@ -114,7 +114,7 @@ def propose(
     with stage("components"):
         pairs = voxel_pairs(coordinates, connectivity=connectivity)
         parts = [of_labels(split(torch.zeros_like(classes), classes, pairs))]
-    for bandwidth in bandwidths:
+    for bandwidth in counted(bandwidths, more=merge is not None):
         with stage("mean shift"):
             labels = mean_shift(embedding, bandwidth=bandwidth).labels
         with stage("components"):

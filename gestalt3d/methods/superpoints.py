@@ -29,6 +29,7 @@ from gestalt3d.ops.knn import knn_among
 from gestalt3d.ops.normals import normals_of_neighbours
 from gestalt3d.ops.segment import segment_mean, segment_mode
 from gestalt3d.ops.voxelize import Voxels, voxel_means, voxelize
+from gestalt3d.stages import counted
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 
@@ -84,7 +85,7 @@ def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]
     if cloud.colors is not None and config.color_weight:
         colors = segment_mean(cloud.colors, voxels.voxel_of_point, count)
     labels, found = torch.empty(count, dtype=torch.int64), 0
-    for tile in tiles(voxels.coordinates, halo=0, most=_MOST_VOXELS):
+    for tile in counted(tiles(voxels.coordinates, halo=0, most=_MOST_VOXELS)):
         part = _segments(means[tile.own], None if colors is None else colors[tile.own], config)
         labels[tile.own] = found + part
         found += int(part.max()) + 1

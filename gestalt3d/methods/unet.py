@@ -30,7 +30,7 @@ from gestalt3d.nn.tiles import by_tiles
 from gestalt3d.ops.normals import surface_normals
 from gestalt3d.ops.segment import segment_mean, segment_mode
 from gestalt3d.ops.voxelize import Voxels, quarter_turned, voxel_means, voxelize
-from gestalt3d.stages import stage
+from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
@@ -148,7 +148,8 @@ class UNet(nn.Module):
             features = voxel_features(cloud, voxels, self.config)
         with stage("network"), evaluating(self):
             scores = self.scores(voxels.coordinates, features)
-        return classes_by_superpoint(scores, voxels.voxel_of_point, patches), patches
+        with stage("superpoints"):
+            return classes_by_superpoint(scores, voxels.voxel_of_point, patches), patches
 
     def patches(self, cloud: PointCloud) -> Int[Tensor, "n"] | None:
         """Superpoint of each point; None where voxels decide."""
@@ -165,7 +166,7 @@ class UNet(nn.Module):
 
         def network(at: Tensor, values: Tensor) -> tuple[Tensor]:
             total = torch.zeros(len(values), len(self.vocabulary))
-            for view in range(c.views):
+            for view in counted(range(c.views)):
                 if view:
                     at, values = quarter_turn(at, values)
                 batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))

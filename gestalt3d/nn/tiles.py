@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.memory import give_back
-from gestalt3d.stages import progress
+from gestalt3d.stages import counted
 
 Network = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 WIDEST = 3
@@ -51,8 +51,7 @@ def by_tiles(
     if len(cut) <= 1:
         return tuple(network(coordinates, features))
     whole: tuple[Tensor, ...] = ()
-    for done, tile in enumerate(cut):
-        progress(done, len(cut))
+    for tile in counted(cut):
         at, values = coordinates[tile.seen], features[tile.seen]
         parts = network(*(_held_open(at, values, tile) if dense else (at, values)))
         if not whole:
@@ -61,7 +60,6 @@ def by_tiles(
         for answers, part in zip(whole, parts, strict=True):
             answers[tile.own] = part[inside]
         give_back()
-    progress(len(cut), len(cut))
     return whole
 
 

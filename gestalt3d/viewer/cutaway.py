@@ -43,6 +43,8 @@ class _Ground(NamedTuple):
     size: float
     filled: np.ndarray
     """Per cell, the share of the height's levels that hold points."""
+    upper: np.ndarray
+    """The same of the levels above the middle but for the two highest, where a ceiling may be: walls seen in part."""
     top: np.ndarray
     """Per cell, height of the highest point; -inf where empty."""
     bottom: np.ndarray
@@ -63,7 +65,7 @@ def cutaway_codes(
     tall = bool(bounds[1, 2] - bounds[0, 2] >= _LOWEST_ROOM)
     towards = _room_side(ground)
     azimuth = towards[ground.cell]
-    upright = (ground.filled >= 0.5).reshape(ground.shape)
+    upright = ((ground.filled >= 0.5) | (ground.upper >= 0.5)).reshape(ground.shape)
     near_upright = np.asarray(binary_dilation(upright), dtype=bool).ravel()[ground.cell]
     candidate = in_wall | (near_upright & unknown & tall)
     wall = np.logical_and(np.isfinite(azimuth), candidate)
@@ -96,8 +98,9 @@ def _ground(points: np.ndarray, bounds: np.ndarray) -> _Ground:
     bottom = np.full(width * depth, np.inf)
     np.maximum.at(top, cell, points[:, 2])
     np.minimum.at(bottom, cell, points[:, 2])
-    filled = occupied.reshape(-1, _LEVELS).mean(1)
-    return _Ground(cell, (width, depth), size, filled, top, bottom)
+    levels = occupied.reshape(-1, _LEVELS)
+    upper = levels[:, _LEVELS // 2 : -2].mean(1)
+    return _Ground(cell, (width, depth), size, levels.mean(1), upper, top, bottom)
 
 
 def _room_side(ground: _Ground) -> np.ndarray:

@@ -49,8 +49,9 @@ def save_picture(
 ) -> None:
     """Write a PNG of `size` (width, height) with points coloured by "rgb", "instance", "class" or "score".
 
-    `panels` draws the same view several times side by side instead, for example ("rgb", "instance"). A cloud
-    without colour is shaded by height for "rgb".
+    `panels` draws the same view several times side by side instead, for example ("rgb", "instance"), with a caption each.
+    A cloud without colour is shaded by height for "rgb". Without a `view`, it is one that depends on the scan alone, so
+    that pictures of what several methods found in it can be compared.
     """
     call = "save_picture(path, cloud, instances)"
     expect_path(path, call=call)
@@ -67,9 +68,25 @@ def save_picture(
     panel = (width, height)
     for column, image in enumerate(_panels(scene, instances, modes, view, panel)):
         sheet.paste(Image.fromarray(image), (column * width, 0))
+        if len(modes) > 1:
+            _write_caption(sheet, _caption(modes[column], scene), column * width)
     sheet.paste(legend, (0, height))
     with atomic_path(path) as target:
         sheet.save(target, format="PNG", compress_level=4)
+
+
+def _caption(mode: Mode, scene: Scene) -> str:
+    if mode == "rgb":
+        return "colours of the scan" if scene.colors is not None else "height (the scan has no colours)"
+    return {"instance": "instances found", "class": "classes", "score": "scores"}[mode]
+
+
+def _write_caption(sheet: Image.Image, text: str, left: int) -> None:
+    unit = max(10, round(sheet.width / 80))
+    font = ImageFont.load_default(size=unit)
+    ImageDraw.Draw(sheet).text(
+        (left + unit, unit * 0.8), text, fill=_INK, font=font, stroke_width=3, stroke_fill=_PAPER
+    )
 
 
 def _panels(
@@ -78,7 +95,7 @@ def _panels(
     hidden = scene.hidden_from(view)
     shown = ~hidden if not hidden.all() else hidden
     width, height = (side * _SUPERSAMPLE for side in size)
-    projection = project(scene.points[shown], view, (width, height), scene.fit_points(~shown))
+    projection = project(scene.points[shown], view, (width, height), scene.fit_points())
     depth, nearest = _splat(projection, scene.spacing, width, height)
     light = _shade(depth)
     paper = np.array(_PAPER, dtype=np.uint8)

@@ -12,7 +12,7 @@ from gestalt3d.viewer.cutaway import cutaway_codes, hidden_from
 from gestalt3d.viewer.viewpoint import Viewpoint, project, visible_value
 
 _KEPT_OF_AN_INSTANCE = 64
-_FIT_POINTS = 20_000
+_SAMPLE = 50_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Scene:
     """(n,) int64: the class of the point's instance where it has one, else of the point; -1 unknown."""
     cutaway: np.ndarray
     """(n,) uint8, see `cutaway_codes`."""
+    sample: np.ndarray
+    """(m, 3) float32: some points of the scan, whatever was found in it: all methods are looked at from one viewpoint."""
+    extent: np.ndarray
+    """(3,) metres along the axes, of all points."""
     bounds: np.ndarray
     """(2, 3) lowest and highest corner without the outermost points."""
     spacing: float
@@ -42,24 +46,21 @@ class Scene:
         """(n,) bool: ceiling and near walls, for an eye outside."""
         return hidden_from(self.cutaway, viewpoint)
 
-    def fit_points(self, hidden: np.ndarray | None = None) -> np.ndarray:
-        """A sample of the points, strays pulled to the bounds, for fitting a view to."""
-        points = self.points if hidden is None or hidden.all() else self.points[~hidden]
-        return np.clip(points[:: -(-len(points) // _FIT_POINTS)], *self.bounds).astype(np.float32)
+    def fit_points(self) -> np.ndarray:
+        """Points for fitting a view to, strays pulled to the bounds."""
+        return np.clip(self.sample, *self.bounds).astype(np.float32)
 
     def best_viewpoint(self) -> Viewpoint:
-        """Of sixteen azimuths the one that shows most of the things that are no structure."""
-        some = slice(None, None, -(-len(self.points) // 50_000))
-        points, codes = self.points[some], self.cutaway[some]
-        structure = np.append(self.vocabulary.is_structure, False)
-        groups = np.where(structure[self.classes[some]], -1, self.labels[some])
-        size = (128, 96)
+        """Of sixteen azimuths the one that shows most of what stands on the ground, whatever was found there."""
+        points, fit_to, size = self.sample, self.fit_points(), (128, 96)
+        codes = cutaway_codes(points, np.full(len(points), -1), Vocabulary("none", ()), self.bounds)
+        groups = _columns(points, self.bounds)
+        groups[codes > 0] = -1
 
         def value(viewpoint: Viewpoint) -> float:
             shown = ~hidden_from(codes, viewpoint)
             if not shown.any():
                 return 0.0
-            fit_to = np.clip(points[shown], *self.bounds).astype(np.float32)
             return visible_value(project(points[shown], viewpoint, size, fit_to), groups[shown], size)
 
         return max((Viewpoint(float(a)) for a in np.arange(15, 375, 22.5)), key=value)
@@ -84,6 +85,8 @@ def make_scene(cloud: PointCloud, instances: Instances, *, max_points: int | Non
         notes.append(f"{stray:,} stray points far away are not shown")
     labels = instances.to_labels().cpu().numpy()
     shown = near.nonzero()[0]
+    sample = all_points[shown[:: -(-len(shown) // _SAMPLE)]].astype(np.float32)
+    extent = np.ptp(all_points[shown].astype(np.float64), axis=0)
     if max_points is not None and len(shown) > max_points:
         notes.append(f"{max_points:,} of {len(shown):,} points are shown")
         shown = shown[_thin_out(labels[shown], len(instances), max_points)]
@@ -101,12 +104,22 @@ def make_scene(cloud: PointCloud, instances: Instances, *, max_points: int | Non
         labels=labels,
         classes=classes,
         cutaway=cutaway_codes(points, classes, instances.vocabulary, bounds),
+        sample=sample,
+        extent=extent,
         bounds=bounds,
         spacing=_spacing(points, bounds),
         boxes=_boxes(all_points, instances),
         vocabulary=instances.vocabulary,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _columns(points: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """(n,) the upright column, a twentieth of the scan wide, that each point stands in; -1 at the height of the ground."""
+    extent = np.maximum(bounds[1] - bounds[0], 1e-6)
+    ij = np.clip((points[:, :2] - bounds[0, :2]) / extent[:2].max() * 20, 0, 20).astype(np.int64)
+    on_ground = points[:, 2] < bounds[0, 2] + 0.05 * extent[2]
+    return np.where(on_ground, -1, ij[:, 0] * 21 + ij[:, 1])
 
 
 def _bounds(points: np.ndarray) -> np.ndarray:

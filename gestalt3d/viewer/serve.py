@@ -1,5 +1,9 @@
-"""The web page of a result, served to this machine only."""
+"""The web page of a scan or a result, served to this machine only."""
 
+import os
+import re
+import socket
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
 
     from gestalt3d.io.given import CloudLike
     from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.pointcloud import PointCloud
 
 
 def serve(
@@ -21,37 +26,89 @@ def serve(
     open_browser: bool = True,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Show `scan.instances.npz` (or a page already written) until interrupted; port 0 takes a free one.
+    """Show a file until interrupted: a result (`scan.instances.npz`, `.ply`), a scan, or a page already written.
 
-    `on_ready` is called with the address once the page can be fetched.
+    Port 0 takes a free one. The address is printed at once, or given to `on_ready`; a browser that asks for it waits until
+    the page is made. No browser is opened where there is no screen, as over SSH. `UserError` for what cannot be read.
     """
-    _serve(_page(Path(path)), port, open_browser, on_ready)
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: is no file; name a result (scan.instances.npz), a scan or a page")
+    _serve(lambda: _page(path), port, open_browser, on_ready)
 
 
 def view(
     cloud: "CloudLike",
-    instances: "Instances",
+    instances: "Instances | None" = None,
     *,
     title: str = "scan",
     port: int = 0,
     open_browser: bool = True,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """As `serve`, for what is in memory."""
-    from gestalt3d.io.given import instances_and_cloud
-    from gestalt3d.viewer.page import page_html
+    """As `serve`, for what is in memory; without instances the scan alone."""
+    from gestalt3d.io.given import cloud_of, instances_and_cloud
 
+    if instances is None:
+        cloud = cloud_of(cloud, call="view(cloud)")
+        instances = _nothing_found(cloud)
     instances, cloud = instances_and_cloud(instances, cloud, call="view(cloud, instances)")
-    _serve(page_html(cloud, instances, title=title).encode(), port, open_browser, on_ready)
+
+    def page() -> bytes:
+        from gestalt3d.viewer.page import page_html
+
+        return page_html(cloud, instances, title=title).encode()
+
+    _serve(page, port, open_browser, on_ready)
 
 
-def _serve(page: bytes, port: int, open_browser: bool, on_ready: Callable[[str], None] | None) -> None:
-    server = page_server(page, port=port)
+def announcement(address: str, shown: str = "the page") -> str:
+    """What to tell the user: the address and, where no browser can be opened, how to get there."""
+    lines = [f"{shown} is shown at {address}", "Ctrl-C ends it"]
+    if _over_ssh():
+        port = address.rstrip("/").rsplit(":", 1)[1]
+        # Third word: the address by which the other computer knows this one.
+        words = os.environ.get("SSH_CONNECTION", "").split()
+        host = words[2] if len(words) == 4 else socket.gethostname()
+        lines.insert(
+            1,
+            f"from your own computer: ssh -L {port}:127.0.0.1:{port} {os.environ.get('USER', 'you')}@{host}",
+        )
+        lines.insert(2, "and open the address there")
+    elif not _has_screen():
+        lines.insert(1, "no screen here: open the address in a browser of this machine")
+    return "\n".join(lines)
+
+
+def _over_ssh() -> bool:
+    return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY")) and not _has_display()
+
+
+def _has_screen() -> bool:
+    """Whether a browser opened here can be seen; without one, some systems open a browser in the terminal."""
+    if _over_ssh():
+        return False
+    return sys.platform in ("win32", "darwin") or _has_display() or bool(os.environ.get("BROWSER"))
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _serve(
+    make: Callable[[], bytes], port: int, open_browser: bool, on_ready: Callable[[str], None] | None
+) -> None:
+    pages: list[bytes] = []
+    server = page_server(lambda: pages[0], port=port)
     address = f"http://127.0.0.1:{server.server_address[1]}/"
     try:
         if on_ready is not None:
             on_ready(address)
-        if open_browser:
+        else:
+            sys.stdout.write(announcement(address) + "\n")
+            sys.stdout.flush()
+        pages.append(make())
+        if open_browser and _has_screen():
             webbrowser.open(address)
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
@@ -60,7 +117,7 @@ def _serve(page: bytes, port: int, open_browser: bool, on_ready: Callable[[str],
         server.server_close()
 
 
-def page_server(page: bytes, *, port: int = 0) -> "ThreadingHTTPServer":
+def page_server(page: Callable[[], bytes], *, port: int = 0) -> "ThreadingHTTPServer":
     """Answers `GET /` with the page and everything else with 404, on 127.0.0.1."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -79,13 +136,14 @@ def page_server(page: bytes, *, port: int = 0) -> "ThreadingHTTPServer":
             elif self.path.split("?", 1)[0] != "/":
                 self.send_error(404)
             else:
+                body = page()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
-                self.send_header("Content-Length", str(len(page)))
+                self.send_header("Content-Length", str(len(body)))
                 self.send_header("Cache-Control", "no-store")
                 self.end_headers()
                 if with_body:
-                    self.wfile.write(page)
+                    self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -104,12 +162,40 @@ def _page(path: Path) -> bytes:
             return path.read_bytes()
         except OSError as error:
             raise UserError(
-                f"{path}: cannot be read ({error.strerror}); give a page or .instances.npz that exists"
+                f"{path}: cannot be read ({error.strerror}); give a page or .instances.npz that can be"
             ) from error
-    from gestalt3d.io import load_instances
     from gestalt3d.viewer.page import page_html
 
-    instances, cloud = load_instances(path)
-    return page_html(
-        cloud, instances, title=path.name.removesuffix(".npz").removesuffix(".instances")
-    ).encode()
+    cloud, instances = _load(path)
+    return page_html(cloud, instances, title=re.sub(r"(\.instances)?\.\w+$", "", path.name)).encode()
+
+
+def _load(path: Path) -> "tuple[PointCloud, Instances]":
+    """A scan and what is known to have been found in it: in the file itself, or in the result beside it."""
+    from gestalt3d.io import load_cloud, load_instances
+    from gestalt3d.io.answers import instances_of_points
+    from gestalt3d.io.numpy_files import read_members
+
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes[:1] == [".instances"] and suffixes[-1] != ".ply":
+        complete = path.with_suffix(".npz")
+        if suffixes[-1] == ".npz" or complete.is_file():
+            instances, cloud = load_instances(complete)
+            return cloud, instances
+    if suffixes[-1:] == [".npz"] and len(read_members(path, _OF_RESULTS)) == len(_OF_RESULTS):
+        instances, cloud = load_instances(path)
+        return cloud, instances
+    cloud = load_cloud(path)
+    found = instances_of_points(cloud)
+    return cloud, _nothing_found(cloud) if found is None else found
+
+
+_OF_RESULTS = ("offsets", "scores", "class_names")
+"""Arrays that a result has and a scan has not."""
+
+
+def _nothing_found(cloud: "PointCloud") -> "Instances":
+    from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.vocabulary import Vocabulary
+
+    return Instances.empty(len(cloud), Vocabulary("none", ()))

@@ -136,7 +136,7 @@ def test_progress_counts_tiles_and_a_small_scene_is_the_network_alone() -> None:
     with measure(lambda *step: said.append(step)), stage("network"):
         (found,) = by_tiles(run, at, values, halo=5, most=len(at) // 3)
     assert torch.equal(found, values)
-    assert said == [("network", n, len(calls)) for n in range(len(calls) + 1)]
+    assert said == [("network", 0, 0), *(("network", n, len(calls)) for n in range(len(calls) + 1))]
     calls.clear()
     by_tiles(run, at, values, halo=5, most=len(at))
     assert calls == [len(at)]

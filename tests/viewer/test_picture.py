@@ -85,3 +85,19 @@ def test_bad_requests_are_named(tmp_path) -> None:
     with pytest.raises(UserError, match="file"):
         save_picture(tmp_path / "file" / "x.png", cloud, instances, size=(160, 120))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_scan_looks_alike_beside_whatever_was_found(tmp_path) -> None:
+    cloud, instances = made_up_room(20_000)
+    few = instances[torch.arange(6, 9)]
+    for name, found in (("all", instances), ("few", few)):
+        save_picture(tmp_path / f"{name}.png", cloud, found, size=(800, 360), panels=("rgb", "instance"))
+    all_found, few_found = (read(tmp_path / f"{name}.png")[40:300, :400] for name in ("all", "few"))
+    assert (np.abs(all_found - few_found).max(-1) < 3).mean() > 0.99
+
+
+def test_panels_have_captions(tmp_path) -> None:
+    cloud, instances = made_up_room(2_000)
+    save_picture(tmp_path / "two.png", cloud, instances, size=(800, 400), panels=("rgb", "instance"))
+    for corner in np.split(read(tmp_path / "two.png")[:30], 2, axis=1):
+        assert (np.abs(corner[:, :150] - (38, 42, 50)).max(-1) < 40).sum() > 50, "ink of letters"

@@ -123,3 +123,50 @@ def test_spacing_is_the_distance_of_neighbours() -> None:
     grid = np.stack(np.meshgrid(side, side, [0.0]), axis=-1).reshape(-1, 3)
     scene = make_scene(PointCloud.from_arrays(grid.astype(np.float32)), Instances.empty(len(grid), S3DIS))
     assert scene.spacing == pytest.approx(0.01, rel=0.3)
+
+
+def test_what_was_found_does_not_change_the_viewpoint() -> None:
+    cloud, instances = made_up_room(30_000)
+    found = (
+        instances,
+        without_classes(instances),
+        Instances.empty(len(cloud), S3DIS),
+        instances[torch.arange(3)],
+    )
+    # Thinned out, so that each method keeps other points.
+    scenes = [make_scene(cloud, one, max_points=4000) for one in found]
+    assert len({scene.best_viewpoint() for scene in scenes}) == 1
+    for scene in scenes[1:]:
+        np.testing.assert_array_equal(scene.fit_points(), scenes[0].fit_points())
+
+
+def test_the_viewpoint_is_not_behind_the_tall_thing() -> None:
+    """A bookcase of two metres stands in front of a row of stools: it is looked at from the other side."""
+    rng = np.random.default_rng(0)
+    floor = rng.random((4000, 3)) * [4, 4, 0]
+    wall = rng.random((6000, 3)) * [0.3, 4, 2] + [1.0, 0, 0]
+    stools = rng.random((3000, 3)) * [0.4, 3.6, 0.4] + [0.2, 0.2, 0]
+    cloud = PointCloud.from_arrays(np.concatenate([floor, wall, stools]).astype(np.float32))
+    azimuth = make_scene(cloud, Instances.empty(len(cloud), S3DIS)).best_viewpoint().azimuth
+    assert 90 < azimuth % 360 < 270, "from the side of low x"
+
+
+def test_the_size_said_is_that_of_all_points() -> None:
+    cloud, instances = made_up_room(20_000)
+    cloud.points[0] = torch.tensor([9.0, 2.0, 1.0])
+    scene = make_scene(cloud, instances, max_points=1000)
+    wanted = np.ptp(cloud.points.numpy(), axis=0)
+    np.testing.assert_allclose(scene.extent, wanted, rtol=1e-6)
+    assert scene.extent[0] > 1.3 * np.ptp(scene.bounds, axis=0)[0]
+
+
+def test_a_wall_of_which_only_the_upper_part_was_scanned_is_cut_away() -> None:
+    cloud, instances = made_up_room(60_000)
+    points, labels = cloud.points.numpy(), instances.to_labels().numpy()
+    kept = ~((labels == 3) & (points[:, 2] < 1.5))
+    nothing = Instances.empty(int(kept.sum()), S3DIS)
+    scene = make_scene(cloud[torch.from_numpy(kept)], nothing)
+    hidden = scene.hidden_from(Viewpoint(180, 40))
+    middle = (points[kept, 2] < 2.3) & (np.abs(points[kept, 1] - SIZE[1] / 2) < 1.5)
+    assert hidden[(labels[kept] == 3) & middle].mean() > 0.9
+    assert hidden[labels[kept] == 6].mean() < 0.05

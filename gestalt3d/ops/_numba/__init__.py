@@ -9,6 +9,9 @@ from typing import Any
 
 import numba
 import torch
+from numba.core import event
+
+from gestalt3d import stages
 
 
 def kernel(fn: Callable[..., Any] | None = None, *, fastmath: Any = False) -> Any:
@@ -23,7 +26,28 @@ def kernel(fn: Callable[..., Any] | None = None, *, fastmath: Any = False) -> An
     try:
         return numba.njit(nogil=True, cache=True, fastmath=fastmath)(plain)
     except RuntimeError:
+        _kept_nowhere.add(plain)
         return numba.njit(nogil=True, cache=False, fastmath=fastmath)(plain)
+
+
+_kept_nowhere: set[Callable[..., Any]] = set()
+"""Kernels that each process compiles anew."""
+
+
+class _Announcer(event.Listener):
+    """Tells `stages` before one of our kernels is compiled; reading it from the cache is no compiling."""
+
+    def on_start(self, begun: event.Event) -> None:
+        assert begun.data is not None
+        compiled = begun.data["dispatcher"].py_func
+        if compiled.__module__.startswith("gestalt3d."):
+            stages.compiling(kept=compiled not in _kept_nowhere)
+
+    def on_end(self, ended: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcer())
 
 
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None

@@ -3,6 +3,8 @@
 Points lie on a grid of 65,536 steps a side and are stored byte plane by byte plane, in an order whose first
 sixteenth, eighth, quarter and half are even samples with neighbours side by side, which deflate likes. The
 content security policy names the hash of the page's script and so allows no other, whatever a name contains.
+
+The script's parts stand beside this file, one noun each; in the page they are one function.
 """
 
 import base64
@@ -16,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
@@ -28,6 +31,23 @@ from gestalt3d.viewer.scene import Scene, make_scene
 from gestalt3d.viewer.viewpoint import TAN_HALF_FOV
 
 MAX_POINTS = 1_000_000
+SCRIPT = (
+    "state",
+    "points",
+    "camera",
+    "shaders",
+    "drawing",
+    "frames",
+    "colours",
+    "choice",
+    "card",
+    "ruler",
+    "panel",
+    "heading",
+    "hands",
+    "start",
+)
+"""In the order in which they run."""
 _GRID = 65535
 _LEVELS = 16
 
@@ -69,10 +89,11 @@ def page_html(
         "pointsInAll": len(cloud),
         "levels": levels,
         **grid,
-        **_tables(scene, instances),
+        **_tables(scene, instances, cloud.origin),
     }
-    folder = resources.files("gestalt3d.viewer")
-    script, style = ((folder / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    folder = resources.files("gestalt3d.viewer.page")
+    style = (folder / "page.css").read_text(encoding="utf-8")
+    script = _script([(folder / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPT])
     parts = {
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'",
@@ -85,6 +106,10 @@ def page_html(
     template = (folder / "page.html").read_text(encoding="utf-8")
     # One pass: what is put in is not searched again.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _script(parts: Sequence[str]) -> str:
+    return "".join(['"use strict";\n(() => {\n', *parts, "})();\n"])
 
 
 def _without_repetition(notes: Sequence[str]) -> list[str]:
@@ -116,7 +141,7 @@ def _morton(grid: np.ndarray) -> np.ndarray:
 
 
 def _planes(scene: Scene, order: np.ndarray) -> tuple[np.ndarray, dict[str, object]]:
-    """(planes, n) uint8 in the order `page.js` reads them, and what it needs to undo the grid."""
+    """(planes, n) uint8 in the order `points.js` reads them, and what it needs to undo the grid."""
     points = scene.points[order].astype(np.float64)
     low, high = points.min(0), points.max(0)
     unit = np.maximum(high - low, 1e-6) / _GRID
@@ -135,7 +160,7 @@ def _bytes(values: np.ndarray, count: int) -> list[np.ndarray]:
     return [((values >> (8 * k)) & 255).astype(np.uint8) for k in range(count)]
 
 
-def _tables(scene: Scene, instances: Instances) -> dict[str, object]:
+def _tables(scene: Scene, instances: Instances, origin: Tensor | None) -> dict[str, object]:
     vocabulary = instances.vocabulary
     colors, structure = class_colors(vocabulary).tolist(), vocabulary.is_structure.tolist()
     names = zip(vocabulary.names, colors, structure, strict=True)
@@ -146,6 +171,8 @@ def _tables(scene: Scene, instances: Instances) -> dict[str, object]:
         "hasColor": scene.colors is not None,
         "spacing": max(scene.spacing, 1e-5),
         "bounds": _rounded(scene.bounds, 5),
+        "extent": _rounded(scene.extent, 5),
+        "origin": [0.0, 0.0, 0.0] if origin is None else origin.tolist(),
         "view": {"azimuth": viewpoint.azimuth, "elevation": viewpoint.elevation},
         "tanHalfFov": TAN_HALF_FOV,
         "classes": [{"name": n, "color": c, "structure": s} for n, c, s in names],

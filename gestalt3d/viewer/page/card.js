@@ -1,0 +1,32 @@
+const number = new Intl.NumberFormat("en");
+const metres = (box) => {
+  const longest = Math.max(box[3], box[4], box[5]);
+  const digits = longest < 0.1 ? 4 : longest < 1 ? 3 : 2;
+  return `${box.slice(3, 6).map((v) => v.toFixed(digits)).join(" × ")} m`;
+};
+const scoreText = (i) => (instances.score[i] === null ? "–" : instances.score[i].toFixed(2));
+const nameOf = (i) => className(classOf(i)).replaceAll("_", " ");
+const MEANING = {
+  Size: "Of the box around its visible points: along its own two level axes, and upright",
+  Centre: "Of that box: x, y, z in metres, z up",
+  Yaw: "By how much that box is turned about the upright axis, counterclockwise from above",
+  Whole: "Size of the box around the whole object, hidden parts included",
+};
+function fillCard(i) {
+  $("card-name").textContent = nameOf(i);
+  $("card-id").textContent = `#${i}`;
+  $("card-alone").setAttribute("aria-pressed", String(state.alone));
+  const facts = [["Score", scoreText(i)], ["Points", number.format(instances.points[i])]];
+  const box = boxOf(instances.boxes, i), whole = boxOf(instances.amodal, i);
+  if (box) {
+    const centre = [0, 1, 2].map((k) => (box[k] + about.origin[k]).toFixed(2));
+    facts.push(["Size", metres(box)], ["Centre", `${centre.join(", ")} m`], ["Yaw", `${(box[6] * 180 / Math.PI).toFixed(1)}°`]);
+  }
+  if (whole) facts.push(["Whole", metres(whole)]);
+  $("card-facts").replaceChildren(...facts.flatMap(([term, value]) => {
+    const name = element("dt", "", term);
+    name.title = MEANING[term] || "";
+    return [name, element("dd", "", value)];
+  }));
+  $("card-zoom").disabled = !box;
+}
