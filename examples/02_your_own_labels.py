@@ -39,8 +39,12 @@ for seed in range(3):
 # As `gestalt3d train asis-folder --root my_scans --init asis-rooms` does, only far shorter: use 500 steps or more.
 base = recipe("asis-folder")
 short = replace(base.optim, steps=4, precision="no")
+run = Path("runs/mine")
 weights = g3.train(
-    replace(base, root=Path("my_scans"), optim=short, scans_per_step=1, workers=0), "runs/mine", init=start
+    replace(base, root=Path("my_scans"), optim=short, scans_per_step=1, workers=0),
+    run,
+    init=start,
+    resume=(run / "last.safetensors").exists(),  # run again, this goes on, or has nothing left to do
 )
 
 model = g3.load(weights)

@@ -9,8 +9,8 @@ from gestalt3d.structures.vocabulary import SCANNET18
 
 rng = np.random.default_rng(0)
 gt, pred = Path("gt"), Path("pred")
-(pred / "masks").mkdir(parents=True)
-gt.mkdir()
+(pred / "masks").mkdir(parents=True, exist_ok=True)
+gt.mkdir(exist_ok=True)
 
 # gt/<scene>.txt: label * 1000 + instance of every vertex, 0 for nothing. Here twelve objects in a row.
 labels = rng.choice(SCANNET18.official_ids, 12)

@@ -3,8 +3,10 @@
 Heavy imports happen inside the verb.
 """
 
+import contextlib
 import dataclasses
 import difflib
+import io
 import os
 import sys
 import time
@@ -282,25 +284,32 @@ def train(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         _say_recipes()
         return
-    if arguments[0].startswith("-"):
-        raise UserError(f"name a recipe first, not {arguments[0]}: gestalt3d train RECIPE {arguments[0]} …")
     from gestalt3d.engine.train import train as train_recipe
     from gestalt3d.recipes import RECIPES, chain, recipe
 
-    default = recipe(arguments[0])
-    steps = "\n".join(["From nothing to its weights", *(f"  {line}" for line in chain(default.name))])
-    run = tyro.cli(
-        _TrainOptions,
+    named = "" if arguments[0].startswith("-") else arguments[0]
+    given = arguments[1:] if named else arguments
+    if not named and "--resume" not in given:
+        raise UserError(f"name a recipe first, not {arguments[0]}: gestalt3d train RECIPE {arguments[0]} …")
+    default = recipe(named) if named else None
+    if "--resume" in given:
+        default = _resumed(given, default)
+    assert default is not None
+    about = _first_line(RECIPES.get(default.name, train))
+    if default.name in RECIPES:
+        about += "\n\n" + "\n".join(["From nothing to its weights", *(f"  {x}" for x in chain(default.name))])
+    run = _parsed(
+        default,
         prog=f"gestalt3d train {default.name}",
-        args=arguments[1:],
-        default=_TrainOptions(default),
-        description=f"{_first_line(RECIPES[default.name])}\n\n{steps}\n\n{_examples('train')}",
-        config=_STYLE,
+        args=given,
+        description=f"{about}\n\n{_examples('train')}",
     )
     if (run.recipe.name, run.recipe.method) != (default.name, default.method):
         raise UserError(
             "--name and --method are the recipe's own; name another recipe, or a folder with --out"
         )
+    if run.epochs is not None and any(word.startswith("--optim.steps") for word in given):
+        raise UserError("--epochs and --optim.steps both say how long to train; give one of them")
     out = run.out or Path("runs") / default.name
     with Progress() as bar:
         bar.begin(default.name)
@@ -311,11 +320,100 @@ def train(arguments: list[str]) -> None:
             init=run.init,
             device=run.device,
             stop_after=run.stop_after,
-            report=lambda step, steps, terms: bar("training", step, steps, f"loss {terms['loss']:.3f}"),
+            epochs=run.epochs,
+            report=_Expected(bar),
             note=complain,
         )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
-        say(f"weights  {last}\nlog      {out / 'log.jsonl'}\ntry      gestalt3d segment scan.ply -m {last}")
+        _say_training(out, last)
+
+
+class _Expected:
+    """Moves the bar, and says once, after a few steps, how long the rest will take."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._first, self._began = bar, 0, 0.0
+
+    def __call__(self, step: int, steps: int, terms: dict[str, float]) -> None:
+        now = time.monotonic()
+        if not self._began:  # the first step also compiles
+            self._first, self._began = step, now
+        taken, seconds = step - self._first, now - self._began
+        if self._first >= 0 and taken and (taken >= 10 or seconds > 20) and step < steps:
+            each = seconds / taken
+            complain(
+                f"a step takes {each:.2g} s: {duration(each * (steps - step))} for the {steps - step:,} left"
+            )
+            self._first = -1
+        self._bar("training", step, steps, f"loss {terms['loss']:.3f}")
+
+
+def _say_training(out: Path, last: Path) -> None:
+    """How well it validated, and what lies where."""
+    from gestalt3d.engine.checkpoint import SUFFIX
+    from gestalt3d.engine.log import read_log
+
+    rows = [
+        {"step": row["step"], **{k: row.get(f"val_{k}") for k in _VALIDATED}}
+        for row in read_log(out)
+        if any(name.startswith("val_") for name in row)
+    ]
+    best = out / f"best{SUFFIX}"
+    if rows:
+        table("on the validation scans, percent", rows)
+        say()
+    files = [f"weights  {last}"] + [f"best     {best}"] * best.exists()
+    files += [f"log      {out / 'log.jsonl'}, drawn in {out / 'loss.png'}"]
+    say("\n".join([*files, f"try      gestalt3d segment scan.ply -m {best if best.exists() else last}"]))
+
+
+_VALIDATED = ("mCov", "mPrec", "mRec", "AP50", "mIoU")
+
+
+def _resumed(given: list[str], named: Any) -> Any:
+    """The recipe of the run to go on with, which lies in its folder."""
+    from gestalt3d.engine.resume import recipe_of
+
+    words = [part for word in given for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    at = next((i for i, word in enumerate(words[:-1]) if word in ("--out", "-o")), None)
+    if at is None and named is None:
+        raise UserError("--resume: name the folder of the run with --out, or its recipe")
+    out = Path(words[at + 1]) if at is not None else Path("runs") / named.name
+    found = recipe_of(out)
+    if named is not None and found.name != named.name:
+        raise UserError(f"{out}: holds a run of {found.name}, not of {named.name}; leave the recipe out")
+    return found
+
+
+def _parsed(default: Any, **about: Any) -> "_TrainOptions":
+    """The options, with a setting out of its range refused in one line that names it as it is typed."""
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(shown):
+            return tyro.cli(_TrainOptions, default=_TrainOptions(default), config=_STYLE, **about)
+    except (UserError, SystemExit) as end:
+        problem: BaseException | None = end  # tyro shows what a constructor refuses in a box of its own
+        while problem is not None and not isinstance(problem, UserError):
+            problem = problem.__context__
+        if problem is None:
+            sys.stderr.write(shown.getvalue())
+            raise
+    raise UserError(_as_typed(problem, default))
+
+
+def _as_typed(problem: UserError, recipe: Any) -> str:
+    from gestalt3d.configs import OutOfRange
+
+    if not isinstance(problem, OutOfRange):
+        return str(problem)
+    parts = [("--", recipe)]
+    for option, part in parts:
+        if type(part).__name__ == problem.owner.__name__:  # tyro makes types of its own
+            return problem.under(option + problem.field.replace("_", "-"))
+        for field in dataclasses.fields(part):
+            if dataclasses.is_dataclass(inner := getattr(part, field.name)):
+                parts.append((f"{option}{field.name.replace('_', '-')}.", inner))
+    return str(problem)
 
 
 def _say_recipes() -> None:
@@ -331,7 +429,9 @@ def _say_recipes() -> None:
 class _TrainOptions:
     recipe: Annotated[Any, arg(name="")]
     out: Annotated[Path | None, option("folder of the run", "DIR", short="-o", default="runs/RECIPE")] = None
-    resume: Annotated[bool, option("continue the run in --out", default="")] = False
+    resume: Annotated[
+        bool, option("continue the run in --out, whose settings are taken from there", default="")
+    ] = False
     init: Annotated[
         tuple[str, ...],
         option(
@@ -343,6 +443,10 @@ class _TrainOptions:
     device: Device = "auto"
     stop_after: Annotated[
         int | None, option("end early after this step; continue with --resume", "STEP", default="")
+    ] = None
+    epochs: Annotated[
+        float | None,
+        option("passes over the scans, instead of --optim.steps", "N", default=""),
     ] = None
 
 
@@ -443,7 +547,13 @@ def evaluate(
         limit=limit,
         semantics=semantics,
     )
-    results = []
+    results, failed = [], {}
+
+    def on_failure(line: str) -> None:
+        if line not in failed:  # of several seeds and poses the first says it
+            complain(f"gestalt3d evaluate: {line}")
+        failed[line] = None
+
     with Progress() as on_progress:
         seeded = [ready.with_seed(seed) for seed in seeds] or [ready]
         for one, pose in product(seeded, range(poses)):
@@ -458,6 +568,7 @@ def evaluate(
                     submission=submission,
                     add_to=add_to,
                     report=lambda done, total, name: on_progress("", done, total, name),
+                    on_failure=on_failure,
                 )
             )
     several = len(results) > 1
@@ -483,6 +594,9 @@ def evaluate(
         say(f"wrote    {submission}{os.sep}{{{','.join(sorted(p.name for p in submission.iterdir()))}}}")
     if json is not None:
         _write_json(json, result)
+    if failed:
+        complain(f"gestalt3d evaluate: {len(scans) - len(failed)} scans done, {len(failed)} could not be")
+        sys.exit(2)
 
 
 _FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAcc", "mIoU")
@@ -711,7 +825,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "train": (
         "gestalt3d train asis-folder --root my_scans --init asis-rooms --optim.steps 500",
         "gestalt3d train asis-rooms --out runs/mine --optim.lr 1e-3",
-        "gestalt3d train asis-rooms --out runs/mine --resume",
+        "gestalt3d train --resume --out runs/mine",
     ),
     "average": (
         "gestalt3d average runs/a/last.safetensors runs/b/last.safetensors -o mean.safetensors",

@@ -1,14 +1,134 @@
-"""Frozen configuration dataclasses to plain JSON and back, checked against their type hints."""
+"""Frozen configuration dataclasses: the range of every number, and to plain JSON and back, checked against the type hints.
+
+A number declares its range in its type: `width: Count`, `lr: Annotated[float, Within(above=0, most=10)]`. A configuration calls
+`check_ranges(self)` when it is made, so that whatever makes one (the command line, a weight file, Python) is told the same.
+"""
 
 import dataclasses
 import types
 import typing
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from gestalt3d.errors import UserError
 
 T = TypeVar("T")
+Number = int | float
+
+
+_LIMIT = 10**9
+"""Beyond it no number makes sense that declares no limit of its own: memory and float32 end before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """The range of a number: `least` and `most` belong to it, `above` and `below` do not, `off` does wherever it lies.
+
+    Of several numbers in a tuple, `rising` asks that none is smaller than the one before it.
+    """
+
+    least: Number | None = None
+    above: Number | None = None
+    most: Number | None = None
+    below: Number | None = None
+    off: Number | None = None
+    rising: bool = False
+
+    def __contains__(self, value: Any) -> bool:
+        if self.rising:
+            return all(a <= b for a, b in pairwise(value))
+        return value == self.off or (
+            (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+            and (-_LIMIT <= value <= _LIMIT or (self._has_limit and value > 0))
+        )
+
+    @property
+    def _has_limit(self) -> bool:
+        return self.most is not None or self.below is not None
+
+    def demand(self, value: Any) -> str:
+        """What is asked of `value`, in words that follow "must be"."""
+        if self.rising:
+            return "two numbers, the second not below the first"
+        words = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
+        if not self._has_limit and value > _LIMIT:
+            words["at most"] = _LIMIT
+        said = " and ".join(f"{word} {limit:,}" for word, limit in words.items() if limit is not None)
+        said = said or "a finite number"
+        return said if self.off is None else f"{self.off:g} or {said}"
+
+
+Count = Annotated[int, Within(least=1)]
+CountOrNone = Annotated[int, Within(least=0)]
+"""Of which there may be none; often 0 switches something off."""
+Seed = Annotated[int, Within(least=0, below=2**63)]
+Neighbours = Annotated[int, Within(least=3, most=1000, off=0)]
+"""From which a plane is fitted; 0: none is."""
+Width = Annotated[int, Within(least=1, most=65_536)]
+"""Channels of a layer."""
+Positive = Annotated[float, Within(above=0)]
+NotNegative = Annotated[float, Within(least=0)]
+Share = Annotated[float, Within(least=0, most=1)]
+"""Probabilities, too."""
+Interval = Annotated[tuple[NotNegative, NotNegative], Within(rising=True)]
+Shares = Annotated[tuple[Share, Share], Within(rising=True)]
+Lengths = Annotated[tuple[Positive, Positive], Within(rising=True)]
+
+
+class OutOfRange(UserError):
+    """A setting that `check_ranges` refuses."""
+
+    def __init__(self, owner: type, field: str, value: Any, demand: str) -> None:
+        self.owner, self.field, self.value, self.demand = owner, field, value, demand
+        super().__init__(self.under(field))
+
+    def under(self, name: str) -> str:
+        """The message with the setting called otherwise, as `--optim.lr`."""
+        numbers = self.value if isinstance(self.value, tuple) else (self.value,)
+        shown = " ".join(str(n) if isinstance(n, int) else f"{n:g}" for n in numbers)
+        return f"{name} {shown}: must be {self.demand}"
+
+
+def check_ranges(config: Any) -> None:
+    """`OutOfRange` for the first number of the dataclass that leaves its range, or is not finite where it declares none.
+
+    Dataclasses in its fields have been checked when they were made.
+    """
+    for name, hint in _hints(type(config)).items():
+        value = getattr(config, name)
+        for number, range in _numbers(hint, value):
+            if number not in range:
+                raise OutOfRange(type(config), name, value, range.demand(number))
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+def _numbers(hint: Any, value: Any) -> Iterator[tuple[Any, Within]]:
+    """Every number in the value of a field, or tuple of numbers, beside what its type demands of it."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        own = [(value, range) for range in inner[1:] if isinstance(range, Within)]
+        parts = list(_numbers(inner[0], value))
+        # Numbers in a tuple come before their order: nan has none.
+        yield from parts + own if isinstance(value, tuple) else own or parts
+    elif origin in (typing.Union, types.UnionType):
+        if value is not None:
+            yield from _numbers(next(part for part in inner if part is not type(None)), value)
+    elif isinstance(value, tuple):
+        hints = [inner[0]] * len(value) if inner[-1:] == (Ellipsis,) else inner
+        for part, number in zip(hints, value, strict=False):
+            yield from _numbers(part, number)
+    elif hint in (int, float):
+        yield value, Within()
 
 
 def to_plain(value: Any) -> Any:
@@ -35,6 +155,8 @@ def from_plain(cls: type[T], plain: Any, where: str = "config") -> T:
     values = {name: _value(hints[name], v, f"{where}.{name}") for name, v in plain.items()}
     try:
         return cls(**values)
+    except OutOfRange as problem:
+        raise UserError(problem.under(f"{where}.{problem.field}")) from None
     except (TypeError, ValueError) as problem:
         raise UserError(f"{where}: {problem}") from None
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from gestalt3d.configs import Count, CountOrNone, NotNegative, Seed, Share, Within, check_ranges
 from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
@@ -20,23 +21,26 @@ from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 class Optim:
     """Adam and its schedules."""
 
-    steps: int = 10_000
+    steps: Count = 10_000
     """Optimiser steps."""
-    lr: float = 1e-3
-    lr_floor: float = 1e-5
+    lr: Annotated[float, Within(above=0, most=10)] = 1e-3
+    lr_floor: Annotated[float, Within(least=0, most=10)] = 1e-5
     schedule: Literal["halving", "cosine", "constant"] = "halving"
-    halve_every: int = 300_000
+    halve_every: Count = 300_000
     """Samples (blocks) after which "halving" halves the rate and batch norm's momentum."""
-    samples_per_step: int = 24
+    samples_per_step: Count = 24
     """Blocks in a step, for the schedules that count samples."""
-    warmup: int = 0
-    weight_decay: float = 0.0
-    clip: float = 0.0
+    warmup: CountOrNone = 0
+    weight_decay: NotNegative = 0.0
+    clip: NotNegative = 0.0
     """Largest gradient norm; 0 leaves gradients alone."""
-    bn_momentum: float = 0.5
+    bn_momentum: Share = 0.5
     precision: Literal["no", "bf16", "fp16"] = "no"
-    ema: float = 0.0
+    ema: Annotated[float, Within(least=0, below=1)] = 0.0
     """Decay of the averaged weights; 0 keeps none."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Recipe:
     """Data set and split to train on: rooms:train, s3dis:not5, folder."""
     root: Path | None = None
     """Folder of the data set, for those that lie on disk."""
-    count: int | None = None
+    count: Count | None = None
     """Use this many scans; all where unset."""
     semantics: Path | None = None
     """ScanNet: folder of classes that are given with the scans, <scene>.txt with a NYU40 id per vertex, for methods that part a
@@ -60,11 +64,13 @@ class Recipe:
     """
     classes: str = "s3dis"
     """Vocabulary the scans are mapped to; empty takes the data's own classes."""
+    hold_out: Annotated[float, Within(least=0, below=1)] = 0.0
+    """Share of the scans, drawn by the seed, that is not learnt from but validated on; 0: `validate` names other scans."""
     validate: str = "rooms:val"
-    validate_every: int = 0
-    """Steps between validations; 0 never validates."""
-    validate_count: int = 4
-    scans_per_step: int = 4
+    validate_every: CountOrNone = 0
+    """Steps between validations, of which there is one more at the end; 0 never validates. `best.safetensors` is kept."""
+    validate_count: Count = 4
+    scans_per_step: Count = 4
     stored_blocks: bool = False
     """For methods that look at blocks: all blocks of all scans are cut once, into the cache, and an epoch sees each of them
     once, in an order of its own; a "scan" of `scans_per_step` is then `blocks_per_scan` of these. Otherwise random blocks of
@@ -73,12 +79,16 @@ class Recipe:
     separate_scans: bool = False
     """The scans of a step go through the network one after another, so that batch norm's statistics are those of one scan
     and memory is that of one; otherwise together."""
-    workers: int = 1
+    workers: Annotated[int, Within(least=0, most=1024)] = 1
     """Data-loader processes."""
     freeze_bn: bool = False
-    log_every: int = 20
-    checkpoint_every: int = 200
-    seed: int = 0
+    log_every: Count = 20
+    """Steps over which logged losses are averaged."""
+    checkpoint_every: Count = 200
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def vocabulary(self) -> Vocabulary | None:
         """The vocabulary named by `classes`; None takes the data's own."""
@@ -149,7 +159,9 @@ def asis_folder() -> Recipe:
         validate="folder",
         classes="",
         count=None,
-        validate_every=0,
+        hold_out=0.2,
+        validate_every=100,
+        validate_count=6,
         augment=replace(base.augment, p_bumps=0.0, p_smooth=0.0),  # real scans have that already
         optim=replace(base.optim, steps=500, lr=5e-4, warmup=20, ema=0.0),
     )

@@ -280,6 +280,9 @@ WEIGHTS: dict[str, Callable[[Path, Path], object]] = {
     "unknown setting": lambda p, s: with_config(p, s, depth=3),
     "setting of another type": lambda p, s: with_config(p, s, points="many"),
     "a setting that is not a number": lambda p, s: with_config(p, s, bandwidth=float("nan")),
+    "no class": lambda p, s: rewritten(
+        p, s, vocabulary={"title": "x", "names": [], "official_ids": [], "structure": []}
+    ),
     "a negative setting": lambda p, s: with_config(p, s, stride=-1.0),
     "no stride": lambda p, s: with_config(p, s, stride=0.0),
     "no points": lambda p, s: with_config(p, s, points=0),

@@ -21,9 +21,11 @@ from gestalt3d.data.posed import Posed
 from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.model import load
 from gestalt3d.io import load_cloud, load_instances, save_cloud
-from gestalt3d.io.ply import read_ply
+from gestalt3d.io.ply import read_ply, write_ply
 from gestalt3d.metrics.official import KINDS
 from gestalt3d.recipes import RECIPES
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.command import Command, save_weights
 from tests.scenes import save_folder, tiny_scan
@@ -295,6 +297,54 @@ def test_evaluate_reports_every_scan_and_all(
     assert "tiny1" in answer.out and "\nall" in answer.out
 
 
+def test_evaluate_goes_on_after_a_bad_scan_and_ends_with_exit_code_2(
+    command: Command, tmp_path: Path
+) -> None:
+    root = save_folder(tmp_path / "scans", count=3)
+    (root / "tiny1.ply").write_bytes((root / "tiny1.ply").read_bytes()[:-100])
+    report = tmp_path / "report.json"
+    answer = command("evaluate", "-m", "geometric", "-d", "folder", "--root", root, "--json", report)
+    assert answer.code == 2 and "Traceback" not in answer.err
+    first, last = answer.err.splitlines()
+    assert "tiny1.ply" in first and last.endswith("2 scans done, 1 could not be")
+    result = json.loads(report.read_text())
+    assert list(result["scans"]) == ["tiny0", "tiny2"] and result["failed"] == ["tiny1"]
+    assert "tiny2" in answer.out
+
+
+def test_an_error_that_nobody_foresaw_is_named_with_its_scan(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gestalt3d.methods.geometric import Geometric
+
+    root, plain = save_folder(tmp_path / "scans"), Geometric.segment
+    calls: list[int] = []
+
+    def breaks_once(self: Geometric, cloud: PointCloud) -> Instances:
+        calls.append(1)
+        if len(calls) == 1:
+            raise IndexError("index 7 is out of bounds")
+        return plain(self, cloud)
+
+    monkeypatch.setattr(Geometric, "segment", breaks_once)
+    answer = command("evaluate", "-m", "geometric", "-d", "folder", "--root", root)
+    assert answer.code == 2 and "tiny1" in answer.out
+    assert "tiny0: a fault of gestalt3d stopped it (IndexError: index 7 is out of bounds" in answer.err
+
+
+def test_instances_without_classes_have_class_agnostic_figures(command: Command, tmp_path: Path) -> None:
+    scan = tiny_scan()
+    columns = dict(zip("xyz", scan.cloud.points.numpy().T, strict=True))
+    with (tmp_path / "a.ply").open("wb") as file:
+        write_ply(file, {**columns, "instance": scan.instances.to_labels().numpy().astype(np.int32)})
+    report = tmp_path / "report.json"
+    words = ("evaluate", "-m", "geometric", "-d", "folder", "--root", tmp_path, "--json", report)
+    assert command(*words, "--class-agnostic").code == 0
+    figures = json.loads(report.read_text())["pooled"]
+    assert all(figures[name] is not None for name in ("AP", "AP50", "AP25", "recall50", "coverage"))
+    assert figures["AP25"] > 0
+
+
 def test_several_seeds_are_averaged(command: Command, tmp_path: Path) -> None:
     root, figures = save_folder(tmp_path / "scans"), []
     for seeds in ((0,), (1,), (0, 1)):
@@ -348,6 +398,46 @@ def test_a_model_trained_on_ones_own_folder_segments_with_its_classes(
     assert answer.code == 0, answer.err
     found, _ = load_instances(out / "tiny0.instances.npz")
     assert "table" in found.vocabulary.names and found.method == "last"
+
+
+SMALL = ["--model.points", 128, "--model.width", 16, "--model.width-scale", 0.25, "--workers", 0]
+SMALL += ["--optim.precision", "no", "--scans-per-step", 1, "--optim.steps", 2]
+
+
+def test_resume_needs_nothing_but_the_folder_of_the_run(command: Command, tmp_path: Path) -> None:
+    root, out = save_folder(tmp_path / "scans"), tmp_path / "run"
+    words = ["train", "asis-folder", "--root", root, "-o", out, "--hold-out", 0, *SMALL]
+    answer = command(*words, "--stop-after", 1)
+    assert answer.code == 0, answer.err
+    assert "learning from folder: 2 scans, 6,000 points, 10 instances" in answer.err
+    for wrong, says in (
+        (
+            ["train", "--resume", "--out", out, "--optim.lr", 2e-3],
+            "--optim.lr is 0.0005 there and 0.002 here",
+        ),
+        (["train", "asis-rooms", "--resume", "--out", out], "holds a run of asis-folder, not of asis-rooms"),
+        (["train", "--resume"], "--out"),
+        (["train", "--resume", "-o", tmp_path / "none"], "holds no run to --resume"),
+    ):
+        answer = command(*wrong)
+        assert answer.code == 2 and says in answer.err, answer.err
+    answer = command("train", "--resume", "--out", out)
+    assert answer.code == 0 and "going on at step 2 of 2" in answer.err, answer.err
+    answer = command("train", "asis-folder", "--resume", f"--out={out}", "--optim.steps", 3)
+    assert answer.code == 0 and "step 3 of 3 instead of 2: the cosine is stretched" in answer.err, answer.err
+    assert "all 3 steps are done" in command("train", "--resume", "--out", out).err
+
+
+def test_figures_of_the_held_out_scans_are_printed_at_the_end(command: Command, tmp_path: Path) -> None:
+    root, out = save_folder(tmp_path / "scans", count=3), tmp_path / "run"
+    answer = command("train", "asis-folder", "--root", root, "-o", out, *SMALL)
+    assert answer.code == 0, answer.err
+    assert (
+        "held out to validate on: tiny" in answer.err and "step 2: on 1 validation scans mCov" in answer.err
+    )
+    assert "on the validation scans, percent" in answer.out and "loss.png" in answer.out
+    assert f"segment scan.ply -m {out / 'best.safetensors'}" in answer.out
+    assert (out / "best.safetensors").exists()
 
 
 # --- score, models, bench, doctor ---

@@ -6,10 +6,22 @@ Labels follow their points.
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
 
+from gestalt3d.configs import (
+    Count,
+    CountOrNone,
+    Interval,
+    Lengths,
+    NotNegative,
+    Share,
+    Shares,
+    Within,
+    check_ranges,
+)
 from gestalt3d.ops.normals import normals_of_neighbours
 from gestalt3d.ops.segment import segment_mean
 from gestalt3d.ops.sparse_conv import neighbourhoods
@@ -17,8 +29,6 @@ from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -29,86 +39,89 @@ class AugmentConfig:
     """About z by any angle."""
     flip: bool = True
     """Mirror x, y or both."""
-    scale: Range = (0.9, 1.1)
-    stretch: float = 0.03
+    scale: Lengths = (0.9, 1.1)
+    stretch: Annotated[float, Within(least=0, below=1)] = 0.03
     """Each axis differs from the common scale by at most this fraction."""
-    tilt_degrees: float = 3.0
+    tilt_degrees: Annotated[float, Within(least=0, most=180)] = 3.0
     """Largest rotation about a horizontal axis, as of a scan levelled badly."""
-    p_tilt: float = 0.5
-    elastic: Range = (0.0, 0.015)
+    p_tilt: Share = 0.5
+    elastic: Interval = (0.0, 0.015)
     """Amplitude of a smooth random displacement …"""
-    elastic_wavelength: Range = (0.6, 3.0)
+    elastic_wavelength: Lengths = (0.6, 3.0)
     """… and its wavelength."""
-    p_elastic: float = 0.5
-    p_bumps: float = 0.0
+    p_elastic: Share = 0.5
+    p_bumps: Share = 0.0
     """Dents and swells, as where views of a depth camera are fused that do not quite agree …"""
-    bumps: Range = (0.0, 0.04)
+    bumps: Interval = (0.0, 0.04)
     """… their root mean square along each axis …"""
-    bump_wavelength: Range = (0.25, 1.5)
+    bump_wavelength: Lengths = (0.25, 1.5)
     """… and wavelength."""
-    noise: Range = (0.0, 0.006)
+    noise: Interval = (0.0, 0.006)
     """Standard deviation of the independent error of every coordinate."""
-    p_smooth: float = 0.0
+    p_smooth: Share = 0.0
     """Points fall onto the plane of their surroundings, as in a surface that was fitted to many views: noise goes, edges grow
     round and thin things melt …"""
-    smooth: Range = (0.02, 0.06)
+    smooth: Lengths = (0.02, 0.06)
     """… which are 3³ voxels of this size."""
 
-    p_crop: float = 0.3
+    p_crop: Share = 0.3
     """Keep a part of the room: the points nearest to a random one in an oblong, turned window."""
-    crop: Range = (0.3, 0.9)
+    crop: Shares = (0.3, 0.9)
     """Share of the points a crop keeps."""
-    p_no_ceiling: float = 0.3
-    p_cut_height: float = 0.1
+    p_no_ceiling: Share = 0.3
+    p_cut_height: Share = 0.1
     """Nothing above a height, as in scans made by hand."""
-    cut_height: Range = (1.2, 2.2)
+    cut_height: Interval = (1.2, 2.2)
     """Above the lowest point."""
 
-    p_thin: float = 0.3
+    p_thin: Share = 0.3
     """One point per voxel, as in a mesh's vertices."""
-    thin: Range = (0.01, 0.035)
+    thin: Lengths = (0.01, 0.035)
     """Size of that voxel."""
-    p_dropout: float = 0.5
-    dropout: Range = (0.1, 0.6)
+    p_dropout: Share = 0.5
+    dropout: Shares = (0.1, 0.6)
     """Share of points that are lost anywhere."""
-    p_falloff: float = 0.3
+    p_falloff: Share = 0.3
     """Density falls with the squared distance from a random place, as around a scanner."""
-    falloff: Range = (1.0, 3.0)
+    falloff: Lengths = (1.0, 3.0)
     """Distance from which it falls."""
-    p_holes: float = 0.3
-    holes: tuple[int, int] = (1, 8)
-    hole_radius: Range = (0.05, 0.25)
+    p_holes: Share = 0.3
+    holes: Annotated[tuple[CountOrNone, CountOrNone], Within(rising=True)] = (1, 8)
+    hole_radius: Interval = (0.05, 0.25)
 
-    p_no_color: float = 0.2
+    p_no_color: Share = 0.2
     """The whole cloud loses its colours."""
-    p_gray: float = 0.05
-    p_color: float = 0.8
+    p_gray: Share = 0.05
+    p_color: Share = 0.8
     """Of the following changes together."""
-    brightness: float = 0.2
-    contrast: Range = (0.6, 1.4)
-    gamma: Range = (0.7, 1.4)
-    saturation: Range = (0.4, 1.5)
-    hue_degrees: float = 25.0
-    white_balance: Range = (0.8, 1.2)
+    brightness: NotNegative = 0.2
+    contrast: Interval = (0.6, 1.4)
+    gamma: Lengths = (0.7, 1.4)
+    saturation: Interval = (0.4, 1.5)
+    hue_degrees: Annotated[float, Within(least=0, most=180)] = 25.0
+    white_balance: Interval = (0.8, 1.2)
     """Gain of each channel."""
-    color_noise: Range = (0.0, 0.04)
-    p_shading: float = 0.5
+    color_noise: Interval = (0.0, 0.04)
+    p_shading: Share = 0.5
     """Light and shadow that vary smoothly over the room, as from lamps, windows and a camera's exposure."""
-    shading: Range = (0.0, 0.35)
+    shading: Interval = (0.0, 0.35)
     """Deviation of the brightness, as a factor, from 1 …"""
-    shading_wavelength: Range = (0.6, 5.0)
+    shading_wavelength: Lengths = (0.6, 5.0)
     """… and the metres over which it varies."""
-    p_paint: float = 0.3
+    p_paint: Share = 0.3
     """Objects, walls and floors are painted anew, each on its own …"""
-    paint_share: float = 0.5
+    paint_share: Share = 0.5
     """… this share of them: contrast, brightness and colour cast change."""
-    paint_brightness: float = 0.15
+    paint_brightness: NotNegative = 0.15
     """Standard deviations of what is added to all channels …"""
-    paint_cast: float = 0.06
+    paint_cast: NotNegative = 0.06
     """… and to each."""
 
-    min_points: int = 500
+    min_points: Count = 500
     """A removal that would leave fewer points does not happen."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = AugmentConfig()) -> Scan:
@@ -249,7 +262,7 @@ def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
 def _waves(
     points: np.ndarray,
     rng: np.random.Generator,
-    wavelength: Range,
+    wavelength: tuple[float, float],
     amplitude: float,
     channels: int,
     count: int = 4,

@@ -1,5 +1,6 @@
 """What is there of a data set on disk, what is missing, and what to do about it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from gestalt3d.data.s3dis import (
 from gestalt3d.data.scannet import SPLITS, Scene, count_vertices, find_file, find_scenes, read_split
 from gestalt3d.data.scannet_annotation import TABLE, read_annotation, read_words
 from gestalt3d.errors import UserError
+from gestalt3d.structures.vocabulary import S3DIS, mapping
 
 KINDS = ("s3dis", "scannet", "folder")
 
@@ -160,32 +162,65 @@ def _check_scannet_labels(root: Path, scenes: list[Scene], problems: list[str], 
 
 
 def _check_folder(root: Path) -> Report:
-    data = Folder(root)
+    try:
+        data = Folder(root)
+    except UserError as problem:
+        if not root.is_dir():
+            raise
+        return Report(
+            "folder",
+            root,
+            (Count("labelled clouds", 0, None, "files"),),
+            (str(problem),),
+            (),
+            "Mend what is named above.",
+        )
     problems, without, scored = [], [], 0
+    instances: Counter[int] = Counter()
+    has_classes = False
     for i, name in enumerate(data.names):
         try:
-            if len(data[i].instances):
-                scored += 1
-            else:
-                without.append(name)
+            found = data[i].instances
         except UserError as error:
             problems.append(str(error))
+            continue
+        instances.update(found.classes.tolist())
+        has_classes = has_classes or bool((found.classes_of_points() >= 0).any())
+        if len(found):
+            scored += 1
+        else:
+            without.append(name)
+    names = data.vocabulary.names
     counts = (
         Count("labelled clouds", len(data), None, "files"),
         Count("with instance labels", scored, None, "files"),
-        Count("classes", len(data.vocabulary), None, "names"),
+        Count("classes", len(names), None, "names"),
+        *(Count(name, instances[c], None, "instances") for c, name in enumerate(names)),
+        *(Count("of no class", instances[-1], None, "instances"),) * (instances[-1] > 0),
     )
+    if not has_classes:
+        problems.append(f"no point of any file has a class; {data.label_properties}")
+    if not scored:
+        problems.append(f"no file has instance labels; {data.label_properties}")
     notes = list(data.notes)
     if without:
-        notes.append(f"without instance labels, listed but not scored: {_listed(without)}")
+        notes.append(f"without instance labels, neither scored nor learnt from: {_listed(without)}")
     if data.unlabelled:
         notes.append(f"without labels, left out: {_listed(data.unlabelled)}")
-    advice = (
-        "Mend or remove the files above."
-        if problems
-        else f"gestalt3d evaluate -m asis-rooms -d folder --root {root}"
+    return Report("folder", root, counts, tuple(problems), tuple(notes), _advice(data, root, problems))
+
+
+def _advice(data: Folder, root: Path, problems: list[str]) -> str:
+    if problems:
+        return "Mend or remove what is named above."
+    learn = f"gestalt3d train asis-folder --root {root} --init asis-rooms"
+    others = mapping(data.vocabulary, S3DIS)
+    if not others:
+        return f"gestalt3d evaluate -m asis-rooms -d folder --root {root}"
+    return (
+        f"Classes of your own: {learn}\nA shipped model is measured without regard to classes: "
+        f"gestalt3d evaluate -m asis-rooms -d folder --root {root} --class-agnostic"
     )
-    return Report("folder", root, counts, tuple(problems), tuple(notes), advice)
 
 
 def _listed(names: list[str], most: int = 8) -> str:

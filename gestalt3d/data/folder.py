@@ -6,17 +6,19 @@ For each cloud `<name>.<suffix>` (every format `gestalt3d segment` reads) labels
    number per object, negative unlabelled; `class_names` (c,) strings; optionally `structure` (c,) bool, the
    classes that are the building and not objects (void in class-agnostic scores).
 2. Properties of the PLY's vertices, or arrays of a folder that is one cloud (`coord.npy`, `segment.npy`, …): one
-   of `semantic`, `label`, `class`, `classification`, `segment`, `segment20`, and one of `instance`, `instance_id`,
-   `object`, `object_id`, each also as CloudCompare's `scalar_…`. Negative numbers, NaN and the highest number of an
-   unsigned type mean none. Class names come from `classes.txt` in the folder (line k names number k, from 0) or
-   `classes.json` (a list, or numbers to names); without either a class is called by its number. Names of the
-   building's parts ("wall", "floor", …) are structure.
+   of `SEMANTIC_PROPERTIES` and one of `INSTANCE_PROPERTIES`, each also as CloudCompare's `scalar_…`, in capitals or not, with or without underscores; the first in the list that is
+   there counts. Negative numbers, NaN and the highest number of an unsigned type mean none. Class names come
+   from `classes.txt` in the folder (line k names number k, from 0) or `classes.json` (a list, or numbers to
+   names); without either a class is called by its number. Names of the building's parts ("wall", "floor", …)
+   are structure. Where instance numbers start anew in every class, as one number with several whole objects of
+   different classes shows, they are told apart by class.
 
 The vocabulary is the union of all class names, in order of first appearance. Clouds without any labels are
 named in `unlabelled` and left out.
 """
 
 import json
+import re
 import zipfile
 from functools import cached_property
 from io import BytesIO
@@ -35,10 +37,18 @@ from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
-from gestalt3d.structures.vocabulary import S3DIS, SYNTH, Vocabulary
+from gestalt3d.structures.vocabulary import S3DIS, SYNTH, Vocabulary, mapping
 
-SEMANTIC_PROPERTIES = ("semantic", "label", "class", "classification", "segment", "segment20")
-INSTANCE_PROPERTIES = ("instance", "instance_id", "object", "object_id")
+SEMANTIC_PROPERTIES = (
+    "semantic", "label", "class", "classification", "semantic_id", "semantic_label", "semantics", "sem", "sem_id", "sem_label",
+    "semseg", "sem_seg", "segment", "segment20", "category", "category_id", "class_id", "class_label", "label_id", "labels",
+    "nyu40id", "gt_semantic", "semantic_gt", "gt_label",
+)  # fmt: skip
+INSTANCE_PROPERTIES = (
+    "instance", "instance_id", "object", "object_id", "instance_label", "instances", "ins", "inst", "ins_id", "inst_id",
+    "ins_label", "inst_label", "obj", "obj_id", "instance_gt", "gt_instance",
+)  # fmt: skip
+"""What others call the class and the object of a point, in order of precedence."""
 STRUCTURE_NAMES = SYNTH.structure | S3DIS.structure
 
 _HEADER_LIMIT = 65_536
@@ -53,7 +63,10 @@ class _Labels(NamedTuple):
 
 
 class Folder:
-    """The labelled clouds of a folder, in order of their names."""
+    """The labelled clouds of a folder, in order of their names.
+
+    One that cannot be read is named in `unreadable` and does not keep the others from being used; asking for it raises.
+    """
 
     min_region = MIN_REGION
 
@@ -70,10 +83,21 @@ class Folder:
         if not labelled:
             raise UserError(
                 f"{self.root}: {len(clouds)} clouds and no labels; put <name>.gt.npz beside each <name>.ply "
-                "or label properties into the PLY"
+                f"or label properties into the PLY; {_properties_of(clouds)}"
             )
+        self.unreadable: dict[str, str] = {}
+        """Name → what is wrong."""
         self._own_vocabulary = self._union()
         self.vocabulary = self._own_vocabulary if vocabulary is None else vocabulary
+        if note := mapping(self._own_vocabulary, self.vocabulary):
+            self.notes.append(note)
+        if vocabulary is not None and not len(self._own_vocabulary):
+            self.notes.append("the labels name no classes: only --class-agnostic has figures")
+
+    @property
+    def label_properties(self) -> str:
+        """In words, which properties the files have and which would be labels."""
+        return _properties_of(self._paths)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -81,7 +105,7 @@ class Folder:
     def __getitem__(self, i: int) -> Scan:
         path = self._paths[i]
         cloud = load_cloud(path)
-        labels = self._labels(path, cloud)
+        labels = self._told_apart(path, self._labels(path, cloud))
         finite = cloud.points.isfinite().all(dim=1)
         if not bool(finite.all()):
             cloud = cloud[finite]
@@ -98,8 +122,25 @@ class Folder:
     def without_instances(self) -> list[str]:
         """Names of the scans that say nothing about instances, so have no score. Reads all labels."""
         return [
-            name for name, path in zip(self.names, self._paths, strict=True) if not self._has_instances(path)
+            name
+            for name, path in zip(self.names, self._paths, strict=True)
+            if name not in self.unreadable and not self._has_instances(path)
         ]
+
+    def _told_apart(self, path: Path, labels: _Labels) -> _Labels:
+        """Instances of one number and several classes as one of each class."""
+        instance, numbers = separated(labels.semantic, labels.instance)
+        if numbers:
+            shown = ", ".join(map(str, numbers[:5])) + (" …" if len(numbers) > 5 else "")
+            self._note(
+                f"{path}: instance numbers {shown} are used in several classes, as where counting starts anew in each: "
+                "told apart by class"
+            )
+        return _Labels(labels.semantic, instance)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _has_instances(self, path: Path) -> bool:
         if _gt_file(path).exists():
@@ -132,9 +173,7 @@ class Folder:
         found, inverse = np.unique(semantic, return_inverse=True)
         known = [number in names for number in found.tolist()]
         if unknown := [n for n, k in zip(found.tolist(), known, strict=True) if n >= 0 and not k]:
-            note = f"{path}: classes {unknown} have no name in classes.txt or classes.json: unlabelled"
-            if note not in self.notes:
-                self.notes.append(note)
+            self._note(f"{path}: classes {unknown} have no name in classes.txt or classes.json: unlabelled")
         table = [
             self._own_vocabulary.id(names[n]) if k else -1 for n, k in zip(found.tolist(), known, strict=True)
         ]
@@ -146,9 +185,16 @@ class Folder:
 
     def _union(self) -> Vocabulary:
         is_structure: dict[str, bool] = {}
-        for path in self._paths:
-            for name, flag in self._classes_of(path):
-                is_structure[name] = is_structure.get(name, False) or flag
+        for name, path in zip(self.names, self._paths, strict=True):
+            try:
+                classes = self._classes_of(path)
+            except UserError as problem:
+                self.unreadable[name] = str(problem)
+                continue
+            for title, flag in classes:
+                is_structure[title] = is_structure.get(title, False) or flag
+        if len(self.unreadable) == len(self.names):
+            raise UserError(next(iter(self.unreadable.values())))
         structure = frozenset(name for name, flag in is_structure.items() if flag)
         return Vocabulary(self.root.resolve().name or "folder", tuple(is_structure), structure=structure)
 
@@ -283,8 +329,53 @@ def _ply_properties(path: Path) -> list[str]:
 
 def _property(names: list[str], wanted: tuple[str, ...]) -> str | None:
     """The first of `wanted` that is among `names`, as it is written there."""
-    plain = {name.lower().removeprefix("scalar_"): name for name in names}
-    return next((plain[w] for w in wanted if w in plain), None)
+    plain = {_plain(name): name for name in names}
+    return next((plain[_plain(w)] for w in wanted if _plain(w) in plain), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower().removeprefix("scalar_"))
+
+
+def _properties_of(paths: list[Path]) -> str:
+    """What the first PLY has, and what would be labels in it."""
+    known = f"classes are read from {_few(SEMANTIC_PROPERTIES)}, instances from {_few(INSTANCE_PROPERTIES)}"
+    for path in paths:
+        if _gt_file(path).exists():
+            return f"{_gt_file(path).name} has only -1"
+        if names := _ply_properties(path):
+            return f"{path.name} has the properties {', '.join(names)}; {known}"
+    return known
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:6])} and the like"
+
+
+def separated(semantic: np.ndarray, instance: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Instance numbers that are unique over all classes, and those that were not.
+
+    A number is used in several classes where two or more have a tenth of its points, and at least `MIN_SHARED`, each. Its points
+    of other classes stay with the largest. New numbers are above all others.
+    """
+    ids, row = np.unique(np.maximum(instance, -1), return_inverse=True)
+    kinds = int(semantic.max(initial=-1)) + 2
+    votes = np.zeros((len(ids), kinds), dtype=np.int64)
+    np.add.at(votes, (row.reshape(-1), semantic + 1), 1)
+    whole = votes >= np.maximum(0.1 * votes.sum(1, keepdims=True), MIN_SHARED)
+    whole[:, 0] = False  # points without a class make no object of their own
+    shared = (whole.sum(1) > 1) & (ids >= 0)
+    if not shared.any():
+        return instance, []
+    largest = votes[:, 1:].argmax(1) + 1
+    apart = shared[:, None] & whole
+    apart[np.arange(len(ids)), largest] = False
+    number = np.where(apart, int(ids.max()) + np.cumsum(apart).reshape(apart.shape), ids[:, None])
+    return number[row.reshape(-1), semantic + 1], ids[shared].tolist()
+
+
+MIN_SHARED = 20
+"""Points of a second class from which an instance number is taken to be shared by two objects, not mislabelled at the rim."""
 
 
 def _has_label_properties(path: Path) -> bool:

@@ -23,7 +23,7 @@ from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.colors import scaled_colors
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS as CLASSES
-from gestalt3d.structures.vocabulary import Vocabulary
+from gestalt3d.structures.vocabulary import Vocabulary, mapping
 
 ROOMS: dict[str, dict[str, int]] = {
     "Area_1": {"WC": 1, "conferenceRoom": 2, "copyRoom": 1, "hallway": 8, "office": 31, "pantry": 1},
@@ -95,7 +95,7 @@ class S3DIS:
         self.names = list(rooms)[:limit]
         self._paths = [rooms[name] for name in self.names]
         self._cache = ScanCache(f"s3dis-{_FORMAT}-{digest(str(Path(root).resolve()))}", root=cache_dir)
-        self._notes: list[str] = []
+        self._notes = [note] if (note := mapping(CLASSES, self.vocabulary)) else []
 
     @property
     def notes(self) -> list[str]:

@@ -38,7 +38,7 @@ from gestalt3d.metrics.columns import read_integers
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
-from gestalt3d.structures.vocabulary import SCANNET20, Vocabulary
+from gestalt3d.structures.vocabulary import SCANNET20, Vocabulary, mapping
 
 SPLITS: dict[str, int] = {"train": 1201, "val": 312, "test": 100}
 """How many scenes the official lists name."""
@@ -125,6 +125,8 @@ class ScanNet:
         self._scenes = [scenes[name] for name in self.names]
         self._semantics = None if semantics is None else Path(semantics)
         self._check_labels()
+        if note := mapping(SCANNET20, self.vocabulary):
+            self.notes.append(note)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -243,10 +245,17 @@ def read_mesh(scene: Scene) -> PointCloud:
 def count_vertices(mesh: Path) -> int:
     """As the header says; a number that does not fit into the file is a `UserError`."""
     with mesh.open("rb") as file:
-        count = sum(e.rows for e in read_header(mesh, file).elements if e.name == "vertex")
-    if count > mesh.stat().st_size:
-        raise UserError(f"{mesh}: claims {count} vertices, more than it holds; download the scene again")
-    return count
+        header = read_header(mesh, file)
+    vertex = next((e for e in header.elements if e.name == "vertex" and not e.has_lists), None)
+    if vertex is None:
+        return 0
+    # Text has at least a digit and a blank for each number.
+    row = sum(np.dtype(p.type).itemsize if header.order else 2 for p in vertex.properties)
+    if vertex.rows * row > mesh.stat().st_size - header.size:
+        raise UserError(
+            f"{mesh}: claims {vertex.rows} vertices and ends before the last one; download the scene again"
+        )
+    return vertex.rows
 
 
 def read_label_mesh(path: Path, vertices: int) -> Annotation:

@@ -6,7 +6,6 @@ continues bit for bit.
 """
 
 import json
-import math
 import typing
 from dataclasses import dataclass
 from importlib import resources
@@ -103,11 +102,7 @@ def build(about: dict[str, Any], where: str) -> Any:
         raise UserError(f"{where}: not a weight file of gestalt3d; known methods are {', '.join(METHODS)}")
     cls = method_class(name)
     vocabulary = _vocabulary(about.get("vocabulary"), where)
-    config = from_plain(config_class(cls), about.get("config"), where)
-    for field, value in to_plain(config).items():
-        # JSON's NaN is larger than nothing, too.
-        if any(isinstance(v, (int, float)) and not 0 <= v < math.inf for v in _flat(value)):
-            raise UserError(f"{where}: its setting {field!r} is {value}; the file is damaged, take another")
+    config = from_plain(config_class(cls), about.get("config"), f"{where}: config")
     try:
         return cls.from_config(config, vocabulary)
     except UserError:
@@ -116,16 +111,13 @@ def build(about: dict[str, Any], where: str) -> Any:
         raise UserError(f"{where}: its settings make no method ({_first_line(problem)})") from None
 
 
-def _flat(value: Any) -> list[Any]:
-    value = list(value.values()) if isinstance(value, dict) else value
-    return [v for part in value for v in _flat(part)] if isinstance(value, list) else [value]
-
-
 def _vocabulary(words: Any, where: str) -> Vocabulary:
     try:
         names, ids, structure = words["names"], words["official_ids"], words["structure"]
         if not all(isinstance(name, str) for name in (words["title"], *names, *structure)):
             raise TypeError("names must be text")
+        if not names:
+            raise ValueError("it names no class, so nothing was learnt")
         return Vocabulary(words["title"], tuple(names), tuple(int(i) for i in ids), frozenset(structure))
     except (KeyError, TypeError, ValueError) as problem:
         raise UserError(f"{where}: its vocabulary cannot be read ({problem})") from None

@@ -1,9 +1,9 @@
 """What of the installation works: versions, compiler cache, GPU, shipped weights, optional parts."""
 
 import importlib
-import os
 import platform
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -78,13 +78,20 @@ def _torchvision() -> Finding:
 
 def _numba() -> Finding:
     import torch
+    from numba.core.caching import NullCache
 
+    from gestalt3d.ops._numba import farthest_points as kernels
     from gestalt3d.ops.farthest_points import farthest_points
 
     found = farthest_points(torch.eye(3)[None], 2)
-    return Finding(
-        "numba kernels", found.shape == (1, 2), f"numba {metadata.version('numba')}, compile and run"
-    )
+    detail = f"numba {metadata.version('numba')}, compile and run"
+    compiled = [made for made in vars(kernels).values() if hasattr(made, "py_func")]
+    if compiled and all(isinstance(made._cache, NullCache) for made in compiled):
+        remedy = "no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to one that can"
+        return Finding(
+            "numba kernels", False, f"{detail}, but anew at each start: a minute", remedy, optional=True
+        )
+    return Finding("numba kernels", found.shape == (1, 2), detail)
 
 
 def _triton() -> Finding:
@@ -122,7 +129,13 @@ def _cache() -> Finding:
     existing = folder
     while not existing.exists():
         existing = existing.parent
-    ok = os.access(existing, os.W_OK)
+    try:
+        tempfile.TemporaryFile(
+            dir=existing
+        ).close()  # permissions alone do not say: a read-only disk, a file in the way
+        ok = True
+    except OSError:
+        ok = False
     return Finding(
         "cache folder",
         ok,

@@ -12,6 +12,7 @@ import torch
 from gestalt3d.data import DataSet
 from gestalt3d.data.s3dis import S3DIS
 from gestalt3d.data.scannet import ScanNet
+from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model
 from gestalt3d.engine.tally import Tally
 from gestalt3d.errors import UserError
@@ -36,6 +37,7 @@ def evaluate(
     submission: Path | None = None,
     add_to: Path | None = None,
     report: Report | None = None,
+    on_failure: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """`{"method", "data", "scans": {name: figures}, "pooled": figures, "skipped": [names]}`, percent, None where undefined.
 
@@ -49,6 +51,9 @@ def evaluate(
     those of what was written.
 
     `add_to` is a file of counts (`Tally`): results are those of all scans that were added to it, and "parts" lists whose.
+
+    With `on_failure`, a scan that cannot be read or segmented is told to it in one line, named in "failed", and does not keep
+    the others from being scored.
     """
 
     def make() -> CloudEvaluator:
@@ -67,9 +72,9 @@ def evaluate(
             f"{submission}: a submission is written for the data scannet:val, scannet:test, s3dis:area5, … only"
         )
     evaluator = make()
-    for i in range(len(scans)):
-        if report is not None:
-            report(i, len(scans), scans.names[i])
+    failed = []
+
+    def look_at(i: int) -> None:
         scan = scans[i]
         if len(scan.instances) == 0 and scenes is None:
             found = Instances.empty(len(scan.cloud), model.vocabulary)
@@ -81,11 +86,24 @@ def evaluate(
         if rooms is not None and len(scan.instances):
             seen = _written(rooms, scan.name, seen)
         _count(evaluator, scan, seen, class_agnostic=class_agnostic)
+
+    for i, name in enumerate(scans.names):
+        if report is not None:
+            report(i, len(scans), name)
+        if on_failure is None:
+            look_at(i)
+            continue
+        try:
+            look_at(i)
+        except Exception as problem:  # whatever it is, the other scans are still worth their figures
+            failed.append(name)
+            on_failure(str(in_one_line(name, problem)))
     results = evaluator.results()
     if tally is not None:
-        part = {"model": model.name, "data": data, "scans": len(scans)}
+        part = {"model": model.name, "data": data, "scans": len(scans) - len(failed)}
         results = tally.add(evaluator, part)
-    return {"method": model.name, "data": data, **results}
+    result = {"method": model.name, "data": data, **results}
+    return {**result, "failed": failed} if failed else result
 
 
 class _ScanNetSubmission:
@@ -184,17 +202,21 @@ def _written(rooms: RoomSubmission, name: str, seen: _Seen) -> _Seen:
 
 
 def _count(evaluator: CloudEvaluator, scan: Scan, seen: _Seen, *, class_agnostic: bool) -> None:
-    found = seen.found
+    found, semantic = seen.found, seen.semantic
+    is_structure = scan.instances.vocabulary.is_structure
+    if class_agnostic and not bool((semantic >= 0).any()):
+        # Labels that say nothing about classes: all are objects.
+        semantic, is_structure = torch.zeros_like(semantic), np.array([False])
     evaluator.add(
         scan.name,
-        seen.semantic.numpy(),
+        semantic.numpy(),
         seen.instance.numpy(),
         found.offsets.numpy(),
         found.indices.numpy(),
         found.classes.numpy(),
         found.scores.numpy(),
         seen.predicted.numpy(),
-        gt_structure=scan.instances.vocabulary.is_structure if class_agnostic else None,
+        gt_structure=is_structure if class_agnostic else None,
     )
 
 

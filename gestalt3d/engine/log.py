@@ -2,9 +2,23 @@
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's `log.jsonl`, in order; none where there is no file."""
+    try:
+        lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    rows = []
+    for line in lines:
+        with suppress(json.JSONDecodeError):  # half written by a run that was killed
+            rows.append(json.loads(line))
+    return rows
 
 
 class Log:
@@ -21,16 +35,8 @@ class Log:
 
     def _keep_before(self, step: int) -> None:
         """A resumed run repeats the steps after its checkpoint: drop their old lines."""
-        if not self.path.exists():
-            return
-        kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line).get("step", 0) <= step and step > 0:
-                    kept.append(line)
-            except json.JSONDecodeError:
-                continue
-        self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = [row for row in read_log(self.path.parent) if row.get("step", 0) <= step and step > 0]
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def write(self, step: int, **values: Any) -> None:
         self._file.write(

@@ -2,13 +2,12 @@
 
 import shutil
 import tempfile
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import gestalt3d
+from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model, class_ids
 from gestalt3d.errors import UserError
 from gestalt3d.io import (
@@ -103,7 +102,7 @@ def segment_files(
             try:
                 result = _segment_file(model, path, out, name, options, on_progress)
             except Exception as problem:
-                fail(_in_one_line(path, problem))
+                fail(in_one_line(path, problem))
                 continue
             outcome.done.append(path)
             if on_result is not None:
@@ -157,30 +156,6 @@ def _segment_file(
         with stage("write"):
             files = write_results(out, name, cloud, found, options, notes)
     return Result(path, cloud, found, files, work, notes)
-
-
-def _in_one_line(path: Path, problem: Exception) -> UserError:
-    """Whatever went wrong with a file, named with it; of faults of ours also the line of this package passed last."""
-    if isinstance(problem, UserError):
-        return UserError(f"{path}: {problem}") if str(path) not in str(problem) else problem
-    if _is_out_of_memory(problem):
-        return UserError(f"{path}: its points do not fit into memory; cut the scan into parts")
-    if isinstance(problem, OSError):
-        where, cause = problem.filename or path, problem.strerror or problem
-        return UserError(f"{path}: {where}: {cause}; check the path and its permissions")
-    package = Path(gestalt3d.__file__).parent
-    frames = [f for f in traceback.extract_tb(problem.__traceback__) if package in Path(f.filename).parents]
-    place = (
-        f" in {Path(frames[-1].filename).relative_to(package)}, line {frames[-1].lineno}" if frames else ""
-    )
-    cause = " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
-    return UserError(f"{path}: a fault of gestalt3d stopped it ({cause}{place}); please report it")
-
-
-def _is_out_of_memory(problem: BaseException) -> bool:
-    # torch has a type of its own for CUDA only.
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(problem, MemoryError) or any(w in str(problem) for w in words)
 
 
 def _notes(cloud: PointCloud) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ it continues at the step after its checkpoint with the same batches and the same
 """
 
 import math
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +20,28 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gestalt3d.configs import from_plain, to_plain
-from gestalt3d.data import open_data
+from gestalt3d.configs import Number, from_plain, to_plain
+from gestalt3d.data import DataSet, open_data
 from gestalt3d.data.augment import augment
 from gestalt3d.data.block_store import BlockStore
+from gestalt3d.data.part import Part, held_out
 from gestalt3d.engine import checkpoint, provenance
+from gestalt3d.engine.curve import save_curve
 from gestalt3d.engine.evaluate import evaluate
+from gestalt3d.engine.faults import is_out_of_memory
 from gestalt3d.engine.initial import file_and_part, initialise
-from gestalt3d.engine.log import Log
+from gestalt3d.engine.interrupt import Interrupt, ignore
+from gestalt3d.engine.log import Log, read_log
 from gestalt3d.engine.model import Model
+from gestalt3d.engine.resume import carried_on, expect_same
+from gestalt3d.engine.survey import expect_labels, survey
 from gestalt3d.errors import UserError
 from gestalt3d.methods import method_class
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.recipes import PLAIN, Optim, Recipe
 
 Report = Callable[[int, int, dict[str, float]], None]
-"""Called after each step with step, steps and the loss terms."""
+"""Called after each step with step, steps and the loss terms, means over the last `log_every` steps."""
 
 
 class StepBatches(Dataset):
@@ -112,6 +120,7 @@ class _Run:
     step: int = 0
     best: float = -math.inf
     seconds: float = 0.0
+    best_step: int = 0
     origin: dict[str, Any] | None = None
     """Code, seed and initial weights; None where the checkpoint is older than this."""
 
@@ -146,15 +155,23 @@ def train(
     report: Report | None = None,
     note: Callable[[str], None] | None = None,
     stop_after: int | None = None,
+    epochs: Number | None = None,
 ) -> Path:
     """Train `recipe` into folder `out` and return the file of the final weights (`last.safetensors`).
 
-    `out` receives `recipe.json`, `log.jsonl`, `last.safetensors` (every `checkpoint_every` steps) and, when the recipe
-    validates, `best.safetensors`. `init` starts from another model's weights, or several's (`initialise`), and `note` is told
-    which tensors start anew. `stop_after` ends early at that step, as a kill would, for tests and budgets.
-    Raises `UserError` when `out` holds another run, or when there is nothing to resume.
+    `out` receives `recipe.json`, `log.jsonl`, `loss.png`, `last.safetensors` (every `checkpoint_every` steps) and, when the
+    recipe validates, `best.safetensors`. `init` starts from another model's weights, or several's (`initialise`). `note` is told
+    in words what there is to learn from, which tensors start anew and how well it validates. `stop_after` ends early at that
+    step, for tests and budgets; `epochs` sets the recipe's steps to so many passes over the scans. The first Ctrl-C or SIGTERM
+    finishes the step, saves and raises `KeyboardInterrupt` with the command that goes on; the second ends at once.
+    Raises `UserError` when `out` holds another run, when there is nothing to resume or to learn from, and when the loss is not
+    finite.
     """
     out = Path(out)
+    if stop_after is not None and stop_after < 1:
+        raise UserError(f"--stop-after {stop_after}: must be at least 1")
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise UserError(f"--epochs {epochs}: must be above 0")
     AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
     accelerator = Accelerator(
         mixed_precision=recipe.optim.precision, cpu=checkpoint.usable_device(device).type == "cpu"
@@ -170,21 +187,18 @@ def train(
         raise UserError(
             f"{out}: no checkpoint to resume from ({last.name} is missing); start without --resume"
         )
+    main = accelerator.is_main_process
+    say = note if note is not None and main else lambda _: None
 
-    scans = open_data(
-        recipe.data,
-        root=recipe.root,
-        vocabulary=recipe.vocabulary(),
-        limit=recipe.count,
-        semantics=recipe.semantics,
-    )
+    cls = method_class(recipe.method)
+    scans, kept = _scans(recipe, say)
     torch.manual_seed(recipe.seed)
-    method = method_class(recipe.method).from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
+    method = cls.from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
     inits = [init] if isinstance(init, str) else list(init)
     if not resume:
         taken = initialise(method, inits)
-        if inits and note is not None and accelerator.is_main_process:
-            note(taken)
+        if inits:
+            say(taken)
     if hasattr(method, "fit_statistics"):  # of these scans, not of those the initial weights saw
         method.fit_statistics(scans)
     optimizer = torch.optim.Adam(
@@ -199,49 +213,149 @@ def train(
         )
     if recipe.optim.ema:
         average = _Averaged(method, recipe.optim.ema)
-    if resume:
-        run = _restore(last, recipe, method, optimizer, average)
     if recipe.freeze_bn and not resume:
         _expect_trained_norms(method, recipe.name)
     rank, world = accelerator.process_index, accelerator.num_processes
     blocks = _cut(scans, method, recipe, rank, world, note) if recipe.stored_blocks else None
     batches = StepBatches(scans, method, recipe, rank=rank, world=world, blocks=blocks)
+    if epochs is not None:
+        steps = max(1, round(epochs * batches.epoch))
+        batches.recipe = recipe = replace(recipe, optim=replace(recipe.optim, steps=steps))
+    say(_plan(recipe, batches.epoch, accelerator.device))
+    if resume:
+        run = _restore(last, recipe, method, optimizer, average, say)
     model, optimizer = accelerator.prepare(method, optimizer)
 
     until = min(recipe.optim.steps, stop_after or recipe.optim.steps)
-    main = accelerator.is_main_process
     log = Log(out, first_step=run.step, seconds=run.seconds) if main else None
     save = lambda file: main and _save(file, recipe, accelerator.unwrap_model(model), optimizer, average, run)  # noqa: E731
-    if main and not resume:
+    if main:
         with checkpoint.atomic_path(out / "recipe.json") as temporary:
             temporary.write_text(checkpoint.json.dumps(to_plain(recipe), indent=2) + "\n", encoding="utf-8")
+
+    def keep() -> None:
+        save(last)
+        if main:
+            save_curve(out / "loss.png", read_log(out), title=recipe.name)
+
     started = time.perf_counter() - run.seconds
+    recent: deque[dict[str, float]] = deque(maxlen=recipe.log_every)
     try:
-        for step, parts in _stream(batches, recipe, run.step, until, accelerator.device):
-            terms = _step(accelerator, model, optimizer, parts, recipe, step)
-            if average is not None:
-                average.update(accelerator.unwrap_model(model), step)
-            run.step, run.seconds = step + 1, time.perf_counter() - started
-            if log is not None and (run.step % recipe.log_every == 0 or run.step == until):
-                log.write(run.step, lr=learning_rate(recipe.optim, step), **terms)
-            if report is not None and main:
-                report(run.step, recipe.optim.steps, terms)
-            if recipe.validate_every and run.step % recipe.validate_every == 0 and main:
-                score = _validate(recipe, accelerator.unwrap_model(model), average, log, run.step)
-                if score > run.best:
-                    run.best = score
-                    save(out / f"best{checkpoint.SUFFIX}")
-            if run.step % recipe.checkpoint_every == 0 or run.step == until:
-                save(last)
-    except KeyboardInterrupt:
-        # The interrupted step may be half applied, so the last whole checkpoint stays as it is.
-        done = f"continue with --resume from {last}" if last.exists() else "no checkpoint was written yet"
-        raise KeyboardInterrupt(f"stopped; {done}") from None
+        with Interrupt("finishing this step, then saving") as interrupt:
+            for step, parts in _stream(batches, recipe, run.step, until, accelerator.device, interrupt):
+                recent.append(_step(accelerator, model, optimizer, parts, recipe, step))
+                terms = {name: statistics.fmean(one[name] for one in recent) for name in recent[0]}
+                if average is not None:
+                    average.update(accelerator.unwrap_model(model), step)
+                run.step, run.seconds = step + 1, time.perf_counter() - started
+                is_last = run.step == until
+                logs = run.step % recipe.log_every == 0 or run.step == 1 or is_last
+                rate = learning_rate(recipe.optim, step)
+                if log is not None and logs:
+                    log.write(run.step, lr=rate, **terms)
+                if report is not None and main:
+                    report(run.step, recipe.optim.steps, terms)
+                if main and not interrupt.asked and _validates(recipe, kept, run.step):
+                    score = _validate(
+                        recipe, accelerator.unwrap_model(model), average, kept, log, run, interrupt, say
+                    )
+                    if score > run.best:
+                        run.best, run.best_step = score, run.step
+                        save(out / f"best{checkpoint.SUFFIX}")
+                stop = _agreed(accelerator, interrupt.asked)
+                if log is not None and stop and not logs:
+                    log.write(run.step, lr=rate, **terms)
+                if run.step % recipe.checkpoint_every == 0 or is_last:
+                    keep()
+                if stop:
+                    break
+            if run.step < until:
+                keep()
+                raise KeyboardInterrupt(
+                    f"stopped after step {run.step:,} of {recipe.optim.steps:,} and saved"
+                )
+    except KeyboardInterrupt as problem:
+        how = str(problem) or "stopped at once; the last checkpoint is whole"
+        go_on = f"gestalt3d train --resume --out {out}"
+        raise KeyboardInterrupt(
+            f"{how}; go on with: {go_on}" if last.exists() else "stopped; nothing was saved"
+        ) from None
+    except (MemoryError, RuntimeError) as problem:
+        if not is_out_of_memory(problem):
+            raise
+        raise UserError(
+            f"out of memory at step {run.step + 1:,}; lower --scans-per-step, or what one scan takes (--model.points, "
+            "--model.blocks-per-scan, --model.max-extent), or set --separate-scans"
+        ) from None
     finally:
         if log is not None:
             log.__exit__(None, None, None)
         accelerator.end_training()
     return last
+
+
+def _scans(recipe: Recipe, say: Callable[[str], None]) -> tuple[DataSet, DataSet | None]:
+    """What to learn from, and what of it was held out to validate on, said in words; `UserError` where nothing is labelled."""
+    scans = open_data(
+        recipe.data,
+        root=recipe.root,
+        vocabulary=recipe.vocabulary(),
+        limit=recipe.count,
+        semantics=recipe.semantics,
+    )
+    if broken := getattr(scans, "unreadable", None):
+        raise UserError(next(iter(broken.values())))  # now, and not in the middle of the training
+    without = set(getattr(scans, "without_instances", ())) if _finds_instances(recipe) else set()
+    if without and (usable := [i for i, name in enumerate(scans.names) if name not in without]):
+        say(f"NOTE without instance labels, not learnt from: {', '.join(sorted(without))}")
+        scans = Part(scans, usable)
+    kept = held_out(len(scans), recipe.hold_out, seed=recipe.seed)
+    if recipe.hold_out and not kept:
+        say(f"NOTE too few to hold some out of {len(scans)}: nothing is validated")
+    rest = [i for i in range(len(scans)) if i not in set(kept)]
+    learnt = Part(scans, rest) if kept else scans
+    found = survey(learnt, most=3 if recipe.root is None else 50)
+    expect_labels(scans, found, instances=_finds_instances(recipe))
+    say(f"learning from {recipe.data}: {found}")
+    for line in scans.notes:
+        say(f"NOTE {line}")
+    if not kept:
+        return scans, None
+    validated = Part(scans, kept[: recipe.validate_count])
+    say(f"held out to validate on: {', '.join(validated.names)}")
+    return learnt, validated
+
+
+def _finds_instances(recipe: Recipe) -> bool:
+    """Whether it learns more than the classes of points."""
+    finds = getattr(method_class(recipe.method), "finds_instances", True)
+    return finds and not getattr(recipe.model, "semantics_only", False)
+
+
+def _plan(recipe: Recipe, epoch: float, device: torch.device) -> str:
+    """In words how long and on what; `epoch` is the number of steps that see everything once."""
+    passes = recipe.optim.steps / epoch
+    cores = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    what = "block" if recipe.stored_blocks else "scan"
+    often = (
+        f"every {what} about {passes:,.0f} times" if passes >= 1.5 else f"{min(passes, 1):.0%} of the {what}s"
+    )
+    each = f"{recipe.scans_per_step} scan{'s' * (recipe.scans_per_step > 1)}"
+    return f"{recipe.optim.steps:,} steps of {each}, {often}; on {device}{cores}"
+
+
+def _agreed(accelerator: Accelerator, asked: bool) -> bool:
+    """Whether any of the processes was asked to stop: they stop at the same step."""
+    if accelerator.num_processes == 1:
+        return asked
+    flag = torch.tensor([float(asked)], device=accelerator.device)
+    return bool(accelerator.reduce(flag, "sum").sum() > 0)  # type: ignore[union-attr]
+
+
+def _validates(recipe: Recipe, kept: DataSet | None, step: int) -> bool:
+    """At the end, too, of a recipe that validates at all."""
+    can = bool(recipe.validate_every) and (kept is not None or not recipe.hold_out)
+    return can and (step % recipe.validate_every == 0 or step == recipe.optim.steps)
 
 
 def _step(
@@ -315,7 +429,12 @@ def _cut(
 
 
 def _stream(
-    batches: StepBatches, recipe: Recipe, first: int, until: int, device: torch.device
+    batches: StepBatches,
+    recipe: Recipe,
+    first: int,
+    until: int,
+    device: torch.device,
+    interrupt: Interrupt,
 ) -> Iterator[tuple[int, list[Any]]]:
     loader = DataLoader(
         batches,
@@ -323,9 +442,23 @@ def _stream(
         sampler=list(range(first, until)),
         num_workers=recipe.workers,
         prefetch_factor=2 if recipe.workers else None,
+        worker_init_fn=ignore,
     )
-    for step, parts in zip(range(first, until), loader, strict=True):
+    given = iter(loader)
+    for step in range(first, until):
+        try:
+            parts = next(given)
+        except RuntimeError:
+            if interrupt.asked:  # whoever ended this process ended the one that makes its batches, too
+                return
+            raise
+        except UserError as problem:
+            # A worker's error arrives with its traceback in the text.
+            raise UserError(str(problem).strip().splitlines()[-1].removeprefix(f"{_USER_ERROR}: ")) from None
         yield step, [type(part)(*(t.to(device, non_blocking=True) for t in part)) for part in parts]
+
+
+_USER_ERROR = f"{UserError.__module__}.{UserError.__qualname__}"
 
 
 def _save(
@@ -344,19 +477,24 @@ def _save(
 
 
 def _restore(
-    file: Path, recipe: Recipe, method: nn.Module, optimizer: Any, average: _Averaged | None
+    file: Path,
+    recipe: Recipe,
+    method: nn.Module,
+    optimizer: Any,
+    average: _Averaged | None,
+    say: Callable[[str], None],
 ) -> _Run:
     stored = checkpoint.read(file)
     theirs = stored.about.get("recipe")
-    ours = to_plain(recipe)
     if not isinstance(theirs, dict) or not isinstance(stored.about.get("run"), dict):
         raise UserError(
             f"{file}: a weight file, not a checkpoint; start from it with --init instead of --resume"
         )
+    run = _Run(**stored.about["run"], origin=provenance.resumed(stored.about.get("origin")))
     # Settings that the file is older than have their defaults.
-    theirs = to_plain(from_plain(Recipe, theirs, str(file)))
-    if changed := [k for k in ours if theirs.get(k) != ours[k] and k not in _FREE_TO_CHANGE]:
-        raise UserError(f"{file}: was trained with another {', '.join(changed)}; resume with the same recipe")
+    before = from_plain(Recipe, theirs, str(file))
+    expect_same(file, before, recipe)
+    say(carried_on(before, recipe, run.step, learning_rate))
     checkpoint.load_into(method, stored, prefix="model.")
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in stored.tensors.items():
@@ -366,27 +504,55 @@ def _restore(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if average is not None:
         average.tensors = {n[4:]: v for n, v in stored.tensors.items() if n.startswith("ema.")}
-    return _Run(**stored.about["run"], origin=provenance.resumed(stored.about.get("origin")))
+    return run
 
 
-_FREE_TO_CHANGE = {"workers", "log_every", "checkpoint_every", "validate_every", "validate_count"}
-"""Fields that change what is reported, not what is learnt."""
+class _Stopped(Exception):
+    """Asked to stop while validating."""
 
 
 @torch.no_grad()
-def _validate(recipe: Recipe, method: Any, average: _Averaged | None, log: Log | None, step: int) -> float:
-    """mCov on a few validation scans, with the averaged weights where there are any."""
+def _validate(
+    recipe: Recipe,
+    method: Any,
+    average: _Averaged | None,
+    kept: DataSet | None,
+    log: Log | None,
+    run: _Run,
+    interrupt: Interrupt,
+    say: Callable[[str], None],
+) -> float:
+    """mCov on the validation scans, mIoU of a network without instances; -inf where that is undefined or was interrupted.
+
+    With the averaged weights where there are any.
+    """
     twin = method_class(recipe.method).from_config(recipe.model, method.vocabulary)
     twin.load_state_dict(average.tensors if average is not None else method.state_dict())
     twin = twin.to(next(method.parameters()).device).eval()
-    scans = open_data(
+    scans = kept or open_data(
         recipe.validate,
         root=recipe.root,
         vocabulary=method.vocabulary,
         limit=recipe.validate_count,
         semantics=recipe.semantics,
     )
-    result = evaluate(Model(recipe.name, twin), scans)["pooled"]
+
+    def go_on(*_: object) -> None:
+        if interrupt.asked:
+            raise _Stopped
+
+    try:
+        result = evaluate(Model(recipe.name, twin), scans, report=go_on)["pooled"]
+    except _Stopped:
+        return -math.inf
+    figures = {name: value for name, value in result.items() if isinstance(value, (int, float))}
     if log is not None:
-        log.write(step, **{f"val_{k}": v for k, v in result.items() if isinstance(v, (int, float))})
-    return float(result.get("mCov") or 0.0)
+        log.write(run.step, **{f"val_{name}": value for name, value in figures.items()})
+    shown = [f"{name} {figures[name]:.1f}" for name in _validated_by(recipe) if name in figures]
+    say(f"step {run.step:,}: on {len(scans)} validation scans {', '.join(shown) or 'nothing is defined'}")
+    return float(figures.get(_validated_by(recipe)[0], -math.inf))
+
+
+def _validated_by(recipe: Recipe) -> tuple[str, ...]:
+    """The figures a validation says, the one first by which `best` is chosen."""
+    return ("mCov", "AP50", "mIoU") if _finds_instances(recipe) else ("mIoU", "oAcc")

@@ -17,11 +17,12 @@ Readings, where the paper is silent or the authors' code differs:
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.configs import Count, NotNegative, Positive, Width, Within
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.blockwise import Batch, BlockMethod, backbone
@@ -42,17 +43,17 @@ class ASISConfig(BlockConfig):
     """Eq. 5; off in "vanilla"."""
     instance_fusion: bool = True
     """Eq. 6; off in "vanilla"."""
-    embedding: int = 5
+    embedding: Width = 5
     """N_E."""
-    neighbours: int = 30
+    neighbours: Count = 30
     """K of Eq. 6, the point itself included."""
-    delta_var: float = 0.5
-    delta_dist: float = 1.5
-    alpha: float = 0.001
+    delta_var: Positive = 0.5
+    delta_dist: Positive = 1.5
+    alpha: NotNegative = 0.001
     """Weight of the regularisation in Eq. 1."""
-    bandwidth: float = 0.6
+    bandwidth: Positive = 0.6
     """Of mean shift."""
-    dropout: float = 0.5
+    dropout: Annotated[float, Within(least=0, below=1)] = 0.5
 
 
 class Prediction(NamedTuple):

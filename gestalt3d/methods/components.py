@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from gestalt3d.configs import Count, Positive, check_ranges
 from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
 from gestalt3d.methods.proposals import of_labels, split
 from gestalt3d.methods.superpoints import by_superpoints
@@ -28,14 +29,17 @@ class ComponentsConfig:
 
     connected: bool = True
     """Off: every class is one instance."""
-    voxel_size: float = 0.1
+    voxel_size: Positive = 0.1
     """Metres, MTML's (Sec. 3.1)."""
-    connectivity: int = 26
+    connectivity: Literal[6, 18, 26] = 26
     """Neighbours that are connected: 6 (faces), 18 (and edges) or 26 (and corners)."""
-    min_voxels: int = 1
+    min_voxels: Count = 1
     """Smaller components are no instances."""
     structure: bool = False
     """Floors and walls are instances, too."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class Components:

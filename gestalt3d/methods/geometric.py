@@ -17,12 +17,13 @@ Readings:
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from scipy.spatial import KDTree
 
+from gestalt3d.configs import Count, CountOrNone, NotNegative, Positive, Seed, Within, check_ranges
 from gestalt3d.ops.components import dbscan, graph_components
 from gestalt3d.ops.knn import knn_among
 from gestalt3d.ops.voxelize import Voxels, voxelize
@@ -40,21 +41,24 @@ _LEVEL = 0.7  # |z| of a floor's normal, at least
 class PlaneConfig:
     """RANSAC. Lengths in metres."""
 
-    distance: float = 0.03
+    distance: Positive = 0.03
     """A voxel agrees with a plane when its mean is at most this far …"""
-    angle_degrees: float = 30.0
+    angle_degrees: Annotated[float, Within(least=0, most=180)] = 30.0
     """… and its normal is at most this far from the plane's."""
-    min_area: float = 2.0
+    min_area: NotNegative = 2.0
     """Square metres of occupied cells."""
-    cell: float = 0.05
+    cell: Positive = 0.05
     """Side of those cells: wider than the gaps between points."""
-    hypotheses: int = 400
+    hypotheses: Count = 400
     """Drawn for each plane …"""
-    sample: int = 8000
+    sample: Count = 8000
     """… and judged on at most this many voxels."""
     building_only: bool = False
     """Planes are upright, or level and within `band` of the lowest or the highest voxels."""
-    band: float = 0.3
+    band: NotNegative = 0.3
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,20 @@ class DBSCANConfig:
     """Of variant "dbscan"."""
 
     planes: PlaneConfig = PlaneConfig()
-    full_width: float = 4.0
+    full_width: Positive = 4.0
     """Metres: the wider horizontal extent from which lengths count as they are."""
-    voxel_size: float = 0.03
-    neighbours: int = 16
+    voxel_size: Positive = 0.03
+    neighbours: Annotated[int, Within(least=3, most=1000)] = 16
     """Voxels from which a normal is estimated."""
-    eps: float = 0.075
-    min_points: int = 10
-    min_voxels: int = 20
+    eps: Positive = 0.075
+    min_points: Count = 10
+    min_voxels: CountOrNone = 20
     """Smaller clusters are joined to others …"""
-    reach: float = 0.1
+    reach: Positive = 0.1
     """… at most this far."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -80,17 +87,20 @@ class RegionsConfig:
     """Of variant "regions"."""
 
     planes: PlaneConfig = PlaneConfig(distance=0.025, building_only=True)
-    full_width: float = 2.0
-    voxel_size: float = 0.02
-    neighbours: int = 24
-    eps: float = 0.075
+    full_width: Positive = 2.0
+    voxel_size: Positive = 0.02
+    neighbours: Annotated[int, Within(least=3, most=1000)] = 24
+    eps: Positive = 0.075
     """Voxels this near are neighbours …"""
-    angle_degrees: float = 15.0
+    angle_degrees: Annotated[float, Within(least=0, most=180)] = 15.0
     """… when their normals differ by no more than this."""
-    min_points: int = 3
+    min_points: Count = 3
     """A voxel with fewer such neighbours, itself included, links nothing."""
-    min_voxels: int = 50
-    reach: float = 0.1
+    min_voxels: CountOrNone = 50
+    reach: Positive = 0.1
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -98,10 +108,13 @@ class GeometricConfig:
     """Lengths suit rooms."""
 
     variant: Literal["dbscan", "regions"] = "dbscan"
-    seed: int = 0
+    seed: Seed = 0
     """Of RANSAC."""
     dbscan: DBSCANConfig = DBSCANConfig()
     regions: RegionsConfig = RegionsConfig()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

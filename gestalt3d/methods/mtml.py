@@ -36,7 +36,7 @@ Readings, where the paper is silent or the authors' code differs:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -44,6 +44,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.configs import (
+    Count,
+    CountOrNone,
+    Interval,
+    NotNegative,
+    Positive,
+    Share,
+    Width,
+    Within,
+    check_ranges,
+)
 from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import direction_loss
 from gestalt3d.losses.embedding import discriminative_loss
@@ -76,38 +87,44 @@ from gestalt3d.structures.vocabulary import Vocabulary
 class ProposalConfig:
     """Post-processing (Sec. 3.2). The paper gives no numbers; lengths are in the embedding's unit."""
 
-    bandwidths: tuple[float, ...] = (0.5, 1.0, 1.5)
+    bandwidths: tuple[Positive, ...] = (0.5, 1.0, 1.5)
     """Of mean shift; each gives proposals."""
-    connectivity: int = 26
+    connectivity: Literal[6, 18, 26] = 26
     """Neighbours that join voxels in a split: 6, 18 or 26."""
-    coherency_threshold: float = 0.5
+    coherency_threshold: Positive = 0.5
     """Distance from the proposal's mean within which a feature is coherent: delta_var."""
-    feature_weight: float = 1.0
-    direction_weight: float = 1.0
-    size_weight: float = 1.0
+    feature_weight: NotNegative = 1.0
+    direction_weight: NotNegative = 1.0
+    size_weight: NotNegative = 1.0
     """Share of the scores in the total; the direction's counts only where directions are predicted."""
-    semantic_weight: float = 0.0
+    semantic_weight: NotNegative = 0.0
     """Share of the mean probability of the class, which the paper does not have."""
-    large_weight: float = 0.0
+    large_weight: NotNegative = 0.0
     """Share of `large`, which the paper does not have either."""
-    size_deviation: float = 0.1
+    size_deviation: Positive = 0.1
     """Least deviation of ln(size) in a class: sizes that vary little in training still may by this."""
-    nms_iou: float = 0.5
+    nms_iou: Share = 0.5
     """Proposals that overlap a better one by more are dropped."""
     across: bool = False
     """Clusters are also split into connected components whatever the classes, for semantics that err."""
-    merge: float | None = None
+    merge: Positive | None = None
     """Bandwidth of small clusters whose components are proposals, too; None: none."""
     unions: bool = True
     """`unions` of those components, of as many as directions speak for, are proposals, too; they need `merge`."""
-    merge_gain: float = 0.0
+    merge_gain: Annotated[float, Within(least=-1, most=1)] = 0.0
     """What directions must say for a union, at least: a cosine."""
-    min_voxels: int = 1
+    min_voxels: Count = 1
     """Smaller sets are no proposals."""
     coherent: bool = False
     """One labelling without overlap, as on toy boxes (Sec. 4.1)."""
-    min_rest: float = 0.5
+    min_rest: Share = 0.5
     """Coherent: share of a proposal that better ones must have left of it."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+Dilation = Annotated[int, Within(least=1, most=64)]
 
 
 @dataclass(frozen=True)
@@ -116,77 +133,67 @@ class MTMLConfig:
 
     inputs: Literal["semantic", "features"] = "semantic"
     """One-hot classes, or what the cloud carries as features."""
-    features: int = 0
+    features: CountOrNone = 0
     """Channels of those."""
     semantics: UNetConfig | None = None
     """The network that labels a cloud; None: clouds carry their semantics."""
-    voxel_size: float = 0.1
+    voxel_size: Positive = 0.1
     """Metres (Sec. 3.1)."""
     space: Literal["sparse", "dense"] = "sparse"
-    width: int = 8
+    width: Width = 8
     """Channels of the first layer: 8 in the authors' code, 16 in SSCNet."""
-    first_kernel: int = 7
-    dilations: tuple[int, int] = (7, 7)
+    first_kernel: Annotated[int, Within(least=1, most=31)] = 7
+    dilations: tuple[Dilation, Dilation] = (7, 7)
     """Of the two dilated pairs, in coarse voxels: a receptive field of 30 + 8 (7 + 7) voxels, 14.2 m (Sec. 3.1)."""
     norm: bool = False
-    embedding: int = 4
+    embedding: Width = 4
     """Channels of the feature embedding, as in the authors' code."""
     direction: bool = True
     """Off: feature embedding only, the ablation "FE only"."""
-    delta_var: float = 0.5
-    delta_dist: float = 1.5
-    gamma_var: float = 1.0
-    gamma_dist: float = 1.0
-    gamma_reg: float = 0.001
+    delta_var: Positive = 0.5
+    delta_dist: Positive = 1.5
+    gamma_var: NotNegative = 1.0
+    gamma_dist: NotNegative = 1.0
+    gamma_reg: NotNegative = 0.001
     """Of Eq. 1."""
-    alpha_fe: float = 0.5
-    alpha_dir: float = 1.0
+    alpha_fe: NotNegative = 0.5
+    alpha_dir: NotNegative = 1.0
     """Of Eq. 6."""
     structure: bool = False
     """Floors and walls are instances, too."""
     turns: bool = True
     """`prepare` flips, turns and shifts the voxels."""
-    doubt: float = 0.0
+    doubt: NotNegative = 0.0
     """In training, standard deviation of what each of some balls adds to the logarithms of the classes' probabilities in it: a
     semantic stage errs more, and over whole patches, on scans unlike those it has learnt from …"""
-    doubt_balls: int = 60
+    doubt_balls: CountOrNone = 60
     """… at most so many balls a scene …"""
-    doubt_radius: tuple[float, float] = (0.15, 0.8)
+    doubt_radius: Interval = (0.15, 0.8)
     """… of these metres."""
-    views: int = 1
+    views: Annotated[int, Within(least=1, most=4)] = 1
     """Quarter turns about the vertical, 1 to 4, that `segment` looks at: all give proposals, directions are their mean."""
-    tile_voxels: int = 500_000
+    tile_voxels: Count = 500_000
     """Most voxels that the network sees at once, of 5 kB each; in dense space those of the box. Larger scenes are cut into
     tiles that overlap by the receptive field, as far as that pays: parts up to 1.5 receptive fields wide stay whole.
     """
     proposals: ProposalConfig = ProposalConfig()
 
     def __post_init__(self) -> None:
-        for name in ("voxel_size", "width", "embedding", "first_kernel", "tile_voxels"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 1 <= self.views <= 4:
-            raise ValueError(f"views must be 1 to 4, got {self.views}")
+        check_ranges(self)
         if self.doubt and self.inputs != "semantic":
-            raise ValueError(f'doubt is about classes: it needs inputs = "semantic", got {self.inputs!r}')
-        low, high = self.doubt_radius
-        if self.doubt < 0 or self.doubt_balls < 0 or not 0 <= low <= high:
-            raise ValueError(
-                "doubt and doubt_balls must be at least 0 and doubt_radius a range, "
-                f"got {self.doubt}, {self.doubt_balls} and {self.doubt_radius}"
-            )
+            raise UserError(f'doubt is about classes: it needs inputs = "semantic", got {self.inputs!r}')
         if self.first_kernel % 2 == 0:
-            raise ValueError(f"first_kernel must be odd, got {self.first_kernel}")
+            raise UserError(f"first_kernel must be odd, got {self.first_kernel}")
         if self.inputs == "features" and self.features < 1:
-            raise ValueError('inputs = "features" needs their number of channels as features, got 0')
+            raise UserError('inputs = "features" needs their number of channels as features, got 0')
         if self.semantics is not None:
             if self.inputs != "semantic":
-                raise ValueError(
+                raise UserError(
                     'inputs must be "semantic" where the model has semantics, which take their place'
                 )
             factor = self.voxel_size / self.semantics.voxel_size
             if round(factor) < 1 or abs(factor - round(factor)) > 1e-6:
-                raise ValueError(
+                raise UserError(
                     f"voxel_size {self.voxel_size} must be a whole multiple of that of semantics, "
                     f"got {self.semantics.voxel_size}"
                 )

@@ -14,13 +14,26 @@ Readings of S3DIS blocks (1 m x 1 m over the whole height, a fixed number of poi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gestalt3d.configs import (
+    Count,
+    CountOrNone,
+    Neighbours,
+    NotNegative,
+    Positive,
+    Seed,
+    Share,
+    Width,
+    Within,
+    check_ranges,
+)
+from gestalt3d.errors import UserError
 from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.nn.pointnet2 import RADII
 from gestalt3d.ops.blocks import cut_blocks
@@ -39,88 +52,75 @@ class BlockConfig:
 
     backbone: Literal["pointnet", "pointnet2"] = "pointnet2"
     """Both are the paper's (Sec. 4.2); the authors' code has PointNet++."""
-    width: int = 128
+    width: Width = 128
     """Features per point out of each decoder."""
-    width_scale: float = 1.0
+    width_scale: Annotated[float, Within(above=0, most=64)] = 1.0
     """Of all layers of the backbone."""
-    radii: tuple[float, float, float, float] = RADII
+    radii: tuple[Positive, Positive, Positive, Positive] = RADII
     """PointNet++: metres, one per level."""
-    group_size: int = 32
+    group_size: Count = 32
     """PointNet++: points in a ball."""
-    block_size: float = 1.0
+    block_size: Positive = 1.0
     """Metres (Sec. 4.1)."""
-    stride: float = 0.5
+    stride: Positive = 0.5
     """Metres between blocks at test time."""
-    points: int = 4096
+    points: Count = 4096
     """Per block (Sec. 4.1)."""
-    min_block_points: int = 100
+    min_block_points: CountOrNone = 100
     """Blocks with fewer are left out where a cloud has others."""
-    normals: int = 0
+    normals: Neighbours = 0
     """Points from which a surface normal is estimated, as six more features; 0, the paper's: none."""
-    class_balance: float = 0.0
+    class_balance: Annotated[float, Within(least=0, most=4)] = 0.0
     """Classes weigh frequency ** -class_balance in the cross entropy; 0, the paper's: every point the same."""
-    object_blocks: float = 0.0
+    object_blocks: Share = 0.0
     """Share of the training blocks that lie around an object, not anywhere in the room."""
-    blocks_per_scan: int = 4
+    blocks_per_scan: Count = 4
     """Random blocks of a scan that one training sample holds."""
-    grid: float | None = None
+    grid: Positive | None = None
     """Metres: keep one point per voxel, so that all scanners look alike. The paper keeps all."""
-    views: int = 1
+    views: Annotated[int, Within(least=1, most=64)] = 1
     """Lattices of blocks at test time, each over the room turned by another part of 90 degrees."""
     merging: Literal["first", "votes", "agreement"] = "first"
     """BlockMerging (Sec. 4.1), where a voxel keeps the first instance it gets, `BlockVotes`, where the blocks vote, or
     `Agreement`, where they vote on superpoints."""
-    merge_voxel: float = 0.05
+    merge_voxel: Positive = 0.05
     """Metres: voxel of the merging."""
-    merge_voxel_fraction: float | None = None
+    merge_voxel_fraction: Annotated[float, Within(above=0, most=1)] | None = None
     """Instead: this fraction of the room along each axis. The papers: 0.005."""
-    merge_overlap: int = 7
+    merge_overlap: CountOrNone = 7
     """Points a block's cluster must share with an instance to join it; by votes: voxels that two clusters must share."""
-    merge_points: int = 30
+    merge_points: CountOrNone = 30
     """Points a cluster that joins none must have to become a new instance; else: that an instance must have in all."""
-    vote_iou: float = 0.35
+    vote_iou: Annotated[float, Within(above=0, most=1)] = 0.35
     """By votes: least IoU of two blocks' clusters of one instance, in the voxels that both blocks see."""
-    class_power: float = 4.0
+    class_power: NotNegative = 4.0
     """By agreement: power of the cosine of two superpoints' class probabilities."""
-    min_agreement: float = 0.15
+    min_agreement: Positive = 0.15
     """By agreement: least share of pairs of points that belong together, times that power, to join two superpoints."""
-    size_filter: float = 0.0
+    size_filter: NotNegative = 0.0
     """Drop instances of fewer voxels than this fraction of their class's mean; the authors' code: 0.25 of the points."""
     superpoints: SuperpointConfig | None = None
     """Patches that belong together whatever the points in them were said to be; None, the papers': every point for itself."""
-    max_room: float = 10.0
+    max_room: Positive = 10.0
     """Metres: wider clouds are taken apart, so that places in the room stay what they were in training."""
-    inference_blocks: int = 8
+    inference_blocks: Count = 8
     """Blocks that go through the network at once."""
-    scan_statistics: int = 0
+    scan_statistics: CountOrNone = 0
     """Batch norm's means and variances at test time are those of the scan itself, taken from this many of its
     blocks; 0, the papers': those of the training. Wants `separate_scans` in training."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the draw at test time."""
 
     def __post_init__(self) -> None:
-        positive = ("width", "width_scale", "group_size", "block_size", "stride", "points", "blocks_per_scan")
-        for name in (*positive, "views", "merge_voxel", "max_room", "inference_blocks"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_ranges(self)
         if self.merging not in ("first", "votes", "agreement"):
-            raise ValueError(f'merging must be "first", "votes" or "agreement", got {self.merging!r}')
+            raise UserError(f'merging must be "first", "votes" or "agreement", got {self.merging!r}')
         if self.merging == "agreement" and self.superpoints is None:
-            raise ValueError('merging "agreement" goes by superpoints: set them, or merge by "votes"')
-        if not (self.class_power >= 0 and self.min_agreement > 0):
-            raise ValueError(
-                f"class_power must not be negative and min_agreement positive, got {self.class_power} and {self.min_agreement}"
-            )
-        if not 0 < self.vote_iou <= 1:
-            raise ValueError(f"vote_iou must be above 0 and at most 1, got {self.vote_iou}")
+            raise UserError('merging "agreement" goes by superpoints: set them, or merge by "votes"')
         if self.stride > self.block_size:
-            raise ValueError(
+            raise UserError(
                 f"stride {self.stride} exceeds block_size {self.block_size}: points would be missed"
             )
-        if not all(radius > 0 for radius in self.radii):
-            raise ValueError(f"radii must be positive, got {self.radii}")
-        if self.grid is not None and not self.grid > 0:
-            raise ValueError(f"grid must be positive or None, got {self.grid}")
 
 
 class Room(NamedTuple):

@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.configs import Count, CountOrNone, NotNegative, Share, Width
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.losses.similarity import double_hinge_loss
 from gestalt3d.methods.blockwise import Batch, BlockMethod, backbone
@@ -46,22 +47,22 @@ AUTHORS_POINTS = 4096
 class SGPNConfig(BlockConfig):
     """Defaults are the authors' code's for S3DIS."""
 
-    similarity: int = 128
+    similarity: Width = 128
     """Channels of each head."""
-    k1: float = 10.0
-    k2: float = 80.0
-    epochs: int = 200
+    k1: NotNegative = 10.0
+    k2: NotNegative = 80.0
+    epochs: Count = 200
     """Over which alpha's schedule is laid."""
     semantics_only: bool = False
     """Train and predict classes alone: the network that SGPN starts from."""
-    loss_rows: int | None = None
+    loss_rows: Count | None = None
     """Points per block that are compared with all others in training; all where unset."""
-    min_confidence: float = 0.4
-    min_proposal: int = 5
+    min_confidence: Share = 0.4
+    min_proposal: CountOrNone = 5
     """A proposal has more points than this, of the authors' 4,096 in a block; in proportion where `points` differs."""
-    merge_iou: float = 0.6
-    merge_containment: float = 0.8
-    min_group: int = 50
+    merge_iou: Share = 0.6
+    merge_containment: Share = 0.8
+    min_group: CountOrNone = 50
     """A group has more points than this, of 4,096 as well."""
 
     @property

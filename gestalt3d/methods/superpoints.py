@@ -15,6 +15,7 @@ Readings, of Felzenszwalb & Huttenlocher's segments (`ops.graph_segments`) on a 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from gestalt3d.configs import Count, NotNegative, Positive, Within, check_ranges
+from gestalt3d.errors import UserError
 from gestalt3d.memory import give_back
 from gestalt3d.nn.tiles import tiles
 from gestalt3d.ops.graph_segments import graph_segments
@@ -45,33 +48,27 @@ _LINKS_AT_ONCE = 2**18
 class SuperpointConfig:
     """For scans of rooms."""
 
-    voxel_size: float = 0.02
+    voxel_size: Positive = 0.02
     """Metres."""
-    neighbours: int = 16
+    neighbours: Annotated[int, Within(least=3, most=1000)] = 16
     """Voxels from which a normal is estimated, the voxel itself included."""
-    links: int = 8
+    links: Count = 8
     """Nearest voxels that each one is compared with."""
-    reach: float = 0.2
+    reach: Positive = 0.2
     """Metres: farther voxels are no neighbours, so that stray points stay alone."""
-    color_weight: float = 0.5
+    color_weight: NotNegative = 0.5
     """Weight of the squared difference of two colours, which is 3 between black and white."""
-    scale: float = 0.05
-    """Larger makes larger patches: one of n voxels bears steps that are `scale / n` greater than those in it."""
-    min_voxels: int = 20
+    scale: Annotated[float, Within(above=0, below=1)] = 0.05
+    """Larger makes larger patches: one of n voxels bears steps that are `scale / n` greater than those in it. Of 1 and
+    more, voxels without a normal would join whatever is near.
+    """
+    min_voxels: Count = 20
     """Smaller patches join what they resemble most, where something is in reach."""
 
     def __post_init__(self) -> None:
-        for name in ("voxel_size", "links", "reach", "min_voxels"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not self.neighbours > max(self.links, 2):
-            raise ValueError(
-                f"neighbours must be at least 3 and more than the {self.links} links, got {self.neighbours}"
-            )
-        if not self.color_weight >= 0:
-            raise ValueError(f"color_weight must not be negative, got {self.color_weight}")
-        if not 0 < self.scale < 1:  # of 1 and more, voxels without a normal would join whatever is near
-            raise ValueError(f"scale must be above 0 and below 1, got {self.scale}")
+        check_ranges(self)
+        if not self.neighbours > self.links:
+            raise UserError(f"neighbours must be more than the {self.links} links, got {self.neighbours}")
 
 
 def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]:

@@ -14,13 +14,14 @@ Readings:
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.configs import Count, Neighbours, Positive, Width, Within, check_ranges
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.class_balance import class_weights
 from gestalt3d.methods.superpoints import SuperpointConfig, classes_by_superpoint, superpoints
@@ -44,40 +45,32 @@ _OFFSET = slice(6, 8)
 
 @dataclass(frozen=True)
 class UNetConfig:
-    voxel_size: float = 0.05
+    voxel_size: Positive = 0.05
     """Metres; ScanNet is usually seen at 0.02 to 0.05."""
-    width: int = 16
+    width: Width = 16
     """Channels of the first level; those below have two, three … times as many."""
-    levels: int = 5
-    repeats: int = 1
+    levels: Annotated[int, Within(least=1, most=16)] = 5
+    repeats: Annotated[int, Within(least=1, most=64)] = 1
     """Layers at each level, on the way down and on the way up."""
-    normals: int = 16
+    normals: Neighbours = 16
     """Voxels from which a surface normal is estimated; 0: none."""
-    class_balance: float = 0.0
+    class_balance: Annotated[float, Within(least=0, most=4)] = 0.0
     """Classes weigh frequency ** -class_balance in the cross entropy."""
-    max_extent: float | None = None
+    max_extent: Positive | None = None
     """Metres: a training sample is a window this wide about a random point, as high as the scan."""
     superpoints: SuperpointConfig | None = None
     """Patches whose points `segment` gives one class, and which MTML and its baselines take into one instance where this is
     their semantic stage; None: points have their voxels' classes.
     """
-    views: int = 1
+    views: Annotated[int, Within(least=1, most=4)] = 1
     """Quarter turns about the vertical whose answers `segment` averages, 1 to 4."""
-    tile_voxels: int = 500_000
+    tile_voxels: Count = 500_000
     """Most voxels that `segment` looks at at once, of 2 kB each; larger scans are cut into tiles that overlap by the receptive
     field, as far as that pays.
     """
 
     def __post_init__(self) -> None:
-        for name in ("voxel_size", "width", "levels", "repeats", "views", "tile_voxels"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.views > 4:
-            raise ValueError(f"views must be at most 4, got {self.views}")
-        if self.normals and self.normals < 3:
-            raise ValueError(f"normals must be 0 or at least 3 for a plane, got {self.normals}")
-        if self.max_extent is not None and not self.max_extent > 0:
-            raise ValueError(f"max_extent must be positive or None, got {self.max_extent}")
+        check_ranges(self)
 
 
 class Batch(NamedTuple):
@@ -97,6 +90,7 @@ class Prediction(NamedTuple):
 
 class UNet(nn.Module):
     name = "unet"
+    finds_instances = False
     not_trained = ("superpoints", "views", "tile_voxels")
     """Settings that only `segment` knows: weights fit whatever they are."""
     config: UNetConfig

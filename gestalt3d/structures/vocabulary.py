@@ -71,6 +71,17 @@ def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
     return table
 
 
+def mapping(source: Vocabulary, target: Vocabulary) -> str:
+    """In words, what `translate` does with the classes that change their name; empty where none does."""
+    to: dict[str, list[str]] = {}
+    for name, row in zip(source.names, translate(source, target).tolist(), strict=False):
+        other = target.names[row] if row >= 0 else "no class"
+        if other != name:
+            to.setdefault(other, []).append(name)
+    parts = "; ".join(f"{', '.join(names)} → {other}" for other, names in to.items())
+    return f"classes of the data under the names of {target.title}: {parts}" if parts else ""
+
+
 # What a class of `SYNTH` is called elsewhere, nearest name first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "shower_curtain": ("showercurtain", "curtain"),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gestalt3d.data.check import check
-from gestalt3d.data.folder import Folder
+from gestalt3d.data.folder import INSTANCE_PROPERTIES, SEMANTIC_PROPERTIES, Folder, separated
+from gestalt3d.engine.survey import expect_labels, survey
 from gestalt3d.errors import UserError
 from gestalt3d.structures.vocabulary import S3DIS
 
@@ -89,7 +90,7 @@ def test_scans_without_instance_labels_are_listed(tmp_path: Path) -> None:
     assert data.names == ["a", "b"] and data.without_instances == ["b"] and data.unlabelled == ["c.ply"]
     assert len(data[1].instances) == 0 and data[1].instances.point_classes is not None
     report = check("folder", tmp_path)
-    assert report.is_complete and [c.found for c in report.counts] == [2, 1, 3]
+    assert report.is_complete and [c.found for c in report.counts] == [2, 1, 3, 1, 1, 0]
     assert len(Folder(tmp_path, limit=1)) == 1
 
 
@@ -154,6 +155,114 @@ def test_class_names_beside_the_clouds(tmp_path: Path, kind: str) -> None:
     assert data.without_instances == ["a"] and len(data.notes) == 1 and "[7]" in data.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "thing"),
+    [
+        ("semantic_id", "instance_id"),
+        ("sem_label", "ins_label"),
+        ("category", "object_id"),
+        ("class_id", "inst_id"),
+        ("segment", "instance"),
+        ("semanticLabel", "instanceLabel"),
+        ("scalar_Label", "scalar_Object"),
+    ],
+)
+def test_labels_are_read_under_their_usual_names(tmp_path: Path, kind: str, thing: str) -> None:
+    values = np.array([0, 0, 1, 1, 2, -1], dtype=np.int32)
+    write_ply(
+        tmp_path / "a.ply", **{kind: values, thing: np.where(values < 0, values, values + 5).astype(np.int32)}
+    )
+    found = Folder(tmp_path)[0].instances
+    assert found.vocabulary.names == ("0", "1", "2")
+    assert found.sizes.tolist() == [2, 2, 1] and found.classes.tolist() == [0, 1, 2]
+
+
+NONE = np.full(N, -1, dtype=np.int32)
+SOME = np.array([0, 0, 1, 1, 2, 2], dtype=np.int32)
+
+
+@pytest.mark.parametrize(
+    ("labels", "lacking"),
+    [
+        ({"instance_id": SOME}, "classes"),
+        ({"semantic_id": SOME}, "instances"),
+        ({"semantic_id": NONE, "instance_id": NONE}, "classes"),
+        ({"semantic_id": SOME, "instance_id": NONE}, "instances"),
+    ],
+)
+def test_labels_that_teach_nothing_are_a_problem_and_stop_a_training(
+    tmp_path: Path, labels: dict[str, np.ndarray], lacking: str
+) -> None:
+    write_ply(tmp_path / "a.ply", **labels)
+    problems = check("folder", tmp_path).problems
+    assert any(("has a class" if lacking == "classes" else "instance labels") in p for p in problems)
+    assert all("a.ply has the properties x, y, z" in p for p in problems)
+    data = Folder(tmp_path)
+    with pytest.raises(
+        UserError, match=f"no {lacking} to learn from in 1 scan; a.ply has the properties x, y"
+    ):
+        expect_labels(data, survey(data, most=5), instances=True)
+    if lacking == "instances":
+        expect_labels(data, survey(data, most=5), instances=False)
+
+
+def test_one_bad_file_does_not_hide_the_next(tmp_path: Path) -> None:
+    write_ply(tmp_path / "a.ply", semantic=SOME, instance=SOME)
+    write_ply(tmp_path / "b.ply", semantic=SOME, instance=SOME)
+    (tmp_path / "b.ply").write_bytes((tmp_path / "b.ply").read_bytes()[:-20])
+    write_ply(tmp_path / "c.ply", semantic=np.linspace(0, 1, N, dtype=np.float32))
+    write_ply(tmp_path / "d.ply", semantic=SOME, instance=SOME)
+    report = check("folder", tmp_path)
+    named = [Path(problem.split(":")[0]).name for problem in report.problems]
+    assert named == ["b.ply", "c.ply"] and report.counts[1].found == 2
+    data = Folder(tmp_path)
+    assert set(data.unreadable) == {"b", "c"} and len(data[3].instances) == 3
+    with pytest.raises(UserError, match="fractions"):
+        data[2]
+
+
+def test_numbers_that_start_anew_in_every_class_are_told_apart(tmp_path: Path) -> None:
+    kinds = np.repeat([0, 1, 1, 2], 50)  # a floor and two chairs and a table …
+    numbers = np.repeat([0, 0, 1, 0], 50)  # … counted from 0 in each class
+    kinds[0] = 2  # one mislabelled point makes no object
+    xyz = np.random.default_rng(0).random((200, 3)).astype(np.float32)
+    write_ply(tmp_path / "a.ply", xyz, semantic=kinds.astype(np.int32), instance=numbers.astype(np.int32))
+    data = Folder(tmp_path)
+    found = data[0].instances
+    names = [found.class_name(i) for i in range(len(found))]
+    assert sorted(zip(names, found.sizes.tolist(), strict=True)) == [
+        ("0", 49),
+        ("1", 50),
+        ("1", 50),
+        ("2", 51),
+    ]
+    assert [note for note in data.notes if "instance numbers 0 are used in several classes" in note]
+
+
+def test_few_points_of_another_class_leave_an_instance_whole() -> None:
+    kinds, numbers = np.repeat([0, 1], [500, 40]), np.zeros(540, dtype=np.int64)
+    assert separated(kinds, numbers)[1] == []  # 40 are more than MIN_SHARED, and less than a tenth
+    kinds[:] = np.where(np.arange(540) < 15, 1, -1)
+    assert separated(kinds, numbers)[1] == []
+
+
+def test_every_change_of_a_classs_name_is_said(tmp_path: Path) -> None:
+    write_ply(tmp_path / "a.ply")
+    write_gt(tmp_path / "a.gt.npz", class_names=np.array(["wall", "desk", "gizmo"]))
+    assert Folder(tmp_path).notes == []
+    (note,) = Folder(tmp_path, vocabulary=S3DIS).notes
+    assert note == "classes of the data under the names of s3dis: desk → table; gizmo → clutter"
+    report = check("folder", tmp_path)
+    assert "train asis-folder" in report.advice and "--class-agnostic" in report.advice
+    assert ("desk", 1) in [(c.name, c.found) for c in report.counts]
+
+
+def test_classes_that_a_model_knows_are_measured_as_they_are(tmp_path: Path) -> None:
+    write_ply(tmp_path / "a.ply")
+    write_gt(tmp_path / "a.gt.npz", class_names=np.array(["wall", "chair", "table"]))
+    assert check("folder", tmp_path).advice.startswith("gestalt3d evaluate -m asis-rooms")
+
+
 def test_fractions_are_no_labels(tmp_path: Path) -> None:
     write_ply(tmp_path / "a.ply", instance=np.linspace(0, 1, N, dtype=np.float32))
     with pytest.raises(UserError, match="fractions"):
@@ -191,3 +300,8 @@ def test_real_scans_and_shapes(shared: Path) -> None:
     assert {name: len(data[data.names.index(name)].instances) for name in counts} == counts
     shapes = Folder(shared / "data" / "shapes")
     assert [len(shapes[i].instances) for i in range(len(shapes))] == [35, 3, 23, 27, 11]
+
+
+def test_the_names_of_label_properties_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "train.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in (*SEMANTIC_PROPERTIES, *INSTANCE_PROPERTIES))

@@ -13,6 +13,8 @@ from gestalt3d.data import DataSet, open_data
 from gestalt3d.data.check import check
 from gestalt3d.data.scannet import ScanNet
 from gestalt3d.data.scannet_annotation import read_words
+from gestalt3d.engine.evaluate import evaluate
+from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
 from gestalt3d.io import Submission, load_cloud
 from gestalt3d.metrics.official import score
@@ -303,6 +305,23 @@ def test_check_counts_scenes_and_names_what_is_missing_and_what_does_not_fit(roo
     assert any(f"{NAME}: missing: {NAME}_vh" in p for p in check("scannet", root).problems)
     (root / "scannetv2-labels.combined.tsv").unlink()
     assert any("scannetv2-labels.combined.tsv" in p for p in check("scannet", root).problems)
+
+
+def test_a_mesh_cut_in_half_is_a_problem_and_keeps_no_other_scene_from_its_score(
+    root: Path, scene: Path
+) -> None:
+    whole = write_scene(root, "scene0012_00", seed=1)
+    mesh = scene / f"{NAME}_vh_clean_2.ply"
+    mesh.write_bytes(mesh.read_bytes()[: mesh.stat().st_size // 2])
+    problems = check("scannet", root).problems
+    assert [p for p in problems if p.startswith(f"{mesh}: claims 700 vertices and ends before the last one")]
+    said: list[str] = []
+    model = load("geometric")
+    result = evaluate(
+        model, open_data("scannet", root=root, vocabulary=model.vocabulary), on_failure=said.append
+    )
+    assert list(result["scans"]) == [whole.name] and result["failed"] == [NAME]
+    assert len(said) == 1 and str(mesh) in said[0]
 
 
 def test_check_of_an_empty_folder_says_where_scannet_comes_from(tmp_path: Path) -> None:

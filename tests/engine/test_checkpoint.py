@@ -13,6 +13,7 @@ import torch
 from gestalt3d.engine import checkpoint
 from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
+from gestalt3d.methods.mtml import MTML, MTMLConfig, ProposalConfig
 from gestalt3d.structures.vocabulary import S3DIS, VOCABULARIES, Vocabulary
 from tests.command import save_weights
 from tests.scenes import tiny_scan
@@ -65,17 +66,30 @@ def test_weights_fit_whatever_the_number_of_classes_in_part(tmp_path: Path) -> N
         checkpoint.load_into(twin, stored)
 
 
+def test_settings_may_be_negative_where_their_range_allows(tmp_path: Path) -> None:
+    made = MTML.from_config(MTMLConfig(width=2, proposals=ProposalConfig(merge_gain=-0.5)), S3DIS)
+    checkpoint.save(tmp_path / "w.safetensors", made.state_dict(), checkpoint.describe(made))
+    assert checkpoint.load(tmp_path / "w.safetensors").config.proposals.merge_gain == -0.5
+    about = checkpoint.describe(made)
+    about["config"]["proposals"]["merge_gain"] = -1.5
+    checkpoint.save(tmp_path / "w.safetensors", made.state_dict(), about)
+    with pytest.raises(
+        UserError, match=r"w\.safetensors: config\.proposals\.merge_gain -1\.5: must be at least -1"
+    ):
+        checkpoint.load(tmp_path / "w.safetensors")
+
+
 def test_claims_of_the_metadata_take_no_memory(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     stored = checkpoint.read(save_weights(tmp_path / "w.safetensors"))
-    about = {**stored.about, "config": {**stored.about["config"], "width": 200_000_000}}
+    about = {**stored.about, "config": {**stored.about["config"], "width": 60_000}}
     checkpoint.save(tmp_path / "lie.safetensors", stored.tensors, about)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match="does not fit"):
         checkpoint.load(tmp_path / "lie.safetensors")
     assert (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
-    )  # kB; the layer claims 100 GB
+    )  # kB; the layers claim 14 GB each
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of files are POSIX's")

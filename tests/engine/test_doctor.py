@@ -24,6 +24,27 @@ def test_what_is_broken_is_found_and_the_rest_examined(monkeypatch: pytest.Monke
     assert findings["torch"].ok and "laspy" in findings
 
 
+def test_a_cache_that_cannot_be_written_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for folder, ok in ((tmp_path / "new" / "cache", True), (tmp_path / "file" / "cache", False)):
+        monkeypatch.setenv("GESTALT3D_CACHE", str(folder))
+        finding = {f.what: f for f in doctor.examine()}["cache folder"]
+        assert finding.ok is ok and finding.detail == str(folder) and bool(finding.remedy) is not ok
+    assert not (tmp_path / "new").exists()
+
+
+def test_kernels_that_no_folder_keeps_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core.caching import NullCache
+
+    from gestalt3d.ops._numba import farthest_points
+
+    for kernel in vars(farthest_points).values():
+        if hasattr(kernel, "py_func"):
+            monkeypatch.setattr(kernel, "_cache", NullCache())
+    finding = {f.what: f for f in doctor.examine()}["numba kernels"]
+    assert not finding.ok and "anew at each start" in finding.detail and "NUMBA_CACHE_DIR" in finding.remedy
+
+
 def test_weights_that_do_not_load_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     (tmp_path / "asis-rooms.safetensors").write_bytes(b"damaged")
     monkeypatch.setattr(checkpoint, "shipped", lambda: {"asis-rooms": tmp_path / "asis-rooms.safetensors"})

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +18,13 @@ from gestalt3d.data import open_data
 from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.data.block_store import BlockStore
 from gestalt3d.engine import checkpoint, provenance
+from gestalt3d.engine.log import read_log
+from gestalt3d.engine.resume import carried_on
 from gestalt3d.engine.train import StepBatches, bn_momentum, learning_rate, train
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.recipes import PLAIN, Optim, Recipe, table_row
 from tests.scenes import save_folder
 
@@ -90,6 +95,159 @@ def test_a_killed_run_resumes_bit_for_bit(folder: Path, tmp_path: Path) -> None:
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 0), (signal.SIGTERM, 1)])
+def test_the_first_signal_finishes_the_step_and_saves_it(
+    folder: Path, tmp_path: Path, number: signal.Signals, workers: int
+) -> None:
+    whole = train(tiny(folder), tmp_path / "whole", device="cpu")
+    before = signal.getsignal(number)
+    out = tmp_path / "stopped"
+    with pytest.raises(
+        KeyboardInterrupt, match=r"step 3 of 6 and saved; go on with: gestalt3d train --resume --out"
+    ):
+        train(tiny(folder, workers=workers), out, device="cpu", report=at_step(3, number))
+    assert signal.getsignal(number) is before
+    assert checkpoint.read(out / "last.safetensors").about["run"]["step"] == 3
+    resumed = train(tiny(folder), out, device="cpu", resume=True)
+    assert_equal(whole, resumed)
+
+
+def at_step(wanted: int, *numbers: signal.Signals) -> Callable[[int, int, dict[str, float]], None]:
+    """A report that sends this process signals after a step."""
+
+    def report(step: int, _steps: int, _terms: dict[str, float]) -> None:
+        for number in numbers if step == wanted else ():
+            signal.raise_signal(number)
+
+    return report
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_the_second_signal_ends_at_once_and_leaves_the_last_checkpoint(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt, match="at once; the last checkpoint is whole; go on with"):
+        train(tiny(folder), tmp_path, device="cpu", report=at_step(3, signal.SIGINT, signal.SIGINT))
+    assert checkpoint.read(tmp_path / "last.safetensors").about["run"]["step"] == 2
+
+
+def test_more_steps_go_on_as_if_they_had_been_planned_where_the_rate_knows_no_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    optim, said = Optim(steps=4, ema=0.9, schedule="constant"), []
+    long = replace(optim, steps=6)
+    whole = train(tiny(folder, optim=long), tmp_path / "whole", device="cpu")
+    train(tiny(folder, optim=optim), tmp_path / "parts", device="cpu")
+    parts = train(tiny(folder, optim=long), tmp_path / "parts", device="cpu", resume=True, note=said.append)
+    assert_equal(whole, parts)
+    assert "going on at step 5 of 6 instead of 4" in said
+    assert json.loads((tmp_path / "parts" / "recipe.json").read_text())["optim"]["steps"] == 6
+
+
+def test_more_steps_of_a_cosine_say_what_becomes_of_the_rate() -> None:
+    short = Recipe("a", "asis", ASISConfig(), optim=Optim(steps=100, schedule="cosine", lr=1e-3))
+    long = replace(short, optim=replace(short.optim, steps=200))
+    line = carried_on(short, long, 100, learning_rate)
+    assert "step 101 of 200 instead of 100" in line and "goes on at 0.0005 (it would be 1e-05" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"optim": Optim(steps=1, ema=0.9, clip=1.0, lr=2e-3)}, "--optim.lr is 0.001 there and 0.002 here"),
+        ({"optim": Optim(steps=1, ema=0.9)}, "--optim.clip is 1.0 there and 0.0 here"),
+        ({"augment": AugmentConfig(p_tilt=0.1)}, "--augment.p-tilt is 0.5 there and 0.1 here"),
+    ],
+)
+def test_a_value_that_differs_from_the_resumed_run_is_named(
+    folder: Path, tmp_path: Path, changes: dict, says: str
+) -> None:
+    first = tiny(folder, optim=Optim(steps=1, ema=0.9, clip=1.0))
+    train(first, tmp_path, device="cpu")
+    with pytest.raises(UserError, match=says):
+        train(replace(first, **changes), tmp_path, device="cpu", resume=True)
+
+
+def test_logged_losses_are_means_and_the_first_step_is_logged(folder: Path, tmp_path: Path) -> None:
+    logs = []
+    for every in (1, 3):
+        out = tmp_path / str(every)
+        train(tiny(folder, log_every=every), out, device="cpu")
+        logs.append({row["step"]: row["loss"] for row in read_log(out)})
+    each, seldom = logs
+    assert list(seldom) == [1, 3, 6] and seldom[1] == each[1]
+    assert seldom[6] == pytest.approx(np.mean([each[4], each[5], each[6]]))
+
+
+def test_a_held_out_share_is_validated_and_never_learnt_from(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: set[str] = set()
+    plain = StepBatches._one
+
+    def watched(self: StepBatches, step: int, slot: int) -> object:
+        learnt.update(self.scans.names)
+        return plain(self, step, slot)
+
+    monkeypatch.setattr(StepBatches, "_one", watched)
+    said: list[str] = []
+    recipe = tiny(folder, hold_out=0.3, validate_every=4)
+    last = train(recipe, tmp_path, device="cpu", note=said.append)
+    kept = next(line for line in said if line.startswith("held out")).rpartition(": ")[2]
+    assert {*learnt, kept} == {"tiny0", "tiny1", "tiny2"} and kept not in learnt
+    validated = [row for row in read_log(tmp_path) if "val_mCov" in row]
+    assert [row["step"] for row in validated] == [4, 6]
+    best = checkpoint.read(last.with_name("best.safetensors")).about["run"]
+    assert best["best"] == max(row["val_mCov"] for row in validated)
+    assert (tmp_path / "loss.png").stat().st_size > 1000
+    train(tiny(folder), tmp_path / "other", device="cpu")
+    assert not (tmp_path / "other" / "best.safetensors").exists()
+
+
+def test_too_few_scans_hold_none_out_and_say_so(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    recipe = tiny(folder, hold_out=0.3, validate_every=1, count=2, optim=Optim(steps=1))
+    train(recipe, tmp_path, device="cpu", note=said.append)
+    assert any("too few to hold some out of 2" in line for line in said)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_what_is_learnt_from_is_said_in_words(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    train(tiny(folder, optim=Optim(steps=1)), tmp_path, device="cpu", note=said.append, epochs=3)
+    assert "3 scans, 9,000 points, 15 instances: " in said[0] and "floor 3" in said[0]
+    assert any(line.startswith("4 steps of 2 scans, every scan about 3 times; on cpu") for line in said)
+    assert [row["step"] for row in read_log(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_running_out_of_memory_says_what_to_lower(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError(
+            "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried …"
+        )
+
+    monkeypatch.setattr(StepBatches, "_one", full)
+    with pytest.raises(UserError, match="out of memory at step 1; lower --scans-per-step"):
+        train(tiny(folder), tmp_path, device="cpu")
+
+
+def test_the_best_of_a_network_without_instances_is_that_of_the_highest_iou(
+    folder: Path, tmp_path: Path
+) -> None:
+    recipe = tiny(
+        folder,
+        method="unet",
+        model=UNetConfig(width=4, levels=2, voxel_size=0.2),
+        hold_out=0.3,
+        validate_every=2,
+    )
+    last = train(recipe, tmp_path, device="cpu")
+    scores = {row["step"]: row["val_mIoU"] for row in read_log(tmp_path) if "val_mIoU" in row}
+    run = checkpoint.read(last.with_name("best.safetensors")).about["run"]
+    assert run["best"] == max(scores.values()) == scores[run["best_step"]]
+
+
 def test_training_learns(folder: Path, tmp_path: Path) -> None:
     recipe = tiny(folder, optim=Optim(steps=25, lr=5e-3))
     train(recipe, tmp_path, device="cpu")
@@ -153,11 +311,12 @@ def test_the_log_of_a_resumed_run_counts_on(folder: Path, tmp_path: Path) -> Non
 
 def test_initial_weights_fit_other_classes(folder: Path, tmp_path: Path) -> None:
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
-    other = tiny(folder, classes="scannet20", optim=Optim(steps=1, lr=0.0, lr_floor=0.0))
+    other = tiny(folder, classes="scannet20", optim=Optim(steps=1, lr=1e-30, lr_floor=0.0))
     said: list[str] = []
     second = train(other, tmp_path / "b", device="cpu", init=str(first), note=said.append)
     a, b = tensors(first), tensors(second)
-    assert len(said) == 1 and "classify.weight" in said[0] and "embed.weight" not in said[0]
+    (taken,) = [line for line in said if "tensors are those of" in line]
+    assert "classify.weight" in taken and "embed.weight" not in taken
     assert torch.equal(a["model.embed.weight"], b["model.embed.weight"])
     assert a["model.classify.weight"].shape != b["model.classify.weight"].shape
 
@@ -192,7 +351,7 @@ def test_wrong_starts_are_refused(
 
 def test_resuming_with_another_recipe_is_refused(folder: Path, tmp_path: Path) -> None:
     train(tiny(folder, optim=Optim(steps=1)), tmp_path, device="cpu")
-    with pytest.raises(UserError, match="another seed"):
+    with pytest.raises(UserError, match="--seed is 0 there and 5 here"):
         train(tiny(folder, optim=Optim(steps=1), seed=5), tmp_path, device="cpu", resume=True)
 
 

@@ -149,12 +149,12 @@ def test_voxels_of_merging_in_metres_or_as_a_fraction_of_the_room(fraction: floa
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"vote_iou": 0.0}, "vote_iou must be above 0"),
-        ({"vote_iou": 1.5}, "vote_iou must be above 0"),
+        ({"vote_iou": 0.0}, "vote_iou 0: must be above 0"),
+        ({"vote_iou": 1.5}, "vote_iou 1.5: must be above 0 and at most 1"),
         ({"merging": "agreement"}, "goes by superpoints"),
-        ({"min_agreement": 0.0}, "min_agreement positive"),
-        ({"class_power": -1.0}, "class_power must not be negative"),
-        ({"views": 0}, "views must be positive"),
+        ({"min_agreement": 0.0}, "min_agreement 0: must be above 0"),
+        ({"class_power": -1.0}, "class_power -1: must be at least 0"),
+        ({"views": 0}, "views 0: must be at least 1"),
     ],
 )
 def test_settings_of_merging_are_checked(changes, says: str) -> None:

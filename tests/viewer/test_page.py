@@ -95,7 +95,12 @@ def test_more_points_than_a_page_takes_are_thinned_out_and_it_says_so() -> None:
 
 def test_a_missing_colour_is_said_once() -> None:
     cloud, instances = made_up_room(500, color=False)
-    page = page_html(cloud, instances, title="room", notes=("no colour in the input",))
+    page = page_html(
+        cloud,
+        instances,
+        title="room",
+        notes=("no colour in the file: objects are told apart by shape alone",),
+    )
     assert sum("colour" in note for note in about(page)["notes"]) == 1
 
 

@@ -1,0 +1,38 @@
+"""Some of the scans of a data set, as for a share that is kept from training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gestalt3d.data import DataSet
+from gestalt3d.structures.samples import Scan
+
+
+class Part:
+    """The scans of `data` at `positions`, in that order; all else is the data set's."""
+
+    def __init__(self, data: DataSet, positions: Sequence[int]) -> None:
+        self._data, self._positions = data, list(positions)
+        self.vocabulary, self.min_region = data.vocabulary, data.min_region
+        self.names = [data.names[i] for i in self._positions]
+
+    @property
+    def notes(self) -> list[str]:
+        return self._data.notes
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, i: int) -> Scan:
+        return self._data[self._positions[i]]
+
+
+def held_out(count: int, share: float, *, seed: int) -> list[int]:
+    """Which of `count` scans to keep from training, ascending: that share, drawn by `seed`, one at least.
+
+    None where fewer than two would remain to learn from, or where `share` is 0.
+    """
+    wanted = max(1, round(share * count)) if share else 0
+    if count - wanted < 2:
+        return []
+    return sorted(np.random.default_rng([seed, count]).permutation(count)[:wanted].tolist())
