@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from gestalt3d.configs import (
-    Count,
     CountOrNone,
     Interval,
     Lengths,
@@ -117,7 +116,7 @@ class AugmentConfig:
     paint_cast: NotNegative = 0.06
     """… and to each."""
 
-    min_points: Count = 500
+    min_points: CountOrNone = 500
     """A removal that would leave fewer points does not happen."""
 
     def __post_init__(self) -> None:

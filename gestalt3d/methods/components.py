@@ -5,6 +5,7 @@ instance. Every score is 1: the paper names no order among them. Where the seman
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Int
