@@ -6,12 +6,12 @@ For each cloud `<name>.<suffix>` (every format `gestalt3d segment` reads) labels
    number per object, negative unlabelled; `class_names` (c,) strings; optionally `structure` (c,) bool, the
    classes that are the building and not objects (void in class-agnostic scores).
 2. Properties of the PLY's vertices, or arrays of a folder that is one cloud (`coord.npy`, `segment.npy`, …): one
-   of `SEMANTIC_PROPERTIES` and one of `INSTANCE_PROPERTIES`, each also as CloudCompare's `scalar_…`, in capitals or not, with or without underscores; the first in the list that is
-   there counts. Negative numbers, NaN and the highest number of an unsigned type mean none. Class names come
-   from `classes.txt` in the folder (line k names number k, from 0) or `classes.json` (a list, or numbers to
-   names); without either a class is called by its number. Names of the building's parts ("wall", "floor", …)
-   are structure. Where instance numbers start anew in every class, as one number with several whole objects of
-   different classes shows, they are told apart by class.
+   of `SEMANTIC_PROPERTIES` and one of `INSTANCE_PROPERTIES`, each also as CloudCompare's `scalar_…`, in capitals or
+   not, with or without underscores; the first in the list that is there counts. Negative numbers, NaN and the
+   highest number of an unsigned type mean none. Class names come from `classes.txt` in the folder (line k names
+   number k, from 0) or `classes.json` (a list, or numbers to names); without either a class is called by its
+   number. Names of the building's parts ("wall", "floor", …) are structure. Where instance numbers start anew in
+   every class, as one number with several whole objects of different classes shows, they are told apart by class.
 
 The vocabulary is the union of all class names, in order of first appearance. Clouds without any labels are
 named in `unlabelled` and left out.
