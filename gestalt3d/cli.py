@@ -121,7 +121,14 @@ def option(
     return arg(help=help, metavar=metavar, aliases=[short] if short else None, help_behavior_hint=hint)
 
 
-ModelName = Annotated[str, option("shipped model (`gestalt3d models`) or weight file", "MODEL", short="-m")]
+ModelName = Annotated[
+    str,
+    option(
+        "shipped model (`gestalt3d models`), weight file, or auto: mtml-rooms, for table tops geometric-regions",
+        "MODEL",
+        short="-m",
+    ),
+]
 Out = Annotated[Path, option("folder for the results; made where missing", "DIR", short="-o")]
 DataName = Annotated[
     str, option("rooms:val, toyboxes:test, s3dis:area5, scannet:val, folder, …", "DATA", short="-d")
@@ -136,7 +143,7 @@ Json = Annotated[Optional[Path], option("also write the figures to this file", "
 
 def demo(
     *,
-    model: ModelName = "asis-rooms",
+    model: ModelName = "auto",
     out: Out = Path("demo"),
     seed: Annotated[int, option("which of the test rooms, which training never saw", "N")] = 6,
     device: Device = "cpu",
@@ -183,7 +190,7 @@ def segment(
         Annotated[tuple[Path, ...], option("clouds, or folders of clouds", "FILE…", default="")]
     ] = (),
     *,
-    model: ModelName = "asis-rooms",
+    model: ModelName = "auto",
     out: Out = Path("out"),
     classes: Annotated[
         tuple[str, ...], option("keep only instances of these classes", "CLASS…", default="all")
@@ -588,6 +595,8 @@ def evaluate(
         table("per class", [{"class": name, **values} for name, values in per_class.items()])
     for note in scans.notes:
         say(f"NOTE {note}")
+    for name, using in result.get("models", {}).items():
+        say(f"{name}: segmented by {using}")
     if result["skipped"]:
         say(f"without instance labels, not scored: {', '.join(result['skipped'])}")
     if submission is not None:

@@ -29,6 +29,7 @@ class DataSet(Protocol):
 
 KNOWN = {
     "rooms": "rooms:train, rooms:val, rooms:test",
+    "table-tops": "table-tops:train, table-tops:val, table-tops:test",
     "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
     "toyboxes-hard": "toyboxes-hard:train, …",
     "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
@@ -62,6 +63,11 @@ def open_data(
         from gestalt3d.structures.vocabulary import SYNTH
 
         return Rooms(split or "test", count=limit, vocabulary=vocabulary or SYNTH)
+    if name == "table-tops":
+        from gestalt3d.data.table_tops import TableTops
+        from gestalt3d.structures.vocabulary import TABLE_TOPS
+
+        return TableTops(split or "test", count=limit, vocabulary=vocabulary or TABLE_TOPS)
     if name in ("toyboxes", "toyboxes-hard"):
         from gestalt3d.data.toyboxes import Toyboxes
         from gestalt3d.structures.vocabulary import TOYBOXES

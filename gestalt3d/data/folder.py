@@ -106,10 +106,10 @@ class Folder:
         path = self._paths[i]
         cloud = load_cloud(path)
         labels = self._told_apart(path, self._labels(path, cloud))
-        finite = cloud.points.isfinite().all(dim=1)
-        if not bool(finite.all()):
-            cloud = cloud[finite]
-            labels = _Labels(*(a[finite.numpy()] for a in labels))
+        usable = cloud.usable()
+        if not bool(usable.all()):
+            cloud = cloud[usable]
+            labels = _Labels(*(a[usable.numpy()] for a in labels))
         return relabel(Scan(self.names[i], cloud, _instances(labels, self._own_vocabulary)), self.vocabulary)
 
     def fingerprint(self, i: int) -> str:

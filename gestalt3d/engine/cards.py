@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gestalt3d.engine import checkpoint
+from gestalt3d.engine import auto, checkpoint
 from gestalt3d.errors import UserError
 
 
@@ -21,10 +21,11 @@ class Card:
 
 
 def cards() -> list[Card]:
-    """The shipped models, then those that need no training."""
+    """The one that chooses by the scan, the shipped models, then those that need no training."""
+    default = Card(auto.NAME, f"the default: {auto.ABOUT}")
     trained = [_card(name, path) for name, path in checkpoint.shipped().items()]
     untrained = [Card(name, f"{it.about}; not trained") for name, it in checkpoint.UNTRAINED.items()]
-    return [*trained, *untrained]
+    return [default, *trained, *untrained]
 
 
 def _card(name: str, weights: Path) -> Card:

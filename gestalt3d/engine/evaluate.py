@@ -48,7 +48,7 @@ def evaluate(
 
     `submission` is a new folder that takes what was found, and the truth where there is one, in the format of the data, ScanNet
     or S3DIS. An instance has no class in the latter but that of most of its points, and no point is in two; figures are then
-    those of what was written.
+    those of what was written. Of a model that chooses by the scan "models" says which segmented each.
 
     `add_to` is a file of counts (`Tally`): results are those of all scans that were added to it, and "parts" lists whose.
 
@@ -72,6 +72,7 @@ def evaluate(
             f"{submission}: a submission is written for the data scannet:val, scannet:test, s3dis:area5, … only"
         )
     evaluator = make()
+    chosen: dict[str, str] = {}
     failed = []
 
     def look_at(i: int) -> None:
@@ -80,6 +81,8 @@ def evaluate(
             found = Instances.empty(len(scan.cloud), model.vocabulary)
         else:
             found = model.segment(scan.cloud)
+            if found.method != model.name:
+                chosen[scan.name] = found.method
         if scenes is not None:
             scenes.add(i, found)
         seen = _seen(scan, found, sampled_blocks=sampled_blocks)
@@ -102,7 +105,8 @@ def evaluate(
     if tally is not None:
         part = {"model": model.name, "data": data, "scans": len(scans) - len(failed)}
         results = tally.add(evaluator, part)
-    result = {"method": model.name, "data": data, **results}
+    choice = {"models": chosen} if chosen else {}
+    result = {"method": model.name, "data": data, **choice, **results}
     return {**result, "failed": failed} if failed else result
 
 

@@ -38,6 +38,10 @@ class Model:
         """Whether it uses the semantics that a cloud carries."""
         return getattr(self.method, "takes_semantics", False)
 
+    def for_cloud(self, cloud: PointCloud) -> "Model":
+        """The model that segments this cloud: itself, but for one that chooses by the scan."""
+        return self
+
     def with_seed(self, seed: int) -> "Model":
         """The same model drawing its samples from another seed, 0 to 2^63."""
         if not 0 <= seed < 2**63:
@@ -51,7 +55,7 @@ class Model:
     def segment(
         self, cloud: CloudLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
     ) -> Instances:
-        """Instances of the cloud, best first, with their visible boxes; points that are not finite have none.
+        """Instances of the cloud, best first, with their visible boxes; points that are not `usable` have none.
 
         In place of a cloud, its path will do, or an array (n, 3) of metres, z up, or (n, 6) with r g b, up to 1 or 255.
         `boxes` are in the frame of `cloud.points`; `to_dicts` gives them in that of the file or array.
@@ -61,15 +65,16 @@ class Model:
         """
         cloud = cloud_of(cloud, call="segment(cloud)")
         wanted = class_ids(self.vocabulary, classes)
-        finite = torch.isfinite(cloud.points).all(1)
-        if not bool(finite.any()):
+        usable = cloud.usable()
+        if not bool(usable.any()):
             raise UserError("the cloud has no finite point; nothing to segment")
-        found = self.method.segment(_centred(cloud, finite))
-        found = _spread(found, finite)
+        chosen = self.for_cloud(cloud)
+        found = chosen.method.segment(_centred(cloud, usable))
+        found = _spread(found, usable)
         found = found[_best_first(found, wanted, min_score)]
         with stage("boxes"):
             boxes = oriented_boxes(cloud.points, found.offsets, found.indices)
-        return replace(found, boxes=boxes, method=self.name, source_from_cloud=cloud.source_from_cloud)
+        return replace(found, boxes=boxes, method=chosen.name, source_from_cloud=cloud.source_from_cloud)
 
     def __call__(
         self, cloud: CloudLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
@@ -81,8 +86,12 @@ class Model:
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
     """A shipped model by name ("asis-rooms", "geometric", …) or a weight file by path, ready to `segment`.
 
-    Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
+    "auto" chooses for each scan: `mtml-rooms`, or `geometric-regions` for what is smaller than a room. Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
     """
+    if str(name_or_path) == "auto":
+        from gestalt3d.engine.auto import load_auto
+
+        return load_auto(device)
     path = Path(name_or_path)
     name = path.stem if path.suffix == checkpoint.SUFFIX else str(name_or_path)
     return Model(name, checkpoint.load(name_or_path, device=device))
@@ -99,25 +108,25 @@ def class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Te
     return torch.tensor([vocabulary.id(name) for name in classes], dtype=torch.int64)
 
 
-def _centred(cloud: PointCloud, finite: torch.Tensor) -> PointCloud:
-    """The finite points, moved to their median: float32 has its best resolution there."""
-    kept = cloud if bool(finite.all()) else cloud[finite]
+def _centred(cloud: PointCloud, usable: torch.Tensor) -> PointCloud:
+    """The usable points, moved to their median: float32 has its best resolution there."""
+    kept = cloud if bool(usable.all()) else cloud[usable]
     if float(kept.points.abs().max()) < 100.0:
         return kept
     centre = kept.points.median(dim=0).values
     return replace(kept, points=kept.points - centre)
 
 
-def _spread(found: Instances, finite: torch.Tensor) -> Instances:
-    """Instances of the finite points as instances of all points."""
-    if bool(finite.all()):
+def _spread(found: Instances, usable: torch.Tensor) -> Instances:
+    """Instances of the usable points as instances of all points."""
+    if bool(usable.all()):
         return found
-    where = finite.nonzero().flatten()
+    where = usable.nonzero().flatten()
     classes = None
     if found.point_classes is not None:
-        classes = torch.full((len(finite),), -1, dtype=torch.int64)
+        classes = torch.full((len(usable),), -1, dtype=torch.int64)
         classes[where] = found.point_classes
-    return replace(found, indices=where[found.indices], num_points=len(finite), point_classes=classes)
+    return replace(found, indices=where[found.indices], num_points=len(usable), point_classes=classes)
 
 
 def _best_first(found: Instances, wanted: torch.Tensor | None, min_score: float) -> torch.Tensor:

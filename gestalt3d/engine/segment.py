@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gestalt3d.engine.auto import why
 from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model, class_ids
 from gestalt3d.errors import UserError
@@ -152,19 +153,18 @@ def _segment_file(
             expect_writable(cloud)
             _expect_free(out, _result_names(name, cloud, options))
         found = model.segment(cloud, classes=options.classes, min_score=options.min_score)
-        notes = _notes(cloud)
+        notes = _notes(cloud, model)
         with stage("write"):
             files = write_results(out, name, cloud, found, options, notes)
     return Result(path, cloud, found, files, work, notes)
 
 
-def _notes(cloud: PointCloud) -> tuple[str, ...]:
-    notes = cloud.source.notes if cloud.source is not None else ()
-    return (
-        notes
-        if cloud.colors is not None
-        else (*notes, "no colour in the input: objects are told apart by shape alone")
-    )
+def _notes(cloud: PointCloud, model: Model) -> tuple[str, ...]:
+    notes = [] if cloud.source is None else list(cloud.source.notes)
+    if cloud.colors is None:
+        notes.append("no colour in the input: objects are told apart by shape alone")
+    chosen = model.for_cloud(cloud)
+    return (*notes, *([why(chosen)] if chosen is not model else []))
 
 
 def write_results(

@@ -1,6 +1,7 @@
 """Units, axes and origin: from the coordinates a file holds to metres with z up."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from gestalt3d.errors import UserError
 from gestalt3d.io.columns import Stored, Triple
 from gestalt3d.structures.colors import scaled_colors
-from gestalt3d.structures.pointcloud import PointCloud, Source
+from gestalt3d.structures.pointcloud import FEWEST_ZEROS, PointCloud, Source
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
 
@@ -46,13 +47,14 @@ def place(
     assumed = [*stored.assumed, *([note] if note else [])]
     units = _known(units, UNITS, "units") or stored.units
     if units is None:
+        _refuse_degrees(path, sample)
         units, note = guess_units(sample, num_points=num_finite, is_sampled=stored.is_sampled)
         assumed += [note] if note else []
     sample = sample * UNITS[units]
     up = _known(up.removeprefix("+") if up else up, UP_ROTATIONS, "up") or stored.up
     if up is None:
         up, note = guess_up(sample)
-        assumed += [note] if note else []
+        assumed.append(note)
     # One note of all that was assumed, and one for each thing that befell single points or parts.
     notes = [*(["; ".join(assumed)] if assumed else []), *stored.notes]
     rotation = np.array(UP_ROTATIONS[up], dtype=np.float64)
@@ -72,15 +74,16 @@ def place(
     if num_finite < count:
         notes.append(f"{count - num_finite} of {count} points are not finite and get no answer")
     origin = far + shift
-    return PointCloud(
+    cloud = PointCloud(
         torch.from_numpy(points),
         None if colors is None else torch.from_numpy(colors),
         None
         if stored.normals is None
         else torch.from_numpy(_convert(stored.normals, rotation, np.zeros(3))[0]),
         torch.from_numpy(origin) if origin.any() else None,
-        Source(path, stored.kind, world_from_source, stored.table, tuple(notes)),
     )
+    notes += _left_out(cloud, num_finite - num_lost)
+    return replace(cloud, source=Source(path, stored.kind, world_from_source, stored.table, tuple(notes)))
 
 
 def source_points(cloud: PointCloud) -> np.ndarray:
@@ -117,7 +120,8 @@ def guess_units(sample: np.ndarray, *, num_points: int, is_sampled: bool) -> tup
     (buildings, streets) unless their spacing exceeds 0.4. Of the rest, centimetres are what makes a room of
     it (1 to 5 m high, 2.5 to 60 m long, no single level with half of all points); all else is millimetres.
     Fewer than 100 points say nothing, and a cloud more than 100 times its length away from zero is
-    georeferenced: in metres if that is a place on Earth.
+    georeferenced: in metres if that is a place on Earth. What spans 200 to 3000 units and is flatter than a twentieth
+    of that is a landscape in metres: in millimetres it would be a table top with nothing on it.
     """
     extents = _extents(sample)
     long, short = float(extents.max()), float(extents.min())
@@ -133,30 +137,61 @@ def guess_units(sample: np.ndarray, *, num_points: int, is_sampled: bool) -> tup
         is_metres = is_metres and not (long > 200 and short > 60 and spacing > 0.1)
     if is_metres:
         return "m", None
+    size = " x ".join(f"{e:.0f}" for e in extents)
+    if not is_sampled and 200 < long <= 3000 and short < 0.05 * long:
+        return (
+            "m",
+            f"the coordinates span {size}, taken for metres; if that is wrong, say --units mm, cm, ft or in",
+        )
     looks_like_room = 100 <= short <= 500 and 250 <= long <= 6000 and _level_share(sample, extents) < 0.5
     unit, word = ("cm", "centimetres") if looks_like_room else ("mm", "millimetres")
-    size = " x ".join(f"{e:.0f}" for e in extents)
     return (
         unit,
         f"the coordinates span {size}, taken for {word}; if that is wrong, say --units m, cm, mm, ft or in",
     )
 
 
-def guess_up(sample: np.ndarray) -> tuple[str, str | None]:
-    """Up axis of (m, 3) coordinates in metres: z, or y where a floor across y is evident, with a note.
+def guess_up(sample: np.ndarray) -> tuple[str, str]:
+    """Up axis of (m, 3) coordinates in metres by `upright.find_up`, and a note that says how sure it is."""
+    from gestalt3d.io.upright import SURE_AT, find_up
 
-    Evident: at least 3 m long, 2 to 4.5 m in y and that clearly the smallest extent, and one level in the
-    lowest quarter of y with at least 12 % of the points, 1.5 times as many as any level across x or z has.
-    """
-    extents = _extents(sample)
-    if len(sample) < 1000 or extents.max() < 3 or not 2 <= extents[1] <= 4.5:
-        return "z", None
-    if extents[1] > 0.75 * min(extents[0], extents[2]):
-        return "z", None
-    shares, heights = zip(*(_fullest_level(sample[:, axis]) for axis in range(3)), strict=True)
-    if heights[1] > 0.25 or shares[1] < 0.12 or shares[1] < 1.5 * max(shares[0], shares[2]):
-        return "z", None
-    return "y", "the floor lies across y, so y is taken for up; if that is wrong, say --up z"
+    found = find_up(sample)
+    if found.up != "z":
+        word = "guessed" if found.sureness >= SURE_AT else f"guessed, but unsure ({found.sureness:.0%})"
+        return found.up, f"up: {found.up}, {word}; --up z overrules"
+    word = "as it seems" if found.sureness >= SURE_AT else "assumed, as the scan does not say"
+    return "z", f"up: z, {word}; --up {found.rival} overrules"
+
+
+def _refuse_degrees(path: Path, sample: np.ndarray) -> None:
+    """Longitude and latitude span next to nothing beside the height, and lie where degrees do."""
+    across = _extents(sample)
+    east, north = np.abs(np.median(sample[:, :2], axis=0))
+    if (
+        len(sample) >= 100
+        and 0 < across[:2].max() < 0.05
+        and across[2] > 50 * across[:2].max()
+        and max(east, north) <= 180
+        and min(east, north) <= 90
+        and max(east, north) > 100 * across[:2].max()
+    ):
+        x, y = np.median(sample[:, :2], axis=0)
+        raise UserError(
+            f"{path}: its coordinates look like degrees ({x:.4f}, {y:.4f}); convert them to metres, for example to UTM with "
+            "pdal or QGIS, or say --units m if they are"
+        )
+
+
+def _left_out(cloud: PointCloud, num_finite: int) -> list[str]:
+    """What methods are not shown of the finite points."""
+    zeros = int(cloud.zero_pixels().sum())
+    stray = num_finite - zeros - int(cloud.usable().sum())
+    notes = [f"{zeros:,} of {len(cloud):,} points are 0 0 0, pixels without depth, and get no answer"] * bool(
+        zeros
+    )
+    return notes + [f"{stray:,} of {len(cloud):,} points lie far from all others and get no answer"] * bool(
+        stray
+    )
 
 
 def _extents(sample: np.ndarray) -> np.ndarray:
@@ -194,14 +229,15 @@ def _fullest_window(values: np.ndarray, width: float) -> tuple[float, float]:
 
 
 def _finite_sample(position: Triple) -> tuple[np.ndarray, int]:
-    """About `_SAMPLE` finite points, float64, evenly over the file, and the number of finite ones."""
+    """About `_SAMPLE` finite points, float64, evenly over the file, no zero pixels, and the number of finite ones."""
     x, y, z = position
     finite = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
     num_finite = int(np.count_nonzero(finite))
-    if num_finite < len(x):
-        rows = np.flatnonzero(finite)[:: max(1, num_finite // _SAMPLE)]
-    else:
-        rows = slice(None, None, max(1, num_finite // _SAMPLE))
+    zero = (x == 0) & (y == 0) & (z == 0)
+    shown = finite & ~zero if FEWEST_ZEROS <= np.count_nonzero(zero) < num_finite else finite
+    num_shown = int(np.count_nonzero(shown))
+    step = max(1, num_shown // _SAMPLE)
+    rows = np.flatnonzero(shown)[::step] if num_shown < len(x) else slice(None, None, step)
     with np.errstate(all="ignore"):
         sample = np.stack([np.clip(c[rows].astype(np.float64), -1e30, 1e30) for c in position], axis=1)
     return sample, num_finite

@@ -34,6 +34,8 @@ from gestalt3d.structures.vocabulary import S3DIS, Vocabulary, translate
 
 _SLAB = 200_000  # voxels whose neighbour pairs are held at once
 _POINTS_A_VOXEL = 2
+TABLE_TOP = 2.0
+"""Metres: no room is smaller along every axis."""
 _LEVEL = 0.7  # |z| of a floor's normal, at least
 
 
@@ -98,9 +100,21 @@ class RegionsConfig:
     """A voxel with fewer such neighbours, itself included, links nothing."""
     min_voxels: CountOrNone = 50
     reach: Positive = 0.1
+    sparse_unit: Annotated[float, Within(least=1)] = 1.0
+    """Where voxels hold fewer than two points on average, every length grows, up to this many times itself."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+
+TABLE_TOPS = RegionsConfig(
+    planes=PlaneConfig(distance=0.0125, min_area=0.5, cell=0.025, building_only=True, band=0.15),
+    full_width=1.0,
+    voxel_size=0.01,
+    eps=0.0375,
+    reach=0.05,
+    sparse_unit=2.0,
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +126,8 @@ class GeometricConfig:
     """Of RANSAC."""
     dbscan: DBSCANConfig = DBSCANConfig()
     regions: RegionsConfig = RegionsConfig()
+    table_tops: RegionsConfig = TABLE_TOPS
+    """Instead of `regions`, for scans that measure less than `TABLE_TOP` along every axis."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -154,12 +170,13 @@ class Geometric:
         if not len(cloud):
             return Instances.empty(0, self.vocabulary, method=self.name)
         config = self.config
-        variant = config.dbscan if config.variant == "dbscan" else config.regions
+        variant = self._variant(cloud)
         with stage("normals"):
-            unit = min(1.0, _width(cloud.points.numpy()) / variant.full_width) or 1.0
+            unit = min(1.0, float(_extents(cloud.points.numpy())[:2].max()) / variant.full_width) or 1.0
             voxels = voxelize(cloud.points, voxel_size=variant.voxel_size * unit)
-            while unit < 1 and len(cloud) < _POINTS_A_VOXEL * len(voxels.counts):
-                unit = min(1.0, 1.5 * unit)
+            sparse_unit = variant.sparse_unit if isinstance(variant, RegionsConfig) else 1.0
+            while unit < sparse_unit and len(cloud) < _POINTS_A_VOXEL * len(voxels.counts):
+                unit = min(sparse_unit, 1.5 * unit)
                 voxels = voxelize(cloud.points, voxel_size=variant.voxel_size * unit)
             surface = _surface(cloud.points.numpy(), voxels, unit, variant)
         with stage("planes"):
@@ -170,11 +187,11 @@ class Geometric:
                 rest[plane.voxels] = False
             rest = np.flatnonzero(rest)
             centers = surface.centers[rest]
-            if config.variant == "dbscan":
-                found = torch.from_numpy(centers).float()
-                clusters = dbscan(found, eps=config.dbscan.eps, min_points=config.dbscan.min_points).numpy()
+            if isinstance(variant, RegionsConfig):
+                clusters = _smooth_regions(centers, surface.normals[rest], variant)
             else:
-                clusters = _smooth_regions(centers, surface.normals[rest], config.regions)
+                found = torch.from_numpy(centers).float()
+                clusters = dbscan(found, eps=variant.eps, min_points=variant.min_points).numpy()
             clusters = _without_small(centers, clusters, variant)
         with stage("assign"):
             labels = np.full(len(surface.centers), -1, dtype=np.int64)
@@ -182,6 +199,11 @@ class Geometric:
                 labels[plane.voxels] = i
             labels[rest] = np.where(clusters >= 0, clusters + len(planes), -1)
             return self._instances(labels, planes, voxels)
+
+    def _variant(self, cloud: PointCloud) -> DBSCANConfig | RegionsConfig:
+        if self.config.variant == "dbscan":
+            return self.config.dbscan
+        return self.config.table_tops if is_table_top(cloud) else self.config.regions
 
     def _instances(self, labels: np.ndarray, planes: list[_Plane], voxels: Voxels) -> Instances:
         table = translate(S3DIS, self.vocabulary)
@@ -202,10 +224,16 @@ class Geometric:
         )
 
 
-def _width(points: np.ndarray) -> float:
-    """The larger of the horizontal extents, without the outermost points: strays do not widen a scan."""
-    low, high = np.quantile(points[:, :2], [0.005, 0.995], axis=0)
-    return float((high - low).max())
+def is_table_top(cloud: PointCloud) -> bool:
+    """Whether the points measure less than `TABLE_TOP` along every axis, but for the outermost; strays do not widen a scan."""
+    points = cloud.points[cloud.usable()].numpy()
+    return len(points) > 0 and float(_extents(points).max()) < TABLE_TOP
+
+
+def _extents(points: np.ndarray) -> np.ndarray:
+    """Along x, y and z, without the outermost points."""
+    low, high = np.quantile(points, [0.005, 0.995], axis=0)
+    return high - low
 
 
 def _surface(

@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from gestalt3d.structures.colors import scaled_colors
 from gestalt3d.structures.rows import chosen_rows, equal_fields
+
+STRAY = 50.0
+"""A point this many times the cloud's extent away from it is an accident, no part of the scan."""
+FEWEST_ZEROS = 10
+"""Fewer points at 0 0 0 may well lie there."""
+_SAMPLE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +103,30 @@ class PointCloud:
         ]
         assert tensors[0] is not None
         return cls(tensors[0], tensors[1], tensors[2], origin)
+
+    def zero_pixels(self) -> Bool[Tensor, "n"]:
+        """Points at 0 0 0 of the file, where at least ten are: depth cameras write that for pixels without a depth."""
+        world = self.points if self.origin is None else self.points + self.origin
+        zero, finite = (world == 0).all(1), torch.isfinite(world).all(1)
+        return zero if FEWEST_ZEROS <= int(zero.sum()) < int(finite.sum()) else torch.zeros_like(zero)
+
+    def usable(self) -> Bool[Tensor, "n"]:
+        """Points that methods are shown: finite ones that are no zero pixels and not `STRAY` times as far away as others.
+
+        Measured from the middle nine tenths along each axis, in units of their longest extent.
+        """
+        usable = torch.isfinite(self.points).all(1) & ~self.zero_pixels()
+        sample = self.points[usable].double()
+        sample = sample[:: max(1, len(sample) // _SAMPLE)]
+        if len(sample) == 0:
+            return usable
+        low, high = torch.quantile(
+            sample, torch.tensor([0.05, 0.95], dtype=torch.float64, device=sample.device), dim=0
+        )
+        reach = STRAY * (high - low).max()
+        if float(reach) == 0:
+            return usable
+        return usable & ((self.points >= low - reach) & (self.points <= high + reach)).all(1)
 
     def __len__(self) -> int:
         return len(self.points)

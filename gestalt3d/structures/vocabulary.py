@@ -148,8 +148,10 @@ SCANNET21 = Vocabulary(
 
 SCANNET18 = Vocabulary("scannet18", SCANNET20.names[2:], SCANNET20.official_ids[2:])
 
+TABLE_TOPS = Vocabulary("table-tops", ("table", "object"), structure=frozenset({"table"}))
+
 TOYBOXES = Vocabulary("toyboxes", ("box1", "box2", "box3", "box4", "box5"))
 
 VOCABULARIES: dict[str, Vocabulary] = {
-    v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET21, SCANNET18, TOYBOXES)
+    v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET21, SCANNET18, TABLE_TOPS, TOYBOXES)
 }

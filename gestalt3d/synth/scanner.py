@@ -283,7 +283,7 @@ def _visible(
             seen[i] = True
 
 
-def _face_geometry(world: World) -> tuple[np.ndarray, np.ndarray]:
+def face_geometry(world: World) -> tuple[np.ndarray, np.ndarray]:
     """Unit normals and areas."""
     a, b, c = (world.vertices[world.faces[:, k]] for k in range(3))
     cross = np.cross(b - a, c - a)
@@ -303,7 +303,7 @@ def _render(world: World, pose: Pose, focal: float, width: int, height: int) -> 
     )
 
 
-def _frames(
+def depth_frames(
     world: World,
     poses: list[Pose],
     rng: np.random.Generator,
@@ -352,7 +352,7 @@ def _fused(world: World, rng: np.random.Generator, points: int) -> tuple[np.ndar
     poses = _walk(world, rng, frames)
     noise = float(rng.uniform(0.001, 0.005))
     drift = float(rng.choice((0.0005, 0.0015, 0.004)))
-    cloud, face = _frames(world, poses, rng, 176, 132, float(rng.uniform(1.0, 1.2)), noise, drift)
+    cloud, face = depth_frames(world, poses, rng, 176, 132, float(rng.uniform(1.0, 1.2)), noise, drift)
     yaw = float(rng.uniform(0, 2 * np.pi)) if rng.random() < 0.7 else float(rng.integers(4)) * np.pi / 2
     cloud = _turned(cloud, yaw)
     # What a walk sees of a furnished room is about three times its floor; large rooms take a coarser grid.
@@ -372,7 +372,7 @@ def _fused(world: World, rng: np.random.Generator, points: int) -> tuple[np.ndar
 
 
 def _static(world: World, rng: np.random.Generator, points: int) -> tuple[np.ndarray, np.ndarray, float]:
-    normals, areas = _face_geometry(world)
+    normals, areas = face_geometry(world)
     total = int(points * 2.6)
     cumulative = np.cumsum(areas)
     face = np.searchsorted(cumulative, rng.random(total) * cumulative[-1])
@@ -437,7 +437,7 @@ def _single(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
         if shown > most:
             best, most = [pose], shown
     width = int(np.clip(np.sqrt(points * 4 / 3), 64, 400))
-    cloud, face = _frames(
+    cloud, face = depth_frames(
         world,
         best,
         rng,
@@ -461,7 +461,7 @@ def scan(world: World, rng: np.random.Generator, *, points: int, mode: str | Non
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     cloud, face, yaw = {"fused": _fused, "static": _static, "single": _single}[mode](world, rng, points)
-    normals, _ = _face_geometry(world)
+    normals, _ = face_geometry(world)
     room = _turned(cloud, -yaw)
     chosen = normals[face]
     colors = colours.shade(

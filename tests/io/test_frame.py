@@ -1,5 +1,6 @@
 """Units, axes and origin."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,16 @@ def load_array(tmp_path: Path, points: np.ndarray, **options: str) -> PointCloud
 
 
 def notes(cloud: PointCloud) -> str:
-    return "" if cloud.source is None else " ".join(cloud.source.notes)
+    """All that was noted, but for the clause about up that a guess always has."""
+    return "" if cloud.source is None else UP.sub("", " ".join(cloud.source.notes))
+
+
+def up_note(cloud: PointCloud) -> str:
+    found = UP.search("" if cloud.source is None else " ".join(cloud.source.notes))
+    return "" if found is None else found[0].strip(". ")
+
+
+UP = re.compile(r"(\. )?\b[Uu]p: .*? overrules")
 
 
 @pytest.mark.parametrize(("unit", "word"), [("m", ""), ("cm", "centimetres"), ("mm", "millimetres")])
@@ -94,7 +104,7 @@ def test_a_room_with_y_up_is_turned_and_said(tmp_path: Path) -> None:
     room = furnished_room()
     cloud = load_array(tmp_path, np.column_stack([room[:, 0], room[:, 2], -room[:, 1]]))
     np.testing.assert_allclose(cloud.points.numpy(), room, atol=1e-5)
-    assert "--up z" in notes(cloud)
+    assert "--up z" in up_note(cloud)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -111,7 +121,7 @@ def test_rooms_with_z_up_are_left_alone(tmp_path: Path, seed: int, size: tuple[f
         room[:, [1, 0, 2]] * [-1, 1, 1],
     ):
         cloud = load_array(tmp_path, points)
-        assert notes(cloud) == "" and cloud.source is not None
+        assert notes(cloud) == "" and up_note(cloud).startswith("up: z") and cloud.source is not None
         np.testing.assert_array_equal(cloud.source.world_from_source, np.eye(4))
 
 
@@ -142,6 +152,51 @@ def test_stray_points_neither_move_the_origin_nor_the_unit(tmp_path: Path) -> No
     assert cloud.origin is None and "million kilometres" in notes(cloud)
     np.testing.assert_allclose(cloud.points.numpy()[:-1], room[:-1], atol=1e-5)
     assert not cloud.points[-1].isfinite().all()
+    assert "1 of 60,002 points lie far from all others" in notes(cloud)
+
+
+def test_one_zero_in_a_scan_in_earth_centred_coordinates_is_left_out(tmp_path: Path) -> None:
+    cloud = load_array(tmp_path, np.concatenate([furnished_room() + [4.1e6, 6.2e5, 4.8e6], np.zeros((1, 3))]))
+    assert "1 of 60,001 points lie far from all others" in notes(cloud)
+    assert cloud.usable()[:-1].all() and not cloud.usable()[-1]
+
+
+@pytest.mark.parametrize("offset", [0.0, 5000.0])
+def test_pixels_without_depth_are_left_out_and_shift_no_guess(tmp_path: Path, offset: float) -> None:
+    room = furnished_room(count=30_000) + offset
+    room = np.concatenate([np.zeros((20_000, 3)), room]) * 1000
+    cloud = load_array(tmp_path, room, units="mm")
+    assert "20,000 of 50,000 points are 0 0 0" in notes(cloud) and "far from" not in notes(cloud)
+    assert cloud.usable().tolist() == [False] * 20_000 + [True] * 30_000
+    assert up_note(cloud).startswith("up: z")
+
+
+def test_a_few_points_at_zero_are_points(tmp_path: Path) -> None:
+    cloud = load_array(tmp_path, np.concatenate([np.zeros((3, 3)), furnished_room(count=3000)]))
+    assert notes(cloud) == "" and cloud.usable().all()
+
+
+def test_a_wide_flat_landscape_stays_in_metres_and_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    land = rng.random((100_000, 3)) * [1001, 1002, 1] + [0, 0, 7]
+    land[:, 2] *= 1 + 0.1 * np.sin(land[:, 0] / 90)
+    cloud = load_array(tmp_path, land)
+    assert "taken for metres" in notes(cloud) and "--units mm" in notes(cloud)
+    np.testing.assert_allclose(cloud.points.numpy(), land, atol=1e-3)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
+def test_degrees_are_refused_with_the_way_out(tmp_path: Path, order: tuple[int, int, int]) -> None:
+    site = furnished_room(size=(60.0, 40.0, 9.0)) / [71_000, 111_000, 1] + [8.40312, 49.01234, 115]
+    with pytest.raises(UserError, match=r"look like degrees.*UTM.*--units m") as caught:
+        load_array(tmp_path, site[:, order])
+    assert "a.npy" in str(caught.value) and "\n" not in str(caught.value)
+    assert len(load_array(tmp_path, site[:, order], units="m")) == len(site)
+
+
+def test_a_pole_in_metres_is_not_taken_for_degrees(tmp_path: Path) -> None:
+    pole = np.random.default_rng(0).random((2000, 3)) * [0.12, 0.12, 5] + [12, 33, 0]
+    assert notes(load_array(tmp_path, pole)) == ""
 
 
 @pytest.mark.parametrize("options", [{}, {"units": "mm", "up": "y"}, {"units": "ft", "up": "-x"}])
@@ -171,7 +226,8 @@ def test_every_real_scan_is_in_metres_with_z_up(shared: Path) -> None:
     assert len(files) == 14
     for path in files:
         cloud = load_cloud(path)
-        assert cloud.source is not None and cloud.source.notes == () and cloud.origin is None, path.name
+        assert notes(cloud) == "" and up_note(cloud).startswith("up: z"), path.name
+        assert cloud.source is not None and cloud.origin is None and bool(cloud.usable().all()), path.name
         np.testing.assert_array_equal(cloud.source.world_from_source, np.eye(4))
 
 
