@@ -240,9 +240,10 @@ def test_demo_shows_a_room_and_how_well_it_went(command: Command, tmp_path: Path
     kinds = ("ply", "png", "html", "instances.npz", "instances.ply", "instances.json")
     assert names == {f"room.{kind}" for kind in kinds}
     report = json.loads((tmp_path / "demo.json").read_text())
-    assert report["figures"].keys() == {"mCov", "mWCov", "mPrec", "mRec", "AP50"}
-    assert 0 < report["figures"]["mCov"] <= 100
-    assert "mWCov" in answer.out and "room.html" in answer.out
+    assert report["figures"].keys() == {"AP50", "AP25", "mIoU", "AP50, any class", "AP25, any class"}
+    assert 0 < report["figures"]["mIoU"] <= 100
+    assert report["scan"].startswith("val_") and "validation room" in answer.out
+    assert "mIoU" in answer.out and "room.html" in answer.out
 
 
 def test_synthetic_rooms_become_a_folder_that_is_complete(command: Command, tmp_path: Path) -> None:

@@ -15,13 +15,17 @@ class TableTops:
     """Scan `i` of a split is `make_table_top(SPLITS[split] + i)`."""
 
     min_region = MIN_REGION
-    notes: list[str] = []
 
     def __init__(self, split: str, *, count: int | None = None, vocabulary: Vocabulary = TABLE_TOPS) -> None:
         if split not in SPLITS:
             raise UserError(f"table-tops has no split {split!r}; it has {', '.join(SPLITS)}")
         self.split, self.vocabulary = split, vocabulary
         self.names = [f"{split}_{i:06d}" for i in range(COUNTS[split] if count is None else count)]
+
+    @property
+    def notes(self) -> list[str]:
+        """Nothing to know."""
+        return []
 
     def __len__(self) -> int:
         return len(self.names)

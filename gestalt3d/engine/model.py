@@ -86,7 +86,9 @@ class Model:
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
     """A shipped model by name ("asis-rooms", "geometric", …) or a weight file by path, ready to `segment`.
 
-    "auto" chooses for each scan: `mtml-rooms`, or `geometric-regions` for what is smaller than a room. Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
+    "auto" chooses for each scan: `mtml-rooms`, or `geometric-regions` for what is smaller than a room.
+
+    Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
     """
     if str(name_or_path) == "auto":
         from gestalt3d.engine.auto import load_auto

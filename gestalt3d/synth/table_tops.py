@@ -104,7 +104,7 @@ def _seen(world: scanner.World, height: float, rng: np.random.Generator) -> tupl
     distance, pitch = float(rng.uniform(0.8, 1.2)), float(rng.uniform(-0.95, -0.45))
     yaw = float(rng.uniform(0, 2 * np.pi))
     back = -distance * np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
-    pose = scanner.look(back + [0, 0, height], yaw, pitch)
+    pose = scanner.look(back + np.array([0, 0, height]), yaw, pitch)
     points, face = scanner.depth_frames(
         world, [pose], rng, _WIDTH, _HEIGHT, _FIELD, float(rng.uniform(0.0008, 0.002)), 0.0
     )

@@ -63,6 +63,34 @@ def test_points_that_are_not_finite_never_reach_the_method_and_get_minus_one() -
     assert found.point_classes is not None and bool((found.point_classes[bad] == -1).all())
 
 
+@pytest.mark.parametrize("stray", [[1e6, 1e6, 1e6], [0.0, -900.0, 0.0]])
+def test_stray_points_never_reach_the_method_and_get_minus_one(stray: list[float]) -> None:
+    points = torch.rand(100, 3)
+    points[7] = torch.tensor(stray)
+    method = Halves()
+    labels = Model("halves", method).segment(cloud_of(points)).to_labels()
+    assert len(method.given) == 99 and float(method.given.points.abs().max()) <= 1
+    assert labels[7] == -1 and bool((labels[torch.arange(100) != 7] >= 0).all())
+
+
+def test_pixels_without_depth_never_reach_the_method_and_get_minus_one() -> None:
+    points = torch.rand(100, 3) + 1
+    points[40:60] = 0
+    method = Halves()
+    labels = Model("halves", method).segment(cloud_of(points)).to_labels()
+    assert len(method.given) == 80
+    assert (labels == -1).nonzero().flatten().tolist() == list(range(40, 60))
+
+
+@pytest.mark.parametrize("name", ["mtml-rooms", "components-rooms"])
+def test_a_stray_point_changes_no_other_answer(name: str) -> None:
+    model, cloud = load(name), replace(tiny_scan(points=1500).cloud, semantic=None)
+    points = torch.cat([cloud.points, torch.full((1, 3), 1e6)])
+    colors = None if cloud.colors is None else torch.cat([cloud.colors, torch.ones(1, 3)])
+    labels = model.segment(PointCloud(points, colors)).to_labels()
+    assert labels[-1] == -1 and torch.equal(labels[:-1], model.segment(cloud).to_labels())
+
+
 def test_the_answer_does_not_depend_on_where_the_scan_stands() -> None:
     scan = tiny_scan(points=2000).cloud
     here = load("geometric").segment(scan)

@@ -156,7 +156,9 @@ def test_stray_points_neither_move_the_origin_nor_the_unit(tmp_path: Path) -> No
 
 
 def test_one_zero_in_a_scan_in_earth_centred_coordinates_is_left_out(tmp_path: Path) -> None:
-    cloud = load_array(tmp_path, np.concatenate([furnished_room() + [4.1e6, 6.2e5, 4.8e6], np.zeros((1, 3))]))
+    cloud = load_array(
+        tmp_path, np.concatenate([furnished_room() + np.array([4.1e6, 6.2e5, 4.8e6]), np.zeros((1, 3))])
+    )
     assert "1 of 60,001 points lie far from all others" in notes(cloud)
     assert cloud.usable()[:-1].all() and not cloud.usable()[-1]
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d.methods.geometric import DBSCANConfig, Geometric, GeometricConfig
+from gestalt3d.methods.geometric import DBSCANConfig, Geometric, GeometricConfig, is_table_top
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, SCANNET20
+from gestalt3d.synth.table_tops import make_table_top
 
 VARIANTS = ("dbscan", "regions")
 
@@ -183,3 +184,31 @@ def test_lengths_do_not_shrink_below_the_spacing_of_the_points() -> None:
     balls = [ball([0.3, 0.5, 0.3], 0.1, 150), ball([1.2, 0.5, 0.3], 0.1, 150)]
     cloud = PointCloud(torch.from_numpy(np.concatenate(balls).reshape(-1, 3).astype(np.float32)))
     assert len(method("dbscan").segment(cloud)) == 2
+
+
+def test_table_tops_have_settings_of_their_own() -> None:
+    scan = make_table_top(3)
+    found = method("regions").segment(scan.cloud)
+    labels, truth = found.to_labels(), scan.instances.to_labels()
+    recalled = 0
+    for thing in range(1, len(scan.instances)):
+        own = truth == thing
+        ids = labels[own & (labels >= 0)]
+        best = (labels == ids.mode().values) if len(ids) else own & ~own
+        recalled += float((own & best).sum()) > 0.5 * float((own | best).sum())
+    assert recalled >= 0.6 * (len(scan.instances) - 1)
+
+
+def test_what_is_two_metres_high_is_no_table_top() -> None:
+    cloud, _ = room()
+    assert not is_table_top(cloud)
+    assert is_table_top(PointCloud(cloud.points * 0.4)) and not is_table_top(PointCloud(cloud.points[:0]))
+    narrow = PointCloud(cloud.points * torch.tensor([0.3, 0.3, 1.0]))
+    assert not is_table_top(narrow)
+
+
+def test_sparse_table_tops_are_looked_at_more_coarsely() -> None:
+    scan = make_table_top(3)
+    thinned = scan.cloud[torch.arange(0, len(scan.cloud), 40)]
+    found = method("regions").segment(thinned)
+    assert 2 <= len(found) <= 3 * len(scan.instances)

@@ -1,0 +1,107 @@
+"""The model where none is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import gestalt3d as g3
+from gestalt3d.data.folder import save_scan
+from gestalt3d.engine.auto import ROOMS, TABLE_TOPS, Auto
+from gestalt3d.engine.model import load
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.synth.table_tops import make_table_top
+from tests.command import Command
+from tests.scenes import tiny_scan
+
+
+@pytest.fixture(scope="module")
+def auto() -> Auto:
+    model = g3.load("auto")
+    assert isinstance(model, Auto)
+    return model
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+def small(cloud: PointCloud, size: float) -> PointCloud:
+    """The cloud shrunk so that its longest side has this many metres."""
+    extent = cloud.points.amax(0) - cloud.points.amin(0)
+    return replace(cloud, points=cloud.points * (size / float(extent.max())), semantic=None)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [(0.3, TABLE_TOPS), (1.9, TABLE_TOPS), (2.1, ROOMS), (60.0, ROOMS)]
+)
+def test_the_size_of_the_scan_decides(auto: Auto, size: float, name: str) -> None:
+    cloud = small(tiny_scan().cloud, size)
+    assert auto.for_cloud(cloud).name == name
+    strays = replace(cloud, points=torch.cat([cloud.points[:-1], torch.tensor([[0.0, 1e6, 0.0]])]))
+    assert auto.for_cloud(strays).name == name
+
+
+def test_a_narrow_high_room_is_a_room(auto: Auto) -> None:
+    cloud = small(tiny_scan().cloud, 2.5)
+    narrow = replace(cloud, points=cloud.points * torch.tensor([0.5, 0.5, 1.0]))
+    assert auto.for_cloud(narrow).name == ROOMS
+
+
+def test_given_semantics_go_to_the_model_that_takes_them(auto: Auto) -> None:
+    cloud = small(tiny_scan().cloud, 1.0)
+    given = replace(cloud, semantic=torch.zeros(len(cloud), dtype=torch.int64))
+    assert auto.takes_semantics and auto.for_cloud(given).name == ROOMS
+
+
+def test_a_room_gets_the_answer_of_the_model_for_rooms(auto: Auto) -> None:
+    cloud = small(tiny_scan().cloud, 2.5)
+    one, other = auto.segment(cloud), load(ROOMS).segment(cloud)
+    assert torch.equal(one.to_labels(), other.to_labels()) and torch.equal(one.scores, other.scores)
+    assert one.method == ROOMS
+
+
+def test_both_answer_in_one_vocabulary_and_the_instances_say_which_it_was(auto: Auto) -> None:
+    found = auto.segment(make_table_top(0).cloud)
+    assert found.vocabulary == auto.vocabulary and found.method == TABLE_TOPS
+    assert {found.class_name(i) for i in range(len(found))} <= {"floor", "wall", "ceiling", "otherfurniture"}
+
+
+def test_the_seed_reaches_both(auto: Auto) -> None:
+    other = auto.with_seed(7)
+    assert isinstance(other, Auto) and other.table_tops.method.config.seed == 7
+    assert auto.table_tops.method.config.seed == 0
+
+
+def test_models_that_do_not_choose_are_themselves() -> None:
+    model = load("geometric")
+    assert model.for_cloud(tiny_scan().cloud) is model
+
+
+def test_segment_says_which_model_it_took_and_how_to_overrule(command: Command, tmp_path: Path) -> None:
+    g3.save_cloud(tmp_path / "table.ply", make_table_top(1).cloud)
+    plain = ["-o", tmp_path / "out", "--no-picture", "--no-page"]
+    answer = command("segment", tmp_path / "table.ply", *plain)
+    assert answer.code == 0 and "model: geometric-regions" in answer.out and "-m mtml-rooms" in answer.out
+    assert "model:" not in command("segment", tmp_path / "table.ply", "-m", "geometric", *plain).out
+
+
+def test_the_list_of_models_begins_with_it(command: Command) -> None:
+    first = command("models").out.splitlines()[0]
+    assert first.startswith("auto ") and ROOMS in first and TABLE_TOPS in first
+
+
+@pytest.mark.parametrize("rule", [["--class-agnostic"], []])
+def test_evaluate_takes_it_and_says_who_segmented_what(
+    command: Command, tmp_path: Path, rule: list[str]
+) -> None:
+    save_scan(tmp_path, make_table_top(2))
+    save_scan(tmp_path, replace(tiny_scan(), name="room"))
+    answer = command("evaluate", "-m", "auto", "-d", "folder", "--root", tmp_path, *rule)
+    assert answer.code == 0, answer.err
+    assert (
+        f"room: segmented by {ROOMS}" in answer.out
+        and f"table_top_0000002: segmented by {TABLE_TOPS}" in answer.out
+    )
