@@ -11,7 +11,7 @@ NAME, ROOMS, TABLE_TOPS = "auto", "mtml-rooms", "geometric-regions"
 ABOUT = f"{ROOMS}, and for scans under {TABLE_TOP:g} m along every axis {TABLE_TOPS}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Auto(Model):
     """`method` is that of `ROOMS`; both models answer in its vocabulary."""
 

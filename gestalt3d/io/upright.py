@@ -8,9 +8,9 @@ Six directions are weighed in two steps, each a logistic model with three terms:
   things stand on the lowest level rather than hang from the highest.
 
 The weights are those of greatest likelihood on 50 synthetic training rooms, whole, turned, cut to pieces, without ceiling,
-without floor, and 20 table tops (`gestalt3d bench upright` measures them on others). Most files are z up, so the others
-need more evidence: they are an eighth as likely beforehand, z down a sixteenth, and a scan is turned only at
-`TURN_AT` and where there is a level that could be a floor.
+without floor, and 20 table tops: `benchmarks/upright.py` fits them, `gestalt3d bench upright` measures them on others. Most
+files are z up, so the others need more evidence: they are an eighth as likely beforehand, z down a sixteenth, and a scan is
+turned only at `TURN_AT` and where there is a level that could be a floor.
 """
 
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class Upright(NamedTuple):
     """The likeliest of the others."""
 
 
-class _Along(NamedTuple):
+class Along(NamedTuple):
     """What is seen along one axis, upwards; shares of the surface."""
 
     askew: float
@@ -69,14 +69,14 @@ class _Along(NamedTuple):
     """Places where something rises from the lowest level …"""
     hanging: float
 
-    def axis_score(self) -> float:
-        terms = (np.log(self.askew + 0.05), np.log(self.level + 0.01), self.flatness)
-        return float(np.dot(_AXIS_WEIGHTS, terms))
+    def axis_terms(self) -> tuple[float, float, float]:
+        return float(np.log(self.askew + 0.05)), float(np.log(self.level + 0.01)), self.flatness
 
-    def sign_score(self) -> float:
+    def sign_terms(self) -> tuple[float, float, float]:
+        """Positive for the way up: floor against ceiling, weight below against above, standing against hanging."""
         floor = (self.lowest - self.highest) / (self.lowest + self.highest + 0.02)
         things = (self.standing - self.hanging) / (self.standing + self.hanging + 0.05)
-        return float(np.dot(_SIGN_WEIGHTS, (floor, self.lower - self.upper, things)))
+        return floor, self.lower - self.upper, things
 
     @property
     def floor(self) -> float:
@@ -88,7 +88,7 @@ def find_up(points: np.ndarray) -> Upright:
     extents = np.subtract(*np.percentile(points, [99, 1], axis=0)) if len(points) else np.zeros(3)
     if len(points) < FEWEST_POINTS or extents.max() <= 0:
         return Upright("z", 0.0, "y")
-    along = _look_along(points, extents)
+    along = look_along(points)
     evidence = _evidence(along)
     posterior = evidence * PRIOR / np.dot(evidence, PRIOR)
     best = int(posterior.argmax())
@@ -99,17 +99,18 @@ def find_up(points: np.ndarray) -> Upright:
     return Upright(DIRECTIONS[best], float(evidence[best]), DIRECTIONS[others[0]])
 
 
-def _evidence(along: list[_Along]) -> np.ndarray:
+def _evidence(along: list[Along]) -> np.ndarray:
     """(6,) probabilities of `DIRECTIONS`, alike beforehand."""
-    scores = np.array([a.axis_score() for a in along])
+    scores = np.array([a.axis_terms() for a in along]) @ _AXIS_WEIGHTS
     axes = np.exp(scores - scores.max())
-    upwards = 1 / (1 + np.exp(-np.array([a.sign_score() for a in along])))
+    upwards = 1 / (1 + np.exp(-np.array([a.sign_terms() for a in along]) @ _SIGN_WEIGHTS))
     return (np.stack([upwards, 1 - upwards], axis=1) * (axes / axes.sum())[:, None]).ravel()
 
 
-def _look_along(points: np.ndarray, extents: np.ndarray) -> list[_Along]:
+def look_along(points: np.ndarray) -> list[Along]:
     """The three axes' views of the surface: means of voxels with their normals, strays left out."""
     low, high = np.percentile(points, [1, 99], axis=0)
+    extents = high - low
     pad = 0.05 * extents.max()
     points = points[((points > low - pad) & (points < high + pad)).all(1)]
     edge = min(float(extents.max()) / _CELLS, _COARSEST)
@@ -125,7 +126,7 @@ def _look_along(points: np.ndarray, extents: np.ndarray) -> list[_Along]:
 
 def _view(
     surface: np.ndarray, normals: np.ndarray, near: np.ndarray, axis: int, edge: float, extents: np.ndarray
-) -> _Along:
+) -> Along:
     height, count = surface[:, axis], len(surface)
     low, high = np.percentile(height, [0.5, 99.5])
     extent = max(float(high - low), 1e-9)
@@ -137,7 +138,7 @@ def _view(
     rise = height[near] - height[:, None]
     beside = ~level[near] & (np.abs(rise) > 0.6 * edge)
     across = np.delete(extents, axis).max()
-    return _Along(
+    return Along(
         askew=1 - float(level.mean() + upright.mean()),
         level=float(fullest) / count,
         flatness=min(float(np.log(max(extents[axis], 1e-6) / max(across, 1e-6))), 0.5),

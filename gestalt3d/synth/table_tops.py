@@ -31,7 +31,8 @@ def make_table_top(seed: int) -> Scan:
     rng = np.random.default_rng([seed, GENERATOR_VERSION])
     scene = _laid_table(rng)
     top = scene.placed[0].shape
-    plan = Plan([make_cell(rng, *top.low[:2], *top.high[:2], "office")], 2.5, 0.1)
+    (x0, y0), (x1, y1) = top.low[:2].tolist(), top.high[:2].tolist()
+    plan = Plan([make_cell(rng, x0, y0, x1, y1, "office")], 2.5, 0.1)
     world = build_world(plan, scene, rng)
     points, face = _seen(world, float(top.high[2]), rng)
     objects = world.face_object[face]
