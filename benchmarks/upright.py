@@ -68,9 +68,9 @@ def run() -> list[dict[str, Any]]:
 def fit() -> tuple[list[float], list[float]]:
     """Weights of the axis and of its sign with the greatest likelihood; ceilings without floor say nothing of the sign."""
     views = [(kind, look_along(scan)) for kind, scan in scans("train", 50, 20)]
-    axis = torch.tensor([[view.axis_terms() for view in along] for _, along in views])
+    axis = torch.tensor([[view.axis_terms() for view in along] for _, along in views], dtype=torch.float64)
     plain = [along[2].sign_terms() for kind, along in views if kind not in ("without floor", "piece")]
-    sign = torch.tensor(plain)
+    sign = torch.tensor(plain, dtype=torch.float64)
     return (
         _greatest(axis, lambda scores: -torch.log_softmax(scores, 1)[:, 2].mean()),
         _greatest(sign, lambda scores: torch.nn.functional.softplus(-scores).mean()),

@@ -158,9 +158,9 @@ def guess_up(sample: np.ndarray) -> tuple[str, str]:
     found = find_up(sample)
     if found.up != "z":
         word = "guessed" if found.sureness >= SURE_AT else f"guessed, but unsure ({found.sureness:.0%})"
-        return found.up, f"up: {found.up}, {word}; --up z overrules"
+        return found.up, f"up: {found.up}, {word} (--up z overrules)"
     word = "as it seems" if found.sureness >= SURE_AT else "assumed, as the scan does not say"
-    return "z", f"up: z, {word}; --up {found.rival} overrules"
+    return "z", f"up: z, {word} (--up {found.rival} overrules)"
 
 
 def _refuse_degrees(path: Path, sample: np.ndarray) -> None:

@@ -58,10 +58,10 @@ def notes(cloud: PointCloud) -> str:
 
 def up_note(cloud: PointCloud) -> str:
     found = UP.search("" if cloud.source is None else " ".join(cloud.source.notes))
-    return "" if found is None else found[0].strip(". ")
+    return "" if found is None else found[0].strip("; ")
 
 
-UP = re.compile(r"(\. )?\b[Uu]p: .*? overrules")
+UP = re.compile(r"(; )?\bup: .*? overrules\)")
 
 
 @pytest.mark.parametrize(("unit", "word"), [("m", ""), ("cm", "centimetres"), ("mm", "millimetres")])
