@@ -592,7 +592,7 @@ def evaluate(
     shown = scans.names if add_to is not None else result["scans"]
     figures = {name: result["scans"][name] for name in shown if name in result["scans"]}
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in figures.items()]
-    together = f"all {len(result['scans'])} in {add_to}" if add_to is not None else "all"
+    together = f"all {len(result['scans'])} in {add_to}" if "parts" in result else "all"
     rows.append({"scan": together, **{k: result["pooled"].get(k) for k in keys}})
     if several:
         rows.append({"scan": "± sd over seeds and poses", **{k: result["pooled_sd"].get(k) for k in keys}})

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gestalt3d.data import DataSet
-from gestalt3d.data.cache import FolderCache, digest, pack
+from gestalt3d.data.cache import FolderCache, digest, fingerprint
 from gestalt3d.errors import UserError
 from gestalt3d.structures.samples import Scan
 
@@ -62,7 +62,7 @@ class BlockStore:
         parts: dict[int, _Part] = {}
         for n in range(len(scans)):
             i = (first + n) % len(scans)
-            key = _fingerprint(scans, i)
+            key = digest(fingerprint(scans, i))
             parts[i] = _kept(cache, key) or _made(cache, key, scans[i], cut)
         self._parts = [parts[i] for i in range(len(scans)) if parts[i].count]
         self._ends = np.cumsum([part.count for part in self._parts])
@@ -101,16 +101,6 @@ class BlockStore:
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
-
-
-def _fingerprint(scans: DataSet, i: int) -> str:
-    """Changes with what the scan holds: the data set says so without reading it, or all of it is read."""
-    known = getattr(scans, "fingerprint", None)
-    return digest(
-        known(i)
-        if known is not None
-        else [values.tobytes() for values in pack(scans[i]) if values is not None]
-    )
 
 
 def _file(folder: Path, field: int) -> Path:

@@ -21,7 +21,7 @@ import torch
 
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.samples import Scan, Scans
 from gestalt3d.structures.vocabulary import Vocabulary
 
 _STALE_SECONDS = 24 * 3600
@@ -96,6 +96,14 @@ def unpack(packed: Packed, name: str, vocabulary: Vocabulary) -> Scan:
         point_classes=torch.from_numpy(packed.semantic.astype(np.int64)),
     )
     return Scan(name, PointCloud(torch.from_numpy(packed.points), colors, origin=origin), instances)
+
+
+def fingerprint(scans: Scans, i: int) -> str:
+    """Changes with what scan `i` holds: the data set says so without reading it, or all of it is read."""
+    known = getattr(scans, "fingerprint", None)
+    if known is not None:
+        return known(i)
+    return digest([values.tobytes() for values in pack(scans[i]) if values is not None])
 
 
 class FolderCache:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gestalt3d.data import DataSet
+from gestalt3d.data.cache import fingerprint
 from gestalt3d.structures.samples import Scan
 
 
@@ -22,6 +23,10 @@ class Part:
 
     def __len__(self) -> int:
         return len(self._positions)
+
+    def fingerprint(self, i: int) -> str:
+        """The data set's."""
+        return fingerprint(self._data, self._positions[i])
 
     def __getitem__(self, i: int) -> Scan:
         return self._data[self._positions[i]]

@@ -50,7 +50,8 @@ def evaluate(
     or S3DIS. An instance has no class in the latter but that of most of its points, and no point is in two; figures are then
     those of what was written. Of a model that chooses by the scan "models" says which segmented each.
 
-    `add_to` is a file of counts (`Tally`): results are those of all scans that were added to it, and "parts" lists whose.
+    `add_to` is a file of counts (`Tally`): results are those of all scans that were added to it, and "parts" lists whose. Where
+    a scan fails, none is added.
 
     With `on_failure`, a scan that cannot be read or segmented is told to it in one line, named in "failed", and does not keep
     the others from being scored.
@@ -102,9 +103,13 @@ def evaluate(
             failed.append(name)
             on_failure(str(in_one_line(name, problem)))
     results = evaluator.results()
-    if tally is not None:
-        part = {"model": model.name, "data": data, "scans": len(scans) - len(failed)}
-        results = tally.add(evaluator, part)
+    if tally is not None and not failed:
+        results = tally.add(evaluator, {"model": model.name, "data": data, "scans": len(scans)})
+    elif tally is not None and on_failure is not None:
+        # The rest could be added now, but what failed could not be later.
+        on_failure(
+            f"--add-to {add_to}: nothing was added, because not every scan could be; try again without it"
+        )
     choice = {"models": chosen} if chosen else {}
     result = {"method": model.name, "data": data, **choice, **results}
     return {**result, "failed": failed} if failed else result

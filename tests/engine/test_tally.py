@@ -138,6 +138,19 @@ def test_a_file_that_holds_no_counts_is_one_line_and_stays(
     assert file.read_text() == text
 
 
+def test_where_a_scan_fails_nothing_is_added(command: Command, tmp_path: Path) -> None:
+    """What failed could not be added later beside what did not, which counts once only."""
+    root, file = save_s3dis(tmp_path / "s3dis"), tmp_path / "folds.json"
+    words = ("evaluate", "-m", "geometric", "-d", "s3dis:all", "--root", root, "--add-to", file)
+    whole = (root / "Area_2_office_1.npy").read_bytes()
+    (root / "Area_2_office_1.npy").write_bytes(whole[:1000])
+    answer = command(*words)
+    assert answer.code == 2 and "nothing was added" in answer.err and not file.exists()
+    assert "all 3" not in answer.out
+    (root / "Area_2_office_1.npy").write_bytes(whole)
+    assert command(*words).code == 0 and len(json.loads(file.read_text())["scans"]) == 3
+
+
 def test_several_answers_are_not_added(command: Command, tmp_path: Path) -> None:
     answer = command("evaluate", "--poses", 2, "--add-to", tmp_path / "folds.json")
     assert answer.code == 2 and "--add-to" in answer.err

@@ -447,6 +447,13 @@ def test_two_processes_share_the_stored_blocks_of_a_step(folder: Path, tmp_path:
             assert torch.equal(whole, torch.cat(parts))
 
 
+def test_epochs_of_stored_blocks_are_counted_in_blocks(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    train(stored(folder), tmp_path / "run", device="cpu", epochs=0.5, note=said.append)
+    blocks = int(next(line for line in said if "each epoch" in line).split()[0])
+    assert read_log(tmp_path / "run")[-1]["step"] == round(0.5 * blocks / 4)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
