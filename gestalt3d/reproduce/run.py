@@ -2,7 +2,6 @@
 
 import json
 import platform
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +48,7 @@ def one_run(
 ) -> Run:
     """A run, from its file in `folder` where it is finished."""
     from gestalt3d.data import open_data
+    from gestalt3d.engine import provenance
     from gestalt3d.engine.model import load
     from gestalt3d.metrics.report import write_json
 
@@ -64,8 +64,9 @@ def one_run(
         if run is None:
             scans = open_data(table.setting.data, vocabulary=model.vocabulary, limit=budget.test)
             figures = table.setting.measure(model, scans, say)
+            code = provenance.commit() or gestalt3d.__version__
             run = Run(
-                row.key, seed, reached["step"], budget.train, budget.test, _commit(), _device(device),
+                row.key, seed, reached["step"], budget.train, budget.test, code, _device(device),
                 reached["seconds"], figures.values, {}, figures.scans, figures.left_out, figures.num_true,
             )  # fmt: skip
         if table.times is not None and hasattr(model.method, "group"):
@@ -142,19 +143,3 @@ def _processor() -> str:
         if names:
             return names[0]
     return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    """The checkout's commit, with + for uncommitted changes; the version where there is no checkout."""
-    try:
-        changed = "+" if _git("status", "--porcelain", "-uno") else ""
-        return _git("rev-parse", "--short=12", "HEAD") + changed
-    except (OSError, subprocess.CalledProcessError):
-        return gestalt3d.__version__
-
-
-def _git(*words: str) -> str:
-    here = Path(__file__).parent
-    return subprocess.run(
-        ["git", *words], cwd=here, capture_output=True, text=True, check=True, encoding="utf-8"
-    ).stdout.strip()
