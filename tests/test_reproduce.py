@@ -153,6 +153,10 @@ def test_runs_on_other_scans_share_seeds_alone() -> None:
     assert judged(a, b)["scans"] == 0 and judged(a, b)["standard_error"] == pytest.approx(0.5)
 
 
+def test_figures_of_more_and_of_fewer_scans_are_not_compared() -> None:
+    assert judged(runs([9.0, 10.0], num_scans=40), runs([5.0, 6.0], num_scans=12))["seeds"] == 0
+
+
 def test_what_is_not_trained_goes_with_every_seed() -> None:
     verdict = judged(runs([9.0, 10.0, 11.0]), runs([5.0], trained=False))
     assert verdict["seeds"] == 3 and verdict["holds"] is True

@@ -26,6 +26,8 @@ class Measured:
     trained: bool = True
     """With this seed; False: the same for every seed, shipped weights or a method without training."""
     device: str = ""
+    num_scans: int | None = None
+    """How many scans the figures are of, also where `scans` does not name them."""
 
 
 Runs = Mapping[str, Sequence[Measured]]
@@ -126,7 +128,12 @@ class Target:
 
 
 def _pairs(a: Sequence[Measured], b: Sequence[Measured], metric: str) -> list[tuple[Measured, Measured]]:
-    """Runs of one seed that both have the figure; what is the same for every seed goes with each."""
+    """Runs of one seed on as many scans that both have the figure; what is the same for every seed goes with each."""
+    made = _by_seed(a, b, metric)
+    return [(x, y) for x, y in made if x.num_scans == y.num_scans]
+
+
+def _by_seed(a: Sequence[Measured], b: Sequence[Measured], metric: str) -> list[tuple[Measured, Measured]]:
     a, b = ([run for run in runs if run.figures.get(metric) is not None] for runs in (a, b))
     if not (a and b):
         return []

@@ -40,7 +40,9 @@ class Run(NamedTuple):
     def measured(self) -> Measured:
         """What claims are judged by."""
         figures = self.figures | self.times
-        return Measured(self.seed, figures, self.left_out, self.scans, self.steps > 0, self.device)
+        return Measured(
+            self.seed, figures, self.left_out, self.scans, self.steps > 0, self.device, self.test_scans
+        )
 
 
 def one_run(
