@@ -22,7 +22,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.terminal import Progress, complain, duration, say, streams, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from gestalt3d.engine.segment import Result
     from gestalt3d.stages import Stage
@@ -184,6 +184,8 @@ def demo(
     _say_classes(found, scan.instances)
     say()
     table("how well, in percent", [{"room": scan.name, **wanted}])
+    say()
+    _say_meanings(wanted)
     say()
     _say_seconds(work, time.perf_counter() - started)
     _say_files((*files, out / "room.ply"))
@@ -601,6 +603,9 @@ def evaluate(
     if per_class and not class_agnostic:
         say()
         table("per class", [{"class": name, **values} for name, values in per_class.items()])
+        keys = (*keys, "n_gt", "n_pred")
+    say()
+    _say_meanings(keys)
     for note in scans.notes:
         say(f"NOTE {note}")
     for name, using in result.get("models", {}).items():
@@ -642,6 +647,8 @@ def score(
     table(f"{benchmark}, all", [{k: v for k, v in result.items() if not isinstance(v, dict)}], digits=4)
     say()
     table("per class", rows, digits=4)
+    say()
+    _say_meanings({key for row in (result, *rows) for key in row})
     if json is not None:
         _write_json(json, result)
 
@@ -926,6 +933,13 @@ def _say_classes(found: "Instances", truth: "Instances | None" = None) -> None:
         )
     rows.append({"class": "none", "points": int((found.to_labels() < 0).sum())})
     table("instances per class", rows, digits=2)
+
+
+def _say_meanings(shown: "Container[str]") -> None:
+    from gestalt3d.metrics.report import meanings
+
+    for line in meanings(shown):
+        say(line)
 
 
 def _say_seconds(work: "Stage", with_start_up: float | None = None) -> None:

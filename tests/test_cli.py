@@ -244,6 +244,7 @@ def test_demo_shows_a_room_and_how_well_it_went(command: Command, tmp_path: Path
     assert 0 < report["figures"]["mIoU"] <= 100
     assert report["scan"].startswith("val_") and "validation room" in answer.out
     assert "mIoU" in answer.out and "room.html" in answer.out
+    assert "AP50: average precision at IoU .5" in answer.out
 
 
 def test_synthetic_rooms_become_a_folder_that_is_complete(command: Command, tmp_path: Path) -> None:
@@ -296,6 +297,7 @@ def test_evaluate_reports_every_scan_and_all(
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if options == ("--class-agnostic",) else ("mCov",)
     assert all(key in result["pooled"] for key in keys)
     assert "tiny1" in answer.out and "\nall" in answer.out
+    assert all(f"{key}: " in answer.out for key in keys)
 
 
 def test_evaluate_goes_on_after_a_bad_scan_and_ends_with_exit_code_2(
@@ -469,6 +471,7 @@ def test_score_prints_and_writes_the_official_figures(command: Command, tmp_path
     figures = json.loads(report.read_text())
     assert figures["AP25"] == pytest.approx(1.0) and figures["AP"] < figures["AP50"]
     assert f"{figures['AP50']:.4f}" in answer.out and "chair" in answer.out
+    assert "AP25: at .25" in answer.out and "mIoU: " not in answer.out
 
 
 def test_score_offers_what_can_be_scored(command: Command) -> None:

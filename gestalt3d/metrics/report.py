@@ -4,7 +4,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,37 @@ from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import nan_mean
 from gestalt3d.metrics.coverage import Coverage
 from gestalt3d.metrics.semantic import Semantic
+
+_MEANINGS = (
+    {
+        "mCov": "best IoU of each true instance with a found one of its class",
+        "mWCov": "the same, weighted by size",
+    },
+    {
+        "mPrec": "share of the found instances that are right (IoU .5)",
+        "mRec": "share of the true ones that are found",
+    },
+    {
+        "AP": "average precision, mean of IoU .50 to .90",
+        "AP50": "average precision at IoU .5",
+        "AP25": "at .25",
+    },
+    {"recall50": "share of the true objects found at IoU .5", "coverage": "their mean best IoU"},
+    {
+        "oAcc": "share of the points with the right class",
+        "mAcc": "mean of the classes' shares",
+        "mIoU": "mean IoU of the classes",
+    },
+    {"n_gt": "true instances", "n_pred": "found instances"},
+)
+
+
+def meanings(shown: Container[str]) -> list[str]:
+    """In a few words the metrics that are `shown`, related ones on a line. At length they stand in docs/metrics.md."""
+    lines = [
+        "; ".join(f"{name}: {text}" for name, text in group.items() if name in shown) for group in _MEANINGS
+    ]
+    return [line for line in lines if line]
 
 
 def defined(value: float) -> float | None:

@@ -2,12 +2,17 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gestalt3d.errors import UserError
-from gestalt3d.metrics.report import class_table, percent, text_table, write_json
+from gestalt3d.metrics.evaluator import CloudEvaluator
+from gestalt3d.metrics.report import class_table, meanings, percent, text_table, write_json
+from gestalt3d.structures.vocabulary import S3DIS
+
+_PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def test_json_holds_null_for_undefined(tmp_path) -> None:
@@ -63,3 +68,17 @@ def test_class_table_ends_with_the_means() -> None:
     rooms = {"mCov": None, "nan_skipped": {"mCov": 0.25}, "per_class": {"wall": {"Cov": 0.25, "n_gt": 2}}}
     assert class_table(rooms)[1] == [["wall", 0.25, 2], ["mean", 0.25, None]]
     assert class_table({"mIoU": 0.5, "per_class": {"wall": 0.5}})[1] == [["wall", 0.5], ["mean", 0.5]]
+
+
+def test_every_metric_is_said_in_a_line_and_on_the_page_of_metrics() -> None:
+    pooled = CloudEvaluator(S3DIS).results()["pooled"]
+    metrics = {key for key, value in pooled.items() if not isinstance(value, dict)} | {"n_gt", "n_pred"}
+    page = _PAGE.read_text(encoding="utf-8")
+    for name in metrics:
+        assert len(meanings({name})) == 1, name
+        assert f"`{name}`" in page, name
+    assert all(len(line) <= 130 for line in meanings(metrics))
+
+
+def test_only_the_metrics_shown_are_explained() -> None:
+    assert meanings({"mIoU", "room", "per_class"}) == ["mIoU: mean IoU of the classes"]
