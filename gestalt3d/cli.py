@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from gestalt3d.structures.instances import Instances
     from gestalt3d.structures.samples import Scan
 
-USAGE = """gestalt3d turns a scan into object instances.
+USAGE = """gestalt3d finds the objects in a 3-D scan.
 
 Start here
-  gestalt3d demo                           a synthetic room it has never seen: table, picture, web page
-  gestalt3d segment scan.ply -o out/       your own scan, as .ply .pcd .las .xyz .npy .obj .glb or alike
-  gestalt3d view out/scan.instances.npz    turn around in the result
+  gestalt3d demo                           a synthetic room that training never saw: table, picture, web page
+  gestalt3d segment scan.ply -o out/       your own scan: .ply .pcd .las .xyz .npy .obj .glb …
+  gestalt3d view out/scan.instances.npz    look at the result in a browser
 
 Verbs
 {verbs}
 
-`gestalt3d VERB --help` shows a verb's options and three commands that work, `--version` the version."""
+`gestalt3d VERB --help` shows the options of a verb and three examples, `--version` the version."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -129,11 +129,11 @@ ModelName = Annotated[
         short="-m",
     ),
 ]
-Out = Annotated[Path, option("folder for the results; made where missing", "DIR", short="-o")]
+Out = Annotated[Path, option("folder for the results; created if missing", "DIR", short="-o")]
 DataName = Annotated[
-    str, option("rooms:val, toyboxes:test, s3dis:area5, scannet:val, folder, …", "DATA", short="-d")
+    str, option("data set: rooms:val, toyboxes:test, s3dis:area5, scannet:val, folder, …", "DATA", short="-d")
 ]
-Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto takes a GPU where there is one", "DEVICE")]
+Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto: a GPU where there is one", "DEVICE")]
 # `Optional`, because of `Path | None` tyro asks a library that takes longer to import than `score` to run.
 Json = Annotated[Optional[Path], option("also write the figures to this file", "FILE", default="")]  # noqa: UP045
 
@@ -149,7 +149,7 @@ def demo(
     model: ModelName = "auto",
     out: Out = Path("demo"),
     seed: Annotated[
-        int, option("which of the validation rooms; 13 is the best of the first twenty for mtml-rooms", "N")
+        int, option("number of the validation room; 13 is the best of the first twenty for mtml-rooms", "N")
     ] = DEMO_ROOM,
     device: Device = "cpu",
     json: Json = None,
@@ -189,7 +189,7 @@ def demo(
     say()
     _say_seconds(work, time.perf_counter() - started)
     _say_files((*files, out / "room.ply"))
-    say(f"turn around in it: open {out / 'room.html'} in a browser")
+    say(f"look at it: open {out / 'room.html'} in a browser")
     if json is not None:
         room = {"scan": scan.name, "points": len(scan.cloud), "figures": wanted, "instances": _objects(found)}
         _write_json(json, {"model": model, **room, **_seconds(work)})
@@ -205,7 +205,9 @@ def segment(
     classes: Annotated[
         tuple[str, ...], option("keep only instances of these classes", "CLASS…", default="all")
     ] = (),
-    min_score: Annotated[float, option("keep only instances at least this sure, 0 to 1", "SCORE")] = 0.0,
+    min_score: Annotated[
+        float, option("keep only instances with at least this score, 0 to 1", "SCORE")
+    ] = 0.0,
     units: Annotated[
         Literal["m", "cm", "mm", "ft", "in"] | None,
         option("unit of the coordinates", "{m,cm,mm,ft,in}", default="guessed"),
@@ -217,17 +219,19 @@ def segment(
     semantic: Annotated[
         str | None,
         option(
-            "property of the file with the points' classes, for models that take it", "PROPERTY", default=""
+            "property of the file that holds the class of each point, for models that use it",
+            "PROPERTY",
+            default="",
         ),
     ] = None,
     objects: Annotated[bool, option("also write one PLY per object", default="")] = False,
     picture: Annotated[bool, option("write no .png", default="")] = True,
     page: Annotated[bool, option("write no .html", default="")] = True,
     device: Device = "cpu",
-    seed: Annotated[int | None, option("of the sampling inside the method", "N", default="0")] = None,
+    seed: Annotated[int | None, option("of the random choices in the method", "N", default="0")] = None,
     json: Json = None,
 ) -> None:
-    """Find the object instances in your own scans; no labels needed."""
+    """Find the objects in your own scans; no labels needed."""
     if not files:
         raise UserError("name at least one file or folder, such as scan.ply")
     if not 0 <= min_score <= 1:
@@ -279,7 +283,7 @@ def view(
         Annotated[Path, option("a result such as scan.instances.npz, a scan, or a page", "FILE", default="")]
     ],
     *,
-    port: Annotated[int, option("on this machine; 0 takes a free one", "PORT")] = 0,
+    port: Annotated[int, option("port on this machine; 0: any free one", "PORT")] = 0,
     browser: Annotated[bool, option("do not open a browser", default="")] = True,
 ) -> None:
     """Show a result or a scan as a web page, served on this machine until Ctrl-C."""
@@ -452,7 +456,7 @@ class _TrainOptions:
     init: Annotated[
         tuple[str, ...],
         option(
-            "start from the weights of this model or file, or of its part MODEL.PART; a part's may follow",
+            "start from the weights of this model or file, or of a part, MODEL.PART; several for several parts",
             "MODEL…",
             default="",
         ),
@@ -470,19 +474,20 @@ class _TrainOptions:
 def average(
     files: Positional[
         Annotated[
-            tuple[str, ...], option("weight files or shipped models of one network", "MODEL…", default="")
+            tuple[str, ...],
+            option("weight files or shipped models, all of the same network", "MODEL…", default=""),
         ]
     ] = (),
     *,
     shares: Annotated[
         tuple[float, ...],
-        option("how much each counts, relative to their sum", "SHARE…", default="all alike"),
+        option("weight of each in the mean", "SHARE…", default="all the same"),
     ] = (),
     out: Annotated[
-        Path, option("weight file to write, and its card beside it", "FILE", short="-o", default="")
+        Path, option("weight file to write; its card is written beside it", "FILE", short="-o", default="")
     ],
 ) -> None:
-    """Average weight files of one network, as of a training and what it started from."""
+    """Average weight files of the same network, such as a training's and those it started from."""
     from gestalt3d.engine.average import average as average_files
 
     for note in average_files(files, out, shares=shares):
@@ -494,21 +499,30 @@ def evaluate(
     *,
     model: ModelName = "asis-rooms",
     data: DataName = "rooms:val",
-    root: Annotated[Path | None, option("folder of data that lie on disk", "DIR", default="")] = None,
+    root: Annotated[
+        Path | None, option("folder of the data set; not for synthetic ones", "DIR", default="")
+    ] = None,
     limit: Annotated[int | None, option("only this many scans", "N", default="")] = None,
     class_agnostic: Annotated[
-        bool, option("ignore classes; structure (walls, floor) is void: ScanNet's rule", default="")
+        bool,
+        option(
+            "compare instances whatever their classes; walls, floors and ceilings do not count", default=""
+        ),
     ] = False,
     blocks: Annotated[
-        bool, option("measure on sampled blocks, as the ASIS paper does, not on the raw points", default="")
+        bool,
+        option(
+            "count the points of sampled blocks, as the ASIS paper does, instead of all points", default=""
+        ),
     ] = False,
     seeds: Annotated[
-        tuple[int, ...], option("of the method's draws; the mean of several is shown", "N…", default="0")
+        tuple[int, ...],
+        option("of the random choices in the method; of several the mean is shown", "N…", default="0"),
     ] = (),
     poses: Annotated[
         int,
         option(
-            "look at each scan this often, once as it is, then turned and moved; the mean is shown",
+            "measure each scan this often, first as it is, then turned and moved; the mean is shown",
             "N",
             default="1",
         ),
@@ -516,7 +530,7 @@ def evaluate(
     submission: Annotated[
         Path | None,
         option(
-            "of scannet and s3dis: write what was found to this new folder, as `score` reads it",
+            "scannet and s3dis only: write the results to this new folder, in the format that `score` reads",
             "DIR",
             default="",
         ),
@@ -524,13 +538,15 @@ def evaluate(
     add_to: Annotated[
         Optional[Path],  # noqa: UP045
         option(
-            "add the counts of these scans to this file; figures are of all scans in it", "FILE", default=""
+            "add these scans to the counts in this file; the figures are of all scans in it",
+            "FILE",
+            default="",
         ),
     ] = None,
     semantics: Annotated[
         Optional[Path],  # noqa: UP045
         option(
-            "of scannet: classes given with the scans, <scene>.txt with a NYU40 id per vertex",
+            "scannet only: folder of given classes, <scene>.txt with a NYU40 id per vertex",
             "DIR",
             default="",
         ),
@@ -627,15 +643,16 @@ _FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAc
 def score(
     benchmark: Positional[
         Annotated[
-            Literal["scannet", "scannet-semantic", "s3dis"], option("whose rules and formats", default="")
+            Literal["scannet", "scannet-semantic", "s3dis"],
+            option("benchmark whose rules and formats apply", default=""),
         ]
     ],
     *,
     gt: Annotated[Path, option("ground truth in the benchmark's format", "DIR", default="")],
-    pred: Annotated[Path, option("predictions", "DIR", default="")],
+    pred: Annotated[Path, option("predictions in the benchmark's format", "DIR", default="")],
     json: Json = None,
 ) -> None:
-    """Official file formats in, official numbers out (fractions)."""
+    """Score files in the formats of ScanNet or S3DIS by the official rules (fractions)."""
     from gestalt3d.metrics.official import score as score_files
 
     _expect_writable(json)
@@ -655,14 +672,12 @@ def score(
 
 def reproduce(
     name: Positional[
-        Annotated[str, option("such as asis-table1; without one, all are listed", "TABLE", default="")]
+        Annotated[str, option("such as asis-table1; without it all tables are listed", "TABLE", default="")]
     ] = "",
     *,
-    retrain: Annotated[
-        bool, option("train every row anew at the stated budget; resumable", default="")
-    ] = False,
+    retrain: Annotated[bool, option("train every row again; can be stopped and resumed", default="")] = False,
     quick: Annotated[
-        bool, option("a tiny version of --retrain that shows that everything runs", default="")
+        bool, option("a tiny version of --retrain, to see that everything runs", default="")
     ] = False,
     rows: Annotated[
         tuple[str, ...], option("with --retrain: only these, such as asis-pn2", "ROW…", default="all")
@@ -672,7 +687,7 @@ def reproduce(
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
-    """Print a table of the papers, ours beside theirs."""
+    """Print a table of a paper, our figures beside the paper's."""
     from gestalt3d import reproduce as tables
 
     if not name:
@@ -694,14 +709,14 @@ def reproduce(
 
 
 def synth(
-    what: Positional[Annotated[Literal["rooms", "toyboxes"], option("which world", default="")]],
+    what: Positional[Annotated[Literal["rooms", "toyboxes"], option("kind of scan", default="")]],
     *,
-    count: Annotated[int, option("how many", "N", short="-n")] = 10,
-    seed: Annotated[int, option("of the first; the next ones follow", "N")] = 0,
-    preset: Annotated[Literal["default", "hard"], option("of toyboxes: how often boxes touch")] = "default",
+    count: Annotated[int, option("number of scans", "N", short="-n")] = 10,
+    seed: Annotated[int, option("seed of the first scan; the others count on from it", "N")] = 0,
+    preset: Annotated[Literal["default", "hard"], option("toyboxes only: how often boxes touch")] = "default",
     out: Out = Path("data"),
 ) -> None:
-    """Write synthetic labelled scans: PLY with the labels beside, as `folder` reads them."""
+    """Write synthetic labelled scans, as a folder that training and evaluation read."""
     if count < 1:
         raise UserError(f"-n {count}: must be at least 1")
     if seed < 0:
@@ -735,13 +750,13 @@ def _maker(what: str, preset: str) -> "Callable[[int], Scan]":
 
 
 def data(
-    action: Positional[Annotated[Literal["check"], option("what to do", default="")]],
+    action: Positional[Annotated[Literal["check"], option("the only action there is", default="")]],
     kind: Positional[Annotated[Literal["s3dis", "scannet", "folder"], option("which data set", default="")]],
     *,
     root: Annotated[Path, option("its folder", "DIR", default="")],
     json: Json = None,
 ) -> None:
-    """Count what a data set's folder holds, find known bad files, say what is missing."""
+    """Check a data set: count what is there, find bad files, say what is missing."""
     from gestalt3d.data.check import check
 
     _expect_writable(json)
@@ -766,7 +781,7 @@ def data(
 
 
 def models(*, json: Json = None) -> None:
-    """List the models that are shipped, what they were trained on and how well they do."""
+    """List the shipped models, what they were trained on and how well they do."""
     from gestalt3d.engine.cards import cards
 
     found = cards()
@@ -779,11 +794,13 @@ def models(*, json: Json = None) -> None:
 
 
 def bench(
-    name: Positional[Annotated[str, option("without one, all are listed", "BENCHMARK", default="")]] = "",
+    name: Positional[
+        Annotated[str, option("without it all benchmarks are listed", "BENCHMARK", default="")]
+    ] = "",
     *,
     json: Json = None,
 ) -> None:
-    """Measure speed beside the usual alternatives, in the same run on this machine."""
+    """Measure speed on this machine, beside the usual alternatives."""
     from gestalt3d import bench as benchmarks
 
     if not name:
@@ -797,7 +814,7 @@ def bench(
 
 
 def doctor(*, json: Json = None) -> None:
-    """Say what of the installation works, and what to do about the rest."""
+    """Check the installation and say how to mend what does not work."""
     from gestalt3d.engine.doctor import examine
 
     findings = examine()

@@ -59,8 +59,8 @@ class Recipe:
     count: Count | None = None
     """Use this many scans; all where unset."""
     semantics: Path | None = None
-    """ScanNet: folder of classes that are given with the scans, <scene>.txt with a NYU40 id per vertex, for methods that part a
-    labelled scene; unset, MTML trains on the true ones.
+    """ScanNet: folder of classes that are given with the scans, <scene>.txt with a NYU40 id per vertex, for methods that take
+    classes as input; unset, MTML trains on the true ones.
     """
     classes: str = "s3dis"
     """Vocabulary the scans are mapped to; empty takes the data's own classes."""
@@ -109,7 +109,7 @@ PLAIN = AugmentConfig(
 )  # fmt: skip
 
 
-# For synthetic rooms: made to carry over to real scans.
+# For synthetic rooms, so that the weights work on real scans, too.
 _ROOMS = AugmentConfig(
     p_tilt=0.2, p_elastic=0.2, p_crop=0.1, p_no_ceiling=0.2, p_cut_height=0.05, p_holes=0.1, p_falloff=0.1, p_dropout=0.3,
     p_no_color=0.15, p_color=0.6, hue_degrees=12.0, p_bumps=0.5, p_smooth=0.5,
@@ -117,9 +117,9 @@ _ROOMS = AugmentConfig(
 
 
 def asis_rooms() -> Recipe:
-    """ASIS (PN++) on synthetic rooms, made to carry over to real scans; two CPU cores, a few hours.
+    """ASIS (PN++) on synthetic rooms, made to work on real scans, too; two CPU cores, a few hours.
 
-    The shipped weights took several turns of it: see their card.
+    The shipped weights come from several trainings with it: see their card.
     """
     return Recipe(
         name="asis-rooms",
@@ -150,7 +150,7 @@ def asis_rooms() -> Recipe:
 
 
 def asis_folder() -> Recipe:
-    """Your own labelled folder and classes, from the shipped weights: add --root DIR --init asis-rooms."""
+    """Your own labelled scans and classes, starting from the shipped weights: add --root DIR --init asis-rooms."""
     base = asis_rooms()
     return replace(
         base,
@@ -168,7 +168,7 @@ def asis_folder() -> Recipe:
 
 
 def asis_s3dis() -> Recipe:
-    """The paper's ASIS (PN++) on S3DIS, tested on Area 5: 100 epochs, batch 24; add --root DIR. Wants a GPU."""
+    """The paper's ASIS (PN++) on S3DIS, tested on Area 5: 100 epochs, batch 24; add --root DIR. Needs a GPU."""
     return Recipe(
         name="asis-s3dis",
         method="asis",
@@ -183,7 +183,7 @@ def asis_s3dis() -> Recipe:
 
 
 def asis_s3dis_pointnet() -> Recipe:
-    """The paper's ASIS (PN) on S3DIS, tested on Area 5: 50 epochs, batch 24; add --root DIR. Wants a GPU."""
+    """The paper's ASIS (PN) on S3DIS, tested on Area 5: 50 epochs, batch 24; add --root DIR. Needs a GPU."""
     base = asis_s3dis()
     return replace(
         base,
@@ -194,7 +194,7 @@ def asis_s3dis_pointnet() -> Recipe:
 
 
 def sgpn_s3dis_semantics() -> Recipe:
-    """The semantic network that SGPN starts from, as PointNet is trained: batch 24, 50 epochs; add --root DIR. Wants a GPU."""
+    """The semantic network that SGPN starts from, as PointNet is trained: batch 24, 50 epochs; add --root DIR. Needs a GPU."""
     return replace(
         asis_s3dis_pointnet(),
         name="sgpn-s3dis-semantics",
@@ -244,7 +244,7 @@ def mtml_toyboxes_hard() -> Recipe:
 
 
 def semantics_rooms() -> Recipe:
-    """MTML's semantic stage on synthetic rooms, made to carry over to real scans; one CPU core, about an hour."""
+    """MTML's semantic stage on synthetic rooms, made to work on real scans, too; one CPU core, about an hour."""
     return Recipe(
         name="semantics-rooms",
         method="unet",
@@ -298,7 +298,7 @@ def mtml_rooms() -> Recipe:
 
 
 def semantics_scannet() -> Recipe:
-    """Semantics of ScanNet for mtml-scannet: a U-Net like the one its paper takes them from; add --root DIR. Wants a GPU."""
+    """Semantics of ScanNet for mtml-scannet: a U-Net like the one its paper takes them from; add --root DIR. Needs a GPU."""
     return Recipe(
         name="semantics-scannet",
         method="unet",
@@ -314,7 +314,7 @@ def semantics_scannet() -> Recipe:
 
 
 def mtml_scannet() -> Recipe:
-    """The paper's MTML on ScanNet: 100 epochs, batch 2; add --root DIR, later --semantics DIR and --init. Wants a GPU."""
+    """The paper's MTML on ScanNet: 100 epochs, batch 2; add --root DIR, later --semantics DIR and --init. Needs a GPU."""
     return Recipe(
         name="mtml-scannet",
         method="mtml",
