@@ -179,7 +179,7 @@ def demo(
     any_class = {f"{k}, any class": figures["class_agnostic"][k] for k in ("AP50", "AP25")}
     wanted = {k: figures[k] for k in ("AP50", "AP25", "mIoU")} | any_class
     chosen = ", of the first twenty the one that mtml-rooms does best" if seed == DEMO_ROOM else ""
-    say(f"a validation room{chosen}; training never saw it")
+    say(f"a validation room that training never saw{chosen}")
     say(f"{scan.name}: {len(scan.cloud):,} points, {len(found)} instances; there are {len(scan.instances)}\n")
     _say_classes(found, scan.instances)
     say()

@@ -24,17 +24,21 @@ class Optim:
     steps: Count = 10_000
     """Optimiser steps."""
     lr: Annotated[float, Within(above=0, most=10)] = 1e-3
+    """Learning rate after warm-up."""
     lr_floor: Annotated[float, Within(least=0, most=10)] = 1e-5
+    """The rate never falls below this."""
     schedule: Literal["halving", "cosine", "constant"] = "halving"
     halve_every: Count = 300_000
     """Samples (blocks) after which "halving" halves the rate and batch norm's momentum."""
     samples_per_step: Count = 24
     """Blocks in a step, for the schedules that count samples."""
     warmup: CountOrNone = 0
+    """Steps over which the rate rises linearly at the start."""
     weight_decay: NotNegative = 0.0
     clip: NotNegative = 0.0
     """Largest gradient norm; 0 leaves gradients alone."""
     bn_momentum: Share = 0.5
+    """Share of the newest batch in batch norm's running means and variances."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     ema: Annotated[float, Within(least=0, below=1)] = 0.0
     """Decay of the averaged weights; 0 keeps none."""
@@ -45,7 +49,7 @@ class Optim:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a training depends on. `--init`, `--out` and `--resume` are the command's own options."""
+    """Everything that a training depends on, but for the initial weights (`--init`)."""
 
     name: str
     method: Literal["asis", "sgpn", "mtml", "unet"]
@@ -55,22 +59,25 @@ class Recipe:
     data: str = "rooms:train"
     """Data set and split to train on: rooms:train, s3dis:not5, folder."""
     root: Path | None = None
-    """Folder of the data set, for those that lie on disk."""
+    """Folder of the data set; not for synthetic ones."""
     count: Count | None = None
-    """Use this many scans; all where unset."""
+    """Use only this many scans."""
     semantics: Path | None = None
-    """ScanNet: folder of classes that are given with the scans, <scene>.txt with a NYU40 id per vertex, for methods that take
-    classes as input; unset, MTML trains on the true ones.
+    """ScanNet: folder of given classes, <scene>.txt with a NYU40 id per vertex, for methods that take classes as input.
+    Without it MTML trains on the true ones.
     """
     classes: str = "s3dis"
-    """Vocabulary the scans are mapped to; empty takes the data's own classes."""
+    """Vocabulary that the scans are mapped to; empty: the data's own classes."""
     hold_out: Annotated[float, Within(least=0, below=1)] = 0.0
-    """Share of the scans, drawn by the seed, that is not learnt from but validated on; 0: `validate` names other scans."""
+    """Share of the scans, chosen by the seed, that is used for validation instead of training; 0: `validate` names the scans."""
     validate: str = "rooms:val"
+    """Data set and split to validate on, where nothing is held out."""
     validate_every: CountOrNone = 0
-    """Steps between validations, of which there is one more at the end; 0 never validates. `best.safetensors` is kept."""
+    """Steps between validations; there is one more at the end. 0 never validates. `best.safetensors` is kept."""
     validate_count: Count = 4
+    """Most scans of a validation."""
     scans_per_step: Count = 4
+    """Scans in a step, over all processes."""
     stored_blocks: bool = False
     """For methods that look at blocks: all blocks of all scans are cut once, into the cache, and an epoch sees each of them
     once, in an order of its own; a "scan" of `scans_per_step` is then `blocks_per_scan` of these. Otherwise random blocks of
@@ -82,10 +89,13 @@ class Recipe:
     workers: Annotated[int, Within(least=0, most=1024)] = 1
     """Data-loader processes."""
     freeze_bn: bool = False
+    """Batch norm keeps the statistics of the initial weights."""
     log_every: Count = 20
     """Steps over which logged losses are averaged."""
     checkpoint_every: Count = 200
+    """Steps between checkpoints."""
     seed: Seed = 0
+    """Of the initial weights, the order of the scans and all random changes."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -47,11 +47,11 @@ def open_data(
     limit: int | None = None,
     semantics: Path | str | None = None,
 ) -> DataSet:
-    """The data set called `spec`, "name" or "name:split".
+    """The data set called `spec`, "name" or "name:split", such as "rooms:val", "s3dis:area5", "scannet:val" or "folder".
 
-    `root` is its folder on disk, `vocabulary` the classes to map it to (its own by default), `limit` the
-    number of scans. `semantics` is a folder of classes that are given with the scans of ScanNet, in the format of its
-    benchmark.
+    It has a length and is indexed by number; every item is a `Scan`. `root` is its folder on disk, `vocabulary` the classes to
+    map it to (its own by default), `limit` the number of scans. `semantics` is a folder of classes that are given with the
+    scans of ScanNet, in the format of its benchmark. An unknown name, split or folder is a `UserError`.
     """
     name, _, split = spec.partition(":")
     if name not in KNOWN:

@@ -44,24 +44,24 @@ UNTRAINED: dict[str, Untrained] = {
         "geometric", {"variant": "regions"}, "RANSAC planes, then region growing by smoothness"
     ),
     "components": Untrained(
-        "components", {}, "connected components of the semantics that toy boxes carry", TOYBOXES
+        "components", {}, "connected components of the given classes (toy boxes)", TOYBOXES
     ),
     "semantics": Untrained(
         "components",
         {"connected": False},
-        "the semantics that toy boxes carry, a class an instance",
+        "each given class as one instance (toy boxes)",
         TOYBOXES,
     ),
     "components-rooms": Untrained(
         "components",
         {"min_voxels": 3},
-        "connected components of the classes that mtml-rooms sees",
+        "connected components of the classes that mtml-rooms predicts",
         semantics_of="mtml-rooms",
     ),
     "classes-rooms": Untrained(
         "components",
         {"connected": False},
-        "the classes that mtml-rooms sees, each an instance",
+        "each class that mtml-rooms predicts as one instance",
         semantics_of="mtml-rooms",
     ),
 }

@@ -91,13 +91,13 @@ def load_cloud(
     up: str | None = None,
     semantic: str | None = None,
 ) -> PointCloud:
-    """Read any of `CLOUD_SUFFIXES`, or a folder with `coord.npy`; points keep the file's order, also where not finite.
+    """Read a cloud, the points drawn from a mesh, or a folder with `coord.npy`, in metres with z up.
 
-    `units` is m, cm, mm, ft or in; `up` is x, y, z, -x, -y or -z. Without them millimetres, centimetres and y
-    up are guessed where the coordinates say so, and `cloud.source.notes` tells. `semantic` names a property of the
-    points (an array of an .npz) that holds class ids, negative where unknown: it becomes `cloud.semantic`, input of
-    models that take semantics. Without it no label is read. A file that is damaged, empty or unknown, or lacks the
-    property, is a `UserError`.
+    By suffix: .ply .pcd .las .laz .xyz .txt .csv .asc .pts .npy .npz .obj .glb .stl .off. Points keep the file's order; those
+    that are not finite stay. `units` is m, cm, mm, ft or in, `up` is x, y, z, -x, -y or -z; without them both are guessed, and
+    `cloud.source.notes` says what was assumed. `semantic` names a property of the points (an array of an .npz) that holds
+    class ids, negative where unknown: it becomes `cloud.semantic`, input of models that take classes. Without it no label
+    is read. A file that is damaged, empty or unknown, or lacks the property, is a `UserError`.
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(

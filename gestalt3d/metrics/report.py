@@ -30,6 +30,10 @@ _MEANINGS = (
         "AP50": "average precision at IoU .5",
         "AP25": "at .25",
     },
+    {
+        "AP50, any class": "whatever the class, walls and floors left out",
+        "AP25, any class": "the same at .25",
+    },
     {"recall50": "share of the true objects found at IoU .5", "coverage": "their mean best IoU"},
     {
         "oAcc": "share of the points with the right class",

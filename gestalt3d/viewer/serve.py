@@ -46,7 +46,10 @@ def view(
     open_browser: bool = True,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """As `serve`, for what is in memory; without instances the scan alone."""
+    """Show a cloud and its instances, or the cloud alone, as a web page, served on this machine until Ctrl-C.
+
+    `port` 0 takes any free one. `on_ready` is told the address in place of a line on the terminal.
+    """
     from gestalt3d.io.given import cloud_of, instances_and_cloud
 
     if instances is None:
