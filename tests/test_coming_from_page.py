@@ -31,17 +31,18 @@ def columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return scan.cloud.points.numpy(), colors, scan.instances.to_labels().numpy()
 
 
-def test_scenes_of_pointcept_become_a_labelled_folder(scan: Scan) -> None:
+def test_scenes_of_pointcept_are_a_labelled_folder(scan: Scan) -> None:
     points, colors, instance = columns(scan)
     scene = Path("data/s3dis/Area_5/office_1")
     scene.mkdir(parents=True)
     semantic = np.where(instance >= 0, 8, -1)  # all are chairs
-    for name, values in zip(
-        ("coord", "color", "segment", "instance"), (points, colors, semantic, instance), strict=True
-    ):
-        np.save(scene / f"{name}.npy", values if values.ndim == 2 else values[:, None])
-    exec(snippet("segment.npy"), {})
-    (brought,) = list(open_data("folder", root=Path("mine")))
+    arrays = {"coord": points, "color": colors, "segment": semantic[:, None], "instance": instance[:, None]}
+    for name, values in arrays.items():
+        np.save(scene / f"{name}.npy", values)
+    names = re.search(r"^```\n(ceiling\n.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert names is not None
+    (scene.parent / "classes.txt").write_text(names[1], encoding="utf-8")
+    (brought,) = list(open_data("folder", root=scene.parent))
     np.testing.assert_array_equal(brought.cloud.points.numpy(), points)
     assert brought.cloud.colors is not None
     np.testing.assert_allclose(brought.cloud.colors.numpy() * 255, colors, atol=1e-3)
