@@ -23,6 +23,6 @@ for i in range(min(len(sure), 5)):
 labels = found.to_labels()
 print(f"{int((labels >= 0).sum()):,} points belong to an instance")
 
-# The input with its properties, plus `instance`, `semantic` and `score`; and a page to turn around in.
+# The input with its properties, plus `instance`, `semantic` and `score`; and a web page that shows it in 3-D.
 g3.save_instances("office.instances.ply", sure, scan)
 g3.save_page("office.html", scan, sure, title="office")

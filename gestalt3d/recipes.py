@@ -405,7 +405,7 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """A row of MTML's tables: the recipe of that name, or without directions "NAME-fe", the ablation "FE only".
 
     "mtml-rooms-fe" and its counterpart "mtml-rooms-both" learn all but the semantic stage from nothing, on predicted
-    semantics that nothing doubts, at the rate of mtml-rooms-true. Both draw the same proposals from one embedding, and all
+    semantics that nothing disturbs, at the rate of mtml-rooms-true. Both draw the same proposals from one embedding, and all
     scores that a row has weigh the same; unions of pieces, superpoints and views, which the paper does not have, take no part.
     """
     name, _, part = key.rpartition("-")
