@@ -3,7 +3,7 @@
 `root` holds the folders of the scenes (`scans/scene0000_00`, `scans_test/scene0707_00`, or directly below it), the
 label table `scannetv2-labels.combined.tsv` and the lists `scannetv2_train.txt`, `…_val.txt`, `…_test.txt`; table
 and lists may lie one level deeper. Points are the vertices of `<scene>_vh_clean_2.ply`, in their order, which is
-what predictions are handed in for. Labels come from segments and aggregation; where these are missing, the
+the order of predictions, too. Labels come from segments and aggregation; where these are missing, the
 classes alone from `<scene>_vh_clean_2.labels.ply`.
 
 Coordinates stay as they are in the mesh: metres, z up, floor near 0, turned anyhow about the vertical; so are

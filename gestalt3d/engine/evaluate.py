@@ -39,9 +39,10 @@ def evaluate(
     report: Report | None = None,
     on_failure: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """`{"method", "data", "scans": {name: figures}, "pooled": figures, "skipped": [names]}`, percent, None where undefined.
+    """Segment every scan and compare with its labels: figures of each scan and of all pooled, percent, None where undefined.
 
-    Figures are those of `CloudEvaluator`. With `class_agnostic` the scans may have other classes than the model: every
+    Returns `{"method", "data", "scans": {name: figures}, "pooled": figures, "skipped": [names]}`; figures are those of
+    `CloudEvaluator`. With `class_agnostic` the scans may have other classes than the model: every
     instance that is no structure counts, ScanNet's rule, structure is void. With `sampled_blocks` points count as often as
     overlapping blocks of 4,096 draw them, as in the ASIS paper, instead of once. Scans without instance labels are listed in
     "skipped" and not segmented, unless there is a `submission` of ScanNet.

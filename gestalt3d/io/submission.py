@@ -19,10 +19,10 @@ from gestalt3d.structures.vocabulary import S3DIS, SCANNET18, SCANNET20, Vocabul
 class Submission:
     """A new folder that scenes are added to; each file in it is complete, and a scene's list comes after its masks.
 
-    `instance/<scene>.txt`      lines `predicted_masks/<scene>_000.txt label_id confidence`; masks: 0 or 1 per vertex
-    `semantic/<scene>.txt`      NYU40 id per vertex, 0 none
-    `gt-instance/<scene>.txt`   label * 1000 + instance per vertex, of scenes whose truth was added
-    `gt-semantic/<scene>.txt`   NYU40 id per vertex
+    - `instance/<scene>.txt`: lines `predicted_masks/<scene>_000.txt label_id confidence`; masks: 0 or 1 per vertex
+    - `semantic/<scene>.txt`: NYU40 id per vertex, 0 none
+    - `gt-instance/<scene>.txt`: label * 1000 + instance per vertex, of scenes whose truth was added
+    - `gt-semantic/<scene>.txt`: NYU40 id per vertex
 
     `gestalt3d score scannet` and `scannet-semantic` read these. Classes of other vocabularies are mapped to
     ScanNet's by `translate`; instances whose class the benchmark does not ask for are left out.

@@ -34,7 +34,11 @@ _LINE = "'mask-file label confidence'"
 
 
 def score(kind: str, gt: str | os.PathLike[str], pred: str | os.PathLike[str]) -> dict[str, Any]:
-    """Score the predictions in folder `pred` by the ground truth in folder `gt`; `kind` is one of `KINDS`."""
+    """Score the files in folder `pred` by the truth in folder `gt`, by the rules of "scannet", "scannet-semantic" or "s3dis".
+
+    Fractions by the name of the metric, and `per_class`; None where undefined. A file that is missing, of another length or not
+    in the benchmark's format is a `UserError` that names it.
+    """
     if kind not in KINDS:
         raise UserError(f"no benchmark {kind!r}; known are {', '.join(KINDS)}")
     gt, pred = Path(gt), Path(pred)

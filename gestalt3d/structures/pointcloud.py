@@ -43,15 +43,17 @@ class PointCloud:
     """
 
     points: Float[Tensor, "n 3"]
+    """x y z; `origin` is taken off."""
     colors: Float[Tensor, "n 3"] | None = None
-    """In [0, 1]."""
+    """Red, green and blue in [0, 1]; None where there are none, never zeros."""
     normals: Float[Tensor, "n 3"] | None = None
+    """As the file has them, turned with the points."""
     origin: Float64[Tensor, "3"] | None = None
     """World position of `points` = 0; None is the world's own origin."""
     source: Source | None = None
     semantic: Int[Tensor, "n"] | None = None
-    """Semantic class of each point that is *given* with the cloud, in the vocabulary of the method that reads it; -1 unknown.
-    Input of methods that only part a labelled scene into instances, never an answer.
+    """Class of each point that is *given* with the cloud, in the vocabulary of the method that reads it; -1 unknown.
+    Input of methods that take classes, never a result.
     """
     features: Float[Tensor, "n c"] | None = None
     """More about each point that is given as input: scores of the classes, or what a network saw."""
