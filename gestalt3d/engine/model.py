@@ -1,6 +1,7 @@
 """A loaded method that takes clouds as people have them: with NaN points, far from the origin."""
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,10 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
 
     Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
     """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(
+            f"load(name_or_path): wants a model's name or a weight file, got {name_or_path!r:.60}"
+        )
     if str(name_or_path) == "auto":
         from gestalt3d.engine.auto import load_auto
 

@@ -153,13 +153,14 @@ def _segment_file(
             expect_writable(cloud)
             _expect_free(out, _result_names(name, cloud, options))
         found = model.segment(cloud, classes=options.classes, min_score=options.min_score)
-        notes = _notes(cloud, model)
+        notes = notes_on(cloud, model)
         with stage("write"):
             files = write_results(out, name, cloud, found, options, notes)
     return Result(path, cloud, found, files, work, notes)
 
 
-def _notes(cloud: PointCloud, model: Model) -> tuple[str, ...]:
+def notes_on(cloud: PointCloud, model: Model) -> tuple[str, ...]:
+    """What was decided for the user about the cloud and the model that segments it."""
     notes = [] if cloud.source is None else list(cloud.source.notes)
     if cloud.colors is None:
         notes.append("no colour in the input: objects are told apart by shape alone")

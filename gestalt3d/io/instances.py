@@ -27,6 +27,7 @@ from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
 ANSWERS = ("instance", "semantic", "score")
 _AGAIN = "write it again with segment"
+_NAME_ONE = "name an .instances.npz that segment has written"
 
 
 def save_instances(path: str | os.PathLike[str], instances: Instances, cloud: CloudLike) -> None:
@@ -66,7 +67,9 @@ def load_instances(path: str | os.PathLike[str]) -> tuple[Instances, PointCloud]
     path = Path(path)
     try:
         if path.is_dir() or not path.exists():
-            raise UserError(f"{path}: is no result file; name an .instances.npz that segment has written")
+            raise UserError(f"{path}: is no result file; {_NAME_ONE}")
+        if path.suffix.lower() != ".npz":
+            raise UserError(f"{path}: only .npz holds a whole result; {_NAME_ONE}")
         return _unpack(path, read_members(path, _LAYOUT))
     except OSError as error:
         raise UserError(

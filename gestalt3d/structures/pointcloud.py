@@ -135,7 +135,7 @@ class PointCloud:
 
     def __getitem__(self, index: Any) -> "PointCloud":
         """The chosen points, without their source: `index` as `chosen_rows` takes it."""
-        if not isinstance(index, slice):
+        if not isinstance(index, slice) or (index.step or 1) < 0:  # tensors have no slices backwards
             index = chosen_rows(index, len(self), of="points", device=self.points.device)
         pick = lambda value: None if value is None else value[index]  # noqa: E731
         return PointCloud(
@@ -154,7 +154,7 @@ class PointCloud:
 
     def __repr__(self) -> str:
         """`81,369 points, 4.1 x 3.2 x 2.6 m, with colors, around (353000, 5601000, 100), from office.ply`."""
-        parts = [f"{len(self):,} points"]
+        parts = [f"{len(self):,} point{'' if len(self) == 1 else 's'}"]
         finite = self.points[torch.isfinite(self.points).all(1)]
         if len(finite):
             size = (finite.amax(0) - finite.amin(0)).tolist()

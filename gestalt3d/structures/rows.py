@@ -19,7 +19,7 @@ def chosen_rows(
     `TypeError` for anything else; `of` and `hint` are words for its sentence.
     """
     if isinstance(keep, slice):
-        return torch.arange(count, device=device)[keep]
+        return torch.tensor(range(count)[keep], dtype=torch.int64, device=device)
     wanted = keep if isinstance(keep, Tensor) else _as_tensor(keep)
     if wanted is None or wanted.is_floating_point() or wanted.is_complex() or wanted.ndim > 1:
         raise TypeError(_refusal(keep, of, hint))

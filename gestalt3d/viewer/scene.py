@@ -93,7 +93,7 @@ def make_scene(cloud: PointCloud, instances: Instances, *, max_points: int | Non
     points, labels = all_points[shown].astype(np.float32), labels[shown]
     colors = None
     if cloud.colors is None:
-        notes.append("no colour in the file")
+        notes.append("no colour in the input")
     else:
         fractions = np.nan_to_num(cloud.colors.detach().cpu().numpy()[shown])
         colors = np.rint(np.clip(fractions, 0, 1) * 255).astype(np.uint8)

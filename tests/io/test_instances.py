@@ -245,3 +245,6 @@ def test_loading_what_is_no_result(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.npz", tmp_path / "a.npz", tmp_path / "b.npz"):
         with pytest.raises(UserError):
             load_instances(path)
+    (tmp_path / "a.instances.ply").write_bytes(b"ply\n")
+    with pytest.raises(UserError, match=r"only \.npz holds a whole result; name an \.instances\.npz"):
+        load_instances(tmp_path / "a.instances.ply")

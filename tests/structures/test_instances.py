@@ -73,6 +73,7 @@ def test_choosing_instances(keep: object) -> None:
 
 def test_choosing_a_slice() -> None:
     assert three()[:2].classes.tolist() == [8, 7]
+    assert three()[::-1].classes.tolist() == [12, 7, 8]
 
 
 @pytest.mark.parametrize("keep", [torch.zeros(3, dtype=torch.bool), [], np.zeros(0), slice(0)], ids=repr)

@@ -55,6 +55,7 @@ def test_points_are_chosen_like_instances() -> None:
     cloud = PointCloud(torch.rand(5, 3), torch.rand(5, 3))
     for keep in ([1, 3], np.array([1, 3]), np.array([False, True, False, True, False]), slice(1, 4, 2)):
         assert cloud[keep] == cloud[torch.tensor([1, 3])]
+    assert cloud[::-1] == cloud[[4, 3, 2, 1, 0]]
     assert len(cloud[0]) == 1 and [len(point) for point in cloud] == [1] * 5
     for keep, kind in ((5, IndexError), ("x", TypeError), (np.zeros(5), TypeError)):
         with pytest.raises(kind, match="points"):
@@ -77,3 +78,4 @@ def test_a_cloud_says_what_it_holds() -> None:
     words = "3 points, 4.1 x 3.2 x 2.6 m, with colors, around (353000, 5601000, 100), from office.ply"
     assert repr(cloud) == words
     assert repr(PointCloud(torch.zeros(0, 3))) == "0 points"
+    assert repr(cloud[0]).startswith("1 point, ")

@@ -3,11 +3,14 @@ import dataclasses
 import json
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from gestalt3d.engine.model import load
+from gestalt3d.engine.segment import notes_on
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
@@ -95,13 +98,14 @@ def test_more_points_than_a_page_takes_are_thinned_out_and_it_says_so() -> None:
 
 def test_a_missing_colour_is_said_once() -> None:
     cloud, instances = made_up_room(500, color=False)
-    page = page_html(
-        cloud,
-        instances,
-        title="room",
-        notes=("no colour in the file: objects are told apart by shape alone",),
-    )
+    page = page_html(cloud, instances, title="room", notes=notes_on(cloud, load("geometric")))
     assert sum("colour" in note for note in about(page)["notes"]) == 1
+
+
+def test_a_page_is_called_by_its_file(tmp_path: Path) -> None:
+    cloud, instances = made_up_room(500)
+    save_page(tmp_path / "office.html", cloud, instances)
+    assert about((tmp_path / "office.html").read_text())["title"] == "office"
 
 
 def test_many_instances_have_four_bytes() -> None:

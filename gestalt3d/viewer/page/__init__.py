@@ -57,15 +57,17 @@ def save_page(
     cloud: CloudLike,
     instances: Instances,
     *,
-    title: str,
+    title: str = "",
     notes: Sequence[str] = (),
     max_points: int = MAX_POINTS,
 ) -> None:
-    """Write the page. A cloud above `max_points` is thinned out; instances stay and a note says so."""
+    """Write the page, called by `title` or else its file. A cloud above `max_points` is thinned out; instances stay and
+    a note says so.
+    """
     call = "save_page(path, cloud, instances)"
     expect_path(path, call=call)
     instances, cloud = instances_and_cloud(instances, cloud, call=call)
-    page = page_html(cloud, instances, title=title, notes=notes, max_points=max_points)
+    page = page_html(cloud, instances, title=title or Path(path).stem, notes=notes, max_points=max_points)
     with atomic_path(path) as target:
         target.write_text(page, encoding="utf-8", newline="\n")
 
