@@ -158,7 +158,7 @@ def demo(
     from gestalt3d.data import open_data
     from gestalt3d.engine.evaluate import evaluate_found
     from gestalt3d.engine.model import load
-    from gestalt3d.engine.segment import Options, result_folder, write_results
+    from gestalt3d.engine.segment import Options, notes_on, result_folder, write_results
     from gestalt3d.io import save_cloud
     from gestalt3d.stages import measure, stage
 
@@ -172,15 +172,19 @@ def demo(
         with stage("make room"):
             scan = open_data("rooms:val", vocabulary=ready.vocabulary, limit=seed + 1)[seed]
         found = ready.segment(scan.cloud)
+        notes = notes_on(scan.cloud, ready)
         with stage("write"):
-            files = write_results(out, "room", scan.cloud, found, Options())
+            files = write_results(out, "room", scan.cloud, found, Options(), notes)
             save_cloud(out / "room.ply", scan.cloud)
     figures = evaluate_found(scan, found)
     any_class = {f"{k}, any class": figures["class_agnostic"][k] for k in ("AP50", "AP25")}
     wanted = {k: figures[k] for k in ("AP50", "AP25", "mIoU")} | any_class
     chosen = ", of the first twenty the one that mtml-rooms does best" if seed == DEMO_ROOM else ""
     say(f"a validation room that training never saw{chosen}")
-    say(f"{scan.name}: {len(scan.cloud):,} points, {len(found)} instances; there are {len(scan.instances)}\n")
+    say(f"{scan.name}: {len(scan.cloud):,} points, {len(found)} instances; there are {len(scan.instances)}")
+    for note in notes:
+        say(f"NOTE {note}")
+    say()
     _say_classes(found, scan.instances)
     say()
     table("how well, in percent", [{"room": scan.name, **wanted}])
@@ -346,7 +350,7 @@ def train(arguments: list[str]) -> None:
             note=complain,
         )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
-        _say_training(out, last)
+        _say_training(out, last, run.recipe)
 
 
 class _Expected:
@@ -369,13 +373,14 @@ class _Expected:
         self._bar("training", step, steps, f"loss {terms['loss']:.3f}")
 
 
-def _say_training(out: Path, last: Path) -> None:
+def _say_training(out: Path, last: Path, recipe: Any) -> None:
     """How well it validated, and what lies where."""
     from gestalt3d.engine.checkpoint import SUFFIX
     from gestalt3d.engine.log import read_log
+    from gestalt3d.engine.train import validated_by
 
     rows = [
-        {"step": row["step"], **{k: row.get(f"val_{k}") for k in _VALIDATED}}
+        {"step": row["step"], **{k: row.get(f"val_{k}") for k in validated_by(recipe)}}
         for row in read_log(out)
         if any(name.startswith("val_") for name in row)
     ]
@@ -386,9 +391,6 @@ def _say_training(out: Path, last: Path) -> None:
     files = [f"weights  {last}"] + [f"best     {best}"] * best.exists()
     files += [f"log      {out / 'log.jsonl'}, drawn in {out / 'loss.png'}"]
     say("\n".join([*files, f"try      gestalt3d segment scan.ply -m {best if best.exists() else last}"]))
-
-
-_VALIDATED = ("mCov", "mPrec", "mRec", "AP50", "mIoU")
 
 
 def _resumed(given: list[str], named: Any) -> Any:

@@ -435,9 +435,7 @@ def test_figures_of_the_held_out_scans_are_printed_at_the_end(command: Command, 
     root, out = save_folder(tmp_path / "scans", count=3), tmp_path / "run"
     answer = command("train", "asis-folder", "--root", root, "-o", out, *SMALL)
     assert answer.code == 0, answer.err
-    assert (
-        "held out to validate on: tiny" in answer.err and "step 2: on 1 validation scans mCov" in answer.err
-    )
+    assert "held out to validate on: tiny" in answer.err and "step 2: on 1 validation scan mCov" in answer.err
     assert "on the validation scans, percent" in answer.out and "loss.png" in answer.out
     assert f"segment scan.ply -m {out / 'best.safetensors'}" in answer.out
     assert (out / "best.safetensors").exists()

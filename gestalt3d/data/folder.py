@@ -33,6 +33,7 @@ from gestalt3d.data.relabel import relabel
 from gestalt3d.encoding import decode, open_unmarked
 from gestalt3d.errors import UserError
 from gestalt3d.io import find_clouds, load_cloud
+from gestalt3d.io.frame import USUAL_FRAME, frame_in_words
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -74,7 +75,9 @@ class Folder:
         self, root: Path | str, *, vocabulary: Vocabulary | None = None, limit: int | None = None
     ) -> None:
         self.root = Path(root)
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+        self._frames: dict[str, set[str]] = {}
+        """In words, units and up → the clouds that were taken for such."""
         clouds = _clouds(self.root)
         labelled = [path for path in clouds if _gt_file(path).exists() or _has_label_properties(path)]
         self._paths = labelled[:limit]
@@ -90,9 +93,21 @@ class Folder:
         self._own_vocabulary = self._union()
         self.vocabulary = self._own_vocabulary if vocabulary is None else vocabulary
         if note := mapping(self._own_vocabulary, self.vocabulary):
-            self.notes.append(note)
+            self._note(note)
         if vocabulary is not None and not len(self._own_vocabulary):
-            self.notes.append("the labels name no classes: only --class-agnostic has figures")
+            self._note("the labels name no classes: only --class-agnostic has figures")
+
+    @property
+    def notes(self) -> list[str]:
+        """Which class counts as which, what labels were mended, and what units and up the clouds read so far were taken for."""
+        if self._frames.keys() <= {USUAL_FRAME}:
+            return self._notes
+        shown = (
+            f"{len(n)} in {f} ({', '.join(sorted(n)[:3])}{', …' * (len(n) > 3)})"
+            for f, n in self._frames.items()
+        )
+        frames = "; ".join(shown)
+        return [*self._notes, f"taken for: {frames}; where that is wrong, save the cloud in metres with z up"]
 
     @property
     def label_properties(self) -> str:
@@ -105,6 +120,8 @@ class Folder:
     def __getitem__(self, i: int) -> Scan:
         path = self._paths[i]
         cloud = load_cloud(path)
+        if cloud.source is not None:
+            self._frames.setdefault(frame_in_words(cloud.source), set()).add(self.names[i])
         labels = self._told_apart(path, self._labels(path, cloud))
         usable = cloud.usable()
         if not bool(usable.all()):
@@ -139,8 +156,8 @@ class Folder:
         return _Labels(labels.semantic, instance)
 
     def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+        if note not in self._notes:
+            self._notes.append(note)
 
     def _has_instances(self, path: Path) -> bool:
         if _gt_file(path).exists():

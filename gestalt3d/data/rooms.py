@@ -13,7 +13,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.stages import counted
 from gestalt3d.structures.samples import Scan
-from gestalt3d.structures.vocabulary import SYNTH, Vocabulary
+from gestalt3d.structures.vocabulary import SYNTH, Vocabulary, mapping
 from gestalt3d.synth.rooms import GENERATOR_VERSION, SPLITS, RoomConfig, make_room
 
 COUNTS = {"train": 1000, "val": 20, "test": 50}
@@ -44,8 +44,9 @@ class Rooms:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know, for instance that nothing can be cached."""
-        return self._cache.notes
+        """Which class counts as which, where they have other names; and that nothing can be cached."""
+        note = mapping(SYNTH, self.vocabulary)
+        return [*([note] if note else []), *self._cache.notes]
 
     def __len__(self) -> int:
         return len(self.names)

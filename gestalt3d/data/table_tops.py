@@ -4,7 +4,7 @@ from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.samples import Scan
-from gestalt3d.structures.vocabulary import TABLE_TOPS, Vocabulary
+from gestalt3d.structures.vocabulary import TABLE_TOPS, Vocabulary, mapping
 from gestalt3d.synth.table_tops import SPLITS, make_table_top
 
 COUNTS = {"train": 100, "val": 20, "test": 20}
@@ -24,8 +24,8 @@ class TableTops:
 
     @property
     def notes(self) -> list[str]:
-        """Nothing to know."""
-        return []
+        """Which class counts as which, where they have other names."""
+        return [note] if (note := mapping(TABLE_TOPS, self.vocabulary)) else []
 
     def __len__(self) -> int:
         return len(self.names)

@@ -4,7 +4,7 @@ from gestalt3d.data.cache import digest
 from gestalt3d.data.relabel import relabel
 from gestalt3d.errors import UserError
 from gestalt3d.structures.samples import Scan
-from gestalt3d.structures.vocabulary import TOYBOXES, Vocabulary
+from gestalt3d.structures.vocabulary import TOYBOXES, Vocabulary, mapping
 from gestalt3d.synth.toyboxes import PRESETS, SPLITS, TOY_VERSION, make_toybox, scan_of
 
 COUNTS = {"train": 900, "val": 100, "test": 100}
@@ -35,8 +35,8 @@ class Toyboxes:
 
     @property
     def notes(self) -> list[str]:
-        """Nothing to know."""
-        return []
+        """Which class counts as which, where they have other names."""
+        return [note] if (note := mapping(TOYBOXES, self.vocabulary)) else []
 
     def __len__(self) -> int:
         return len(self.names)

@@ -335,13 +335,17 @@ def _finds_instances(recipe: Recipe) -> bool:
 def _plan(recipe: Recipe, epoch: float, device: torch.device) -> str:
     """In words how long and on what; `epoch` is the number of steps that see everything once."""
     passes = recipe.optim.steps / epoch
-    cores = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    cores = f", {_several(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""
     what = "block" if recipe.stored_blocks else "scan"
     often = (
         f"every {what} about {passes:,.0f} times" if passes >= 1.5 else f"{min(passes, 1):.0%} of the {what}s"
     )
-    each = f"{recipe.scans_per_step} scan{'s' * (recipe.scans_per_step > 1)}"
-    return f"{recipe.optim.steps:,} steps of {each}, {often}; on {device}{cores}"
+    steps, each = _several(recipe.optim.steps, "step"), _several(recipe.scans_per_step, "scan")
+    return f"{steps} of {each}, {often}; on {device}{cores}"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _agreed(accelerator: Accelerator, asked: bool) -> bool:
@@ -354,7 +358,8 @@ def _agreed(accelerator: Accelerator, asked: bool) -> bool:
 
 def _validates(recipe: Recipe, kept: DataSet | None, step: int) -> bool:
     """At the end, too, of a recipe that validates at all."""
-    can = bool(recipe.validate_every) and (kept is not None or not recipe.hold_out)
+    apart = not recipe.hold_out and recipe.validate != recipe.data  # figures of scans learnt from say nothing
+    can = bool(recipe.validate_every) and (kept is not None or apart)
     return can and (step % recipe.validate_every == 0 or step == recipe.optim.steps)
 
 
@@ -548,11 +553,13 @@ def _validate(
     figures = {name: value for name, value in result.items() if isinstance(value, (int, float))}
     if log is not None:
         log.write(run.step, **{f"val_{name}": value for name, value in figures.items()})
-    shown = [f"{name} {figures[name]:.1f}" for name in _validated_by(recipe) if name in figures]
-    say(f"step {run.step:,}: on {len(scans)} validation scans {', '.join(shown) or 'nothing is defined'}")
-    return float(figures.get(_validated_by(recipe)[0], -math.inf))
+    shown = [f"{name} {figures[name]:.1f}" for name in validated_by(recipe) if name in figures]
+    say(
+        f"step {run.step:,}: on {_several(len(scans), 'validation scan')} {', '.join(shown) or 'nothing is defined'}"
+    )
+    return float(figures.get(validated_by(recipe)[0], -math.inf))
 
 
-def _validated_by(recipe: Recipe) -> tuple[str, ...]:
+def validated_by(recipe: Recipe) -> tuple[str, ...]:
     """The figures a validation says, the one first by which `best` is chosen."""
-    return ("mCov", "AP50", "mIoU") if _finds_instances(recipe) else ("mIoU", "oAcc")
+    return ("mCov", "mPrec", "mRec", "AP50", "mIoU") if _finds_instances(recipe) else ("mIoU", "oAcc")

@@ -86,6 +86,18 @@ def place(
     return replace(cloud, source=Source(path, stored.kind, world_from_source, stored.table, tuple(notes)))
 
 
+USUAL_FRAME = "m with z up"
+
+
+def frame_in_words(source: Source) -> str:
+    """`mm with y up`: what the coordinates of the file were taken for."""
+    linear = source.world_from_source[:3, :3]
+    scale = np.cbrt(np.linalg.det(linear))
+    unit = min(UNITS, key=lambda name: abs(UNITS[name] - scale))
+    up = next(name for name, rows in UP_ROTATIONS.items() if np.allclose(rows, linear / scale))
+    return f"{unit} with {up} up"
+
+
 def source_points(cloud: PointCloud) -> np.ndarray:
     """(n, 3) coordinates in the frame and units of the file; float64 if the cloud has an origin."""
     points = cloud.points.detach().cpu().numpy()

@@ -11,6 +11,7 @@ from gestalt3d.data.folder import INSTANCE_PROPERTIES, SEMANTIC_PROPERTIES, Fold
 from gestalt3d.engine.survey import expect_labels, survey
 from gestalt3d.errors import UserError
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.synth.table_tops import make_table_top
 
 N = 6
 XYZ = np.arange(3 * N, dtype=np.float32).reshape(N, 3) / 10
@@ -255,6 +256,17 @@ def test_every_change_of_a_classs_name_is_said(tmp_path: Path) -> None:
     report = check("folder", tmp_path)
     assert "train asis-folder" in report.advice and "--class-agnostic" in report.advice
     assert ("desk", 1) in [(c.name, c.found) for c in report.counts]
+
+
+def test_units_and_up_that_are_guessed_are_said(tmp_path: Path) -> None:
+    table_top = make_table_top(0).cloud
+    points = table_top.points.numpy()
+    lying = np.stack([points[:, 0], points[:, 2], -points[:, 1]], axis=1) * 1000
+    for name, xyz in (("a", points), ("b", lying)):
+        label = np.zeros(len(xyz), np.int32)
+        write_ply(tmp_path / f"{name}.ply", xyz.astype(np.float32), semantic=label, instance=label)
+    (note,) = check("folder", tmp_path).notes
+    assert note.startswith("taken for: 1 in m with z up (a); 1 in mm with y up (b); ")
 
 
 def test_classes_that_a_model_knows_are_measured_as_they_are(tmp_path: Path) -> None:

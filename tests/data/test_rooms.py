@@ -11,7 +11,7 @@ from gestalt3d.data.rooms import Rooms
 from gestalt3d.errors import UserError
 from gestalt3d.stages import measure
 from gestalt3d.structures.samples import Scan
-from gestalt3d.structures.vocabulary import S3DIS, SYNTH, translate
+from gestalt3d.structures.vocabulary import S3DIS, SYNTH, Vocabulary, translate
 from gestalt3d.synth.rooms import SPLITS, make_room
 
 
@@ -44,6 +44,13 @@ def test_a_room_is_that_of_its_seed_whether_cached_or_not(tmp_path: Path) -> Non
     assert torch.equal(fresh.instances.to_labels(), made.instances.to_labels())
     assert fresh.cloud.colors is not None and made.cloud.colors is not None
     assert float((fresh.cloud.colors - made.cloud.colors).abs().max()) <= 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("name", ["rooms:val", "table-tops:val", "toyboxes:val"])
+def test_classes_under_other_names_are_said(name: str) -> None:
+    assert open_data(name, limit=1).notes == []
+    (note,) = open_data(name, limit=1, vocabulary=Vocabulary("own", ("lamp", "clutter"))).notes
+    assert note.startswith("classes of the data under the names of own: ") and "→ clutter" in note
 
 
 def test_a_cached_room_is_not_generated_again(monkeypatch: pytest.MonkeyPatch) -> None:

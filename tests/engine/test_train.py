@@ -203,6 +203,13 @@ def test_a_held_out_share_is_validated_and_never_learnt_from(
     assert not (tmp_path / "other" / "best.safetensors").exists()
 
 
+def test_scans_that_are_learnt_from_validate_nothing(folder: Path, tmp_path: Path) -> None:
+    recipe = tiny(folder, validate="folder", validate_every=1, optim=Optim(steps=1))
+    train(recipe, tmp_path, device="cpu")
+    assert [row["step"] for row in read_log(tmp_path)] == [1]
+    assert not (tmp_path / "best.safetensors").exists()
+
+
 def test_too_few_scans_hold_none_out_and_say_so(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     recipe = tiny(folder, hold_out=0.3, validate_every=1, count=2, optim=Optim(steps=1))
