@@ -57,6 +57,11 @@ def evaluate(
     With `on_failure`, a scan that cannot be read or segmented is told to it in one line, named in "failed", and does not keep
     the others from being scored.
     """
+    if not isinstance(model, Model) or not hasattr(scans, "vocabulary"):
+        raise TypeError(
+            "evaluate(model, scans): wants a model and a data set, as load and open_data give them, "
+            f"got {model!r:.40} and {scans!r:.40}"
+        )
 
     def make() -> CloudEvaluator:
         return CloudEvaluator(model.vocabulary, class_agnostic=class_agnostic, min_region=scans.min_region)

@@ -167,6 +167,10 @@ def train(
     Raises `UserError` when `out` holds another run, when there is nothing to resume or to learn from, and when the loss is not
     finite.
     """
+    if not isinstance(recipe, Recipe):
+        raise TypeError(
+            f"train(recipe, out): wants a recipe, as gestalt3d.recipes.recipe gives it, got {recipe!r:.40}"
+        )
     out = Path(out)
     if stop_after is not None and stop_after < 1:
         raise UserError(f"--stop-after {stop_after}: must be at least 1")

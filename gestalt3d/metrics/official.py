@@ -41,6 +41,9 @@ def score(kind: str, gt: str | os.PathLike[str], pred: str | os.PathLike[str]) -
     """
     if kind not in KINDS:
         raise UserError(f"no benchmark {kind!r}; known are {', '.join(KINDS)}")
+    for given in (gt, pred):
+        if not isinstance(given, str | os.PathLike):
+            raise TypeError(f"score(kind, gt, pred): wants the names of two folders, got {given!r:.40}")
     gt, pred = Path(gt), Path(pred)
     for folder in (gt, pred):
         if not folder.is_dir():
