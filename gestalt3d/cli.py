@@ -630,7 +630,7 @@ def evaluate(
         say(f"{name}: segmented by {using}")
     if result["skipped"]:
         say(f"without instance labels, not scored: {', '.join(result['skipped'])}")
-    if submission is not None:
+    if submission is not None and submission.is_dir():
         say(f"wrote    {submission}{os.sep}{{{','.join(sorted(p.name for p in submission.iterdir()))}}}")
     if json is not None:
         _write_json(json, result)

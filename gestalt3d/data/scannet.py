@@ -32,7 +32,7 @@ from gestalt3d.data.relabel import relabel
 from gestalt3d.data.scannet_annotation import TABLE, Annotation, read_annotation, read_text, read_words
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
-from gestalt3d.io.ply import read_header
+from gestalt3d.io.ply import expect_rest, read_header
 from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.metrics.columns import read_integers
 from gestalt3d.structures.instances import Instances
@@ -255,6 +255,9 @@ def count_vertices(mesh: Path) -> int:
         raise UserError(
             f"{mesh}: claims {vertex.rows} vertices and ends before the last one; download the scene again"
         )
+    if header.order and vertex is header.elements[0]:
+        with mesh.open("rb") as file:
+            expect_rest(mesh, file, header, vertex, header.size + vertex.rows * row)
     return vertex.rows
 
 

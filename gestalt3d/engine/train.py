@@ -414,7 +414,8 @@ def _expect_trained_norms(method: nn.Module, name: str) -> None:
             if not bool(norm.running_mean.any()) and bool((norm.running_var == 1).all()):
                 raise UserError(
                     "freeze_bn keeps batch norm as it is, and it was never trained; start from trained weights with --init "
-                    f"(`gestalt3d train {name} --help` lists the trainings before this one), or set --no-freeze-bn"
+                    f"(`gestalt3d train {name} --help` lists the trainings before this one), or let batch norm learn, with "
+                    "--no-freeze-bn or without --freeze-bn"
                 )
 
 

@@ -20,6 +20,7 @@ COLOR_NAMES = (
     ("diffuse_red", "diffuse_green", "diffuse_blue"),
     ("rf", "gf", "bf"),
     ("scalar_r", "scalar_g", "scalar_b"),
+    ("scalar_rf", "scalar_gf", "scalar_bf"),
     ("color_r", "color_g", "color_b"),
 )
 NORMAL_NAMES = (NORMAL, ("normal_x", "normal_y", "normal_z"), ("n_x", "n_y", "n_z"))

@@ -58,7 +58,7 @@ class Header(NamedTuple):
 
 
 def read_ply(path: Path) -> Stored:
-    """All properties of the element `vertex`; other elements are skipped."""
+    """All properties of the element `vertex`; other elements are skipped, but the file must not end within them."""
     with open_unmarked(path) as file:
         header = read_header(path, file)
         refuse_text(path, file, is_binary=header.order != "")
@@ -201,8 +201,29 @@ def _read_binary(
             raise UserError(
                 f"{path}: the lists {p.name!r} of its vertices differ in length; export it without them"
             )
+    expect_rest(path, file, header, vertex, start + table.nbytes)
     names = [p.name for p in vertex.properties if not p.count_type]
     return table if len(names) == len(dtype.names or ()) else _packed(table[names])
+
+
+def expect_rest(path: Path, file: BinaryIO, header: Header, vertex: Element, start: int) -> None:
+    """`UserError` where a binary file ends within the elements behind the vertices, which end at `start`.
+
+    The last of them is not read where it fits with lists as long as its first, as those of triangles are.
+    """
+    size = path.stat().st_size
+    rest = [e for e in header.elements[header.elements.index(vertex) + 1 :] if e.rows]
+    for element in rest:
+        _check_room(path, element, _least_row(element), size - start)
+        row = row_type(path, file, header.order, element, start, size)
+        if element is rest[-1] and element.rows * row.itemsize <= size - start:
+            return
+        start = end_of_rows(path, file, header.order, element, start, size)
+
+
+def _least_row(element: Element) -> int:
+    """Bytes of a row whose lists are empty."""
+    return sum(np.dtype(p.count_type or p.type).itemsize for p in element.properties)
 
 
 def _packed(view: np.ndarray) -> np.ndarray:
@@ -236,7 +257,8 @@ def row_type(path: Path, file: BinaryIO, order: str, element: Element, start: in
         at += np.dtype(p.count_type).itemsize
         if not 0 <= count <= max(size - at, 0) // item:
             raise UserError(
-                f"{path}: a list in element {element.name} claims {count} entries; export it again"
+                f"{path}: a list in element {element.name} claims more entries than follow; the file is cut off or damaged, "
+                "export it again"
             )
         fields += [(f"{p.name}_count", order + p.count_type), (p.name, order + p.type, (count,))]
         at += count * item
@@ -255,7 +277,7 @@ def _number(file: BinaryIO, dtype: str, at: int) -> int:
 
 def end_of_rows(path: Path, file: BinaryIO, order: str, element: Element, start: int, size: int) -> int:
     """First byte after the rows of `element`."""
-    fixed = sum(np.dtype(p.count_type or p.type).itemsize for p in element.properties)
+    fixed = _least_row(element)
     _check_room(path, element, fixed, size - start)
     if not element.has_lists:
         return start + element.rows * fixed
@@ -312,6 +334,11 @@ def _read_ascii(
     for block in number_blocks(path, lines, columns=columns, rows=vertex.rows, first_line=first_line):
         fill_table(table[done : done + len(block)], block)
         done += len(block)
+    rest = sum(e.rows for e in header.elements) - skipped - vertex.rows
+    if sum(1 for _ in islice(lines, rest)) < rest:
+        raise UserError(
+            f"{path}: ends before the last of its faces or other elements; the file is cut off, copy it again"
+        )
     return table
 
 

@@ -36,7 +36,7 @@ _GRID = re.compile(
 _GIVE_ROWS = "give one point per line: x y z, or x y z r g b"
 
 _UPWARD = ("height", "z", "elevation", "altitude", "elev", "alt", "h", "up", "höhe", "hoehe")
-_HORIZONTAL = (("easting", "northing"), ("east", "north"), ("e", "n"), ("rechtswert", "hochwert"))
+_HORIZONTAL = (("x", "y"), ("easting", "northing"), ("east", "north"), ("e", "n"), ("rechtswert", "hochwert"))
 _POSITIONS = (
     POSITION,
     *((east, north, up) for east, north in _HORIZONTAL for up in _UPWARD),
@@ -243,6 +243,8 @@ def _numeric_layout(
             raise UserError(f"{path}: begins with text and names no columns x, y, z; {_GIVE_ROWS}")
         sample = _sample(style, rows, count)
         _refuse_leading_id(path, sample)
+        if style.delimiter == "," and not style.is_quoted:
+            _refuse_cut_decimals(path, rows)
         names = column_names(sample, has_intensity=path.suffix.lower() == ".pts")
         sentence = roles_sentence(names)
     return Layout(style, names, number, claimed, (sentence,) if sentence else ())
@@ -257,11 +259,21 @@ def _refuse_leading_id(path: Path, sample: np.ndarray) -> None:
     """Without a header, a first column of whole numbers before three with decimals is an id or a class."""
     if sample.shape[1] < 4 or len(sample) < 10:
         return
+    varies = len(np.unique(sample[:, 0])) > 1  # else x y z of a plane, unless the colours are one column late
     whole = np.mean(sample[:, :4] == np.rint(sample[:, :4]), axis=0)
-    if whole[0] == 1 and whole[1:].max() < 0.5 and len(np.unique(sample[:, 0])) > 1:
+    if whole[0] == 1 and whole[1:].max() < 0.5 and (varies or sample.shape[1] == 7):
         raise UserError(
             f"{path}: its first column holds whole numbers and the next three do not, so it is an id or a class and "
             "not x; name the columns in a first line (id x y z …) or remove it"
+        )
+
+
+def _refuse_cut_decimals(path: Path, rows: list[str]) -> None:
+    """Between commas, whole numbers with zeros in front are what follows a decimal comma."""
+    if not any("." in row for row in rows) and any(re.search(r",0[0-9]", row) for row in rows):
+        raise UserError(
+            f"{path}: its numbers seem to have decimal commas, and commas between them; write decimal points, or "
+            "set the numbers apart by semicolons"
         )
 
 

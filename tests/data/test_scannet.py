@@ -285,6 +285,7 @@ def test_labels_of_another_mesh_are_one_line(root: Path, scene: Path) -> None:
     write_mesh(scene / f"{NAME}_vh_clean_2.labels.ply", label=SEMANTIC)
     mesh = (scene / f"{NAME}_vh_clean_2.ply").read_bytes()
     shorter = mesh.replace(f"vertex {VERTICES}".encode(), f"vertex {VERTICES - 1}".encode())
+    shorter = shorter[: -13 - 16] + shorter[-13:]  # the last vertex before the face
     (scene / f"{NAME}_vh_clean_2.ply").write_bytes(shorter)
     assert f"{VERTICES} vertices, the mesh {VERTICES - 1}" in refusal(root)
 
@@ -322,6 +323,12 @@ def test_a_mesh_cut_in_half_is_a_problem_and_keeps_no_other_scene_from_its_score
     )
     assert list(result["scans"]) == [whole.name] and result["failed"] == [NAME]
     assert len(said) == 1 and str(mesh) in said[0]
+
+
+def test_a_mesh_that_ends_within_its_faces_is_a_problem_too(root: Path, scene: Path) -> None:
+    mesh = scene / f"{NAME}_vh_clean_2.ply"
+    mesh.write_bytes(mesh.read_bytes()[:-4])
+    assert [p for p in check("scannet", root).problems if f"{mesh}: " in p and "cut off" in p]
 
 
 def test_check_of_an_empty_folder_says_where_scannet_comes_from(tmp_path: Path) -> None:
