@@ -17,6 +17,7 @@ from gestalt3d.data.s3dis import (
 from gestalt3d.data.scannet import SPLITS, Scene, count_vertices, find_file, find_scenes, read_split
 from gestalt3d.data.scannet_annotation import TABLE, read_annotation, read_words
 from gestalt3d.errors import UserError
+from gestalt3d.io import load_cloud
 from gestalt3d.structures.vocabulary import S3DIS, mapping
 
 KINDS = ("s3dis", "scannet", "folder")
@@ -175,7 +176,7 @@ def _check_folder(root: Path) -> Report:
             (),
             "Mend what is named above.",
         )
-    problems, without, scored = [], [], 0
+    problems, without, unlabelled, scored = [], [], [], 0
     instances: Counter[int] = Counter()
     has_classes = False
     for i, name in enumerate(data.names):
@@ -190,6 +191,12 @@ def _check_folder(root: Path) -> Report:
             scored += 1
         else:
             without.append(name)
+    for name in data.unlabelled:
+        try:
+            load_cloud(root / name)
+            unlabelled.append(name)
+        except UserError as error:
+            problems.append(str(error))
     names = data.vocabulary.names
     counts = (
         Count("labelled clouds", len(data), None, "files"),
@@ -198,15 +205,16 @@ def _check_folder(root: Path) -> Report:
         *(Count(name, instances[c], None, "instances") for c, name in enumerate(names)),
         *(Count("of no class", instances[-1], None, "instances"),) * (instances[-1] > 0),
     )
-    if not has_classes:
+    are_read = bool(scored or without)  # else what is wrong with them is said above
+    if are_read and not has_classes:
         problems.append(f"no point of any file has a class; {data.label_properties}")
-    if not scored:
+    if are_read and not scored:
         problems.append(f"no file has instance labels; {data.label_properties}")
     notes = list(data.notes)
     if without:
         notes.append(f"without instance labels, neither scored nor learnt from: {_listed(without)}")
-    if data.unlabelled:
-        notes.append(f"without labels, left out: {_listed(data.unlabelled)}")
+    if unlabelled:
+        notes.append(f"without labels, left out: {_listed(unlabelled)}")
     return Report("folder", root, counts, tuple(problems), tuple(notes), _advice(data, root, problems))
 
 

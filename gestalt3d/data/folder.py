@@ -84,6 +84,8 @@ class Folder:
         self.names = _unique_names(self._paths)
         self.unlabelled = [path.name for path in clouds if path not in set(labelled)]
         if not labelled:
+            for path in clouds[:1]:
+                load_cloud(path)  # a file that cannot be read says why
             raise UserError(
                 f"{self.root}: {len(clouds)} clouds and no labels; put <name>.gt.npz beside each <name>.ply "
                 f"or label properties into the PLY; {_properties_of(clouds)}"

@@ -149,7 +149,9 @@ def read(path: Path) -> Stored:
             about = json.loads((stored.metadata() or {}).get("gestalt3d", "{}"))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path}: no such weight file; `gestalt3d models` lists the shipped ones") from None
+        raise UserError(
+            f"{path}: no such weight file; name one, or a shipped model that has weights (`gestalt3d models`)"
+        ) from None
     except OSError as problem:
         raise UserError(f"{path}: cannot be read ({problem.strerror or problem})") from None
     except (SafetensorError, ValueError) as problem:

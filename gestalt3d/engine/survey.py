@@ -25,9 +25,9 @@ class Survey:
         if self.seen < self.scans:
             each = f"about {self.points // self.seen:,} points and {self.instances // self.seen:,} instances each"
             return f"{self.scans:,} scans, {each} (counted in {self.seen})"
-        per_class = ", ".join(f"{name} {count:,}" for name, count in self.classes.items())
+        per_class = ", ".join(f"{name}: {count:,}" for name, count in self.classes.items())
         scans = f"{self.scans:,} scan{'s' * (self.scans > 1)}"
-        return f"{scans}, {self.points:,} points, {self.instances:,} instances: {per_class or 'none'}"
+        return f"{scans}, {self.points:,} points, {self.instances:,} instances ({per_class or 'none'})"
 
 
 def survey(scans: DataSet, *, most: int) -> Survey:

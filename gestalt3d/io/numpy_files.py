@@ -58,7 +58,9 @@ def read_npz(path: Path) -> Stored:
         name = _unnamed_points(path, members)
     stored = _from_array(path, "npz", members[name])
     if name not in POINT_KEYS:
-        stored = stored._replace(assumed=(f"points from the array {name}", *stored.assumed))
+        unused = [k for k in members if k not in (name, *COLOR_KEYS, *NORMAL_KEYS, "origin")]
+        rest = f", not used: {', '.join(unused)[:200]}" if unused else ""
+        stored = stored._replace(assumed=(f"points from the array {name}{rest}", *stored.assumed))
     count = len(stored.position[0])
     colors = _triple(path, members, COLOR_KEYS, count)
     normals = _triple(path, members, NORMAL_KEYS, count)

@@ -213,13 +213,23 @@ def test_one_bad_file_does_not_hide_the_next(tmp_path: Path) -> None:
     (tmp_path / "b.ply").write_bytes((tmp_path / "b.ply").read_bytes()[:-20])
     write_ply(tmp_path / "c.ply", semantic=np.linspace(0, 1, N, dtype=np.float32))
     write_ply(tmp_path / "d.ply", semantic=SOME, instance=SOME)
+    (tmp_path / "e.ply").write_bytes((tmp_path / "d.ply").read_bytes()[:60])
     report = check("folder", tmp_path)
     named = [Path(problem.split(":")[0]).name for problem in report.problems]
-    assert named == ["b.ply", "c.ply"] and report.counts[1].found == 2
+    assert named == ["b.ply", "c.ply", "e.ply"] and report.counts[1].found == 2
     data = Folder(tmp_path)
     assert set(data.unreadable) == {"b", "c"} and len(data[3].instances) == 3
     with pytest.raises(UserError, match="fractions"):
         data[2]
+
+
+def test_where_no_file_can_be_read_nothing_is_said_of_labels(tmp_path: Path) -> None:
+    write_ply(tmp_path / "a.ply")
+    (tmp_path / "a.ply").write_bytes((tmp_path / "a.ply").read_bytes()[:60])
+    with pytest.raises(UserError, match="cut off within its header"):
+        Folder(tmp_path)
+    write_gt(tmp_path / "a.gt.npz")
+    assert [p for p in check("folder", tmp_path).problems if "cut off within its header" not in p] == []
 
 
 def test_numbers_that_start_anew_in_every_class_are_told_apart(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_too_few_scans_hold_none_out_and_say_so(folder: Path, tmp_path: Path) ->
 def test_what_is_learnt_from_is_said_in_words(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     train(tiny(folder, optim=Optim(steps=1)), tmp_path, device="cpu", note=said.append, epochs=3)
-    assert "3 scans, 9,000 points, 15 instances: " in said[0] and "floor 3" in said[0]
+    assert "3 scans, 9,000 points, 15 instances (" in said[0] and "floor: 3" in said[0]
     assert any(line.startswith("4 steps of 2 scans, every scan about 3 times; on cpu") for line in said)
     assert [row["step"] for row in read_log(tmp_path)] == [1, 2, 3, 4]
 

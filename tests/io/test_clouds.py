@@ -378,7 +378,7 @@ def test_arrays_on_their_side_and_in_batches(tmp_path: Path, name: str, suffix: 
     ("arrays", "name"),
     [
         ({"arr_0": XYZ}, "arr_0"),
-        ({"arr_0": XYZ, "arr_1": NORMALS}, "arr_0"),
+        ({"arr_0": XYZ, "arr_1": NORMALS}, "arr_0, not used: arr_1"),
         ({"cloud": XYZ.T, "labels": np.arange(30)}, "cloud"),
     ],
 )
