@@ -41,6 +41,7 @@ def make_table_top(seed: int) -> Scan:
         points, normals[face], face, world.face_material, world.face_object, world.materials,
         world.frames, world.lights, world.ambient, world.salt,
     )  # fmt: skip
+    colors = colours.expose(colors, points.astype(np.float32), rng, unevenness=0.07)
     points[:, 2] -= top.high[2]
     sizes = np.bincount(objects, minlength=len(scene.placed))
     keep = sizes[objects] >= MIN_POINTS

@@ -56,10 +56,13 @@ def test_cards_show_figures_flat_or_per_data(monkeypatch: pytest.MonkeyPatch, tm
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(b"\0" * 2_000_000)
     monkeypatch.setattr(checkpoint, "shipped", lambda: {"mine": weights})
-    assert cards.cards()[0].about == "weights, 2.0 MB, trained on unknown data"
+
+    def card() -> cards.Card:
+        return next(card for card in cards.cards() if card.name == "mine")
+
+    assert card().about == "weights, 2.0 MB, trained on unknown data"
     weights.with_suffix(".json").write_text(
         '{"method": "asis", "data": "rooms", "figures": {"mCov": 55, "real rooms": {"AP50": 20}}}'
     )
-    card = cards.cards()[0]
-    assert card.about == "asis, 2.0 MB, trained on rooms"
-    assert card.lines == ("mCov 55", "real rooms: AP50 20")
+    assert card().about == "asis, 2.0 MB, trained on rooms"
+    assert card().lines == ("mCov 55", "real rooms: AP50 20")
