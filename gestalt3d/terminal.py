@@ -121,6 +121,10 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+FIRST_PAUSE = 10.0
+"""Seconds until a job tells a log how far it is."""
+
+
 class Progress:
     """A bar with the time left on a terminal; elsewhere a line after ten seconds and then ever more rarely.
 
@@ -135,7 +139,7 @@ class Progress:
         self._first = self._done = 0.0
         self._total = 0
         self._began = self._said = time.monotonic()
-        self._pause = 10.0
+        self._pause = FIRST_PAUSE
         self._compiling_said = False
         self._open = contextlib.ExitStack()
 

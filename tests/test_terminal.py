@@ -9,6 +9,7 @@ import pytest
 
 from gestalt3d import stages, terminal
 from gestalt3d.terminal import Progress
+from tests.command import Command
 
 
 class Terminal(io.StringIO):
@@ -58,11 +59,28 @@ def test_a_log_hears_how_long_counted_steps_will_take(hasty, capsys) -> None:
     assert re.search(r"^scan\.ply: blocks: 1 of 4, about 6\d s left  a note$", capsys.readouterr().err, re.M)
 
 
-def test_a_job_of_seconds_says_nothing_in_a_log(capsys) -> None:
-    with Progress() as progress:
-        progress.begin("scan.ply")
-        progress("read", 0, 0)
-    assert capsys.readouterr().err == ""
+@pytest.mark.parametrize(("seconds", "lines"), [(9.0, 0), (11.0, 1)])
+def test_a_log_hears_of_a_job_after_ten_seconds(capsys, seconds: float, lines: int) -> None:
+    progress = Progress()
+    progress.begin("scan.ply")
+    progress("read", 0, 0)
+    progress._began = progress._said = time.monotonic() - seconds
+    progress._say_now_and_then()
+    assert capsys.readouterr().err.count("scan.ply: read: 11 s so far\n") == lines
+
+
+def test_what_a_command_says_of_its_progress_is_no_answer_of_it(hasty, monkeypatch, capsys) -> None:
+    """However slow the machine is, tests of what `Command` returns see the same lines."""
+
+    def slow(words: list[str]) -> None:
+        with Progress() as progress:
+            progress.begin("scan.ply")
+            progress._said = time.monotonic() - 3600
+            time.sleep(0.1)
+            terminal.complain("the answer")
+
+    monkeypatch.setattr("tests.command.main", slow)
+    assert Command(capsys)().err == "the answer\n"
 
 
 def test_time_so_far_is_not_called_time_left_on_a_terminal(monkeypatch) -> None:
