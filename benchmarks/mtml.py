@@ -21,9 +21,9 @@ from torch import Tensor
 
 from gestalt3d.bench import MAXRSS
 from gestalt3d.data.relabel import relabel
-from gestalt3d.methods.labelled_voxels import classes_of_voxels, is_object
 from gestalt3d.methods.mtml import MTML, MTMLConfig, Prediction
-from gestalt3d.methods.proposals import Scored
+from gestalt3d.methods.voxels.labelled import classes_of_voxels, is_object
+from gestalt3d.methods.voxels.proposals import Scored
 from gestalt3d.ops.centers import to_centers
 from gestalt3d.ops.segment import segment_mode
 from gestalt3d.ops.voxelize import voxelize

@@ -10,7 +10,7 @@ from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig, ProposalConfig
-from gestalt3d.methods.room_blocks import BlockConfig
+from gestalt3d.methods.rooms.blocks import BlockConfig
 from gestalt3d.methods.sgpn import SGPNConfig
 from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import UNetConfig

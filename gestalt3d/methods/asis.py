@@ -13,7 +13,7 @@ Readings, where the paper is silent or the authors' code differs:
 - Dropout of one half before both output layers, as in the code; the paper names none.
 - Eq. 3 is zero for a block with one instance. All classes take part as instances, walls and floors too.
 - The authors' filter of small instances (25 % of the class's mean) is `size_filter`, off as in the paper.
-- Blocks and features: `room_blocks`; merging: `blockwise`.
+- Blocks and features: `rooms.blocks`; merging: `rooms.blockwise`.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from gestalt3d.configs import Count, NotNegative, Positive, Width, Within
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.losses.semantic import semantic_loss
-from gestalt3d.methods.blockwise import Batch, BlockMethod, backbone
-from gestalt3d.methods.room_blocks import BlockConfig
+from gestalt3d.methods.rooms.blocks import BlockConfig
+from gestalt3d.methods.rooms.blockwise import Batch, BlockMethod, backbone
 from gestalt3d.nn.dropout import Dropout
 from gestalt3d.nn.pointnet import PointLayer
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours

@@ -12,10 +12,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gestalt3d.configs import Count, Positive, check_ranges
-from gestalt3d.methods.labelled_voxels import classes_of_voxels, given_classes, is_object, to_points
-from gestalt3d.methods.proposals import of_labels, split
 from gestalt3d.methods.superpoints import by_superpoints
 from gestalt3d.methods.unet import UNet
+from gestalt3d.methods.voxels.labelled import classes_of_voxels, given_classes, is_object, to_points
+from gestalt3d.methods.voxels.proposals import of_labels, split
 from gestalt3d.ops.components import voxel_pairs
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import stage

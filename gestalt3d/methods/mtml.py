@@ -1,7 +1,7 @@
 """MTML: 3D Instance Segmentation via Multi-task Metric Learning (Lahoud et al., ICCV 2019).
 
 A labelled voxel grid goes in. A network gives every voxel a feature that is alike within an instance (Eq. 1-4) and a vector
-towards its instance's centre (Eq. 5); clusters of the features are proposals, scored by both (`proposals`). Section and
+towards its instance's centre (Eq. 5); clusters of the features are proposals, scored by both (`voxels.proposals`). Section and
 equation numbers are the paper's.
 
 Without `semantics`, what goes in is a cloud that carries its semantics, `PointCloud.semantic` (one-hot in the network) or
@@ -58,8 +58,11 @@ from gestalt3d.configs import (
 from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import direction_loss
 from gestalt3d.losses.embedding import discriminative_loss
-from gestalt3d.methods import proposals
-from gestalt3d.methods.labelled_voxels import (
+from gestalt3d.methods.superpoints import by_superpoints, classes_by_superpoint
+from gestalt3d.methods.unet import Batch as FineBatch
+from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
+from gestalt3d.methods.voxels import proposals
+from gestalt3d.methods.voxels.labelled import (
     classes_of_voxels,
     given_classes,
     is_object,
@@ -67,10 +70,7 @@ from gestalt3d.methods.labelled_voxels import (
     probable_class,
     to_points,
 )
-from gestalt3d.methods.semantic_doubt import doubted, patches_of_doubt
-from gestalt3d.methods.superpoints import by_superpoints, classes_by_superpoint
-from gestalt3d.methods.unet import Batch as FineBatch
-from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
+from gestalt3d.methods.voxels.semantic_noise import doubted, patches_of_doubt
 from gestalt3d.nn.conv3d import Conv, DenseSpace, Space, SparseSpace, Upsample
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.tiles import by_tiles

@@ -35,8 +35,8 @@ from torch import Tensor, nn
 from gestalt3d.configs import Count, CountOrNone, NotNegative, Share, Width
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.losses.similarity import double_hinge_loss
-from gestalt3d.methods.blockwise import Batch, BlockMethod, backbone
-from gestalt3d.methods.room_blocks import BlockConfig
+from gestalt3d.methods.rooms.blocks import BlockConfig
+from gestalt3d.methods.rooms.blockwise import Batch, BlockMethod, backbone
 from gestalt3d.structures.vocabulary import Vocabulary
 
 AUTHORS_POINTS = 4096

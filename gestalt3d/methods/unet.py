@@ -22,8 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.configs import Count, Neighbours, Positive, Width, Within, check_ranges
-from gestalt3d.losses.semantic import semantic_loss
-from gestalt3d.methods.class_balance import class_weights
+from gestalt3d.losses.semantic import class_weights, semantic_loss
 from gestalt3d.methods.superpoints import SuperpointConfig, classes_by_superpoint, superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.sparse_unet import SparseUNet

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gestalt3d.methods import asis, mtml, sgpn
-from gestalt3d.methods.blockwise import Batch as Blocks
+from gestalt3d.methods.rooms.blockwise import Batch as Blocks
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
 
 SMALL: dict[str, Any] = {"backbone": "pointnet", "width": 16, "width_scale": 0.125}

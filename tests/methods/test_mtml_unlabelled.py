@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from gestalt3d.errors import UserError
-from gestalt3d.methods.labelled_voxels import nested, probable_class
 from gestalt3d.methods.mtml import MTML, Batch, MTMLConfig
 from gestalt3d.methods.unet import Prediction, UNetConfig
+from gestalt3d.methods.voxels.labelled import nested, probable_class
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan

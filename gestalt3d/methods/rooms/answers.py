@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gestalt3d.methods.agreement import Agreement
+from gestalt3d.methods.rooms.agreement import Agreement
 from gestalt3d.methods.superpoints import mean_by_points, most_frequent
 from gestalt3d.ops.block_votes import BlockVotes
 from gestalt3d.ops.blocks import BlockMerger

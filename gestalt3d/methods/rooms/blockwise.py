@@ -24,11 +24,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.losses.semantic import class_weights
 from gestalt3d.memory import give_back
-from gestalt3d.methods.agreement import Agreement
-from gestalt3d.methods.block_answers import ByPatch, ByPoint
-from gestalt3d.methods.class_balance import class_weights
-from gestalt3d.methods.room_blocks import (
+from gestalt3d.methods.rooms.agreement import Agreement
+from gestalt3d.methods.rooms.answers import ByPatch, ByPoint
+from gestalt3d.methods.rooms.blocks import (
     FEATURES,
     BlockConfig,
     Room,

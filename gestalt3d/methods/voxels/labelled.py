@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gestalt3d.errors import UserError
-from gestalt3d.methods.proposals import Proposals
+from gestalt3d.methods.voxels.proposals import Proposals
 from gestalt3d.ops.segment import segment_mode
 from gestalt3d.ops.sparse_conv import strided_rules
 from gestalt3d.ops.voxelize import Voxels

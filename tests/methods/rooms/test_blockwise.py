@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d.methods import blockwise, room_blocks
 from gestalt3d.methods.asis import ASIS, ASISConfig
+from gestalt3d.methods.rooms import blocks, blockwise
 from gestalt3d.methods.sgpn import SGPNConfig
 from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.ops.voxelize import voxelize
@@ -59,7 +59,7 @@ def test_thinning_keeps_one_point_of_every_voxel_whatever_the_order() -> None:
     cloud = tiny_scan().cloud
     shuffle = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(0))
     kept = [
-        c.points[torch.from_numpy(room_blocks.thin(c.points, room_blocks.drawing_order(c, 3), 0.1))]
+        c.points[torch.from_numpy(blocks.thin(c.points, blocks.drawing_order(c, 3), 0.1))]
         for c in (cloud, cloud[shuffle])
     ]
     assert torch.equal(kept[0], kept[1])
@@ -70,7 +70,7 @@ def test_thinning_keeps_one_point_of_every_voxel_whatever_the_order() -> None:
 def test_a_wide_cloud_becomes_overlapping_rooms_that_cover_it() -> None:
     rng = np.random.default_rng(0)
     points = (rng.random((20000, 3)) * [35.0, 8.0, 2.5]).astype(np.float32)
-    found = room_blocks.rooms(points, replace(CONFIG, max_room=10.0))
+    found = blocks.rooms(points, replace(CONFIG, max_room=10.0))
     assert len(found) > 1
     assert all((room.high - room.low)[:2].max() <= 10.0 + 1e-6 for room in found)
     assert np.any([room.inside(points) for room in found], axis=0).all()
@@ -88,7 +88,7 @@ def test_stray_points_do_not_stretch_the_room_and_join_no_instance(changes) -> N
     cloud = PointCloud(
         torch.cat([scan.cloud.points, strays]), torch.cat([scan.cloud.colors, torch.zeros(3, 3)])
     )
-    (room,) = room_blocks.rooms(cloud.points.numpy()[room_blocks.drawing_order(cloud, 0)], CONFIG)
+    (room,) = blocks.rooms(cloud.points.numpy()[blocks.drawing_order(cloud, 0)], CONFIG)
     assert (room.high - room.low).max() < 3 and -0.1 < room.low[2] < 0.1
     found = method(**changes).eval().segment(cloud)
     assert (found.to_labels()[-3:] == -1).all() and (found.point_classes[-3:] >= 0).all()
@@ -140,7 +140,7 @@ def test_the_statistics_of_the_scan_replace_those_of_training_for_that_scan_alon
 
 @pytest.mark.parametrize("fraction", [None, 0.02])
 def test_voxels_of_merging_in_metres_or_as_a_fraction_of_the_room(fraction: float | None) -> None:
-    room = room_blocks.Room(np.zeros(3), np.array([5.0, 4.0, 2.5]))
+    room = blocks.Room(np.zeros(3), np.array([5.0, 4.0, 2.5]))
     merger = blockwise._voxel_merger([room], replace(CONFIG, merge_voxel_fraction=fraction))
     expected = [0.05] * 3 if fraction is None else [0.1, 0.08, 0.05]
     np.testing.assert_allclose(merger.voxel_size, expected, rtol=1e-6)
@@ -222,5 +222,5 @@ def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("config", [ASISConfig, SGPNConfig])
 def test_no_method_gives_a_setting_of_the_blocks_another_meaning(config: type) -> None:
-    shared = {field.name for field in fields(room_blocks.BlockConfig)}
+    shared = {field.name for field in fields(blocks.BlockConfig)}
     assert not shared & set(config.__annotations__)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d.methods.semantic_doubt import doubted, patches_of_doubt
+from gestalt3d.methods.voxels.semantic_noise import doubted, patches_of_doubt
 
 
 def test_doubt_is_the_same_all_over_a_ball_and_shifts_logarithms() -> None:

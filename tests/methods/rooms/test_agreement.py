@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt3d.methods.agreement import Agreement
+from gestalt3d.methods.rooms.agreement import Agreement
 from gestalt3d.ops.average_linkage import average_linkage_reference
 from tests.ops import kit
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from gestalt3d.methods import proposals
-from gestalt3d.methods.proposals import (
+from gestalt3d.methods.voxels import proposals
+from gestalt3d.methods.voxels.proposals import (
     Proposals,
     best_first,
     class_probability,

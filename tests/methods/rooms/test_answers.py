@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from gestalt3d.methods.agreement import Agreement
-from gestalt3d.methods.block_answers import Answered, Answers, ByPatch, ByPoint, _nearest
+from gestalt3d.methods.rooms.agreement import Agreement
+from gestalt3d.methods.rooms.answers import Answered, Answers, ByPatch, ByPoint, _nearest
 from gestalt3d.ops.blocks import BlockMerger
 
 

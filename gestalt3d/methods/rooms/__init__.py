@@ -1,0 +1,1 @@
+"""What methods that look at a room block by block share: ASIS and SGPN."""
