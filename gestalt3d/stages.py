@@ -34,10 +34,11 @@ class Stage:
 
     @property
     def within(self) -> dict[str, float]:
-        """Seconds of the parts' parts, "proposals: mean shift", which lie within those of `shares`."""
-        found = {}
+        """Seconds of the innermost stages by their way down, "proposals: mean shift": those of one part add up to its share."""
+        found: dict[str, float] = {}
         for name, part in self.parts.items():
-            found |= {f"{name}: {inner}": s for inner, s in (part.shares | part.within).items()}
+            inner = {n: s for n, s in part.shares.items() if not (n in part.parts and part.parts[n].parts)}
+            found |= {f"{name}: {n}": s for n, s in (inner | part.within).items()}
         return found
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Where the time goes and how far the work is."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -47,6 +48,30 @@ def test_inner_stages_are_shown_inside_their_parent() -> None:
     part = work.parts["proposals"]
     work.seconds, part.seconds, part.parts["mean shift"].seconds = 4.0, 3.0, 2.0
     assert str(work) == "proposals 3.0 (mean shift 2.0, other 1.0), other 1.0"
+
+
+def test_however_deep_stages_lie_no_second_is_counted_twice() -> None:
+    with measure() as work:
+        for _ in range(2):
+            with stage("proposals"), stage("unions"):
+                spend(0.01)
+                with stage("gather"):
+                    spend(0.02)
+        with stage("write"):
+            spend(0.02)
+    assert set(work.within) == {"proposals: unions: gather", "proposals: unions: other", "proposals: other"}
+    assert sum(work.within.values()) == pytest.approx(work.shares["proposals"])
+    assert add_up(str(work)) == pytest.approx(work.seconds, abs=0.05 * 3)
+
+
+def add_up(line: str) -> float:
+    """Seconds of a line such as `proposals 3.0 (mean shift 2.0, other 1.0), other 1.0`, having checked each bracket."""
+    while found := re.search(r"([\d.]+) \(([^()]*)\)", line):
+        inner = found[2].split(", ")
+        total = sum(float(part.rsplit(" ", 1)[1]) for part in inner)
+        assert total == pytest.approx(float(found[1]), abs=0.05 * (len(inner) + 2)), found[0]
+        line = line.replace(found[0], found[1])
+    return sum(float(part.rsplit(" ", 1)[1]) for part in line.split(", "))
 
 
 def test_a_stage_is_told_when_it_begins_whether_or_not_its_steps_are_known() -> None:

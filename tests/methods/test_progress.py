@@ -9,6 +9,7 @@ from gestalt3d.stages import measure
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.methods.test_contract import scan_for, segmenter
 from tests.scenes import tiny_scan
+from tests.test_stages import add_up
 
 UNTRAINED = {
     "geometric": Geometric(GeometricConfig()),
@@ -30,6 +31,7 @@ def test_stages_are_told_and_cover_the_work(case: str) -> None:
     assert {name.split(":")[0] for name, *_ in told if name} == set(work.parts)
     assert work.shares["other"] < 0.5 * work.seconds + 0.1
     assert sum(work.shares.values()) == pytest.approx(work.seconds)
+    assert add_up(str(work)) == pytest.approx(work.seconds, abs=0.05 * (len(work.parts) + 2))
 
 
 @pytest.mark.parametrize("case", ["asis", "sgpn"])
