@@ -377,10 +377,9 @@ def _say_training(out: Path, last: Path, recipe: Any) -> None:
     """How well it validated, and what lies where."""
     from gestalt3d.engine.checkpoint import SUFFIX
     from gestalt3d.engine.log import read_log
-    from gestalt3d.engine.train import validated_by
 
     rows = [
-        {"step": row["step"], **{k: row.get(f"val_{k}") for k in validated_by(recipe)}}
+        {"step": row["step"], **{k: row.get(f"val_{k}") for k in recipe.validate_by}}
         for row in read_log(out)
         if any(name.startswith("val_") for name in row)
     ]

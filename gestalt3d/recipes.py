@@ -76,6 +76,8 @@ class Recipe:
     """Steps between validations; there is one more at the end. 0 never validates. `best.safetensors` is kept."""
     validate_count: Count = 4
     """Most scans of a validation."""
+    validate_by: tuple[str, ...] = ("mCov", "mPrec", "mRec", "AP50", "mIoU")
+    """Figures that a validation says; by the first `best` is chosen."""
     scans_per_step: Count = 4
     """Scans in a step, over all processes."""
     stored_blocks: bool = False
@@ -118,6 +120,9 @@ PLAIN = AugmentConfig(
     p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, p_paint=0.0,
 )  # fmt: skip
 
+
+# Of a network that parts nothing.
+_SEMANTIC = ("mIoU", "oAcc")
 
 # For synthetic rooms, so that the weights work on real scans, too.
 _ROOMS = AugmentConfig(
@@ -210,6 +215,7 @@ def sgpn_s3dis_semantics() -> Recipe:
         name="sgpn-s3dis-semantics",
         method="sgpn",
         model=SGPNConfig(backbone="pointnet", blocks_per_scan=1, semantics_only=True),
+        validate_by=_SEMANTIC,
     )
 
 
@@ -220,6 +226,7 @@ def sgpn_s3dis() -> Recipe:
         base,
         name="sgpn-s3dis",
         model=replace(base.model, semantics_only=False),
+        validate_by=asis_s3dis().validate_by,
         optim=Optim(
             steps=200 * 6 * _S3DIS_STEPS, lr=1e-4, lr_floor=1e-6, halve_every=800_000, samples_per_step=4
         ),
@@ -268,6 +275,7 @@ def semantics_rooms() -> Recipe:
         augment=_ROOMS,
         classes="scannet21",
         count=2000,
+        validate_by=_SEMANTIC,
         checkpoint_every=250,
     )  # fmt: skip
 
@@ -320,6 +328,7 @@ def semantics_scannet() -> Recipe:
         data="scannet:train",
         classes="scannet20",
         validate="scannet:val",
+        validate_by=_SEMANTIC,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gestalt3d.configs import OutOfRange, Within, check_ranges, from_plain, to_p
 from gestalt3d.data.augment import augment
 from gestalt3d.errors import UserError
 from gestalt3d.methods import method_class
+from gestalt3d.methods.method import START
 from gestalt3d.recipes import RECIPES, Optim, Recipe, recipe
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.command import Command
@@ -102,7 +103,7 @@ def test_zero_trains_or_is_refused(name: str) -> None:
         torch.manual_seed(0)
         method: Any = method_class(changed.method).from_config(changed.model, S3DIS)
         batch = method.prepare(augment(scan, rng, changed.augment), rng)
-        terms = method.losses(method(batch), batch)
+        terms = method.losses(method(batch), batch, START)
         assert bool(torch.stack(list(terms.values())).isfinite().all()), path
     assert tried > 20
 

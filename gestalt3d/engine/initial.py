@@ -9,6 +9,7 @@ from torch import nn
 from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
+from gestalt3d.methods.method import Learned
 
 
 def initialise(method: Any, inits: Sequence[str]) -> str:
@@ -45,8 +46,8 @@ def initialise(method: Any, inits: Sequence[str]) -> str:
     return f"{total - len(anew)} of {total} tensors are those of {' and '.join(inits)}{rest}"
 
 
-def _trained_parts(method: nn.Module) -> dict[str, Any]:
-    return {name: part for name, part in method.named_children() if hasattr(part, "vocabulary")}
+def _trained_parts(method: nn.Module) -> dict[str, Learned[Any, Any, Any]]:
+    return {name: part for name, part in method.named_children() if isinstance(part, Learned)}
 
 
 def _stored(init: str) -> checkpoint.Stored:

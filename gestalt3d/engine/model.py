@@ -12,6 +12,7 @@ import torch
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import CloudLike, cloud_of
+from gestalt3d.methods.method import Method
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -24,7 +25,7 @@ class Model:
     """A method ready to segment: `model(cloud)` is `model.segment(cloud)`."""
 
     name: str
-    method: Any
+    method: Method[Any]
 
     def __repr__(self) -> str:
         names = self.vocabulary.names
@@ -37,7 +38,7 @@ class Model:
     @property
     def takes_semantics(self) -> bool:
         """Whether it uses the semantics that a cloud carries."""
-        return getattr(self.method, "takes_semantics", False)
+        return self.method.takes_semantics
 
     def for_cloud(self, cloud: PointCloud) -> "Model":
         """The model that segments this cloud: itself, but for one that chooses by the scan."""

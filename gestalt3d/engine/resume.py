@@ -10,7 +10,15 @@ from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.errors import UserError
 from gestalt3d.recipes import Optim, Recipe
 
-_FREE_TO_CHANGE = {"workers", "log_every", "checkpoint_every", "validate_every", "validate_count", "root"}
+_FREE_TO_CHANGE = {
+    "workers",
+    "log_every",
+    "checkpoint_every",
+    "validate_every",
+    "validate_count",
+    "validate_by",
+    "root",
+}
 """Fields that change what is reported or where the same scans lie, not what is learnt."""
 
 

@@ -37,6 +37,7 @@ from gestalt3d.engine.resume import carried_on, expect_same
 from gestalt3d.engine.survey import expect_labels, survey
 from gestalt3d.errors import UserError
 from gestalt3d.methods import method_class
+from gestalt3d.methods.method import CutsBlocks, Learned, Moment
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.recipes import PLAIN, Optim, Recipe
 
@@ -68,7 +69,7 @@ class StepBatches(Dataset):
         """Steps that see every block, or as many scans as there are, once."""
         if self.blocks is None:
             return len(self.scans) / self.recipe.scans_per_step
-        return len(self.blocks) / (self.recipe.scans_per_step * self.method.config.blocks_per_scan)
+        return len(self.blocks) / (self.recipe.scans_per_step * self.method.blocks_per_sample)
 
     def __len__(self) -> int:
         return self.recipe.optim.steps
@@ -77,21 +78,17 @@ class StepBatches(Dataset):
         per_process = self.recipe.scans_per_step // self.world
         slots = range(self.rank * per_process, (self.rank + 1) * per_process)
         batches = [self._one(step, slot) for slot in slots]
-        return batches if self.recipe.separate_scans else [_join(batches)]
+        return batches if self.recipe.separate_scans else [type(batches[0]).cat(batches)]
 
     def _one(self, step: int, slot: int) -> Any:
         if self.blocks is not None:
-            count = self.method.config.blocks_per_scan
+            count = self.method.blocks_per_sample
             first = (step * self.recipe.scans_per_step + slot) * count
             rows = self.blocks.drawn(range(first, first + count), self.recipe.seed)
             return self.method.batch_class(*self.blocks.rows(rows))
         rng = np.random.default_rng([self.recipe.seed, step, slot])
         scan = self.scans[int(rng.integers(len(self.scans)))]
         return self.method.prepare(augment(scan, rng, self.recipe.augment), rng)
-
-
-def _join(batches: list[Any]) -> Any:
-    return type(batches[0])(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
 
 
 class _Averaged:
@@ -194,17 +191,18 @@ def train(
     main = accelerator.is_main_process
     say = note if note is not None and main else lambda _: None
 
-    cls = method_class(recipe.method)
-    scans, kept = _scans(recipe, say)
+    opened = _opened(recipe)
     torch.manual_seed(recipe.seed)
-    method = cls.from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
+    method = method_class(recipe.method).from_config(recipe.model, recipe.vocabulary() or opened.vocabulary)
+    if not isinstance(method, Learned):
+        raise UserError(f"{recipe.name}: the method {recipe.method!r} has nothing to train")
+    scans, kept = _parted(opened, recipe, say, instances=method.finds_instances)
     inits = [init] if isinstance(init, str) else list(init)
     if not resume:
         taken = initialise(method, inits)
         if inits:
             say(taken)
-    if hasattr(method, "fit_statistics"):  # of these scans, not of those the initial weights saw
-        method.fit_statistics(scans)
+    method.fit(scans)  # of these scans, not of those the initial weights saw
     optimizer = torch.optim.Adam(
         method.parameters(), lr=recipe.optim.lr, weight_decay=recipe.optim.weight_decay
     )
@@ -298,8 +296,8 @@ def train(
     return last
 
 
-def _scans(recipe: Recipe, say: Callable[[str], None]) -> tuple[DataSet, DataSet | None]:
-    """What to learn from, and what of it was held out to validate on, said in words; `UserError` where nothing is labelled."""
+def _opened(recipe: Recipe) -> DataSet:
+    """The recipe's data; `UserError` where some of it cannot be read, now and not in the middle of the training."""
     scans = open_data(
         recipe.data,
         root=recipe.root,
@@ -308,8 +306,18 @@ def _scans(recipe: Recipe, say: Callable[[str], None]) -> tuple[DataSet, DataSet
         semantics=recipe.semantics,
     )
     if broken := getattr(scans, "unreadable", None):
-        raise UserError(next(iter(broken.values())))  # now, and not in the middle of the training
-    without = set(getattr(scans, "without_instances", ())) if _finds_instances(recipe) else set()
+        raise UserError(next(iter(broken.values())))
+    return scans
+
+
+def _parted(
+    scans: DataSet, recipe: Recipe, say: Callable[[str], None], *, instances: bool
+) -> tuple[DataSet, DataSet | None]:
+    """What to learn from, and what of it was held out to validate on, said in words; `UserError` where nothing is labelled.
+
+    Where `instances` are learnt, what has none is left out.
+    """
+    without = set(getattr(scans, "without_instances", ())) if instances else set()
     if without and (usable := [i for i, name in enumerate(scans.names) if name not in without]):
         say(f"NOTE without instance labels, not learnt from: {', '.join(sorted(without))}")
         scans = Part(scans, usable)
@@ -319,7 +327,7 @@ def _scans(recipe: Recipe, say: Callable[[str], None]) -> tuple[DataSet, DataSet
     rest = [i for i in range(len(scans)) if i not in set(kept)]
     learnt = Part(scans, rest) if kept else scans
     found = survey(learnt, most=3 if recipe.root is None else 50)
-    expect_labels(scans, found, instances=_finds_instances(recipe))
+    expect_labels(scans, found, instances=instances)
     say(f"learning from {recipe.data}: {found}")
     for line in scans.notes:
         say(f"NOTE {line}")
@@ -328,12 +336,6 @@ def _scans(recipe: Recipe, say: Callable[[str], None]) -> tuple[DataSet, DataSet
     validated = Part(scans, kept[: recipe.validate_count])
     say(f"held out to validate on: {', '.join(validated.names)}")
     return learnt, validated
-
-
-def _finds_instances(recipe: Recipe) -> bool:
-    """Whether it learns more than the classes of points."""
-    finds = getattr(method_class(recipe.method), "finds_instances", True)
-    return finds and not getattr(recipe.model, "semantics_only", False)
 
 
 def _plan(recipe: Recipe, epoch: float, device: torch.device) -> str:
@@ -379,12 +381,11 @@ def _step(
     if recipe.freeze_bn:
         set_eval(method)
     set_bn_momentum(method, bn_momentum(recipe.optim, step))
-    if hasattr(method, "set_progress"):
-        method.set_progress(step / recipe.optim.steps)
+    at = Moment(step, recipe.optim.steps, step * recipe.optim.samples_per_step)
     optimizer.zero_grad(set_to_none=True)
     sums: dict[str, float] = {}
     for batch in parts:
-        terms = method.losses(model(batch), batch)
+        terms = method.losses(model(batch), batch, at)
         loss: Tensor = torch.stack(list(terms.values())).sum()
         if not bool(torch.isfinite(loss)):
             raise UserError(
@@ -423,7 +424,7 @@ def _cut(
     scans: Any, method: Any, recipe: Recipe, rank: int, world: int, note: Callable[[str], None] | None
 ) -> BlockStore:
     """The blocks of all scans, from the cache or cut now."""
-    if not hasattr(method, "lattice"):
+    if not isinstance(method, CutsBlocks):
         raise UserError(f"stored_blocks: the method {recipe.method!r} has no blocks; leave it off")
     if recipe.augment != PLAIN:
         raise UserError(
@@ -465,7 +466,7 @@ def _stream(
         except UserError as problem:
             # A worker's error arrives with its traceback in the text.
             raise UserError(str(problem).strip().splitlines()[-1].removeprefix(f"{_USER_ERROR}: ")) from None
-        yield step, [type(part)(*(t.to(device, non_blocking=True) for t in part)) for part in parts]
+        yield step, [part.to(device) for part in parts]
 
 
 _USER_ERROR = f"{UserError.__module__}.{UserError.__qualname__}"
@@ -532,7 +533,7 @@ def _validate(
     interrupt: Interrupt,
     say: Callable[[str], None],
 ) -> float:
-    """mCov on the validation scans, mIoU of a network without instances; -inf where that is undefined or was interrupted.
+    """The first figure of `validate_by` on the validation scans; -inf where it is undefined or the validation interrupted.
 
     With the averaged weights where there are any.
     """
@@ -558,13 +559,11 @@ def _validate(
     figures = {name: value for name, value in result.items() if isinstance(value, (int, float))}
     if log is not None:
         log.write(run.step, **{f"val_{name}": value for name, value in figures.items()})
-    shown = [f"{name} {figures[name]:.1f}" for name in validated_by(recipe) if name in figures]
+    by = recipe.validate_by
+    if unknown := [name for name in by if name not in result]:
+        raise UserError(f"--validate-by {unknown[0]}: no such figure; there are {', '.join(figures)}")
+    shown = [f"{name} {figures[name]:.1f}" for name in by if name in figures]
     say(
         f"step {run.step:,}: on {_several(len(scans), 'validation scan')} {', '.join(shown) or 'nothing is defined'}"
     )
-    return float(figures.get(validated_by(recipe)[0], -math.inf))
-
-
-def validated_by(recipe: Recipe) -> tuple[str, ...]:
-    """The figures a validation says, the one first by which `best` is chosen."""
-    return ("mCov", "mPrec", "mRec", "AP50", "mIoU") if _finds_instances(recipe) else ("mIoU", "oAcc")
+    return float(figures.get(by[0], -math.inf))

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from gestalt3d.configs import Count, NotNegative, Positive, Width, Within
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.losses.semantic import semantic_loss
+from gestalt3d.methods.method import Moment
 from gestalt3d.methods.rooms.blocks import BlockConfig
 from gestalt3d.methods.rooms.blockwise import Batch, BlockMethod, backbone
 from gestalt3d.nn.dropout import Dropout
@@ -63,9 +64,8 @@ class Prediction(NamedTuple):
     """E_INS."""
 
 
-class ASIS(BlockMethod):
+class ASIS(BlockMethod[Prediction]):
     name = "asis"
-    config_class = ASISConfig
     config: ASISConfig
 
     def __init__(
@@ -111,7 +111,7 @@ class ASIS(BlockMethod):
         near = embedding_neighbours(embedding.detach(), k=self.config.neighbours, p=1)
         return neighbour_max(f_sem, near.index.masked_fill(near.distance > self.config.delta_var, -1))
 
-    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         """The cross entropy and the three terms of Eq. 1, weighted."""
         c = self.config
         terms = discriminative_loss(

@@ -47,6 +47,7 @@ class Components:
     """Nothing to train; `semantics`, trained elsewhere, labels the clouds that carry no classes."""
 
     name = "components"
+    takes = PointCloud
     takes_semantics = True
     config: ComponentsConfig
 

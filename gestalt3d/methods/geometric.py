@@ -161,6 +161,8 @@ class Geometric:
     """Planes and clusters; nothing to train."""
 
     name = "geometric"
+    takes = PointCloud
+    takes_semantics = False
     config: GeometricConfig
 
     def __init__(self, config: GeometricConfig, vocabulary: Vocabulary = S3DIS) -> None:

@@ -58,6 +58,7 @@ from gestalt3d.configs import (
 from gestalt3d.errors import UserError
 from gestalt3d.losses.direction import direction_loss
 from gestalt3d.losses.embedding import discriminative_loss
+from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.methods.superpoints import by_superpoints, classes_by_superpoint
 from gestalt3d.methods.unet import Batch as FineBatch
 from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
@@ -222,6 +223,13 @@ class Batch(NamedTuple):
     doubt: Float[Tensor, "d c"] = torch.zeros(0, 0)
     """What is added to the logarithms of the features of each voxel, or nothing."""
 
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(*(values.to(device) for values in self))
+
+    @classmethod
+    def cat(cls, parts: Sequence["Batch"]) -> "Batch":
+        return Batch(*map(torch.cat, zip(*parts, strict=True)))
+
 
 class Input(NamedTuple):
     """A cloud whose semantics are known."""
@@ -288,8 +296,9 @@ def _through(layers: nn.ModuleList, x: Tensor, space: Space) -> Tensor:
     return x
 
 
-class MTML(nn.Module):
+class MTML(Learned[PointCloud, Batch, Prediction]):
     name = "mtml"
+    takes = PointCloud
     takes_semantics = True
     config: MTMLConfig
 
@@ -391,7 +400,7 @@ class MTML(nn.Module):
         scores = self.semantics(seen).logits.softmax(1)
         return segment_mean(scores, batch.voxel_of_fine + first, len(batch.coordinates))
 
-    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         """The terms of Eq. 6, weighted: their sum is L_joint. The mean over scenes."""
         c = self.config
         sizes = batch.sizes.tolist()
@@ -477,7 +486,7 @@ class MTML(nn.Module):
 
         def network(at: Tensor, values: Tensor) -> tuple[Tensor, ...]:
             batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
-            return tuple(found.cpu() for found in self(Batch(*(part.to(device) for part in batch))))
+            return tuple(found.cpu() for found in self(batch.to(device)))
 
         most = self.config.tile_voxels
         return by_tiles(network, coordinates, features, halo=self.trunk.reach, most=most, dense=dense)
@@ -559,10 +568,10 @@ class MTML(nn.Module):
             parts.append((c.direction_weight, direction))
         return proposals.total_score(*parts)
 
-    def fit_statistics(self, scans: Scans, *, most: int = 200) -> None:
+    def fit(self, samples: Scans, *, most: int = 200) -> None:
         """Mean and deviation of ln(voxels) of every class's instances, from at most `most` evenly spaced scans."""
         logs, kinds = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
-        for scan in evenly_spaced(scans, most):
+        for scan in evenly_spaced(samples, most):
             found = scan.instances
             voxels = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
             labels = segment_mode(

@@ -10,7 +10,7 @@ Readings:
   inverse sizes of the classes, as in the code, but as weighted means, so that the learning rate does not
   depend on how many there are.
 - `loss_rows` compares only some points with all others in training; the authors compare all with all.
-- alpha rises by 2 every 5 of 200 epochs up to 10; `set_progress` says how far training is.
+- alpha rises by 2 every 5 of 200 epochs up to 10; here by the share of the training that is done.
 - A proposal holds the points with S below k1, the bound that also defines the confidence's target; the code
   estimates a bound per class on the validation set.
 - The confidence goes through a sigmoid; the heads have 128 channels without batch norm, no ReLU on the
@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from gestalt3d.configs import Count, CountOrNone, NotNegative, Share, Width
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.losses.similarity import double_hinge_loss
+from gestalt3d.methods.method import Moment
 from gestalt3d.methods.rooms.blocks import BlockConfig
 from gestalt3d.methods.rooms.blockwise import Batch, BlockMethod, backbone
 from gestalt3d.structures.vocabulary import Vocabulary
@@ -78,9 +79,8 @@ class Prediction(NamedTuple):
     confidence: Float[Tensor, "b n"]
 
 
-class SGPN(BlockMethod):
+class SGPN(BlockMethod[Prediction]):
     name = "sgpn"
-    config_class = SGPNConfig
     config: SGPNConfig
 
     def __init__(self, config: SGPNConfig, vocabulary: Vocabulary, encoder: nn.Module, decoder: nn.Module):
@@ -90,27 +90,26 @@ class SGPN(BlockMethod):
         self.similarity = nn.Linear(config.width, config.similarity)
         self.classify = _head(config.width, config.similarity, len(vocabulary))
         self.trust = _head(config.width, config.similarity, 1)
-        self.progress = 0.0
 
     @classmethod
     def from_config(cls, config: SGPNConfig, vocabulary: Vocabulary) -> "SGPN":
         encoder, decoder = backbone(config)
         return cls(config, vocabulary, encoder, decoder())
 
-    def set_progress(self, fraction: float) -> None:
-        """How much of the training is done, 0 to 1: alpha's schedule."""
-        self.progress = fraction
-
     @property
-    def alpha(self) -> float:
-        return min(10.0, 2.0 + 2.0 * (self.progress * self.config.epochs // 5))
+    def finds_instances(self) -> bool:
+        return not self.config.semantics_only
+
+    def alpha(self, at: Moment) -> float:
+        """The weight of pairs of one class and two instances."""
+        return min(10.0, 2.0 + 2.0 * (at.progress * self.config.epochs // 5))
 
     def forward(self, batch: Batch) -> Prediction:
         shared = self.decoder(self.encoder(batch.points))
         trust = self.trust(shared)[..., 0].float()
         return Prediction(self.classify(shared).float(), self.similarity(shared).float(), trust.sigmoid())
 
-    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         """Similarity, class and confidence."""
         c = self.config
         if c.semantics_only:
@@ -119,7 +118,7 @@ class SGPN(BlockMethod):
             prediction.similarity,
             batch.instances,
             batch.classes,
-            alpha=self.alpha,
+            alpha=self.alpha(at),
             k1=c.k1,
             k2=c.k2,
             rows=c.loss_rows,

@@ -13,6 +13,7 @@ Readings:
 - With `superpoints`, `segment` averages the probabilities over each superpoint, and a point has its superpoint's class.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from gestalt3d.configs import Count, Neighbours, Positive, Width, Within, check_ranges
 from gestalt3d.losses.semantic import class_weights, semantic_loss
+from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.methods.superpoints import SuperpointConfig, classes_by_superpoint, superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.sparse_unet import SparseUNet
@@ -82,16 +84,22 @@ class Batch(NamedTuple):
     sizes: Int[Tensor, "b"]
     """Voxels of each scan."""
 
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(*(values.to(device) for values in self))
+
+    @classmethod
+    def cat(cls, parts: Sequence["Batch"]) -> "Batch":
+        return Batch(*map(torch.cat, zip(*parts, strict=True)))
+
 
 class Prediction(NamedTuple):
     logits: Float[Tensor, "v c"]
 
 
-class UNet(nn.Module):
+class UNet(Learned[PointCloud, Batch, Prediction]):
     name = "unet"
-    finds_instances = False
+    takes = PointCloud
     not_trained = ("superpoints", "views", "tile_voxels")
-    """Settings that only `segment` knows: weights fit whatever they are."""
     config: UNetConfig
 
     def __init__(self, config: UNetConfig, vocabulary: Vocabulary, trunk: SparseUNet) -> None:
@@ -106,6 +114,10 @@ class UNet(nn.Module):
         inputs = FEATURES + (6 if config.normals else 0)
         trunk = SparseUNet(inputs, width=config.width, levels=config.levels, repeats=config.repeats)
         return cls(config, vocabulary, trunk)
+
+    @property
+    def finds_instances(self) -> bool:
+        return False
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """The scan's voxels, or those of a random window of `max_extent`."""
@@ -124,7 +136,7 @@ class UNet(nn.Module):
         where = torch.cat([scans.repeat_interleave(batch.sizes)[:, None], batch.coordinates], dim=1)
         return Prediction(self.classify(self.trunk(where, batch.features)).float())
 
-    def losses(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         return {"semantic": semantic_loss(prediction.logits, batch.classes, self.class_weights)}
 
     @torch.inference_mode()
@@ -163,17 +175,17 @@ class UNet(nn.Module):
                 if view:
                     at, values = quarter_turn(at, values)
                 batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
-                total += self(Batch(*(part.to(device) for part in batch))).logits.softmax(1).cpu()
+                total += self(batch.to(device)).logits.softmax(1).cpu()
             return (total / c.views,)
 
         return by_tiles(network, coordinates, features, halo=self.trunk.reach, most=c.tile_voxels)[0]
 
-    def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
+    def fit(self, samples: Scans, *, most: int = 100) -> None:
         """Weights of the classes for `class_balance`, from at most `most` evenly spaced scans."""
         if not self.config.class_balance:
             return
         voxels = torch.zeros(len(self.vocabulary))
-        for scan in evenly_spaced(scans, most):
+        for scan in evenly_spaced(samples, most):
             at = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
             classes = scan.instances.classes_of_points()
             known = segment_mode(classes, at.voxel_of_point, len(at.counts), len(self.vocabulary))

@@ -36,7 +36,7 @@ def _measured(model: Any, scans: Any, say: Progress) -> Figures:
 
 
 def _block_times(model: Any) -> dict[str, float]:
-    from gestalt3d.engine.block_times import block_times
+    from gestalt3d.reproduce.block_times import block_times
 
     return block_times(model)
 

@@ -71,7 +71,7 @@ def one_run(
                 row.key, seed, reached["step"], budget.train, budget.test, code, _device(device),
                 reached["seconds"], figures.values, {}, figures.scans, figures.left_out, figures.num_true,
             )  # fmt: skip
-        if table.times is not None and hasattr(model.method, "group"):
+        if table.times is not None:
             run = run._replace(times=table.times(model))
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, run._asdict())

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from gestalt3d.data import open_data
 from gestalt3d.engine.train import StepBatches
 from gestalt3d.methods.asis import ASIS, ASISConfig
+from gestalt3d.methods.method import START
 from gestalt3d.recipes import Recipe
 
 folder = Path(os.environ["GESTALT3D_TEST_SCANS"])
@@ -25,7 +26,7 @@ rank, world = accelerator.process_index, accelerator.num_processes
 (batch,) = StepBatches(scans, method, recipe, rank=rank, world=world)[0]
 wrapped = accelerator.prepare(method)
 wrapped.eval()
-loss = torch.stack(list(method.losses(wrapped(batch), batch).values())).sum()
+loss = torch.stack(list(method.losses(wrapped(batch), batch, START).values())).sum()
 accelerator.backward(loss)
 if accelerator.is_main_process:
     torch.save({n: p.grad for n, p in method.named_parameters() if p.grad is not None}, sys.argv[1])

@@ -239,7 +239,7 @@ def test_running_out_of_memory_says_what_to_lower(
         train(tiny(folder), tmp_path, device="cpu")
 
 
-def test_the_best_of_a_network_without_instances_is_that_of_the_highest_iou(
+def test_the_best_is_that_of_the_first_figure_that_the_recipe_validates_by(
     folder: Path, tmp_path: Path
 ) -> None:
     recipe = tiny(
@@ -248,11 +248,18 @@ def test_the_best_of_a_network_without_instances_is_that_of_the_highest_iou(
         model=UNetConfig(width=4, levels=2, voxel_size=0.2),
         hold_out=0.3,
         validate_every=2,
+        validate_by=("mIoU", "oAcc"),
     )
     last = train(recipe, tmp_path, device="cpu")
     scores = {row["step"]: row["val_mIoU"] for row in read_log(tmp_path) if "val_mIoU" in row}
     run = checkpoint.read(last.with_name("best.safetensors")).about["run"]
     assert run["best"] == max(scores.values()) == scores[run["best_step"]]
+
+
+def test_a_figure_that_there_is_not_is_named(folder: Path, tmp_path: Path) -> None:
+    recipe = tiny(folder, hold_out=0.3, validate_every=1, validate_by=("mIou",))
+    with pytest.raises(UserError, match=r"--validate-by mIou: no such figure; there are .*mIoU"):
+        train(recipe, tmp_path, device="cpu")
 
 
 def test_training_learns(folder: Path, tmp_path: Path) -> None:

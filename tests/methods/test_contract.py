@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from gestalt3d.engine.checkpoint import config_class
 from gestalt3d.methods import method_class
+from gestalt3d.methods.method import START
 from gestalt3d.methods.mtml import ProposalConfig
 from gestalt3d.methods.superpoints import SuperpointConfig, superpoints
 from gestalt3d.methods.unet import UNetConfig
@@ -121,7 +122,7 @@ def same_partition(a: torch.Tensor, b: torch.Tensor) -> bool:
 def test_every_parameter_receives_gradient(case: str) -> None:
     method = build(case)
     batch = method.prepare(scan_for(case), np.random.default_rng(0))
-    losses = method.losses(method(batch), batch)
+    losses = method.losses(method(batch), batch, START)
     assert all(bool(torch.isfinite(term)) for term in losses.values())
     sum(losses.values()).backward()
     learns = {n: p for n, p in method.named_parameters() if not n.startswith("semantics.")}
@@ -154,7 +155,7 @@ def test_overfits_one_scene(case: str, steps: int, rate: float) -> None:
         optimizer.param_groups[0]["lr"] = rate * left
         set_bn_momentum(method, max(0.5 * left, 0.05))
         batch = method.prepare(scan, rng)
-        loss = torch.stack(list(method.losses(method(batch), batch).values())).sum()
+        loss = torch.stack(list(method.losses(method(batch), batch, START).values())).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -276,7 +277,7 @@ def test_losses_ignore_points_without_labels(case: str) -> None:
     batch = method.prepare(scan_for(case), np.random.default_rng(0))
     labels = {name for name in ("classes", "instances") if name in batch._fields}
     blank = batch._replace(**{name: torch.full_like(getattr(batch, name), -1) for name in labels})
-    assert all(float(term.detach()) == 0 for term in method.losses(method(blank), blank).values())
+    assert all(float(term.detach()) == 0 for term in method.losses(method(blank), blank, START).values())
 
 
 @trained
@@ -285,7 +286,7 @@ def test_works_in_bfloat16_and_scores_in_float32(case: str) -> None:
     batch = method.prepare(scan_for(case), np.random.default_rng(0))
     with torch.autocast("cpu", torch.bfloat16):
         prediction = method(batch)
-        losses = method.losses(prediction, batch)
+        losses = method.losses(prediction, batch, START)
     assert all(value.dtype == torch.float32 for value in (*prediction, *losses.values()))
     torch.stack(list(losses.values())).sum().backward()
     assert all(bool(torch.isfinite(p.grad).all()) for p in method.parameters() if p.requires_grad)

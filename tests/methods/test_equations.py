@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gestalt3d.methods import asis, mtml, sgpn
+from gestalt3d.methods.method import START, Moment
 from gestalt3d.methods.rooms.blockwise import Batch as Blocks
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
 
@@ -137,7 +138,7 @@ def test_asis_loss_is_the_cross_entropy_and_equations_1_to_4() -> None:
     prediction = prediction._replace(
         embedding=prediction.embedding * 8
     )  # some inside, some outside of each margin
-    found = method.losses(prediction, batch)
+    found = method.losses(prediction, batch, START)
     terms = [embedding_loss(e, ids, 1) for e, ids in zip(prediction.embedding, batch.instances, strict=True)]
     var, dist, reg = np.mean(terms, axis=0)
     known = batch.classes >= 0
@@ -184,7 +185,6 @@ def test_sgpn_forward_is_three_heads_on_one_decoder() -> None:
 
 def test_sgpn_loss_is_double_hinge_balanced_classes_and_iou_of_proposals() -> None:
     method, batch = sgpn_case()
-    method.set_progress(12 / 200)
     prediction = without_gradient(method(batch))
     f = torch.zeros_like(prediction.similarity)
     f[..., :4] = torch.rand(2, 40, 4) * 2
@@ -218,7 +218,7 @@ def test_sgpn_loss_is_double_hinge_balanced_classes_and_iou_of_proposals() -> No
     known = batch.classes >= 0
     each = -prediction.logits.log_softmax(-1)[known].gather(1, batch.classes[known][:, None])[:, 0]
     of_classes = [each[batch.classes[known] == c].mean() for c in batch.classes[known].unique()]
-    found = method.losses(prediction, batch)
+    found = method.losses(prediction, batch, Moment(step=12, steps=200, samples=0))
     close(found["similarity"], np.float32(np.mean(pairs)))
     close(found["confidence"], np.float32(np.mean(trust)))
     close(found["semantic"], torch.stack(of_classes).mean())
@@ -351,7 +351,7 @@ def test_mtml_loss_is_equations_1_to_6() -> None:
     apart = torch.tensor([0.0, 0.4, 0.8, 1.2, 0.0])[batch.instances][:, None]
     embedding = apart + 0.3 * torch.randn(len(batch.instances), 4)
     prediction = prediction._replace(embedding=embedding)
-    found = method.losses(prediction, batch)
+    found = method.losses(prediction, batch, START)
     parts = [
         values.split(batch.sizes.tolist()) for values in (*prediction, batch.coordinates, batch.instances)
     ]

@@ -8,6 +8,7 @@ import torch
 
 from gestalt3d.data.toyboxes import Toyboxes
 from gestalt3d.errors import UserError
+from gestalt3d.methods.method import START
 from gestalt3d.methods.mtml import (
     MTML,
     Batch,
@@ -51,16 +52,16 @@ def test_scenes_of_a_batch_do_not_see_each_other() -> None:
     both = Batch(*(torch.cat(parts) for parts in zip(a, b, strict=True)))
     together, alone = method(both), method(a)
     torch.testing.assert_close(together.embedding[: len(a.instances)], alone.embedding, atol=1e-5, rtol=1e-4)
-    losses = [torch.stack([*method.losses(method(x), x).values()]).sum() for x in (a, b, both)]
+    losses = [torch.stack([*method.losses(method(x), x, START).values()]).sum() for x in (a, b, both)]
     torch.testing.assert_close((losses[0] + losses[1]) / 2, losses[2], atol=1e-5, rtol=1e-5)
 
 
 def test_perfect_predictions_cost_the_least_and_give_the_truth() -> None:
     scenes = Toyboxes("train", count=3)
     method = build(replace(SMALL, turns=False, proposals=ProposalConfig(coherent=True)))
-    method.fit_statistics(scenes)
+    method.fit(scenes)
     batch = method.prepare(scenes[0], np.random.default_rng(0))
-    losses = method.losses(perfect(batch), batch)
+    losses = method.losses(perfect(batch), batch, START)
     assert float(losses["variance"]) == float(losses["distance"]) == 0
     torch.testing.assert_close(losses["direction"], torch.tensor(-1.0))
     classes = scenes[0].instances.point_classes
@@ -213,7 +214,7 @@ def test_scores_of_classes_or_other_features_can_be_the_input() -> None:
 def test_size_statistics_are_those_of_the_logarithms() -> None:
     scenes = Toyboxes("train", count=2)
     method = build()
-    method.fit_statistics(scenes)
+    method.fit(scenes)
     for c in range(5):
         logs = torch.cat(
             [s.instances.sizes[s.instances.classes == c].float().log() for s in (scenes[0], scenes[1])]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from gestalt3d.errors import UserError
+from gestalt3d.methods.method import START
 from gestalt3d.methods.mtml import MTML, Batch, MTMLConfig
 from gestalt3d.methods.unet import Prediction, UNetConfig
 from gestalt3d.methods.voxels.labelled import nested, probable_class
@@ -80,7 +81,7 @@ def test_the_stage_is_frozen() -> None:
     before = {name: value.clone() for name, value in method.semantics.state_dict().items()}
     optimizer = torch.optim.Adam(method.parameters(), lr=0.1)
     batch = method.prepare(tiny_scan(), np.random.default_rng(0))
-    torch.stack(list(method.losses(method(batch), batch).values())).sum().backward()
+    torch.stack(list(method.losses(method(batch), batch, START).values())).sum().backward()
     optimizer.step()
     assert method.training and not any(part.training for part in method.semantics.modules())
     assert all(torch.equal(value, before[name]) for name, value in method.semantics.state_dict().items())

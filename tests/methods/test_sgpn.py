@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from gestalt3d.methods.method import Moment
 from gestalt3d.methods.sgpn import SGPN, SGPNConfig, merge_groups
 from gestalt3d.structures.vocabulary import S3DIS
 
@@ -59,6 +60,5 @@ def test_alpha_rises_by_two_every_five_of_200_epochs_up_to_ten() -> None:
     sgpn = SGPN.from_config(SGPNConfig(width_scale=0.125, width=16), S3DIS)
     found = []
     for epoch in (0, 4, 5, 12, 20, 100, 200):
-        sgpn.set_progress(epoch / 200)
-        found.append(sgpn.alpha)
+        found.append(sgpn.alpha(Moment(epoch, 200, 0)))
     assert found == [2, 2, 4, 6, 10, 10, 10]

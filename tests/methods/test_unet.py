@@ -78,10 +78,10 @@ def test_scans_of_a_batch_do_not_see_each_other() -> None:
 
 def test_class_weights_favour_the_rare() -> None:
     method = build(replace(SMALL, class_balance=0.5))
-    method.fit_statistics([tiny_scan(boxes=1, points=6000)])
+    method.fit([tiny_scan(boxes=1, points=6000)])
     wall, table = (float(method.class_weights[S3DIS.id(name)]) for name in ("wall", "table"))
     assert 0 < wall < table
-    build().fit_statistics([])  # asks for nothing, reads nothing
+    build().fit([])  # asks for nothing, reads nothing
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ Readings:
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from gestalt3d.losses.semantic import class_weights
 from gestalt3d.memory import give_back
+from gestalt3d.methods.method import Learned
 from gestalt3d.methods.rooms.agreement import Agreement
 from gestalt3d.methods.rooms.answers import ByPatch, ByPoint
 from gestalt3d.methods.rooms.blocks import (
@@ -57,6 +58,8 @@ from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
 from gestalt3d.structures.vocabulary import Vocabulary
 
+Predicted = TypeVar("Predicted")
+
 _BLOCKS_BETWEEN = 128
 """After so many, memory goes back to the system."""
 _BLOCKS_AT_ONCE = 64
@@ -73,15 +76,22 @@ class Batch(NamedTuple):
     instances: Int[Tensor, "b n"]
     """Counted from 0 in every block, -1: none."""
 
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(*(values.to(device) for values in self))
 
-class BlockMethod(nn.Module):
+    @classmethod
+    def cat(cls, parts: Sequence["Batch"]) -> "Batch":
+        return Batch(*map(torch.cat, zip(*parts, strict=True)))
+
+
+class BlockMethod(Learned[PointCloud, Batch, Predicted]):
     """Base of methods that look at blocks. Subclasses give `forward`, `losses` and `group`."""
 
-    name = ""
-    config_class: type[Any] = BlockConfig
+    takes = PointCloud
     batch_class = Batch
+    config: BlockConfig
 
-    def __init__(self, config: Any, vocabulary: Vocabulary):
+    def __init__(self, config: BlockConfig, vocabulary: Vocabulary):
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         self.register_buffer("mean_sizes", torch.zeros(len(vocabulary)))
@@ -89,11 +99,11 @@ class BlockMethod(nn.Module):
         self.mean_sizes: Tensor
         self.class_weights: Tensor
 
-    @classmethod
-    def from_config(cls, config: Any, vocabulary: Vocabulary) -> "BlockMethod":
-        raise NotImplementedError
+    @property
+    def blocks_per_sample(self) -> int:
+        return self.config.blocks_per_scan
 
-    def group(self, prediction: Any) -> Int[Tensor, "n"]:
+    def group(self, prediction: Predicted) -> Int[Tensor, "n"]:
         """Instances of a prediction for a single block, counted from 0, -1 for none."""
         raise NotImplementedError
 
@@ -235,14 +245,14 @@ class BlockMethod(nn.Module):
 
     def _predict(self, batch: Batch) -> Any:
         device = self.mean_sizes.device
-        prediction = self(Batch(*(values.to(device) for values in batch)))
+        prediction = self(batch.to(device))
         return type(prediction)(*(values.cpu() for values in prediction))
 
     def _group(self, prediction: Any) -> Int[Tensor, "n"]:
         with torch.inference_mode():  # a mode of the thread, not of the process
             return self.group(prediction)
 
-    def fit_statistics(self, scans: Scans, *, most: int = 100) -> None:
+    def fit(self, samples: Scans, *, most: int = 100) -> None:
         """What the configuration asks to know of the training scans, from at most `most` evenly spaced ones.
 
         Mean size of every class's instances for `size_filter`; weights of the classes for `class_balance`.
@@ -251,7 +261,7 @@ class BlockMethod(nn.Module):
         if not (c.size_filter or c.class_balance):
             return
         total, number, points = torch.zeros(3, len(self.vocabulary), dtype=torch.float64)
-        for scan in evenly_spaced(scans, most):
+        for scan in evenly_spaced(samples, most):
             found, labels = scan.instances, scan.instances.to_labels()
             sizes = _sizes(scan.cloud.points, labels, len(found), c.merge_voxel)
             known = found.classes >= 0

@@ -97,7 +97,7 @@ def test_stray_points_do_not_stretch_the_room_and_join_no_instance(changes) -> N
 def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None:
     scan = tiny_scan()
     asis = method(size_filter=0.5).eval()
-    asis.fit_statistics([scan])
+    asis.fit([scan])
     assert bool((asis.mean_sizes[scan.instances.classes] > 0).all())
     free = method().eval().segment(scan.cloud)
     asis.mean_sizes.fill_(1e9)

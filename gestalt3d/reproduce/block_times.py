@@ -12,15 +12,18 @@ import torch
 
 from gestalt3d.data import open_data
 from gestalt3d.engine.model import Model
+from gestalt3d.methods.rooms.blockwise import BlockMethod
 
 
 def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[str, float]:
-    """Medians over blocks of so many points of test rooms, in the same process on the same blocks.
+    """Medians over blocks of so many points of test rooms, in the same process on the same blocks; nothing of other methods.
 
     "scikit-learn grouping ms" clusters the same embeddings with the usual choice, where the method clusters an embedding and
     scikit-learn is installed.
     """
     method = model.method
+    if not isinstance(method, BlockMethod):
+        return {}
     sampler = copy.copy(method)  # shares the weights, not the settings
     sampler.config = replace(method.config, points=points, blocks_per_scan=1)
     rng = np.random.default_rng(0)
@@ -28,7 +31,7 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
     batches = [sampler.prepare(scans[i % len(scans)], rng) for i in range(blocks)]
     network, grouping, usual = [], [], []
     with torch.inference_mode():
-        for batch in [type(b)(*(t.to(method.mean_sizes.device) for t in b)) for b in batches]:
+        for batch in [batch.to(method.mean_sizes.device) for batch in batches]:
             method(batch)  # compiled kernels and caches are warm
             took, prediction = _timed(lambda b=batch: method(b))
             network.append(took)

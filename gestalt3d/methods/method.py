@@ -1,0 +1,150 @@
+"""What a method is: anything that segments, and what training asks of those that learn.
+
+A method that learns is a network with four more functions: `prepare` makes a batch of a labelled sample, `forward` predicts,
+`losses` supervises, `segment` decides. `fit` looks at the training set once before.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.vocabulary import Vocabulary
+
+Given = TypeVar("Given")
+"""What is segmented: a `PointCloud`."""
+AnyBatch = TypeVar("AnyBatch", bound="Batch")
+Predicted = TypeVar("Predicted")
+
+
+@runtime_checkable
+class Method(Protocol[Given]):
+    """Anything that segments."""
+
+    @property
+    def name(self) -> str:
+        """That of `METHODS`, by which a weight file names it."""
+        ...
+
+    @property
+    def takes(self) -> type[Given]:
+        """The type of its input."""
+        ...
+
+    @property
+    def takes_semantics(self) -> bool:
+        """Whether it uses the classes that its input may carry."""
+        ...
+
+    config: Any
+    """A frozen dataclass. With the vocabulary, and the weights where it learns, it makes the method anew."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @classmethod
+    def from_config(cls, config: Any, vocabulary: Vocabulary) -> "Method[Given]":
+        """Untrained, where it learns."""
+        ...
+
+    def segment(self, given: Given, /) -> Instances:
+        """The instances in it. Nothing of the truth is known here."""
+        ...
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """What goes through a network at once: tensors, and what they know about themselves."""
+
+    def to(self: AnyBatch, device: torch.device | str) -> AnyBatch:
+        """The same on another device."""
+        ...
+
+    @classmethod
+    def cat(cls: type[AnyBatch], parts: Sequence[AnyBatch]) -> AnyBatch:
+        """Several as one."""
+        ...
+
+
+class Moment(NamedTuple):
+    """Where a training stands, for losses that change on the way."""
+
+    step: int
+    """From 0."""
+    steps: int
+    """Of the whole training."""
+    samples: int
+    """Seen before this step, as the recipe counts them."""
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, from 0 and below 1."""
+        return self.step / self.steps
+
+
+START = Moment(step=0, steps=1, samples=0)
+
+
+class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
+    """Base of the methods that learn: a network that is a `Method`."""
+
+    name: ClassVar[str]
+    takes: type[Given]
+    takes_semantics = False
+    not_trained: tuple[str, ...] = ()
+    """Settings that only `segment` knows: weights fit whatever they are."""
+    config: Any
+    vocabulary: Vocabulary
+
+    @classmethod
+    def from_config(cls, config: Any, vocabulary: Vocabulary) -> "Learned[Given, AnyBatch, Predicted]":
+        """Untrained, its weights drawn from torch's global generator."""
+        raise NotImplementedError
+
+    @property
+    def finds_instances(self) -> bool:
+        """Whether it learns more than the classes of the elements."""
+        return True
+
+    def fit(self, samples: Scans) -> None:
+        """Take over what the method needs to know of the training set as a whole, in buffers; by default nothing."""
+
+    def prepare(self, sample: Scan, rng: np.random.Generator) -> AnyBatch:
+        """A batch of one labelled sample, or of a random part of it, on the CPU."""
+        raise NotImplementedError
+
+    def forward(self, batch: AnyBatch) -> Predicted:
+        raise NotImplementedError
+
+    def losses(self, prediction: Predicted, batch: AnyBatch, at: Moment) -> dict[str, Float[Tensor, ""]]:
+        """The terms, weighted, whose sum is the paper's loss."""
+        raise NotImplementedError
+
+    def segment(self, given: Given, /) -> Instances:
+        """The instances in it, in eval mode; the mode that the network was in comes back."""
+        raise NotImplementedError
+
+
+@runtime_checkable
+class CutsBlocks(Protocol[AnyBatch]):
+    """A `Learned` method whose samples are blocks of a scan, which can be cut once and kept."""
+
+    batch_class: type[AnyBatch]
+
+    @property
+    def blocks_per_sample(self) -> int:
+        """How many random blocks `prepare` takes of a scan."""
+        ...
+
+    def lattice(self, scan: Scan) -> Iterator[AnyBatch]:
+        """Every block of a scan, some at a time."""
+        ...
+
+    def lattice_settings(self) -> tuple[Any, ...]:
+        """All of the configuration that `lattice` depends on."""
+        ...
