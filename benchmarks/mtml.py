@@ -54,7 +54,7 @@ class Scene:
             self._add(relabel(make_room(first + len(self.rooms)), SCANNET20))
 
     def _add(self, room: Scan) -> None:
-        points = room.cloud.points - room.cloud.points.amin(0)
+        points = room.input.points - room.input.points.amin(0)
         if len(self.rooms) % IN_A_ROW == 0:
             self._x, self._y, self._depth = 0.0, self._y + self._depth, 0.0
         self.volume += int((points.amax(0) / VOXEL_SIZE).ceil().prod())
@@ -65,14 +65,14 @@ class Scene:
 
     def cloud(self) -> PointCloud:
         """With the true classes as given semantics."""
-        classes = [room.instances.point_classes for room in self.rooms]
+        classes = [room.truth.element_classes for room in self.rooms]
         return PointCloud(torch.cat(self._points), semantic=torch.cat([c for c in classes if c is not None]))
 
     def owners(self) -> tuple[Tensor, Tensor]:
         """Instance of each point, counted through all rooms, and the room of each instance."""
-        sizes = [len(room.instances) for room in self.rooms]
+        sizes = [len(room.truth) for room in self.rooms]
         first = np.cumsum([0, *sizes[:-1]]).tolist()
-        labels = [room.instances.to_labels() for room in self.rooms]
+        labels = [room.truth.to_labels() for room in self.rooms]
         labels = [torch.where(own < 0, own, own + start) for own, start in zip(labels, first, strict=True)]
         return torch.cat(labels), torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
 

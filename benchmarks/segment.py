@@ -28,7 +28,7 @@ from gestalt3d.synth.rooms import SPLITS, make_room
 
 def dense_room(count: int, seed: int = 0) -> PointCloud:
     """A test room of `count` points in random order."""
-    room = make_room(SPLITS["test"] + seed).cloud
+    room = make_room(SPLITS["test"] + seed).input
     rng = np.random.default_rng(seed)
     rows = torch.from_numpy(rng.integers(len(room), size=count))
     noise = torch.from_numpy(rng.normal(0, 0.005, (count, 3)).astype(np.float32))
@@ -39,7 +39,7 @@ def floor(count: int, *, spacing: float = 11.0) -> PointCloud:
     """Rooms side by side, `spacing` metres from corner to corner, as many in a row as there are rows."""
     points, colors, row = [], [], math.ceil(math.sqrt(count))
     for i in range(count):
-        room = make_room(SPLITS["test"] + i).cloud
+        room = make_room(SPLITS["test"] + i).input
         assert room.colors is not None
         corner = torch.tensor([spacing * (i % row), spacing * (i // row), 0.0])
         points.append(room.points - room.points.amin(0) + corner)

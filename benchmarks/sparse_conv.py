@@ -38,7 +38,7 @@ class Way(NamedTuple):
 
 def room() -> Tensor:
     """Ascending coordinates of the occupied voxels, from 0 on."""
-    at = voxelize(make_room(ROOM).cloud.points, voxel_size=0.05).coordinates
+    at = voxelize(make_room(ROOM).input.points, voxel_size=0.05).coordinates
     return torch.nn.functional.pad(at - at.amin(0), (1, 0)).contiguous()
 
 

@@ -16,7 +16,7 @@ from gestalt3d.synth.rooms import GENERATOR_VERSION, make_room
 
 def one(seed: int) -> tuple[int, list[str]]:
     scan = make_room(seed)
-    return len(scan.cloud), [SYNTH.names[c] for c in scan.instances.classes.tolist()]
+    return len(scan.input), [SYNTH.names[c] for c in scan.truth.classes.tolist()]
 
 
 def run(*, rooms: int = 100, workers: int = 2) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def scans(split: str, num_rooms: int, num_tables: int) -> Iterator[tuple[str, np
     for i in range(num_rooms):
         seed = rooms.SPLITS[split] + i
         rng = np.random.default_rng(seed)
-        room = rooms.make_room(seed, rooms.RoomConfig(points=60_000)).cloud.points.numpy().astype(np.float64)
+        room = rooms.make_room(seed, rooms.RoomConfig(points=60_000)).input.points.numpy().astype(np.float64)
         low, high = room[:, 2].min(), room[:, 2].max()
         yield "room", room
         yield "room, turned about z", room @ turn_matrix(rng.uniform(0, 2 * np.pi)).numpy().T
@@ -39,7 +39,7 @@ def scans(split: str, num_rooms: int, num_tables: int) -> Iterator[tuple[str, np
             if len(piece) > 1500:
                 yield kind, piece
     for i in range(num_tables):
-        table = table_tops.make_table_top(table_tops.SPLITS[split] + i).cloud.points.numpy()
+        table = table_tops.make_table_top(table_tops.SPLITS[split] + i).input.points.numpy()
         yield "table top", table.astype(np.float64)
 
 

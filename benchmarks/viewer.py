@@ -26,10 +26,10 @@ def dense_room(count: int) -> tuple[PointCloud, Instances]:
     """A test room whose points are drawn again and again, each moved by 5 mm, with its instances."""
     room = make_room(SPLITS["test"])
     rng = np.random.default_rng(0)
-    rows = rng.integers(len(room.cloud), size=count)
-    points = room.cloud.points.numpy()[rows] + rng.normal(0, 0.005, (count, 3)).astype(np.float32)
-    colors = None if room.cloud.colors is None else room.cloud.colors.numpy()[rows]
-    truth = room.instances
+    rows = rng.integers(len(room.input), size=count)
+    points = room.input.points.numpy()[rows] + rng.normal(0, 0.005, (count, 3)).astype(np.float32)
+    colors = None if room.input.colors is None else room.input.colors.numpy()[rows]
+    truth = room.truth
     found = Instances.from_labels(truth.to_labels()[rows], truth.classes, vocabulary=truth.vocabulary)
     return PointCloud.from_arrays(points, colors), found
 

@@ -3,7 +3,7 @@
 import gestalt3d as g3
 
 # Any .ply .pcd .las .laz .xyz .npy .obj .glb … of yours; here a synthetic scan, so that there is one.
-g3.save_cloud("office.ply", g3.make_room(2_000_042).cloud)
+g3.save_cloud("office.ply", g3.make_room(2_000_042).input)
 
 scan = g3.load_cloud("office.ply")
 found = g3.load("asis-rooms").segment(scan)

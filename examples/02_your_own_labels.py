@@ -26,10 +26,10 @@ NAMES |= {
 
 
 def under_my_names(scan: g3.Scan) -> g3.Scan:
-    old = scan.instances
+    old = scan.truth
     mine = {name: MINE.id(word) for word, names in NAMES.items() for name in names}
     classes = torch.tensor([mine.get(old.class_name(i), MINE.id("rest")) for i in range(len(old))])
-    return g3.Scan(scan.name, scan.cloud, g3.Instances.from_labels(old.to_labels(), classes, vocabulary=MINE))
+    return g3.Scan(scan.name, scan.input, g3.Instances.from_labels(old.to_labels(), classes, vocabulary=MINE))
 
 
 # A folder holds <name>.ply with <name>.gt.npz beside it. `gestalt3d data check folder --root my_scans` counts them.
@@ -49,7 +49,7 @@ weights = g3.train(
 
 model = g3.load(weights)
 print("classes:", ", ".join(model.vocabulary.names))
-new = g3.make_room(2_000_007).cloud
+new = g3.make_room(2_000_007).input
 found = model.segment(new)
 for name in model.vocabulary.names:
     rows = found.classes == found.class_id(name)

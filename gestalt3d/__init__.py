@@ -15,7 +15,13 @@ _PUBLIC = {
     "Submission": "gestalt3d.io",
     # structures
     "PointCloud": "gestalt3d.structures.pointcloud",
+    "View": "gestalt3d.structures.view",
+    "Camera": "gestalt3d.structures.camera",
+    "Mesh": "gestalt3d.structures.mesh",
+    "VoxelGrid": "gestalt3d.structures.voxelgrid",
+    "Sets": "gestalt3d.structures.sets",
     "Instances": "gestalt3d.structures.instances",
+    "Sample": "gestalt3d.structures.samples",
     "Scan": "gestalt3d.structures.samples",
     "Vocabulary": "gestalt3d.structures.vocabulary",
     # methods and what one does with them
@@ -43,7 +49,13 @@ __all__ = [
     "save_objects",
     "Submission",
     "PointCloud",
+    "View",
+    "Camera",
+    "Mesh",
+    "VoxelGrid",
+    "Sets",
     "Instances",
+    "Sample",
     "Scan",
     "Vocabulary",
     "load",
@@ -67,10 +79,15 @@ if TYPE_CHECKING:
     from gestalt3d.errors import UserError
     from gestalt3d.io import Submission, load_cloud, load_instances, save_cloud, save_instances, save_objects
     from gestalt3d.metrics.official import score
+    from gestalt3d.structures.camera import Camera
     from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.mesh import Mesh
     from gestalt3d.structures.pointcloud import PointCloud
-    from gestalt3d.structures.samples import Scan
+    from gestalt3d.structures.samples import Sample, Scan
+    from gestalt3d.structures.sets import Sets
+    from gestalt3d.structures.view import View
     from gestalt3d.structures.vocabulary import Vocabulary
+    from gestalt3d.structures.voxelgrid import VoxelGrid
     from gestalt3d.synth.rooms import make_room
     from gestalt3d.viewer import save_page, save_picture, view
 

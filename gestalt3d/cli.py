@@ -171,21 +171,21 @@ def demo(
         on_progress.begin("room")
         with stage("make room"):
             scan = open_data("rooms:val", vocabulary=ready.vocabulary, limit=seed + 1)[seed]
-        found = ready.segment(scan.cloud)
-        notes = notes_on(scan.cloud, ready)
+        found = ready.segment(scan.input)
+        notes = notes_on(scan.input, ready)
         with stage("write"):
-            files = write_results(out, "room", scan.cloud, found, Options(), notes)
-            save_cloud(out / "room.ply", scan.cloud)
+            files = write_results(out, "room", scan.input, found, Options(), notes)
+            save_cloud(out / "room.ply", scan.input)
     figures = evaluate_found(scan, found)
     any_class = {f"{k}, any class": figures["class_agnostic"][k] for k in ("AP50", "AP25")}
     wanted = {k: figures[k] for k in ("AP50", "AP25", "mIoU")} | any_class
     chosen = ", of the first twenty the one that mtml-rooms does best" if seed == DEMO_ROOM else ""
     say(f"a validation room that training never saw{chosen}")
-    say(f"{scan.name}: {len(scan.cloud):,} points, {len(found)} instances; there are {len(scan.instances)}")
+    say(f"{scan.name}: {len(scan.input):,} points, {len(found)} instances; there are {len(scan.truth)}")
     for note in notes:
         say(f"NOTE {note}")
     say()
-    _say_classes(found, scan.instances)
+    _say_classes(found, scan.truth)
     say()
     table("how well, in percent", [{"room": scan.name, **wanted}])
     say()
@@ -195,7 +195,7 @@ def demo(
     _say_files((*files, out / "room.ply"))
     say(f"look at it: open {out / 'room.html'} in a browser")
     if json is not None:
-        room = {"scan": scan.name, "points": len(scan.cloud), "figures": wanted, "instances": _objects(found)}
+        room = {"scan": scan.name, "points": len(scan.input), "figures": wanted, "instances": _objects(found)}
         _write_json(json, {"model": model, **room, **_seconds(work)})
 
 

@@ -43,7 +43,7 @@ def tiny_scan(
     rows = torch.from_numpy(instance[order])
     cloud = PointCloud.from_arrays(xyz[order].astype(np.float32), rgb[order] if colors else None)
     cloud = replace(cloud, semantic=classes[rows])
-    found = Instances.from_labels(rows, classes, vocabulary=S3DIS, point_classes=classes[rows])
+    found = Instances.from_labels(rows, classes, vocabulary=S3DIS, element_classes=classes[rows])
     return Scan(f"tiny{seed}", cloud, found)
 
 

@@ -39,7 +39,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scan") / "room.ply"
-    save_cloud(path, tiny_scan().cloud)
+    save_cloud(path, tiny_scan().input)
     return path
 
 
@@ -152,7 +152,7 @@ def test_segment_again_leaves_no_object_of_the_first_time(
 
 
 def test_the_answer_keeps_order_and_properties_of_the_input(command: Command, tmp_path: Path) -> None:
-    cloud = tiny_scan(points=1500).cloud
+    cloud = tiny_scan(points=1500).input
     columns = {
         "time": np.arange(len(cloud), dtype=np.float64),
         **dict(zip("xyz", cloud.points.numpy().astype(np.float64).T * 100, strict=True)),
@@ -191,7 +191,7 @@ def test_classes_and_scores_choose_among_the_instances(command: Command, scan: P
 
 
 def test_las_stays_las(command: Command, tmp_path: Path) -> None:
-    save_cloud(tmp_path / "scan.laz", tiny_scan(points=1000).cloud)
+    save_cloud(tmp_path / "scan.laz", tiny_scan(points=1000).input)
     assert command("segment", tmp_path / "scan.laz", "-m", "geometric", "-o", tmp_path).code == 0
     assert len(load_cloud(tmp_path / "scan.instances.laz")) == 1000
     assert not (tmp_path / "scan.instances.ply").exists()
@@ -199,12 +199,12 @@ def test_las_stays_las(command: Command, tmp_path: Path) -> None:
 
 def test_the_seed_of_a_model_changes_its_draw_and_nothing_else(command: Command, tmp_path: Path) -> None:
     weights = save_weights(tmp_path / "w.safetensors", points=128)
-    save_cloud(tmp_path / "scan.ply", tiny_scan(points=4000).cloud)
+    save_cloud(tmp_path / "scan.ply", tiny_scan(points=4000).input)
     words = ("segment", tmp_path / "scan.ply", "-m", weights, "-o", tmp_path, "--no-page", "--no-picture")
     answers = []
     for seed in (0, 0, 1):
         assert command(*words, "--seed", seed).code == 0
-        answers.append(load_instances(tmp_path / "scan.instances.npz")[0].point_classes)
+        answers.append(load_instances(tmp_path / "scan.instances.npz")[0].element_classes)
     assert torch.equal(answers[0], answers[1]) and not torch.equal(answers[0], answers[2])
 
 
@@ -270,9 +270,9 @@ def test_toy_boxes_become_a_folder_with_the_same_labels(
     assert answer.code == 0, answer.err
     assert len(list(root.glob("*.ply"))) == len(list(root.glob("*.gt.npz"))) == 2
     written, made = open_data("folder", root=root)[1], scan_of(make_toybox(6, PRESETS[preset]), "")
-    assert torch.equal(written.cloud.points, made.cloud.points)
-    assert torch.equal(written.instances.to_labels(), made.instances.to_labels())
-    names = [[s.instances.class_name(i) for i in range(len(s.instances))] for s in (written, made)]
+    assert torch.equal(written.input.points, made.input.points)
+    assert torch.equal(written.truth.to_labels(), made.truth.to_labels())
+    names = [[s.truth.class_name(i) for i in range(len(s.truth))] for s in (written, made)]
     assert names[0] == names[1]
 
 
@@ -337,9 +337,9 @@ def test_an_error_that_nobody_foresaw_is_named_with_its_scan(
 
 def test_instances_without_classes_have_class_agnostic_figures(command: Command, tmp_path: Path) -> None:
     scan = tiny_scan()
-    columns = dict(zip("xyz", scan.cloud.points.numpy().T, strict=True))
+    columns = dict(zip("xyz", scan.input.points.numpy().T, strict=True))
     with (tmp_path / "a.ply").open("wb") as file:
-        write_ply(file, {**columns, "instance": scan.instances.to_labels().numpy().astype(np.int32)})
+        write_ply(file, {**columns, "instance": scan.truth.to_labels().numpy().astype(np.int32)})
     report = tmp_path / "report.json"
     words = ("evaluate", "-m", "geometric", "-d", "folder", "--root", tmp_path, "--json", report)
     assert command(*words, "--class-agnostic").code == 0
@@ -519,7 +519,7 @@ def test_one_scan_of_each_kind(shared: Path, command: Command, tmp_path: Path) -
     assert answer.code == 0, answer.err
     for scan in scans:
         found, cloud = load_instances(tmp_path / f"{scan.stem}.instances.npz")
-        assert found.num_points == len(cloud) == len(load_cloud(scan)) and len(found)
+        assert found.masks.size == len(cloud) == len(load_cloud(scan)) and len(found)
 
 
 def test_labels_beside_a_scan_do_not_change_its_answer(command: Command, tmp_path: Path) -> None:
@@ -529,7 +529,7 @@ def test_labels_beside_a_scan_do_not_change_its_answer(command: Command, tmp_pat
         if labelled:
             save_scan(tmp_path / name, scan)
         else:
-            save_cloud(tmp_path / name / f"{scan.name}.ply", scan.cloud)
+            save_cloud(tmp_path / name / f"{scan.name}.ply", scan.input)
         words = ("-m", "geometric", "-o", tmp_path / name, "--no-page", "--no-picture")
         assert command("segment", tmp_path / name / f"{scan.name}.ply", *words).code == 0
     a, b = (load_instances(tmp_path / n / f"{scan.name}.instances.npz")[0] for n in ("with", "without"))

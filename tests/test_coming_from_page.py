@@ -26,9 +26,9 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scan:
 
 
 def columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    assert scan.cloud.colors is not None
-    colors = (scan.cloud.colors.numpy() * 255).astype(np.uint8)
-    return scan.cloud.points.numpy(), colors, scan.instances.to_labels().numpy()
+    assert scan.input.colors is not None
+    colors = (scan.input.colors.numpy() * 255).astype(np.uint8)
+    return scan.input.points.numpy(), colors, scan.truth.to_labels().numpy()
 
 
 def test_scenes_of_pointcept_are_a_labelled_folder(scan: Scan) -> None:
@@ -43,11 +43,11 @@ def test_scenes_of_pointcept_are_a_labelled_folder(scan: Scan) -> None:
     assert names is not None
     (scene.parent / "classes.txt").write_text(names[1], encoding="utf-8")
     (brought,) = list(open_data("folder", root=scene.parent))
-    np.testing.assert_array_equal(brought.cloud.points.numpy(), points)
-    assert brought.cloud.colors is not None
-    np.testing.assert_allclose(brought.cloud.colors.numpy() * 255, colors, atol=1e-3)
-    assert len(brought.instances) == len(np.unique(instance[instance >= 0]))
-    assert {brought.instances.class_name(i) for i in range(len(brought.instances))} == {"chair"}
+    np.testing.assert_array_equal(brought.input.points.numpy(), points)
+    assert brought.input.colors is not None
+    np.testing.assert_allclose(brought.input.colors.numpy() * 255, colors, atol=1e-3)
+    assert len(brought.truth) == len(np.unique(instance[instance >= 0]))
+    assert {brought.truth.class_name(i) for i in range(len(brought.truth))} == {"chair"}
 
 
 def test_files_of_mmdetection3d_become_a_labelled_folder(scan: Scan) -> None:
@@ -62,9 +62,9 @@ def test_files_of_mmdetection3d_become_a_labelled_folder(scan: Scan) -> None:
         values.tofile(f"{folder}/scene0000_00.bin")
     exec(snippet("semantic_mask"), {})
     (brought,) = list(open_data("folder", root=Path("mine")))
-    assert brought.cloud.colors is not None
-    np.testing.assert_allclose(brought.cloud.colors.numpy() * 255, colors, atol=1e-3)
-    found = brought.instances.to_labels().numpy()
+    assert brought.input.colors is not None
+    np.testing.assert_allclose(brought.input.colors.numpy() * 255, colors, atol=1e-3)
+    found = brought.truth.to_labels().numpy()
     np.testing.assert_array_equal(found >= 0, instance >= 0)
-    names = [brought.instances.class_name(i) for i in range(len(brought.instances))]
+    names = [brought.truth.class_name(i) for i in range(len(brought.truth))]
     assert sorted(names) == ["chair"] * (len(names) - 1) + ["table"]

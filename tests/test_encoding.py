@@ -78,8 +78,8 @@ def test_the_files_of_scannet(tmp_path: Path, encoding: str) -> None:
     for path in [*texts, *tmp_path.glob("*.t[sx][vt]")]:
         saved_as(path, encoding)
     found = ScanNet(tmp_path, "val")[0]
-    assert found.instances.to_labels().tolist() == expected.instances.to_labels().tolist()
-    assert found.cloud.points.equal(expected.cloud.points)
+    assert found.truth.to_labels().tolist() == expected.truth.to_labels().tolist()
+    assert found.input.points.equal(expected.input.points)
 
 
 @every_encoding

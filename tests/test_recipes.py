@@ -115,11 +115,11 @@ def test_given_classes_are_those_of_the_file_in_the_models_vocabulary(root: Path
     for k in range(2):
         (folder / f"scene000{k}_00.txt").write_text("\n".join(map(str, ids)) + "\n")
     scan = open_data("scannet:train", root=root, semantics=folder)[0]
-    assert scan.cloud.semantic is not None
-    names = [SCANNET20.names[c] if c >= 0 else "" for c in scan.cloud.semantic[:6].tolist()]
+    assert scan.input.semantic is not None
+    names = [SCANNET20.names[c] if c >= 0 else "" for c in scan.input.semantic[:6].tolist()]
     assert names == ["chair", "table", "", "", "", "otherfurniture"]
     mapped = open_data("scannet:train", root=root, semantics=folder, vocabulary=load("geometric").vocabulary)
-    other = mapped[0].cloud.semantic
+    other = mapped[0].input.semantic
     assert other is not None and mapped.vocabulary.names[int(other[5])] == "clutter"
 
 

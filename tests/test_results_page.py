@@ -52,7 +52,7 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What is left after all snippets have run beside a small mesh called office.ply."""
     pytest.importorskip("pandas")
     folder = tmp_path_factory.mktemp("docs")
-    cloud = tiny_scan(points=3000).cloud
+    cloud = tiny_scan(points=3000).input
     assert cloud.colors is not None
     columns = dict(zip("xyz", cloud.points.numpy().T, strict=True))
     columns |= dict(

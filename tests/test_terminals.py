@@ -78,7 +78,7 @@ def test_a_reader_that_goes_away_does_not_end_the_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("a.ply", "b.ply"):
-        save_cloud(tmp_path / name, tiny_scan(points=500).cloud)
+        save_cloud(tmp_path / name, tiny_scan(points=500).input)
     monkeypatch.setattr(sys, "stdout", os.fdopen(nobody_reads(), "w", encoding="utf-8"))
     main(segment(tmp_path, "--no-page", "--json", tmp_path / "report.json"))
     assert {p.name for p in (tmp_path / "out").glob("*.npz")} == {"a.instances.npz", "b.instances.npz"}
@@ -86,7 +86,7 @@ def test_a_reader_that_goes_away_does_not_end_the_work(
 
 
 def test_closed_streams_do_not_end_the_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).cloud)
+    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).input)
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     main(segment(tmp_path, "--no-page"))
@@ -97,7 +97,7 @@ def test_closed_streams_do_not_end_the_work(monkeypatch: pytest.MonkeyPatch, tmp
 def test_output_lost_to_a_full_disk_is_told_after_the_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).cloud)
+    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).input)
     monkeypatch.setattr(sys, "stdout", Path("/dev/full").open("w", encoding="utf-8"))  # noqa: SIM115
     with pytest.raises(SystemExit) as end:
         main(segment(tmp_path, "--no-page"))
@@ -127,7 +127,7 @@ def odd_name(folder: Path) -> Path:
     """A scan whose name is Latin-1, in bytes that are no UTF-8."""
     try:
         path = folder / os.fsdecode(b"caf\xe9.ply")
-        save_cloud(path, tiny_scan(points=500).cloud)
+        save_cloud(path, tiny_scan(points=500).input)
     except (OSError, UnicodeError):
         pytest.skip("this file system takes UTF-8 names only")
     return path
@@ -135,7 +135,7 @@ def odd_name(folder: Path) -> Path:
 
 def test_a_name_that_is_no_utf8_gets_every_result(command: Command, tmp_path: Path) -> None:
     path = odd_name(tmp_path)
-    save_cloud(tmp_path / "z.ply", tiny_scan(points=500).cloud)
+    save_cloud(tmp_path / "z.ply", tiny_scan(points=500).input)
     words = segment(tmp_path, "--objects", "--json", tmp_path / "report.json")
     answer = command(*(word for word in words if word != "--no-picture"))
     assert answer.code == 0, answer.err
@@ -146,12 +146,12 @@ def test_a_name_that_is_no_utf8_gets_every_result(command: Command, tmp_path: Pa
     assert os.fsencode(report["files"][0]["file"]) == os.fsencode(path)  # nothing of the name is lost
     page = (tmp_path / "out" / f"{stem}.html").read_text(encoding="utf-8")
     assert "<title>caf\ufffd" in page
-    assert load_instances(tmp_path / "out" / f"{stem}.instances.npz")[0].num_points == 500
+    assert load_instances(tmp_path / "out" / f"{stem}.instances.npz")[0].masks.size == 500
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text on this system")
 def test_any_name_works_in_an_ascii_locale(tmp_path: Path) -> None:
-    save_cloud(tmp_path / "Größe.ply", tiny_scan(points=500).cloud)
+    save_cloud(tmp_path / "Größe.ply", tiny_scan(points=500).input)
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(
         [sys.executable, "-m", "gestalt3d", *segment(tmp_path)],
@@ -196,7 +196,7 @@ def test_every_verb_has_its_help_without_docstrings() -> None:
 
 @pytest.mark.slow  # Python compiles torch anew for -OO
 def test_scans_are_segmented_without_docstrings(tmp_path: Path) -> None:
-    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).cloud)
+    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).input)
     assert "asis-rooms" in without_docstrings(*segment(tmp_path, "--no-page"))
     assert (tmp_path / "out" / "a.instances.npz").exists()
 

@@ -125,17 +125,17 @@ class AugmentConfig:
 
 def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = AugmentConfig()) -> Scan:
     """A changed copy: instances that lost all their points are gone, and so are boxes and normals."""
-    points = scan.cloud.points.numpy()
+    points = scan.input.points.numpy()
     kept = _surviving_points(points, _is_ceiling(scan), rng, config)
     points = _moved(points[kept], rng, config)
-    colors = scan.cloud.colors
+    colors = scan.input.colors
     colors = None if colors is None else _recolored(colors.numpy()[kept], rng, config)
     if colors is not None and config.p_shading and rng.random() < config.p_shading:
         colors = _shaded(colors, points, rng, config)
     if colors is not None and config.p_paint and rng.random() < config.p_paint:
-        colors = _painted(colors, scan.instances.to_labels().numpy()[kept], rng, config)
+        colors = _painted(colors, scan.truth.to_labels().numpy()[kept], rng, config)
     tinted = None if colors is None else torch.from_numpy(colors)
-    given = scan.cloud[torch.from_numpy(kept)]
+    given = scan.input[torch.from_numpy(kept)]
     cloud = PointCloud(
         torch.from_numpy(points),
         tinted,
@@ -143,14 +143,14 @@ def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = Augmen
         semantic=given.semantic,
         features=given.features,
     )
-    return Scan(scan.name, cloud, _restricted(scan.instances, torch.from_numpy(kept)))
+    return Scan(scan.name, cloud, _restricted(scan.truth, torch.from_numpy(kept)))
 
 
 def _is_ceiling(scan: Scan) -> np.ndarray | None:
-    found = scan.instances
-    if found.point_classes is None or "ceiling" not in found.vocabulary.names:
+    found = scan.truth
+    if found.element_classes is None or "ceiling" not in found.vocabulary.names:
         return None
-    return (found.point_classes == found.vocabulary.id("ceiling")).numpy()
+    return (found.element_classes == found.vocabulary.id("ceiling")).numpy()
 
 
 def _surviving_points(
@@ -354,7 +354,7 @@ def _restricted(found: Instances, kept: torch.Tensor) -> Instances:
             found.classes[present],
             found.scores[present],
             vocabulary=found.vocabulary,
-            point_classes=None if found.point_classes is None else found.point_classes[kept],
+            element_classes=None if found.element_classes is None else found.element_classes[kept],
         ),
         method=found.method,
     )

@@ -68,9 +68,9 @@ class Packed(NamedTuple):
 
 def pack(scan: Scan) -> Packed:
     """Colours are rounded to 8 bits; scores, boxes and normals are left out."""
-    found, cloud = scan.instances, scan.cloud
+    found, cloud = scan.truth, scan.input
     labels = found.to_labels()
-    semantic = found.point_classes
+    semantic = found.element_classes
     if semantic is None:
         semantic = torch.where(labels >= 0, _lookup(found.classes, labels), -1)
     colors = None if cloud.colors is None else (cloud.colors * 255 + 0.5).clamp(0, 255).byte().numpy()
@@ -93,7 +93,7 @@ def unpack(packed: Packed, name: str, vocabulary: Vocabulary) -> Scan:
         torch.from_numpy(packed.instance.astype(np.int64)),
         torch.from_numpy(packed.classes.astype(np.int64)),
         vocabulary=vocabulary,
-        point_classes=torch.from_numpy(packed.semantic.astype(np.int64)),
+        element_classes=torch.from_numpy(packed.semantic.astype(np.int64)),
     )
     return Scan(name, PointCloud(torch.from_numpy(packed.points), colors, origin=origin), instances)
 

@@ -181,12 +181,12 @@ def _check_folder(root: Path) -> Report:
     has_classes = False
     for i, name in enumerate(data.names):
         try:
-            found = data[i].instances
+            found = data[i].truth
         except UserError as error:
             problems.append(str(error))
             continue
         instances.update(found.classes.tolist())
-        has_classes = has_classes or bool((found.classes_of_points() >= 0).any())
+        has_classes = has_classes or bool((found.classes_of_elements() >= 0).any())
         if len(found):
             scored += 1
         else:

@@ -324,7 +324,7 @@ def _instances(labels: _Labels, vocabulary: Vocabulary) -> Instances:
         torch.from_numpy(row.astype(np.int64)),
         torch.from_numpy(classes.astype(np.int64)),
         vocabulary=vocabulary,
-        point_classes=torch.from_numpy(labels.semantic),
+        element_classes=torch.from_numpy(labels.semantic),
     )
 
 
@@ -463,9 +463,9 @@ def save_scan(root: Path | str, scan: Scan) -> Path:
         raise UserError(
             f"{folder}: cannot write there ({error.strerror}); name another folder with --out"
         ) from None
-    packed, vocabulary = pack(scan), scan.instances.vocabulary
+    packed, vocabulary = pack(scan), scan.truth.vocabulary
     file = folder / f"{scan.name}.ply"
-    save_cloud(file, scan.cloud)
+    save_cloud(file, scan.input)
     with atomic_path(folder / f"{scan.name}.gt.npz") as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,

@@ -36,11 +36,11 @@ class Posed:
         angle, shift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.2, 3)
         turn = turn_matrix(angle)
         middle = (
-            scan.cloud.points.double().mean(0) if len(scan.cloud) else torch.zeros(3, dtype=torch.float64)
+            scan.input.points.double().mean(0) if len(scan.input) else torch.zeros(3, dtype=torch.float64)
         )
-        points = (scan.cloud.points.double() - middle) @ turn.T + middle + torch.from_numpy(shift)
+        points = (scan.input.points.double() - middle) @ turn.T + middle + torch.from_numpy(shift)
         return replace(
             scan,
-            cloud=replace(scan.cloud, points=points.float(), normals=None, source=None),
-            instances=replace(scan.instances, boxes=None, amodal_boxes=None),
+            input=replace(scan.input, points=points.float(), normals=None, source=None),
+            truth=replace(scan.truth, boxes=None, amodal_boxes=None),
         )

@@ -83,9 +83,9 @@ class Rooms:
 
 def _make(seed: int, config: RoomConfig) -> Packed:
     scan = make_room(seed, config)
-    if scan.instances.vocabulary != SYNTH:
+    if scan.truth.vocabulary != SYNTH:
         raise ValueError(
-            f"make_room must answer in vocabulary {SYNTH.title}, got {scan.instances.vocabulary.title}"
+            f"make_room must answer in vocabulary {SYNTH.title}, got {scan.truth.vocabulary.title}"
         )
     return pack(scan)
 

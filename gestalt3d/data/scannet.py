@@ -322,7 +322,7 @@ def _instances(labels: Annotation | None, vertices: int) -> Instances:
     """One instance per object that has vertices, in the order of their numbers."""
     if labels is None:
         nothing = torch.full((vertices,), -1, dtype=torch.int64)
-        return replace(Instances.empty(vertices, SCANNET20), point_classes=nothing)
+        return replace(Instances.empty(vertices, SCANNET20), element_classes=nothing)
     semantic = SCANNET20.from_official(labels.semantic)
     numbers, first, row = np.unique(labels.instance, return_index=True, return_inverse=True)
     rest = int(len(numbers) > 0 and numbers[0] == 0)  # vertices of no object
@@ -330,5 +330,5 @@ def _instances(labels: Annotation | None, vertices: int) -> Instances:
         torch.from_numpy(row.reshape(-1) - rest),
         torch.from_numpy(semantic[first[rest:]]),
         vocabulary=SCANNET20,
-        point_classes=torch.from_numpy(semantic),
+        element_classes=torch.from_numpy(semantic),
     )

@@ -84,16 +84,16 @@ def evaluate(
 
     def look_at(i: int) -> None:
         scan = scans[i]
-        if len(scan.instances) == 0 and scenes is None:
-            found = Instances.empty(len(scan.cloud), model.vocabulary)
+        if len(scan.truth) == 0 and scenes is None:
+            found = Instances.empty(len(scan.input), model.vocabulary)
         else:
-            found = model.segment(scan.cloud)
+            found = model.segment(scan.input)
             if found.method != model.name:
                 chosen[scan.name] = found.method
         if scenes is not None:
             scenes.add(i, found)
         seen = _seen(scan, found, sampled_blocks=sampled_blocks)
-        if rooms is not None and len(scan.instances):
+        if rooms is not None and len(scan.truth):
             seen = _written(rooms, scan.name, seen)
         _count(evaluator, scan, seen, class_agnostic=class_agnostic)
 
@@ -187,8 +187,12 @@ class _Seen(NamedTuple):
 
 
 def _seen(scan: Scan, found: Instances, *, sampled_blocks: bool) -> _Seen:
-    truth = scan.instances
-    semantic, instance, predicted = truth.classes_of_points(), truth.to_labels(), found.classes_of_points()
+    truth = scan.truth
+    semantic, instance, predicted = (
+        truth.classes_of_elements(),
+        truth.to_labels(),
+        found.classes_of_elements(),
+    )
     if not sampled_blocks:
         return _Seen(semantic, instance, predicted, found)
     drawn = draw_blocks(scan)
@@ -218,7 +222,7 @@ def _written(rooms: RoomSubmission, name: str, seen: _Seen) -> _Seen:
 
 def _count(evaluator: CloudEvaluator, scan: Scan, seen: _Seen, *, class_agnostic: bool) -> None:
     found, semantic = seen.found, seen.semantic
-    is_structure = scan.instances.vocabulary.is_structure
+    is_structure = scan.truth.vocabulary.is_structure
     if class_agnostic and not bool((semantic >= 0).any()):
         # Labels that say nothing about classes: all are objects.
         semantic, is_structure = torch.zeros_like(semantic), np.array([False])
@@ -226,8 +230,8 @@ def _count(evaluator: CloudEvaluator, scan: Scan, seen: _Seen, *, class_agnostic
         scan.name,
         semantic.numpy(),
         seen.instance.numpy(),
-        found.offsets.numpy(),
-        found.indices.numpy(),
+        found.masks.offsets.numpy(),
+        found.masks.indices.numpy(),
         found.classes.numpy(),
         found.scores.numpy(),
         seen.predicted.numpy(),
@@ -237,7 +241,7 @@ def _count(evaluator: CloudEvaluator, scan: Scan, seen: _Seen, *, class_agnostic
 
 def draw_blocks(scan: Scan, *, size: float = 1.0, stride: float = 0.5, points: int = 4096) -> torch.Tensor:
     """Indices of the points that overlapping blocks draw, in all blocks together; the draw depends on the scan alone."""
-    blocks = cut_blocks(scan.cloud.points, size=size, stride=stride)
+    blocks = cut_blocks(scan.input.points, size=size, stride=stride)
     rng = np.random.default_rng(0)
     offsets, indices = blocks.offsets.tolist(), blocks.indices.numpy()
     drawn = []
@@ -250,5 +254,5 @@ def draw_blocks(scan: Scan, *, size: float = 1.0, stride: float = 0.5, points: i
             else np.resize(rng.permutation(members), points)
         )
     if not drawn:
-        return torch.arange(len(scan.cloud))
+        return torch.arange(len(scan.input))
     return torch.from_numpy(np.concatenate(drawn))

@@ -75,7 +75,7 @@ class Model:
         found = _spread(found, usable)
         found = found[_best_first(found, wanted, min_score)]
         with stage("boxes"):
-            boxes = oriented_boxes(cloud.points, found.offsets, found.indices)
+            boxes = oriented_boxes(cloud.points, found.masks.offsets, found.masks.indices)
         return replace(found, boxes=boxes, method=chosen.name, source_from_cloud=cloud.source_from_cloud)
 
     def __call__(
@@ -131,10 +131,10 @@ def _spread(found: Instances, usable: torch.Tensor) -> Instances:
         return found
     where = usable.nonzero().flatten()
     classes = None
-    if found.point_classes is not None:
+    if found.element_classes is not None:
         classes = torch.full((len(usable),), -1, dtype=torch.int64)
-        classes[where] = found.point_classes
-    return replace(found, indices=where[found.indices], num_points=len(usable), point_classes=classes)
+        classes[where] = found.element_classes
+    return replace(found, masks=found.masks.within(where, len(usable)), element_classes=classes)
 
 
 def _best_first(found: Instances, wanted: torch.Tensor | None, min_score: float) -> torch.Tensor:

@@ -41,9 +41,9 @@ def _count(scans: DataSet, most: int) -> Survey:
     has_classes = False
     rows: Counter[int] = Counter()
     for scan in evenly_spaced(scans, most):
-        seen, points = seen + 1, points + len(scan.cloud)
-        rows.update(scan.instances.classes.tolist())
-        has_classes = has_classes or bool((scan.instances.classes_of_points() >= 0).any())
+        seen, points = seen + 1, points + len(scan.input)
+        rows.update(scan.truth.classes.tolist())
+        has_classes = has_classes or bool((scan.truth.classes_of_elements() >= 0).any())
     names = scans.vocabulary.names
     classes = {name: rows[c] for c, name in enumerate(names) if rows[c]}
     if rows[-1]:

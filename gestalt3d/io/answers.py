@@ -42,7 +42,7 @@ def instances_of_points(cloud: PointCloud) -> Instances | None:
         torch.from_numpy(_commonest(labels, semantic, count)),
         torch.from_numpy(scores),
         vocabulary=vocabulary,
-        point_classes=torch.from_numpy(semantic),
+        element_classes=torch.from_numpy(semantic),
     )
 
 

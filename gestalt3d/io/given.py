@@ -41,9 +41,9 @@ def instances_and_cloud(instances: Instances, cloud: CloudLike, *, call: str) ->
         )
         raise TypeError(f"{call}: got {_kind(instances)} in place of the instances; {remedy}")
     cloud = cloud_of(cloud, call=call)
-    if instances.num_points != len(cloud):
+    if instances.masks.size != len(cloud):
         raise ValueError(
-            f"{call}: the instances are of {instances.num_points:,} points, the cloud has {len(cloud):,}; pass its own"
+            f"{call}: the instances are of {instances.masks.size:,} points, the cloud has {len(cloud):,}; pass its own"
         )
     return instances, cloud
 

@@ -23,6 +23,7 @@ from gestalt3d.io.ply import write_ply
 from gestalt3d.io.ply_copy import extend_ply
 from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.structures.pointcloud import PointCloud, Source
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
 ANSWERS = ("instance", "semantic", "score")
@@ -91,7 +92,7 @@ def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: Cl
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", instances.class_name(i)).strip("-")[:60] or "object"
         paths.append(Path(folder) / f"{i:04d}_{name}.ply")
         with atomic_path(paths[-1]) as temporary, temporary.open("wb") as file:
-            write_ply(file, table[instances.points_of(i).numpy()])
+            write_ply(file, table[instances.elements_of(i).numpy()])
     return paths
 
 
@@ -101,7 +102,7 @@ def visible_boxes(instances: Instances, cloud: PointCloud) -> np.ndarray:
         return instances.boxes.numpy().astype(np.float32)
     points, boxes = cloud.points.numpy(), np.zeros((len(instances), 7), np.float32)
     for i in range(len(instances)):
-        own = points[instances.points_of(i).numpy()]
+        own = points[instances.elements_of(i).numpy()]
         own = own[np.isfinite(own).all(1)]
         if len(own):
             low, high = own.min(0), own.max(0)
@@ -114,8 +115,8 @@ def point_answers(instances: Instances) -> dict[str, np.ndarray]:
     labels = instances.to_labels()
     held = labels >= 0
     row = labels.clamp(min=0)
-    if instances.point_classes is not None:
-        semantic = instances.point_classes
+    if instances.element_classes is not None:
+        semantic = instances.element_classes
     elif len(instances):
         semantic = torch.where(held, instances.classes[row], -1)
     else:
@@ -166,8 +167,8 @@ def _save_npz(path: Path, instances: Instances, cloud: PointCloud) -> None:
         "colors": np.zeros((0, 3), np.uint8),
         "normals": np.zeros((0, 3), np.float32),
         **cloud_arrays(cloud),
-        "offsets": instances.offsets.numpy(),
-        "indices": instances.indices.numpy(),
+        "offsets": instances.masks.offsets.numpy(),
+        "indices": instances.masks.indices.numpy(),
         "classes": instances.classes.numpy(),
         "scores": instances.scores.numpy(),
         "class_names": np.array(vocabulary.names, dtype=np.str_),
@@ -184,8 +185,8 @@ def _save_npz(path: Path, instances: Instances, cloud: PointCloud) -> None:
     }
     if instances.amodal_boxes is not None:
         arrays["amodal_boxes"] = instances.amodal_boxes.numpy()
-    if instances.point_classes is not None:
-        arrays["point_classes"] = instances.point_classes.numpy().astype(np.int32)
+    if instances.element_classes is not None:
+        arrays["point_classes"] = instances.element_classes.numpy().astype(np.int32)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         write_npz(file, arrays)
 
@@ -325,17 +326,15 @@ def _unpack(path: Path, members: dict[str, np.ndarray]) -> tuple[Instances, Poin
     cloud = PointCloud(points, colors, tensor("normals", np.float32), origin, source)
     try:
         instances = Instances(
-            needed("offsets", np.int64),
-            needed("indices", np.int64),
-            needed("classes", np.int64),
-            needed("scores", np.float32),
-            len(points),
-            _vocabulary(members),
-            tensor("point_classes", np.int64),
-            tensor("boxes", np.float32),
-            tensor("amodal_boxes", np.float32),
-            str(members.get("method", "")),
-            cloud.source_from_cloud,
+            masks=Sets(needed("offsets", np.int64), needed("indices", np.int64), len(points)),
+            classes=needed("classes", np.int64),
+            scores=needed("scores", np.float32),
+            vocabulary=_vocabulary(members),
+            element_classes=tensor("point_classes", np.int64),
+            boxes=tensor("boxes", np.float32),
+            amodal_boxes=tensor("amodal_boxes", np.float32),
+            method=str(members.get("method", "")),
+            source_from_cloud=cloud.source_from_cloud,
         )
     except ValueError as error:
         raise UserError(f"{path}: {error}; {_AGAIN}") from error

@@ -39,7 +39,7 @@ class Submission:
         if not bool(torch.isfinite(found.scores).all()):
             raise ValueError(f"scores of {scene} must be finite")
         self._add_instances(scene, found)
-        labels = _official(found.vocabulary, SCANNET20)[found.classes_of_points()]
+        labels = _official(found.vocabulary, SCANNET20)[found.classes_of_elements()]
         _write(self.folder / "semantic" / f"{scene}.txt", _lines(labels))
 
     def add_truth(self, scene: str, semantic: np.ndarray, instance: np.ndarray) -> None:
@@ -60,7 +60,7 @@ class Submission:
             for number, i in enumerate(wanted):
                 mask = f"predicted_masks/{scene}_{number:03d}.txt"
                 written.append(self.folder / "instance" / mask)
-                _write(written[-1], _bits(found.points_of(i).numpy(), found.num_points))
+                _write(written[-1], _bits(found.elements_of(i).numpy(), found.masks.size))
                 listed.append(f"{mask} {labels[i]} {float(found.scores[i]):.9g}\n")
             _write(self.folder / "instance" / f"{scene}.txt", "".join(listed).encode())
         except BaseException:

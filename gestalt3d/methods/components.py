@@ -15,12 +15,13 @@ from gestalt3d.configs import Count, Positive, check_ranges
 from gestalt3d.methods.superpoints import by_superpoints
 from gestalt3d.methods.unet import UNet
 from gestalt3d.methods.voxels.labelled import classes_of_voxels, given_classes, is_object, to_points
-from gestalt3d.methods.voxels.proposals import of_labels, split
+from gestalt3d.methods.voxels.proposals import split
 from gestalt3d.ops.components import voxel_pairs
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
@@ -61,7 +62,7 @@ class Components:
         return cls(config, vocabulary)
 
     def segment(self, cloud: PointCloud) -> Instances:
-        """Instances of a cloud; its semantics, carried or predicted, are its `point_classes`."""
+        """Instances of a cloud; its semantics, carried or predicted, are its `element_classes`."""
         c, patches = self.config, None
         if cloud.semantic is None and self.semantics is not None:
             with torch.inference_mode():
@@ -73,16 +74,20 @@ class Components:
             classes = classes_of_voxels(given, voxels, self.vocabulary)
         rows = is_object(classes, self.vocabulary, structure=c.structure).nonzero()[:, 0]
         if len(rows) == 0:
-            return replace(Instances.empty(len(cloud), self.vocabulary, self.name), point_classes=given)
+            return replace(Instances.empty(len(cloud), self.vocabulary, self.name), element_classes=given)
         with stage("grouping"):
-            found = of_labels(self.group(voxels.coordinates[rows], classes[rows]))
+            found = Sets.from_labels(self.group(voxels.coordinates[rows], classes[rows]))
             found = found.take((found.sizes >= c.min_voxels).nonzero()[:, 0])
         kinds = classes[rows][found.indices[found.offsets[:-1]]]
         with stage("points"):
-            offsets, indices = to_points(found, rows, voxels.voxel_of_point)
-        scores = torch.ones(len(kinds))
+            masks = to_points(found, rows, voxels.voxel_of_point)
         made = Instances(
-            offsets, indices, kinds, scores, len(cloud), self.vocabulary, given, method=self.name
+            masks=masks,
+            classes=kinds,
+            scores=torch.ones(len(kinds)),
+            vocabulary=self.vocabulary,
+            element_classes=given,
+            method=self.name,
         )
         if patches is None:
             return made

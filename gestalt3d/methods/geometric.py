@@ -226,7 +226,7 @@ class Geometric:
             torch.from_numpy(classes),
             (rank + 1).float() / max(count, 1),
             vocabulary=self.vocabulary,
-            point_classes=torch.from_numpy(np.append(classes, clutter))[of_point],
+            element_classes=torch.from_numpy(np.append(classes, clutter))[of_point],
             method=self.name,
         )
 

@@ -81,6 +81,7 @@ from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans, evenly_spaced
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
@@ -337,7 +338,7 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """The scan's voxels, flipped, turned and shifted at random where `turns` says so."""
-        cloud = scan.cloud
+        cloud = scan.input
         stage_input = ()
         if self.semantics is not None:  # fine-tuning, Sec. 3.3
             fine, voxels, voxel_of_fine = self._nested(cloud)
@@ -346,15 +347,15 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
             stage_input = (fine.coordinates, seen, voxel_of_fine, torch.tensor([len(seen)]))
         else:
             if cloud.semantic is None and cloud.features is None:
-                cloud = replace(cloud, semantic=scan.instances.point_classes)  # pre-training, Sec. 3.3
+                cloud = replace(cloud, semantic=scan.truth.element_classes)  # pre-training, Sec. 3.3
             voxels, _, features = self._given(cloud)
-        labels = scan.instances.to_labels()
-        owners = segment_mode(labels, voxels.voxel_of_point, len(features), len(scan.instances) or 1)
+        labels = scan.truth.to_labels()
+        owners = segment_mode(labels, voxels.voxel_of_point, len(features), len(scan.truth) or 1)
         at, order = voxels.coordinates, torch.arange(len(features))
         if self.config.turns:
             at = turned(at, rng)
             order = torch.from_numpy(np.lexsort(at.numpy().T[::-1]).copy())
-        objects = is_object(scan.instances.classes, self.vocabulary, structure=self.config.structure)
+        objects = is_object(scan.truth.classes, self.vocabulary, structure=self.config.structure)
         objects = torch.cat([objects, objects.new_zeros(1)])  # -1 is none
         owners = owners.masked_fill(~objects[owners], -1)[order]
         ids, instances = owners.unique(return_inverse=True)
@@ -427,7 +428,7 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
     def segment(self, cloud: PointCloud) -> Instances:
         """Instances of a cloud; they may overlap unless `coherent` forbids.
 
-        A score is that of `score`, 0 to 1. `point_classes` are those that the cloud carries, or
+        A score is that of `score`, 0 to 1. `element_classes` are those that the cloud carries, or
         those that the semantic stage sees where it carries none.
         """
         with evaluating(self):
@@ -438,7 +439,7 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
         known = is_object(classes, self.vocabulary, structure=self.config.structure)
         if not bool(known.any()):
             empty = Instances.empty(len(cloud), self.vocabulary, self.name)
-            return replace(empty, point_classes=point_classes)
+            return replace(empty, element_classes=point_classes)
         with stage("network"):
             turns = counted(range(self.config.views))
             views = [self._view(k, voxels.coordinates, features) for k in turns]
@@ -446,15 +447,13 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
         of_objects = [Prediction(*(values[rows] for values in view)) for view in views]
         found = self.group(of_objects, voxels.coordinates[rows], classes[rows], features[rows])
         with stage("points"):
-            offsets, indices = to_points(found.proposals, rows, voxels.voxel_of_point)
+            masks = to_points(found.proposals, rows, voxels.voxel_of_point)
         made = Instances(
-            offsets,
-            indices,
-            found.classes,
-            found.scores,
-            len(cloud),
-            self.vocabulary,
-            point_classes,
+            masks=masks,
+            classes=found.classes,
+            scores=found.scores,
+            vocabulary=self.vocabulary,
+            element_classes=point_classes,
             method=self.name,
         )
         if patches is None or not self.config.proposals.coherent:
@@ -523,7 +522,6 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
                     )
                     for view in counted(views)
                 ],
-                num_voxels=len(classes),
                 min_voxels=c.min_voxels,
             )
         with stage("scores"):
@@ -532,12 +530,10 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
             scores = self.score(embeddings, directions, coordinates, semantics, made, labels)
             order = proposals.best_first(scores, made.sizes)
         with stage("suppression"):
-            kept = proposals.suppress(made, order, max_iou=c.nms_iou, num_voxels=len(classes))
+            kept = proposals.suppress(made, order, max_iou=c.nms_iou)
             if not c.coherent:
                 return proposals.Scored(made.take(kept), labels[kept], scores[kept])
-            parts, kept = proposals.without_overlap(
-                made, kept, min_rest=c.min_rest, min_voxels=c.min_voxels, num_voxels=len(classes)
-            )
+            parts, kept = proposals.without_overlap(made, kept, min_rest=c.min_rest, min_voxels=c.min_voxels)
         return proposals.Scored(parts, labels[kept], scores[kept])
 
     def score(
@@ -546,7 +542,7 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
         directions: Float[Tensor, "v d"] | None,
         coordinates: Int[Tensor, "v 3"],
         semantics: Float[Tensor, "v c"],
-        made: proposals.Proposals,
+        made: Sets,
         labels: Int[Tensor, "p"],
     ) -> Float[Tensor, "p"]:
         """Weighted mean of the coherencies of features and directions, regular and large size, and probability of the class."""
@@ -572,8 +568,8 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
         """Mean and deviation of ln(voxels) of every class's instances, from at most `most` evenly spaced scans."""
         logs, kinds = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
         for scan in evenly_spaced(samples, most):
-            found = scan.instances
-            voxels = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
+            found = scan.truth
+            voxels = voxelize(scan.input.points, voxel_size=self.config.voxel_size)
             labels = segment_mode(
                 found.to_labels(), voxels.voxel_of_point, len(voxels.counts), len(found) or 1
             )

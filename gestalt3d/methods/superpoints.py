@@ -179,7 +179,7 @@ def by_superpoints(found: Instances, patches: Int[Tensor, "n"]) -> Instances:
         found.classes,
         found.scores,
         vocabulary=found.vocabulary,
-        point_classes=found.point_classes,
+        element_classes=found.element_classes,
         method=found.method,
     )
     return made[made.sizes > 0]

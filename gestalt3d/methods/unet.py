@@ -121,7 +121,7 @@ class UNet(Learned[PointCloud, Batch, Prediction]):
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """The scan's voxels, or those of a random window of `max_extent`."""
-        cloud, classes = scan.cloud, scan.instances.classes_of_points()
+        cloud, classes = scan.input, scan.truth.classes_of_elements()
         floor = floor_height(cloud.points)
         if self.config.max_extent is not None:
             inside = _window(cloud.points, self.config.max_extent, rng)
@@ -141,9 +141,9 @@ class UNet(Learned[PointCloud, Batch, Prediction]):
 
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
-        """The class of every point as `point_classes`, and no instances."""
+        """The class of every point as `element_classes`, and no instances."""
         classes, _ = self.classes_and_patches(cloud)
-        return replace(Instances.empty(len(cloud), self.vocabulary, self.name), point_classes=classes)
+        return replace(Instances.empty(len(cloud), self.vocabulary, self.name), element_classes=classes)
 
     def classes_and_patches(self, cloud: PointCloud) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"] | None]:
         """Class of each point, and `patches`."""
@@ -186,8 +186,8 @@ class UNet(Learned[PointCloud, Batch, Prediction]):
             return
         voxels = torch.zeros(len(self.vocabulary))
         for scan in evenly_spaced(samples, most):
-            at = voxelize(scan.cloud.points, voxel_size=self.config.voxel_size)
-            classes = scan.instances.classes_of_points()
+            at = voxelize(scan.input.points, voxel_size=self.config.voxel_size)
+            classes = scan.truth.classes_of_elements()
             known = segment_mode(classes, at.voxel_of_point, len(at.counts), len(self.vocabulary))
             voxels += torch.bincount(known[known >= 0], minlength=len(self.vocabulary))
         self.class_weights.copy_(class_weights(voxels, power=self.config.class_balance))

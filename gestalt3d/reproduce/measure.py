@@ -23,7 +23,7 @@ def measure(
     for i in range(len(scans)):
         say(f"evaluate {scans.names[i]}", i, len(scans))
         scan = scans[i]
-        found = model.segment(scan.cloud)
+        found = model.segment(scan.input)
         for suffix, evaluator in evaluators.items():
             add_scan(evaluator, scan, found, sampled_blocks=sampled_blocks and not suffix)
     flat: dict[str, Any] = {}

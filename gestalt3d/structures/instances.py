@@ -1,4 +1,4 @@
-"""Instances in a cloud: the answer of every method and the ground truth of every data set."""
+"""Instances in a cloud or an image: the answer of every method and the ground truth of every data set."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,57 +11,66 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from gestalt3d.errors import UserError
+from gestalt3d.structures.mesh import Mesh, moved_points
+from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.rows import chosen_row, chosen_rows, equal_fields
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import Vocabulary
+from gestalt3d.structures.voxelgrid import VoxelGrid
 
 if TYPE_CHECKING:
     import pandas
 
+Shape = PointCloud | VoxelGrid | Mesh
+"""A whole object."""
 
-@dataclass(frozen=True, eq=False, repr=False)
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Instances:
-    """`indices[offsets[i]:offsets[i + 1]]` are the points of instance `i`, ascending; instances may overlap.
+    """Row `i` of every field that has rows describes instance `i`. Masks are sets of elements: points of a cloud, or pixels of an
+    image row by row. Instances may overlap.
 
     `found[0]` is the first alone, `found[found.scores > 0.5]`, `found[[2, 0]]` and `found[:3]` are several, and
-    a loop goes through them one by one: each is `Instances` of the same points again. `==` compares everything.
+    a loop goes through them one by one: each is `Instances` of the same elements again. `==` compares everything.
+
+    Boxes and shapes are metres in the frame of the cloud (its origin taken off) or of the view's world.
     """
 
-    offsets: Int[Tensor, "i_plus_1"]
-    indices: Int[Tensor, "m"]
+    masks: Sets
+    """What is visible of each."""
     classes: Int[Tensor, "i"]
     """Position in the vocabulary, -1 unknown."""
     scores: Float[Tensor, "i"]
-    num_points: int
     vocabulary: Vocabulary
-    point_classes: Int[Tensor, "n"] | None = None
-    """Semantic class of every point, also of those in no instance; -1 unknown."""
+    whole: Sets | None = None
+    """Amodal masks, of the same elements: what would be visible if nothing stood in front."""
     boxes: Float[Tensor, "i 7"] | None = None
-    """Visible box: centre x y z, size along its own axes, yaw about z in radians; in the cloud's frame (origin taken off)."""
+    """Visible box: centre x y z, size along its own axes, yaw about z in radians."""
     amodal_boxes: Float[Tensor, "i 7"] | None = None
     """The whole object's box, for methods that complete objects."""
+    image_boxes: Float[Tensor, "i 4"] | None = None
+    """In an image, pixels: left, top, right and bottom edge; the corner of the upper left pixel is 0 0."""
+    shapes: tuple[Shape, ...] | None = None
+    """The whole object's shape, for methods that complete objects."""
+    element_classes: Int[Tensor, "n"] | None = None
+    """Semantic class of every element, also of those in no instance; -1 unknown."""
     method: str = ""
     source_from_cloud: Float64[np.ndarray, "4 4"] | None = None
     """Takes `boxes` to the axes, units and origin of the file or array that was segmented; None: they are the same."""
 
     def __post_init__(self) -> None:
-        count = len(self.classes)
-        if len(self.offsets) != count + 1 or len(self.scores) != count:
+        count = len(self.masks)
+        for name in PER_INSTANCE:
+            value = getattr(self, name)
+            if value is not None and len(value) != count:
+                raise ValueError(f"{name} must have a row for each of {count} masks, got {len(value)}")
+        if self.whole is not None and self.whole.size != self.masks.size:
             raise ValueError(
-                f"{count} classes need {count + 1} offsets and {count} scores, got {len(self.offsets)} and {len(self.scores)}"
+                f"whole masks must be of the {self.masks.size} elements of the visible ones, got {self.whole.size}"
             )
-        if (
-            int(self.offsets[0]) != 0
-            or int(self.offsets[-1]) != len(self.indices)
-            or bool((self.offsets.diff() < 0).any())
-        ):
-            raise ValueError(f"offsets must rise from 0 to {len(self.indices)}")
-        if len(self.indices) and not (
-            int(self.indices.min()) >= 0 and int(self.indices.max()) < self.num_points
-        ):
-            raise ValueError(f"indices must lie in [0, {self.num_points})")
-        if self.point_classes is not None and len(self.point_classes) != self.num_points:
+        if self.element_classes is not None and len(self.element_classes) != self.masks.size:
             raise ValueError(
-                f"point_classes must have {self.num_points} entries, got {len(self.point_classes)}"
+                f"element_classes must have {self.masks.size} entries, got {len(self.element_classes)}"
             )
 
     @classmethod
@@ -72,68 +81,45 @@ class Instances:
         scores: Float[Tensor, "i"] | None = None,
         *,
         vocabulary: Vocabulary,
-        point_classes: Int[Tensor, "n"] | None = None,
+        element_classes: Int[Tensor, "n"] | None = None,
         method: str = "",
     ) -> "Instances":
-        """From one id per point: id `i` belongs to row `i` of `classes`, negative ids to nothing. Rows may be empty."""
-        count = len(classes)
-        if len(labels) and int(labels.max()) >= count:
-            raise ValueError(f"label {int(labels.max())} has no row: there are {count} classes")
-        labels = labels.to(torch.int64)
-        order = torch.argsort(labels, stable=True)
-        order = order[int((labels < 0).sum()) :]
-        sizes = torch.bincount(labels[order], minlength=count)
-        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-        if scores is None:
-            scores = torch.ones(count)
+        """From one id per element: id `i` belongs to row `i` of `classes`, negative ids to nothing. Rows may be empty."""
         return cls(
-            offsets,
-            order,
-            classes.to(torch.int64),
-            scores.float(),
-            len(labels),
-            vocabulary,
-            point_classes,
+            masks=Sets.from_labels(labels, len(classes)),
+            classes=classes.to(torch.int64),
+            scores=torch.ones(len(classes)) if scores is None else scores.float(),
+            vocabulary=vocabulary,
+            element_classes=element_classes,
             method=method,
         )
 
     @classmethod
-    def empty(cls, num_points: int, vocabulary: Vocabulary, method: str = "") -> "Instances":
-        nothing = torch.zeros(0, dtype=torch.int64)
+    def empty(cls, size: int, vocabulary: Vocabulary, method: str = "") -> "Instances":
+        """No instances in `size` elements."""
         return cls(
-            torch.zeros(1, dtype=torch.int64),
-            nothing,
-            nothing,
-            torch.zeros(0),
-            num_points,
-            vocabulary,
+            masks=Sets.empty(size),
+            classes=torch.zeros(0, dtype=torch.int64),
+            scores=torch.zeros(0),
+            vocabulary=vocabulary,
             method=method,
         )
 
     @classmethod
     def cat(cls, parts: Sequence["Instances"]) -> "Instances":
-        """All instances of `parts`, which must describe the same cloud with the same vocabulary."""
+        """All instances of `parts`, which must describe the same elements with the same vocabulary."""
         first = parts[0]
-        if any(p.num_points != first.num_points or p.vocabulary != first.vocabulary for p in parts):
+        if any(p.masks.size != first.masks.size or p.vocabulary != first.vocabulary for p in parts):
             raise ValueError("instances of different clouds or vocabularies cannot be joined")
-        sizes = torch.cat([p.sizes for p in parts])
-        return replace(
-            first,
-            offsets=torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]),
-            indices=torch.cat([p.indices for p in parts]),
-            classes=torch.cat([p.classes for p in parts]),
-            scores=torch.cat([p.scores for p in parts]),
-            boxes=_joined([p.boxes for p in parts]),
-            amodal_boxes=_joined([p.amodal_boxes for p in parts]),
-        )
+        return replace(first, **{name: _joined([getattr(p, name) for p in parts]) for name in PER_INSTANCE})
 
     def __len__(self) -> int:
         return len(self.classes)
 
     @property
     def sizes(self) -> Int[Tensor, "i"]:
-        """Points of each instance."""
-        return self.offsets.diff()
+        """Elements of each instance."""
+        return self.masks.sizes
 
     def class_id(self, name: str) -> int:
         return self.vocabulary.id(name)
@@ -142,16 +128,13 @@ class Instances:
         c = int(self.classes[self._row(i)])
         return self.vocabulary.names[c] if c >= 0 else "unknown"
 
-    def points_of(self, i: SupportsIndex) -> Int[Tensor, "p"]:
-        """Indices of the points of instance `i`, ascending."""
-        i = self._row(i)
-        return self.indices[int(self.offsets[i]) : int(self.offsets[i + 1])]
+    def elements_of(self, i: SupportsIndex) -> Int[Tensor, "p"]:
+        """Points or pixels of instance `i`, ascending."""
+        return self.masks[self._row(i)]
 
     def mask(self, i: SupportsIndex) -> Bool[np.ndarray, "n"]:
-        """True for the points of instance `i`, as NumPy; `to_labels().numpy()` is one id per point for all at once."""
-        mask = np.zeros(self.num_points, dtype=bool)
-        mask[self.points_of(i).cpu().numpy()] = True
-        return mask
+        """True for the elements of instance `i`, as NumPy; `to_labels().numpy()` is one id per element for all at once."""
+        return self.masks.dense(self._row(i)).cpu().numpy()
 
     def _row(self, i: Any) -> int:
         return chosen_row(i, len(self), of="instances")
@@ -171,7 +154,8 @@ class Instances:
         ordered = sorted(set(classes), key=lambda c: (-classes.count(c), c))
         parts = [f"{classes.count(c)} {names[c]}" for c in ordered[:_MOST_CLASSES]]
         parts += ["..."] if len(ordered) > _MOST_CLASSES else []
-        what = f"{count} instance{'' if count == 1 else 's'} in {self.num_points:,} points"
+        elements = "points" if self.image_boxes is None else "pixels"
+        what = f"{count} instance{'' if count == 1 else 's'} in {self.masks.size:,} {elements}"
         return f"{what}: {', '.join(parts)}" if parts else what
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -216,45 +200,46 @@ class Instances:
             keep,
             len(self),
             of="instances",
-            device=self.indices.device,
+            device=self.classes.device,
             hint="; those of a class are found[found.classes == found.class_id('chair')]",
         )
-        sizes = self.sizes[rows]
-        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-        take = torch.arange(int(offsets[-1]), device=rows.device) - torch.repeat_interleave(
-            offsets[:-1] - self.offsets[rows], sizes
-        )
-        pick = lambda value: None if value is None else value[rows]  # noqa: E731
-        return replace(
-            self,
-            offsets=offsets,
-            indices=self.indices[take],
-            classes=self.classes[rows],
-            scores=self.scores[rows],
-            boxes=pick(self.boxes),
-            amodal_boxes=pick(self.amodal_boxes),
-        )
+        return replace(self, **{name: _taken(getattr(self, name), rows) for name in PER_INSTANCE})
 
     def to_labels(self) -> Int[Tensor, "n"]:
-        """One id per point: the instance of the highest score, the lower id on ties, -1 for none."""
-        order = torch.argsort(self.scores, descending=True, stable=True)
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(order), device=order.device)
-        best = torch.full((self.num_points,), len(order), dtype=torch.int64, device=self.indices.device)
-        best.scatter_reduce_(0, self.indices, place.repeat_interleave(self.sizes), "amin")
-        return torch.cat([order, order.new_tensor([-1])])[best]
+        """One id per element: the instance of the highest score, the lower id on ties, -1 for none."""
+        return self.masks.to_labels(self.scores)
 
-    def classes_of_points(self) -> Int[Tensor, "n"]:
-        """`point_classes`, or where they are not known the class of each point's instance in `to_labels`; -1 unknown."""
-        if self.point_classes is not None:
-            return self.point_classes
+    def classes_of_elements(self) -> Int[Tensor, "n"]:
+        """`element_classes`, or where they are not known the class of each element's instance in `to_labels`; -1 unknown."""
+        if self.element_classes is not None:
+            return self.element_classes
         return torch.cat([self.classes, self.classes.new_full((1,), -1)])[self.to_labels()]
 
+    def moved(self, transform: Float64[np.ndarray, "4 4"]) -> "Instances":
+        """Boxes and shapes in another frame: `transform` takes a point of theirs to it, as homogeneous coordinates.
+
+        It may turn about z, move and scale all axes alike, as boxes stand upright; a voxel grid can be moved and scaled only.
+        `ValueError` for any other. Masks, image boxes, classes and scores stay; `source_from_cloud` leads to the same source.
+        """
+        move = _Upright.of(transform)
+        to_source = np.eye(4) if self.source_from_cloud is None else self.source_from_cloud
+        return replace(
+            self,
+            boxes=move.boxes(self.boxes),
+            amodal_boxes=move.boxes(self.amodal_boxes),
+            shapes=None if self.shapes is None else tuple(move.shape(shape) for shape in self.shapes),
+            source_from_cloud=to_source @ np.linalg.inv(move.matrix),
+        )
+
     def to(self, device: torch.device | str) -> "Instances":
-        names = ("offsets", "indices", "classes", "scores", "point_classes", "boxes", "amodal_boxes")
-        return replace(self, **{n: v.to(device) for n in names if (v := getattr(self, n)) is not None})
+        """All that it holds on `device`."""
+        return replace(
+            self, **{name: _on(getattr(self, name), device) for name in (*PER_INSTANCE, "element_classes")}
+        )
 
 
+PER_INSTANCE = ("masks", "classes", "scores", "whole", "boxes", "amodal_boxes", "image_boxes", "shapes")
+"""The fields of `Instances` that have a row for each of them."""
 _MOST_CLASSES = 8
 _ROW = ("class", "score", "points")
 BOX = ("center_x", "center_y", "center_z", "size_x", "size_y", "size_z", "yaw")
@@ -265,7 +250,75 @@ def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None  # micrometres, where the unit is metres
 
 
-def _joined(values: Sequence[Tensor | None]) -> Tensor | None:
-    """All rows; None when any part has none."""
-    present = [v for v in values if v is not None]
-    return torch.cat(present) if len(present) == len(values) else None
+def _taken(value: Any, rows: Int[Tensor, "j"]) -> Any:
+    """The chosen rows of a field."""
+    if isinstance(value, Sets):
+        return value.take(rows)
+    if isinstance(value, tuple):
+        return tuple(value[i] for i in rows.tolist())
+    return None if value is None else value[rows]
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """All rows of a field; None when any part has none."""
+    if any(value is None for value in values):
+        return None
+    if isinstance(values[0], Sets):
+        return Sets.cat(values)
+    if isinstance(values[0], tuple):
+        return tuple(row for value in values for row in value)
+    return torch.cat(list(values))
+
+
+def _on(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, tuple):
+        return tuple(row.to(device) for row in value)
+    return None if value is None else value.to(device)
+
+
+@dataclass(frozen=True)
+class _Upright:
+    """A turn about z, a scale and a move."""
+
+    matrix: Float64[np.ndarray, "4 4"]
+    scale: float
+    yaw: float
+
+    @classmethod
+    def of(cls, transform: Float64[np.ndarray, "4 4"]) -> "_Upright":
+        matrix = np.asarray(transform, dtype=np.float64)
+        linear = matrix[:3, :3]
+        scale = float(linear[2, 2])
+        yaw = math.atan2(linear[1, 0], linear[0, 0])
+        c, s = math.cos(yaw), math.sin(yaw)
+        upright = scale * np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        if not (scale > 0 and np.allclose(linear, upright, rtol=0, atol=1e-6 * scale)):
+            raise ValueError(
+                f"boxes stand upright: a transform may turn about z, move and scale all axes alike, got {linear.tolist()}"
+            )
+        return cls(matrix, scale, yaw)
+
+    def boxes(self, boxes: Float[Tensor, "i 7"] | None) -> Float[Tensor, "i 7"] | None:
+        if boxes is None:
+            return None
+        centre = moved_points(boxes[:, :3], self.matrix)
+        size = (boxes[:, 3:6].double() * self.scale).to(boxes.dtype)
+        return torch.cat([centre, size, boxes[:, 6:] + self.yaw], dim=1)
+
+    def shape(self, shape: Shape) -> Shape:
+        if isinstance(shape, Mesh):
+            return shape.moved(self.matrix)
+        turn = torch.from_numpy(self.matrix[:3, :3] / self.scale)
+        if isinstance(shape, PointCloud):
+            # Its origin goes along, so that a far cloud keeps its millimetres.
+            origin = shape.points.new_zeros(3, dtype=torch.float64) if shape.origin is None else shape.origin
+            normals = None if shape.normals is None else (shape.normals.double() @ turn.T).float()
+            points = (shape.points.double() @ turn.T * self.scale).float()
+            return replace(shape, points=points, normals=normals, origin=self._moved(origin))
+        if self.yaw:
+            raise ValueError("a voxel grid cannot be turned; make a mesh of it first")
+        origin = torch.zeros(3, dtype=torch.float64) if shape.origin is None else shape.origin
+        return replace(shape, voxel_size=shape.voxel_size * self.scale, origin=self._moved(origin))
+
+    def _moved(self, origin: Float64[Tensor, "3"]) -> Float64[Tensor, "3"]:
+        return moved_points(origin[None], self.matrix)[0]

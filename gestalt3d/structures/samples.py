@@ -2,27 +2,35 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.view import View
+
+Input = TypeVar("Input", PointCloud, View)
+"""What a method takes."""
 
 
 @dataclass(frozen=True)
-class Scan:
-    """A labelled cloud. `instances.point_classes` holds the semantic class of every point."""
+class Sample(Generic[Input]):
+    """An input and the truth about it. `truth.element_classes` holds the semantic class of every point or pixel."""
 
     name: str
-    cloud: PointCloud
-    instances: Instances
+    input: Input
+    truth: Instances
 
     def __post_init__(self) -> None:
-        if len(self.cloud) != self.instances.num_points:
+        if len(self.input) != self.truth.masks.size:
             raise ValueError(
-                f"scan {self.name!r} has {len(self.cloud)} points and labels for {self.instances.num_points}"
+                f"sample {self.name!r} has {len(self.input)} elements and labels for {self.truth.masks.size}"
             )
+
+
+Scan = Sample[PointCloud]
+"""A labelled cloud."""
 
 
 @runtime_checkable

@@ -316,6 +316,6 @@ def make_room(seed: int, config: RoomConfig = RoomConfig()) -> Scan:
         torch.from_numpy(labels.reshape(-1)),
         torch.from_numpy(classes),
         vocabulary=SYNTH,
-        point_classes=torch.from_numpy(classes[labels.reshape(-1)]),
+        element_classes=torch.from_numpy(classes[labels.reshape(-1)]),
     )
     return Scan(f"room_{seed:07d}", cloud, instances)

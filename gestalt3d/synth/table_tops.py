@@ -50,7 +50,7 @@ def make_table_top(seed: int) -> Scan:
     classes = torch.from_numpy((present > 0).astype(np.int64))
     rows = torch.from_numpy(labels.reshape(-1))
     cloud = PointCloud.from_arrays(points[keep].astype(np.float32), colors[keep])
-    found = Instances.from_labels(rows, classes, vocabulary=TABLE_TOPS, point_classes=classes[rows])
+    found = Instances.from_labels(rows, classes, vocabulary=TABLE_TOPS, element_classes=classes[rows])
     return Scan(f"table_top_{seed:07d}", cloud, found)
 
 

@@ -298,7 +298,7 @@ def scan_of(grid: VoxelGrid, name: str) -> Scan:
     count = int(grid.instances.max()) + 1 if len(grid) else 0
     classes = torch.zeros(count, dtype=torch.int64).scatter_(0, grid.instances, grid.classes)
     instances = Instances.from_labels(
-        grid.instances, classes, vocabulary=TOYBOXES, point_classes=grid.classes
+        grid.instances, classes, vocabulary=TOYBOXES, element_classes=grid.classes
     )
     cloud = PointCloud(grid.centers, origin=grid.origin, semantic=grid.classes)
     return Scan(name, cloud, instances)

@@ -68,8 +68,8 @@ class Scene:
 
 def make_scene(cloud: PointCloud, instances: Instances, *, max_points: int | None = None) -> Scene:
     """Resolve overlaps, drop what cannot be drawn, thin out to `max_points` with every instance visible."""
-    if len(cloud) != instances.num_points:
-        raise ValueError(f"instances describe {instances.num_points} points, the cloud has {len(cloud)}")
+    if len(cloud) != instances.masks.size:
+        raise ValueError(f"instances describe {instances.masks.size} points, the cloud has {len(cloud)}")
     notes = list(cloud.source.notes) if cloud.source is not None else []
     all_points = cloud.points.detach().cpu().numpy()
     finite = np.isfinite(all_points).all(1)
@@ -129,9 +129,9 @@ def _bounds(points: np.ndarray) -> np.ndarray:
 
 def _classes(instances: Instances, labels: np.ndarray, shown: np.ndarray) -> np.ndarray:
     of_instance = np.append(instances.classes.cpu().numpy(), -1)[labels]
-    if instances.point_classes is None:
+    if instances.element_classes is None:
         return of_instance
-    return np.where(labels >= 0, of_instance, instances.point_classes.cpu().numpy()[shown])
+    return np.where(labels >= 0, of_instance, instances.element_classes.cpu().numpy()[shown])
 
 
 def _thin_out(labels: np.ndarray, count: int, max_points: int) -> np.ndarray:
@@ -171,7 +171,7 @@ def _boxes(points: np.ndarray, instances: Instances) -> np.ndarray:
         return instances.boxes.detach().cpu().numpy().astype(np.float64)
     boxes = np.full((len(instances), 7), np.nan)
     for i in range(len(instances)):
-        own = points[instances.points_of(i).cpu().numpy()]
+        own = points[instances.elements_of(i).cpu().numpy()]
         own = own[np.isfinite(own).all(1)]
         if len(own):
             low, high = own.min(0), own.max(0)

@@ -29,20 +29,20 @@ def room(n: int = 3000) -> Scan:
         torch.from_numpy(labels),
         classes,
         vocabulary=S3DIS,
-        point_classes=torch.cat([classes, torch.tensor([-1])])[torch.from_numpy(labels)],
+        element_classes=torch.cat([classes, torch.tensor([-1])])[torch.from_numpy(labels)],
     )
     return Scan("room", PointCloud(torch.from_numpy(points.astype(np.float32)), colors.contiguous()), found)
 
 
 def which(changed: Scan, n: int = 3000) -> torch.Tensor:
-    assert changed.cloud.colors is not None
-    return (changed.cloud.colors[:, 0] * n).round().long()
+    assert changed.input.colors is not None
+    return (changed.input.colors[:, 0] * n).round().long()
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
     changed = augment(room(), np.random.default_rng(0), NOTHING)
-    assert torch.allclose(changed.cloud.points, room().cloud.points, atol=2e-6)
-    assert torch.equal(changed.instances.to_labels(), room().instances.to_labels())
+    assert torch.allclose(changed.input.points, room().input.points, atol=2e-6)
+    assert torch.equal(changed.truth.to_labels(), room().truth.to_labels())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -53,30 +53,30 @@ def test_labels_follow_their_points(seed: int) -> None:
     )
     changed = augment(before, np.random.default_rng(seed), colors_stay)
     kept = which(changed)
-    assert bool((kept.diff() > 0).all()) and len(kept) == len(changed.cloud) >= 500
-    assert changed.instances.point_classes is not None and before.instances.point_classes is not None
-    assert torch.equal(changed.instances.point_classes, before.instances.point_classes[kept])
-    old, new = before.instances.to_labels()[kept], changed.instances.to_labels()
+    assert bool((kept.diff() > 0).all()) and len(kept) == len(changed.input) >= 500
+    assert changed.truth.element_classes is not None and before.truth.element_classes is not None
+    assert torch.equal(changed.truth.element_classes, before.truth.element_classes[kept])
+    old, new = before.truth.to_labels()[kept], changed.truth.to_labels()
     assert torch.equal(old < 0, new < 0)
-    assert torch.equal(changed.instances.classes[new[new >= 0]], before.instances.classes[old[old >= 0]])
-    assert bool((changed.instances.sizes > 0).all())
+    assert torch.equal(changed.truth.classes[new[new >= 0]], before.truth.classes[old[old >= 0]])
+    assert bool((changed.truth.sizes > 0).all())
 
 
 def test_the_same_seed_gives_the_same_scan_and_the_input_stays() -> None:
     before = room()
     a, b = (augment(before, np.random.default_rng(7)) for _ in range(2))
-    assert torch.equal(a.cloud.points, b.cloud.points)
+    assert torch.equal(a.input.points, b.input.points)
     assert not torch.equal(
-        a.cloud.points, augment(before, np.random.default_rng(8)).cloud.points[: len(a.cloud)]
+        a.input.points, augment(before, np.random.default_rng(8)).input.points[: len(a.input)]
     )
-    assert torch.equal(before.cloud.points, room().cloud.points)
-    assert before.cloud.colors is not None and room().cloud.colors is not None
-    assert torch.equal(before.cloud.colors, room().cloud.colors)
+    assert torch.equal(before.input.points, room().input.points)
+    assert before.input.colors is not None and room().input.colors is not None
+    assert torch.equal(before.input.colors, room().input.colors)
 
 
 def test_rotation_and_flip_keep_distances_and_heights() -> None:
-    before = room().cloud.points
-    after = augment(room(), np.random.default_rng(3), replace(NOTHING, rotation=True, flip=True)).cloud.points
+    before = room().input.points
+    after = augment(room(), np.random.default_rng(3), replace(NOTHING, rotation=True, flip=True)).input.points
     assert torch.allclose(after[:, 2], before[:, 2], atol=1e-5)
     assert torch.allclose(torch.pdist(after[:50]), torch.pdist(before[:50]), atol=1e-4)
     assert not torch.allclose(after, before, atol=0.1)
@@ -84,24 +84,24 @@ def test_rotation_and_flip_keep_distances_and_heights() -> None:
 
 def test_tilt_stays_within_its_angle() -> None:
     config = replace(NOTHING, p_tilt=1.0, tilt_degrees=3.0)
-    before = room().cloud.points
+    before = room().input.points
     for seed in range(20):
-        after = augment(room(), np.random.default_rng(seed), config).cloud.points
+        after = augment(room(), np.random.default_rng(seed), config).input.points
         centred = [p.double() - p.double().mean(0) for p in (before, after)]
         turn = torch.linalg.lstsq(centred[0], centred[1]).solution
         assert 0 <= float(torch.arccos(turn[2, 2].clamp(max=1)).rad2deg()) <= 3.05
 
 
 def test_noise_has_the_deviation_asked_for() -> None:
-    after = augment(room(), np.random.default_rng(0), replace(NOTHING, noise=(0.01, 0.01))).cloud.points
+    after = augment(room(), np.random.default_rng(0), replace(NOTHING, noise=(0.01, 0.01))).input.points
     # 9,000 samples: the standard error of a deviation is s / sqrt(2 n).
-    assert float((after - room().cloud.points).std()) == pytest.approx(0.01, abs=4 * 0.01 / np.sqrt(18_000))
+    assert float((after - room().input.points).std()) == pytest.approx(0.01, abs=4 * 0.01 / np.sqrt(18_000))
 
 
 def test_elastic_moves_neighbours_together() -> None:
     config = replace(NOTHING, p_elastic=1.0, elastic=(0.05, 0.05), elastic_wavelength=(2.0, 2.0))
-    moved = augment(room(), np.random.default_rng(0), config).cloud.points - room().cloud.points
-    points = room().cloud.points.double()
+    moved = augment(room(), np.random.default_rng(0), config).input.points - room().input.points
+    points = room().input.points.double()
     near = torch.cdist(points, points).fill_diagonal_(9).min(dim=1)
     step = (moved - moved[near.indices]).norm(dim=1)
     # Slope of 4 waves of amplitude a_k: at most sum |a_k| 2 pi / wavelength.
@@ -113,10 +113,10 @@ def test_elastic_moves_neighbours_together() -> None:
 
 def test_bumps_have_the_size_asked_for_and_their_wavelength() -> None:
     config = replace(NOTHING, p_bumps=1.0, bumps=(0.02, 0.02), bump_wavelength=(1.0, 1.0))
-    before, sizes, steepest = room().cloud.points, [], 0.0
+    before, sizes, steepest = room().input.points, [], 0.0
     apart = torch.cdist(before[:300], before[:300])
     for seed in range(30):
-        moved = augment(room(), np.random.default_rng(seed), config).cloud.points - before
+        moved = augment(room(), np.random.default_rng(seed), config).input.points - before
         sizes.append(float(moved.square().mean()))
         differ = torch.cdist(moved[:300], moved[:300])
         steepest = max(steepest, float(((differ - 1e-4) / apart.clamp(min=1e-3)).max()))
@@ -134,7 +134,7 @@ def test_smoothing_takes_noise_off_a_plane_and_leaves_places_on_it() -> None:
         [0, 0, 1]
     )
     scan = Scan("plane", PointCloud(noisy), Instances.empty(20_000, S3DIS))
-    smooth = augment(scan, rng, replace(NOTHING, p_smooth=1.0, smooth=(0.06, 0.06))).cloud.points
+    smooth = augment(scan, rng, replace(NOTHING, p_smooth=1.0, smooth=(0.06, 0.06))).input.points
     # 34 x 34 columns of 17 points, cut in two at height 0 by the voxels: a plane is fitted to the means of some 18 voxels, each
     # of noise 0.005 / 8.6 ** 0.5 at most; at a point half a voxel off the middle it has less than half of that left.
     inside = ((flat[:, :2] > 0.15) & (flat[:, :2] < 1.85)).all(1)
@@ -148,71 +148,71 @@ def test_smoothing_leaves_lone_points_and_corners_near_their_place() -> None:
     before = room()
     after = augment(
         before, np.random.default_rng(0), replace(NOTHING, p_smooth=1.0, smooth=(0.05, 0.05))
-    ).cloud
+    ).input
     # No point leaves the 3³ voxels about it.
-    assert float((after.points - before.cloud.points).norm(dim=1).max()) < 0.05 * 3**1.5
+    assert float((after.points - before.input.points).norm(dim=1).max()) < 0.05 * 3**1.5
     lone = Scan("lone", PointCloud(torch.eye(3)), Instances.empty(3, S3DIS))
     changed = augment(lone, np.random.default_rng(0), replace(NOTHING, p_smooth=1.0))
-    assert torch.allclose(changed.cloud.points, torch.eye(3), atol=1e-6)
+    assert torch.allclose(changed.input.points, torch.eye(3), atol=1e-6)
 
 
 def test_the_ceiling_goes_and_with_it_its_instance() -> None:
     changed = augment(room(), np.random.default_rng(0), replace(NOTHING, p_no_ceiling=1.0))
-    assert changed.instances.point_classes is not None
-    assert not bool((changed.instances.point_classes == 0).any())
-    assert changed.instances.classes.tolist() == [1, 8]
+    assert changed.truth.element_classes is not None
+    assert not bool((changed.truth.element_classes == 0).any())
+    assert changed.truth.classes.tolist() == [1, 8]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.7])
 def test_a_crop_keeps_its_share(share: float) -> None:
     changed = augment(room(), np.random.default_rng(0), replace(NOTHING, p_crop=1.0, crop=(share, share)))
-    assert len(changed.cloud) == pytest.approx(share * 3000, abs=2)
+    assert len(changed.input) == pytest.approx(share * 3000, abs=2)
 
 
 def test_thinning_leaves_one_point_per_voxel() -> None:
     config = replace(NOTHING, p_thin=1.0, thin=(0.25, 0.25))
     changed = augment(room(), np.random.default_rng(0), config)
-    points = room().cloud.points
+    points = room().input.points
     voxels = {tuple(v) for v in ((points - points.min(0).values) / np.float32(0.25)).long().tolist()}
-    assert len(changed.cloud) == len(voxels)
+    assert len(changed.input) == len(voxels)
 
 
 def test_removals_never_empty_a_scan() -> None:
     config = AugmentConfig(
         p_dropout=1.0, dropout=(0.999, 0.999), p_thin=1.0, thin=(9.0, 9.0), p_crop=1.0, crop=(0.001, 0.001)
     )
-    assert len(augment(room(), np.random.default_rng(0), config).cloud) >= config.min_points
+    assert len(augment(room(), np.random.default_rng(0), config).input) >= config.min_points
 
 
 def test_colour_dropout_takes_all_colours_and_changes_stay_in_range() -> None:
-    assert augment(room(), np.random.default_rng(0), replace(NOTHING, p_no_color=1.0)).cloud.colors is None
+    assert augment(room(), np.random.default_rng(0), replace(NOTHING, p_no_color=1.0)).input.colors is None
     for seed in range(10):
-        colors = augment(room(), np.random.default_rng(seed), replace(NOTHING, p_color=1.0)).cloud.colors
+        colors = augment(room(), np.random.default_rng(seed), replace(NOTHING, p_color=1.0)).input.colors
         assert colors is not None and float(colors.min()) >= 0 and float(colors.max()) <= 1
-        assert not torch.equal(colors, room().cloud.colors)
+        assert not torch.equal(colors, room().input.colors)
 
 
 def test_shading_varies_smoothly_and_keeps_the_hue() -> None:
     scan = room()
-    gray = replace(scan, cloud=replace(scan.cloud, colors=torch.full((3000, 3), 0.5)))
+    gray = replace(scan, input=replace(scan.input, colors=torch.full((3000, 3), 0.5)))
     config = replace(NOTHING, p_shading=1.0, shading=(0.2, 0.2), shading_wavelength=(2.0, 4.0))
     changed = augment(gray, np.random.default_rng(3), config)
-    colors = changed.cloud.colors
+    colors = changed.input.colors
     assert colors is not None
     assert torch.equal(colors[:, 0], colors[:, 1]) and torch.equal(colors[:, 0], colors[:, 2])
     assert float(colors.std()) > 0.01
-    apart = torch.cdist(gray.cloud.points, gray.cloud.points)
+    apart = torch.cdist(gray.input.points, gray.input.points)
     difference = (colors[:, None, 0] - colors[None, :, 0]).abs()
     assert float(difference[apart < 0.1].mean()) < 0.2 * float(difference[apart > 2].mean())
 
 
 def test_paint_changes_each_object_on_its_own_and_keeps_its_pattern() -> None:
     scan = room()
-    before = scan.cloud.colors
+    before = scan.input.colors
     config = replace(NOTHING, p_paint=1.0, paint_share=0.5, contrast=(0.5, 0.5))
-    labels, seen = scan.instances.to_labels(), set()
+    labels, seen = scan.truth.to_labels(), set()
     for seed in range(10):
-        after = augment(scan, np.random.default_rng(seed), config).cloud.colors
+        after = augment(scan, np.random.default_rng(seed), config).input.colors
         assert before is not None and after is not None
         untouched = []
         for i in range(-1, 3):
@@ -232,7 +232,7 @@ def test_tiny_scans_survive(n: int) -> None:
     scan = Scan("tiny", PointCloud(torch.ones(n, 3), torch.ones(n, 3)), Instances.empty(n, S3DIS))
     for seed in range(5):
         changed = augment(scan, np.random.default_rng(seed), AugmentConfig(p_bumps=1.0, p_smooth=1.0))
-        assert len(changed.cloud) == n
+        assert len(changed.input) == n
 
 
 @pytest.mark.parametrize("change", ["p_bumps", "p_smooth"])
@@ -246,5 +246,5 @@ def test_what_is_off_draws_no_number(change: str) -> None:
 
 def test_a_colourless_scan_stays_colourless() -> None:
     scan = room()
-    scan = replace(scan, cloud=replace(scan.cloud, colors=None))
-    assert augment(scan, np.random.default_rng(0)).cloud.colors is None
+    scan = replace(scan, input=replace(scan.input, colors=None))
+    assert augment(scan, np.random.default_rng(0)).input.colors is None

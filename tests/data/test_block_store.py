@@ -43,7 +43,7 @@ def test_stored_blocks_are_those_that_are_cut(scans: DataSet, tmp_path: Path) ->
 
 def test_training_blocks_are_those_that_segment_looks_at() -> None:
     """Same lattice, same draws, same features: what differs between training and test is the weights alone."""
-    scan, method = tiny_scan(), ASIS.from_config(CONFIG, tiny_scan().instances.vocabulary)
+    scan, method = tiny_scan(), ASIS.from_config(CONFIG, tiny_scan().truth.vocabulary)
     seen: list[torch.Tensor] = []
     forward = method.forward
 
@@ -52,14 +52,14 @@ def test_training_blocks_are_those_that_segment_looks_at() -> None:
         return forward(batch)  # type: ignore[arg-type]
 
     method.forward = watch  # type: ignore[method-assign]
-    method.segment(scan.cloud)
+    method.segment(scan.input)
     assert torch.equal(torch.cat(seen), torch.cat([batch.points for batch in method.lattice(scan)]))
 
 
 def test_labels_follow_their_points() -> None:
     scan = tiny_scan()
-    method = ASIS.from_config(CONFIG, scan.instances.vocabulary)
-    floor = scan.instances.vocabulary.id("floor")
+    method = ASIS.from_config(CONFIG, scan.truth.vocabulary)
+    floor = scan.truth.vocabulary.id("floor")
     for batch in method.lattice(scan):
         heights = batch.points[..., 2]
         assert bool((heights[batch.classes == floor] < 0.05).all())

@@ -50,7 +50,7 @@ def test_writing_to_a_loaded_scan_does_not_reach_the_file(tmp_path: Path) -> Non
     cache.save("a", packed())
     first = cache.load("a")
     assert first is not None
-    unpack(first, "a", S3DIS).cloud.points.zero_()
+    unpack(first, "a", S3DIS).input.points.zero_()
     again = cache.load("a")
     assert again is not None and same(again, packed())
 

@@ -60,11 +60,11 @@ def test_labels_beside_a_cloud(tmp_path: Path) -> None:
     scan = data[0]
     assert data.names == ["a"] and data.vocabulary.names == ("wall", "chair", "lamp")
     assert data.vocabulary.structure == {"wall"}
-    assert scan.instances.to_labels().tolist() == [1, 1, 0, 0, 0, -1]  # numbered in order of their ids
-    assert [scan.instances.class_name(i) for i in range(2)] == ["chair", "wall"]  # by majority
-    assert scan.instances.point_classes is not None
-    assert scan.instances.point_classes.tolist() == [0, 0, 1, 1, 2, -1]
-    assert np.array_equal(scan.cloud.points.numpy(), XYZ)
+    assert scan.truth.to_labels().tolist() == [1, 1, 0, 0, 0, -1]  # numbered in order of their ids
+    assert [scan.truth.class_name(i) for i in range(2)] == ["chair", "wall"]  # by majority
+    assert scan.truth.element_classes is not None
+    assert scan.truth.element_classes.tolist() == [0, 0, 1, 1, 2, -1]
+    assert np.array_equal(scan.input.points.numpy(), XYZ)
 
 
 def test_the_vocabulary_is_one_for_all_files(tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_the_vocabulary_is_one_for_all_files(tmp_path: Path) -> None:
     assert data.vocabulary.names == ("wall", "chair", "lamp", "sofa") and data.vocabulary.structure == {
         "wall"
     }
-    semantic = data[1].instances.point_classes
+    semantic = data[1].truth.element_classes
     assert semantic is not None and semantic.tolist() == [3, 3, 0, 0, 1, -1]
-    mapped = Folder(tmp_path, vocabulary=S3DIS)[1].instances
+    mapped = Folder(tmp_path, vocabulary=S3DIS)[1].truth
     assert mapped.vocabulary == S3DIS and [mapped.class_name(i) for i in range(2)] == ["wall", "sofa"]
 
 
@@ -89,7 +89,7 @@ def test_scans_without_instance_labels_are_listed(tmp_path: Path) -> None:
     write_gt(tmp_path / "b.gt.npz", instance=np.full(N, -1, dtype=np.int32))
     data = Folder(tmp_path)
     assert data.names == ["a", "b"] and data.without_instances == ["b"] and data.unlabelled == ["c.ply"]
-    assert len(data[1].instances) == 0 and data[1].instances.point_classes is not None
+    assert len(data[1].truth) == 0 and data[1].truth.element_classes is not None
     report = check("folder", tmp_path)
     assert report.is_complete and [c.found for c in report.counts] == [2, 1, 3, 1, 1, 0]
     assert len(Folder(tmp_path, limit=1)) == 1
@@ -135,8 +135,8 @@ def test_labels_in_the_ply(tmp_path: Path, prefix: str) -> None:
     )
     data = Folder(tmp_path)
     assert data.vocabulary.names == ("0", "4", "9")
-    found = data[0].instances
-    assert found.point_classes is not None and found.point_classes.tolist() == [1, 1, 2, 2, 0, -1]
+    found = data[0].truth
+    assert found.element_classes is not None and found.element_classes.tolist() == [1, 1, 2, 2, 0, -1]
     assert found.sizes.tolist() == [2, 2, 2] and found.classes.tolist() == [1, 2, 0]
 
 
@@ -150,9 +150,9 @@ def test_class_names_beside_the_clouds(tmp_path: Path, kind: str) -> None:
         listed = names if kind == "json list" else {str(i): name for i, name in enumerate(names)}
         (tmp_path / "classes.json").write_text(json.dumps(listed))
     data = Folder(tmp_path)
-    found = data[0].instances
+    found = data[0].truth
     assert data.vocabulary.names == tuple(names) and data.vocabulary.structure == {"floor"}
-    assert found.point_classes is not None and found.point_classes.tolist() == [0, 1, 2, 2, -1, -1]
+    assert found.element_classes is not None and found.element_classes.tolist() == [0, 1, 2, 2, -1, -1]
     assert data.without_instances == ["a"] and len(data.notes) == 1 and "[7]" in data.notes[0]
 
 
@@ -173,7 +173,7 @@ def test_labels_are_read_under_their_usual_names(tmp_path: Path, kind: str, thin
     write_ply(
         tmp_path / "a.ply", **{kind: values, thing: np.where(values < 0, values, values + 5).astype(np.int32)}
     )
-    found = Folder(tmp_path)[0].instances
+    found = Folder(tmp_path)[0].truth
     assert found.vocabulary.names == ("0", "1", "2")
     assert found.sizes.tolist() == [2, 2, 1] and found.classes.tolist() == [0, 1, 2]
 
@@ -218,7 +218,7 @@ def test_one_bad_file_does_not_hide_the_next(tmp_path: Path) -> None:
     named = [Path(problem.split(":")[0]).name for problem in report.problems]
     assert named == ["b.ply", "c.ply", "e.ply"] and report.counts[1].found == 2
     data = Folder(tmp_path)
-    assert set(data.unreadable) == {"b", "c"} and len(data[3].instances) == 3
+    assert set(data.unreadable) == {"b", "c"} and len(data[3].truth) == 3
     with pytest.raises(UserError, match="fractions"):
         data[2]
 
@@ -239,7 +239,7 @@ def test_numbers_that_start_anew_in_every_class_are_told_apart(tmp_path: Path) -
     xyz = np.random.default_rng(0).random((200, 3)).astype(np.float32)
     write_ply(tmp_path / "a.ply", xyz, semantic=kinds.astype(np.int32), instance=numbers.astype(np.int32))
     data = Folder(tmp_path)
-    found = data[0].instances
+    found = data[0].truth
     names = [found.class_name(i) for i in range(len(found))]
     assert sorted(zip(names, found.sizes.tolist(), strict=True)) == [
         ("0", 49),
@@ -269,7 +269,7 @@ def test_every_change_of_a_classs_name_is_said(tmp_path: Path) -> None:
 
 
 def test_units_and_up_that_are_guessed_are_said(tmp_path: Path) -> None:
-    table_top = make_table_top(0).cloud
+    table_top = make_table_top(0).input
     points = table_top.points.numpy()
     lying = np.stack([points[:, 0], points[:, 2], -points[:, 1]], axis=1) * 1000
     for name, xyz in (("a", points), ("b", lying)):
@@ -297,7 +297,7 @@ def test_points_that_are_not_finite_leave_with_their_labels(tmp_path: Path) -> N
     write_ply(tmp_path / "a.ply", xyz)
     write_gt(tmp_path / "a.gt.npz")
     scan = Folder(tmp_path)[0]
-    assert len(scan.cloud) == N - 1 and scan.instances.to_labels().tolist() == [1, 1, 0, 0, -1]
+    assert len(scan.input) == N - 1 and scan.truth.to_labels().tolist() == [1, 1, 0, 0, -1]
 
 
 def test_clouds_of_one_stem_keep_their_whole_names(tmp_path: Path) -> None:
@@ -319,9 +319,9 @@ def test_real_scans_and_shapes(shared: Path) -> None:
     data = Folder(shared / "data" / "scans")
     assert len(data) == 7 and data.without_instances == ["scene0470_00"] and len(data.unlabelled) == 2
     counts = {"hallway_3": 12, "scene0000_00": 67, "osd_test50": 8, "scene0470_00": 0}
-    assert {name: len(data[data.names.index(name)].instances) for name in counts} == counts
+    assert {name: len(data[data.names.index(name)].truth) for name in counts} == counts
     shapes = Folder(shared / "data" / "shapes")
-    assert [len(shapes[i].instances) for i in range(len(shapes))] == [35, 3, 23, 27, 11]
+    assert [len(shapes[i].truth) for i in range(len(shapes))] == [35, 3, 23, 27, 11]
 
 
 def test_the_names_of_label_properties_are_documented() -> None:

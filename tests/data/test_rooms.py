@@ -21,15 +21,15 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def same(a: Scan, b: Scan) -> bool:
-    assert a.cloud.colors is not None and b.cloud.colors is not None
-    assert a.instances.point_classes is not None and b.instances.point_classes is not None
+    assert a.input.colors is not None and b.input.colors is not None
+    assert a.truth.element_classes is not None and b.truth.element_classes is not None
     return (
         a.name == b.name
-        and torch.equal(a.cloud.points, b.cloud.points)
-        and torch.equal(a.cloud.colors, b.cloud.colors)
-        and torch.equal(a.instances.to_labels(), b.instances.to_labels())
-        and torch.equal(a.instances.classes, b.instances.classes)
-        and torch.equal(a.instances.point_classes, b.instances.point_classes)
+        and torch.equal(a.input.points, b.input.points)
+        and torch.equal(a.input.colors, b.input.colors)
+        and torch.equal(a.truth.to_labels(), b.truth.to_labels())
+        and torch.equal(a.truth.classes, b.truth.classes)
+        and torch.equal(a.truth.element_classes, b.truth.element_classes)
     )
 
 
@@ -40,10 +40,10 @@ def test_a_room_is_that_of_its_seed_whether_cached_or_not(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     uncached = Rooms("test", count=2, cache_dir=tmp_path / "file")
     assert same(fresh, cached) and same(fresh, uncached[1]) and len(uncached.notes) == 1
-    assert torch.equal(fresh.cloud.points, made.cloud.points)
-    assert torch.equal(fresh.instances.to_labels(), made.instances.to_labels())
-    assert fresh.cloud.colors is not None and made.cloud.colors is not None
-    assert float((fresh.cloud.colors - made.cloud.colors).abs().max()) <= 0.5 / 255 + 1e-6
+    assert torch.equal(fresh.input.points, made.input.points)
+    assert torch.equal(fresh.truth.to_labels(), made.truth.to_labels())
+    assert fresh.input.colors is not None and made.input.colors is not None
+    assert float((fresh.input.colors - made.input.colors).abs().max()) <= 0.5 / 255 + 1e-6
 
 
 @pytest.mark.parametrize("name", ["rooms:val", "table-tops:val", "toyboxes:val"])
@@ -56,7 +56,7 @@ def test_classes_under_other_names_are_said(name: str) -> None:
 def test_a_cached_room_is_not_generated_again(monkeypatch: pytest.MonkeyPatch) -> None:
     Rooms("val", count=1).build(workers=1)
     monkeypatch.setattr(rooms, "make_room", None)
-    assert len(Rooms("val", count=1)[0].cloud) > 1000
+    assert len(Rooms("val", count=1)[0].input) > 1000
 
 
 def test_another_generator_version_is_another_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,12 +76,12 @@ def test_rooms_are_built_in_parallel_and_progress_reaches_the_end() -> None:
 
 
 def test_classes_are_mapped_to_the_vocabulary_asked_for() -> None:
-    own, mapped = Rooms("val", count=1)[0].instances, Rooms("val", count=1, vocabulary=S3DIS)[0].instances
+    own, mapped = Rooms("val", count=1)[0].truth, Rooms("val", count=1, vocabulary=S3DIS)[0].truth
     table = torch.from_numpy(translate(SYNTH, S3DIS))
     assert own.vocabulary == SYNTH and mapped.vocabulary == S3DIS
     assert torch.equal(mapped.classes, table[own.classes])
-    assert mapped.point_classes is not None and own.point_classes is not None
-    assert torch.equal(mapped.point_classes, table[own.point_classes])
+    assert mapped.element_classes is not None and own.element_classes is not None
+    assert torch.equal(mapped.element_classes, table[own.element_classes])
 
 
 def test_splits_and_positions_are_checked() -> None:

@@ -35,18 +35,18 @@ def test_files_are_instances_and_their_names_the_classes(tmp_path: Path) -> None
         tmp_path, "Area_5", "office_1", {"chair_1.txt": CHAIR, "floor_1.txt": FLOOR, "stairs_1.txt": FLOOR}
     )
     scan = S3DIS(tmp_path, "area5")[0]
-    found = scan.instances
+    found = scan.truth
     assert scan.name == "Area_5_office_1" and found.vocabulary == CLASSES
     assert [found.class_name(i) for i in range(len(found))] == ["chair", "floor", "clutter"]
     assert found.sizes.tolist() == [2, 1, 1]
-    assert found.point_classes is not None and found.point_classes.tolist() == [8, 8, 1, 12]
-    assert scan.cloud.colors is not None
-    assert torch.equal((scan.cloud.colors * 255).round()[1], torch.tensor([255.0, 0, 1]))
+    assert found.element_classes is not None and found.element_classes.tolist() == [8, 8, 1, 12]
+    assert scan.input.colors is not None
+    assert torch.equal((scan.input.colors * 255).round()[1], torch.tensor([255.0, 0, 1]))
 
 
 def test_world_coordinates_are_points_plus_origin(tmp_path: Path) -> None:
     write_room(tmp_path, "Area_5", "office_1", {"chair_1.txt": CHAIR})
-    cloud = S3DIS(tmp_path)[0].cloud
+    cloud = S3DIS(tmp_path)[0].input
     assert cloud.origin is not None
     world = cloud.points.double() + cloud.origin
     assert world.tolist() == [[-22.5, 7.25, 0.5], [-22.25, 7.5, 1.0]]
@@ -64,7 +64,7 @@ def test_world_coordinates_are_points_plus_origin(tmp_path: Path) -> None:
 def test_a_stray_byte_is_mended_and_noted(tmp_path: Path, line: str, read: list[float]) -> None:
     write_room(tmp_path, "Area_5", "hallway_6", {"ceiling_1.txt": f"1 2 3 4 5 6\n{line}\n7 8 9 10 11 12\n"})
     data = S3DIS(tmp_path)
-    cloud = data[0].cloud
+    cloud = data[0].input
     assert cloud.origin is not None and cloud.colors is not None
     row = torch.cat([cloud.points[1].double() + cloud.origin, (cloud.colors[1] * 255).round().double()])
     assert len(cloud) == 3 and row.tolist() == read
@@ -94,14 +94,14 @@ def test_npy_and_text_give_the_same_scan(tmp_path: Path) -> None:
     (tmp_path / "npy").mkdir()
     np.save(tmp_path / "npy" / "Area_2_office_1.npy", table.astype(np.float32))
     a, b = S3DIS(tmp_path / "text")[0], S3DIS(tmp_path / "npy")[0]
-    assert a.name == b.name and torch.equal(a.cloud.points, b.cloud.points)
+    assert a.name == b.name and torch.equal(a.input.points, b.input.points)
     assert (
-        a.cloud.colors is not None
-        and b.cloud.colors is not None
-        and torch.equal(a.cloud.colors, b.cloud.colors)
+        a.input.colors is not None
+        and b.input.colors is not None
+        and torch.equal(a.input.colors, b.input.colors)
     )
-    assert torch.equal(a.instances.to_labels(), b.instances.to_labels())
-    assert torch.equal(a.instances.classes, b.instances.classes)
+    assert torch.equal(a.truth.to_labels(), b.truth.to_labels())
+    assert torch.equal(a.truth.classes, b.truth.classes)
 
 
 @pytest.mark.parametrize("table", [np.zeros((4, 6)), np.zeros((0, 8)), np.full((4, 8), 13.0)])
@@ -134,14 +134,14 @@ def test_splits_choose_areas_and_limit_cuts(tmp_path: Path) -> None:
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     folder = write_room(tmp_path, "Area_5", "office_1", {"chair_1.txt": CHAIR})
     data = S3DIS(tmp_path)
-    assert len(data[0].cloud) == 2
+    assert len(data[0].input) == 2
     (folder / "chair_1.txt").write_text(CHAIR + FLOOR)
-    assert len(data[0].cloud) == 3
+    assert len(data[0].input) == 3
 
 
 def test_classes_can_be_mapped(tmp_path: Path) -> None:
     write_room(tmp_path, "Area_5", "office_1", {"chair_1.txt": CHAIR, "board_1.txt": FLOOR})
-    found = S3DIS(tmp_path, vocabulary=SYNTH)[0].instances
+    found = S3DIS(tmp_path, vocabulary=SYNTH)[0].truth
     assert [found.class_name(i) for i in range(2)] == ["board", "chair"]
 
 
@@ -166,8 +166,8 @@ def test_check_counts_rooms_and_names_what_is_missing(tmp_path: Path) -> None:
 
 def test_the_real_hallway(shared: Path) -> None:
     scan = S3DIS(shared / "data" / "s3dis", "area3")[0]
-    assert scan.name == "Area_3_hallway_3" and len(scan.cloud) == 175_075 and len(scan.instances) == 12
-    names = sorted(scan.instances.class_name(i) for i in range(12))
+    assert scan.name == "Area_3_hallway_3" and len(scan.input) == 175_075 and len(scan.truth) == 12
+    names = sorted(scan.truth.class_name(i) for i in range(12))
     assert names == ["ceiling"] * 2 + ["clutter"] * 3 + ["door"] * 3 + ["floor"] + ["wall"] * 3
     listed = set((shared / "data" / "s3dis" / "meta" / "anno_paths.txt").read_text().split())
     assert listed == {f"{area}/{room}/Annotations" for area in ROOMS for room in official_rooms(area)}

@@ -64,34 +64,34 @@ def test_a_scan_has_the_benchmarks_classes_and_the_order_of_the_mesh(root: Path,
     data = open_data("scannet:val", root=root)
     assert isinstance(data, DataSet) and data.names == [NAME] and data.vocabulary == SCANNET20
     scan = data[0]
-    found = scan.instances
+    found = scan.truth
     assert [found.class_name(i) for i in range(4)] == ["floor", "chair", "table", "unknown"]
     assert found.sizes.tolist() == [300, 150, 120, 110] and len(found) == 4
-    assert found.point_classes is not None
-    assert found.point_classes.tolist() == SCANNET20.from_official(SEMANTIC).tolist()
-    assert torch.equal(scan.cloud.points, load_cloud(scene / f"{NAME}_vh_clean_2.ply").points)
-    assert scan.cloud.colors is not None
+    assert found.element_classes is not None
+    assert found.element_classes.tolist() == SCANNET20.from_official(SEMANTIC).tolist()
+    assert torch.equal(scan.input.points, load_cloud(scene / f"{NAME}_vh_clean_2.ply").points)
+    assert scan.input.colors is not None
 
 
 def test_classes_can_be_mapped(root: Path) -> None:
-    found = open_data("scannet:val", root=root, vocabulary=S3DIS)[0].instances
+    found = open_data("scannet:val", root=root, vocabulary=S3DIS)[0].truth
     assert [found.class_name(i) for i in range(4)] == ["floor", "chair", "table", "unknown"]
 
 
 def test_a_test_scene_has_points_and_no_labels(root: Path) -> None:
     data = open_data("scannet:test", root=root)
     scan = data[0]
-    assert data.names == ["scene0707_00"] and len(scan.cloud) == VERTICES and len(scan.instances) == 0
-    assert scan.instances.point_classes is not None and bool((scan.instances.point_classes == -1).all())
+    assert data.names == ["scene0707_00"] and len(scan.input) == VERTICES and len(scan.truth) == 0
+    assert scan.truth.element_classes is not None and bool((scan.truth.element_classes == -1).all())
 
 
 def test_a_mesh_of_labels_gives_classes_alone_and_a_note(root: Path, scene: Path) -> None:
     segments_file(scene).unlink()
     write_mesh(scene / f"{NAME}_vh_clean_2.labels.ply", label=np.where(SEMANTIC == 13, 149, SEMANTIC))
     data = ScanNet(root, "val")
-    found = data[0].instances
-    assert len(found) == 0 and found.point_classes is not None
-    assert found.point_classes.tolist() == SCANNET20.from_official(SEMANTIC).tolist()
+    found = data[0].truth
+    assert len(found) == 0 and found.element_classes is not None
+    assert found.element_classes.tolist() == SCANNET20.from_official(SEMANTIC).tolist()
     assert NAME in data.notes[0] and ".segs.json" in data.notes[0]
 
 
@@ -100,7 +100,7 @@ def test_a_segment_of_two_objects_belongs_to_the_last_and_is_noted(root: Path, s
     groups["segGroups"][2]["segments"] += groups["segGroups"][1]["segments"]  # the table takes the chair
     write_json(aggregation_file(scene), groups)
     data = ScanNet(root, "val")
-    found = data[0].instances
+    found = data[0].truth
     assert [found.class_name(i) for i in range(3)] == ["floor", "table", "unknown"]
     assert found.sizes.tolist() == [300, 270, 110]
     assert len(data.notes) == 1 and "2 segments" in data.notes[0]
@@ -109,17 +109,17 @@ def test_a_segment_of_two_objects_belongs_to_the_last_and_is_noted(root: Path, s
 
 def test_the_aggregation_of_the_finer_mesh_serves_where_it_fits(root: Path, scene: Path) -> None:
     aggregation_file(scene).rename(scene / f"{NAME}_vh_clean.aggregation.json")
-    assert len(ScanNet(root, "val")[0].instances) == 4
+    assert len(ScanNet(root, "val")[0].truth) == 4
 
 
 def test_alignment_turns_and_shifts_the_points(root: Path, scene: Path) -> None:
-    raw = ScanNet(root, "val")[0].cloud
-    turned = open_data("scannet-aligned:val", root=root)[0].cloud
+    raw = ScanNet(root, "val")[0].input
+    turned = open_data("scannet-aligned:val", root=root)[0].input
     x, y, z = raw.points.T
     assert torch.allclose(turned.points, torch.stack([2 - y, 3 + x, z - 0.5], dim=1), atol=1e-6)
     assert turned.source is not None and turned.source.world_from_source[0].tolist() == [0, -1, 0, 2]
     (scene / f"{NAME}.txt").write_text("numColorFrames = 10\n")
-    assert torch.equal(open_data("scannet-aligned:val", root=root)[0].cloud.points, raw.points)
+    assert torch.equal(open_data("scannet-aligned:val", root=root)[0].input.points, raw.points)
 
 
 def test_splits_are_lists_and_missing_scenes_are_noted(root: Path) -> None:
@@ -347,7 +347,7 @@ def write_truth(data: ScanNet, out: Path) -> Path:
     for i, name in enumerate(data.names):
         labels = data.labels(i)
         assert labels is not None
-        submission.add(name, data[i].instances)
+        submission.add(name, data[i].truth)
         submission.add_truth(name, labels.semantic, labels.instance)
     return out
 
@@ -404,9 +404,9 @@ def test_the_real_scene_gives_exactly_the_official_ground_truth(shared: Path, tm
     assert (source.table["label"] == labels.semantic).all()
 
     scan = data[data.names.index("scene0000_00")]
-    assert len(scan.cloud) == 81_369 and len(scan.instances) == 67
+    assert len(scan.input) == 81_369 and len(scan.truth) == 67
     submission = Submission(tmp_path / "out")
-    submission.add(scan.name, scan.instances)
+    submission.add(scan.name, scan.truth)
     result = score("scannet", _only(root / "gt", tmp_path / "gt"), tmp_path / "out" / "instance")
     present = {SCANNET18.names[c] for c in SCANNET18.from_official(np.unique(labels.semantic)) if c >= 0}
     scored = {name: v["AP"] for name, v in result["per_class"].items() if v["AP"] is not None}
@@ -426,8 +426,8 @@ def test_the_real_scene_aligned_fills_the_official_boxes(shared: Path) -> None:
     data = open_data("scannet-aligned:train", root=root)
     scan = data[data.names.index("scene0000_00")]
     boxes = np.load(root / "scannet_train_instance_data" / "scene0000_00_bbox.npy", allow_pickle=False)
-    found = scan.instances
-    extents = [scan.cloud.points[found.points_of(i)].numpy() for i in range(len(found))]
+    found = scan.truth
+    extents = [scan.input.points[found.elements_of(i)].numpy() for i in range(len(found))]
     mine = np.array([[*(p.min(0) + p.max(0)) / 2, *(p.max(0) - p.min(0))] for p in extents])
     distance = np.abs(mine[:, None] - boxes[None, :, :6]).max(axis=2).min(axis=0)
     assert len(boxes) == 27 and distance.max() < 2e-3
@@ -435,9 +435,9 @@ def test_the_real_scene_aligned_fills_the_official_boxes(shared: Path) -> None:
 
 def test_the_real_scene_without_instances_is_listed_only(shared: Path) -> None:
     data = ScanNet(shared / "data" / "scannet")
-    found = data[data.names.index("scene0470_00")].instances
-    assert len(found) == 0 and found.point_classes is not None
-    assert SCANNET20.names[int(found.point_classes.max())] == "otherfurniture"
+    found = data[data.names.index("scene0470_00")].truth
+    assert len(found) == 0 and found.element_classes is not None
+    assert SCANNET20.names[int(found.element_classes.max())] == "otherfurniture"
     assert any("scene0470_00" in note for note in data.notes)
     report = check("scannet", shared / "data" / "scannet")
     assert any(p.startswith("scene0470_00: missing") for p in report.problems)

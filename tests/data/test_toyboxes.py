@@ -18,11 +18,11 @@ def test_a_scan_is_the_scene_of_its_seed(name: str, preset: str) -> None:
     assert isinstance(data, DataSet) and data.vocabulary == TOYBOXES and data.notes == []
     scan, grid = data[2], make_toybox(SPLITS["val"] + 2, PRESETS[preset])
     assert scan.name == data.names[2] == "val_000002"
-    assert torch.equal(scan.cloud.points, grid.centers)
-    assert grid.instances is not None and torch.equal(scan.instances.to_labels(), grid.instances)
-    assert grid.classes is not None and scan.instances.point_classes is not None
-    assert torch.equal(scan.instances.point_classes, grid.classes)
-    assert torch.equal(scan.instances.classes[grid.instances], grid.classes)
+    assert torch.equal(scan.input.points, grid.centers)
+    assert grid.instances is not None and torch.equal(scan.truth.to_labels(), grid.instances)
+    assert grid.classes is not None and scan.truth.element_classes is not None
+    assert torch.equal(scan.truth.element_classes, grid.classes)
+    assert torch.equal(scan.truth.classes[grid.instances], grid.classes)
 
 
 def test_there_are_900_scenes_to_train_on_and_100_to_test() -> None:
@@ -36,7 +36,7 @@ def test_there_are_900_scenes_to_train_on_and_100_to_test() -> None:
 
 def test_classes_are_mapped_to_the_vocabulary_asked_for() -> None:
     scan = Toyboxes("val", count=1, vocabulary=S3DIS)[0]
-    assert set(scan.instances.classes.tolist()) == {S3DIS.id("clutter")}
+    assert set(scan.truth.classes.tolist()) == {S3DIS.id("clutter")}
 
 
 def test_evaluation_counts_boxes_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:

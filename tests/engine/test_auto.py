@@ -38,33 +38,33 @@ def small(cloud: PointCloud, size: float) -> PointCloud:
     ("size", "name"), [(0.3, TABLE_TOPS), (1.9, TABLE_TOPS), (2.1, ROOMS), (60.0, ROOMS)]
 )
 def test_the_size_of_the_scan_decides(auto: Auto, size: float, name: str) -> None:
-    cloud = small(tiny_scan().cloud, size)
+    cloud = small(tiny_scan().input, size)
     assert auto.for_cloud(cloud).name == name
     strays = replace(cloud, points=torch.cat([cloud.points[:-1], torch.tensor([[0.0, 1e6, 0.0]])]))
     assert auto.for_cloud(strays).name == name
 
 
 def test_a_narrow_high_room_is_a_room(auto: Auto) -> None:
-    cloud = small(tiny_scan().cloud, 2.5)
+    cloud = small(tiny_scan().input, 2.5)
     narrow = replace(cloud, points=cloud.points * torch.tensor([0.5, 0.5, 1.0]))
     assert auto.for_cloud(narrow).name == ROOMS
 
 
 def test_given_semantics_go_to_the_model_that_takes_them(auto: Auto) -> None:
-    cloud = small(tiny_scan().cloud, 1.0)
+    cloud = small(tiny_scan().input, 1.0)
     given = replace(cloud, semantic=torch.zeros(len(cloud), dtype=torch.int64))
     assert auto.takes_semantics and auto.for_cloud(given).name == ROOMS
 
 
 def test_a_room_gets_the_answer_of_the_model_for_rooms(auto: Auto) -> None:
-    cloud = small(tiny_scan().cloud, 2.5)
+    cloud = small(tiny_scan().input, 2.5)
     one, other = auto.segment(cloud), load(ROOMS).segment(cloud)
     assert torch.equal(one.to_labels(), other.to_labels()) and torch.equal(one.scores, other.scores)
     assert one.method == ROOMS
 
 
 def test_both_answer_in_one_vocabulary_and_the_instances_say_which_it_was(auto: Auto) -> None:
-    found = auto.segment(make_table_top(0).cloud)
+    found = auto.segment(make_table_top(0).input)
     assert found.vocabulary == auto.vocabulary and found.method == TABLE_TOPS
     assert {found.class_name(i) for i in range(len(found))} <= {"floor", "wall", "ceiling", "otherfurniture"}
 
@@ -77,11 +77,11 @@ def test_the_seed_reaches_both(auto: Auto) -> None:
 
 def test_models_that_do_not_choose_are_themselves() -> None:
     model = load("geometric")
-    assert model.for_cloud(tiny_scan().cloud) is model
+    assert model.for_cloud(tiny_scan().input) is model
 
 
 def test_segment_says_which_model_it_took_and_how_to_overrule(command: Command, tmp_path: Path) -> None:
-    g3.save_cloud(tmp_path / "table.ply", make_table_top(1).cloud)
+    g3.save_cloud(tmp_path / "table.ply", make_table_top(1).input)
     plain = ["-o", tmp_path / "out", "--no-picture", "--no-page"]
     answer = command("segment", tmp_path / "table.ply", *plain)
     assert answer.code == 0 and "model: geometric-regions" in answer.out and "-m mtml-rooms" in answer.out

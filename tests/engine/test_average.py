@@ -57,7 +57,7 @@ def test_the_mean_loads_and_its_card_says_what_it_is(tmp_path: Path, command: Co
     )
     out = tmp_path / "mean.safetensors"
     assert command("average", a, b, "-o", out).code == 0
-    assert len(load(out).segment(tiny_scan().cloud).to_labels()) == 3000
+    assert len(load(out).segment(tiny_scan().input).to_labels()) == 3000
     card = json.loads(out.with_suffix(".json").read_text())
     assert [part["share"] for part in card["average"]] == [0.5, 0.5]
     assert card["average"][1]["sha256"] == hashlib.sha256(b.read_bytes()).hexdigest()

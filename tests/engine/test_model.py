@@ -30,7 +30,7 @@ class Halves:
         labels = (x > x.median()).long()
         classes = torch.tensor([S3DIS.id("chair"), S3DIS.id("table")])
         return Instances.from_labels(
-            labels, classes, torch.tensor([0.4, 0.9]), vocabulary=S3DIS, point_classes=classes[labels]
+            labels, classes, torch.tensor([0.4, 0.9]), vocabulary=S3DIS, element_classes=classes[labels]
         )
 
 
@@ -44,7 +44,7 @@ def test_instances_come_best_first_with_a_box_that_holds_them() -> None:
     assert [found.class_name(i) for i in range(2)] == ["table", "chair"] and found.method == "halves"
     assert found.boxes is not None
     for i in range(2):
-        own = points[found.points_of(i)] - found.boxes[i, :3]
+        own = points[found.elements_of(i)] - found.boxes[i, :3]
         c, s = found.boxes[i, 6].cos(), found.boxes[i, 6].sin()
         turned = torch.stack([c * own[:, 0] + s * own[:, 1], c * own[:, 1] - s * own[:, 0], own[:, 2]], 1)
         assert bool((turned.abs() <= found.boxes[i, 3:6] / 2 + 1e-4).all())
@@ -58,9 +58,9 @@ def test_points_that_are_not_finite_never_reach_the_method_and_get_minus_one() -
     found = Model("halves", method).segment(cloud_of(points))
     bad = ~torch.isfinite(points).all(1)
     assert bool(torch.isfinite(method.given.points).all())
-    assert found.num_points == 100
+    assert found.masks.size == 100
     assert bool((found.to_labels()[bad] == -1).all()) and bool((found.to_labels()[~bad] >= 0).all())
-    assert found.point_classes is not None and bool((found.point_classes[bad] == -1).all())
+    assert found.element_classes is not None and bool((found.element_classes[bad] == -1).all())
 
 
 @pytest.mark.parametrize("stray", [[1e6, 1e6, 1e6], [0.0, -900.0, 0.0]])
@@ -84,7 +84,7 @@ def test_pixels_without_depth_never_reach_the_method_and_get_minus_one() -> None
 
 @pytest.mark.parametrize("name", ["mtml-rooms", "components-rooms"])
 def test_a_stray_point_changes_no_other_answer(name: str) -> None:
-    model, cloud = load(name), replace(tiny_scan(points=1500).cloud, semantic=None)
+    model, cloud = load(name), replace(tiny_scan(points=1500).input, semantic=None)
     points = torch.cat([cloud.points, torch.full((1, 3), 1e6)])
     colors = None if cloud.colors is None else torch.cat([cloud.colors, torch.ones(1, 3)])
     labels = model.segment(PointCloud(points, colors)).to_labels()
@@ -92,7 +92,7 @@ def test_a_stray_point_changes_no_other_answer(name: str) -> None:
 
 
 def test_the_answer_does_not_depend_on_where_the_scan_stands() -> None:
-    scan = tiny_scan(points=2000).cloud
+    scan = tiny_scan(points=2000).input
     here = load("geometric").segment(scan)
     method = Halves()
     far = replace(scan, points=scan.points + torch.tensor([4096.0, -8192.0, 512.0]))
@@ -109,7 +109,7 @@ def test_classes_and_scores_choose_and_change_nothing_else() -> None:
     model = Model("halves", Halves())
     whole = model.segment(cloud)
     chairs = model.segment(cloud, classes=["chair"])
-    assert torch.equal(chairs.indices, whole.points_of(1)) and chairs.num_points == 50
+    assert torch.equal(chairs.masks.indices, whole.elements_of(1)) and chairs.masks.size == 50
     assert len(model.segment(cloud, min_score=0.5)) == 1
     assert len(model.segment(cloud, classes=[])) == 0
     with pytest.raises(UserError, match="sofa, bookcase"):
@@ -168,7 +168,7 @@ def test_a_path_or_an_array_stands_for_its_cloud(tmp_path: Path) -> None:
     expected = model.segment(cloud)
     array = np.column_stack([cloud.points.numpy(), np.rint(cloud.colors.numpy() * 255)])
     for given in (tmp_path / "scan.npz", str(tmp_path / "scan.npz"), array, array[:, :3], array.astype("f4")):
-        assert torch.equal(model(given).indices, expected.indices)
+        assert torch.equal(model(given).masks.indices, expected.masks.indices)
     model(array)
     assert model.method.given.colors is not None
     np.testing.assert_allclose(model.method.given.colors.numpy(), cloud.colors.numpy(), atol=0.5 / 255)

@@ -29,12 +29,12 @@ def root(tmp_path: Path) -> Path:
     """A room in each of three areas, as annotated text."""
     for area in (1, 3, 5):
         scan = tiny_scan(area, points=900)
-        table = np.c_[scan.cloud.points.numpy(), np.rint(scan.cloud.colors.numpy() * 255)]  # type: ignore[union-attr]
-        labels = scan.instances.to_labels().numpy()
+        table = np.c_[scan.input.points.numpy(), np.rint(scan.input.colors.numpy() * 255)]  # type: ignore[union-attr]
+        labels = scan.truth.to_labels().numpy()
         folder = tmp_path / "s3dis" / f"Area_{area}" / "office_1" / "Annotations"
         folder.mkdir(parents=True)
-        for i in range(len(scan.instances)):
-            file = folder / f"{scan.instances.class_name(i)}_{i}.txt"
+        for i in range(len(scan.truth)):
+            file = folder / f"{scan.truth.class_name(i)}_{i}.txt"
             np.savetxt(file, table[labels == i], fmt="%.4f %.4f %.4f %d %d %d")
     return tmp_path / "s3dis"
 
@@ -92,7 +92,7 @@ def test_the_real_hallway_trains_and_is_measured(shared: Path, tmp_path: Path) -
     said: list[str] = []
     last = train(fold, tmp_path / "run", device="cpu", note=said.append)
     scans = open_data("s3dis:area3", root=root, vocabulary=S3DIS)
-    blocks = len(cut_blocks(scans[0].cloud.points, size=1.0, stride=0.5).origins)
+    blocks = len(cut_blocks(scans[0].input.points, size=1.0, stride=0.5).origins)
     assert blocks > 10 and any(line.startswith(f"{blocks} blocks") for line in said)
     scan = evaluate(load(last), scans)["scans"]
     assert scan["Area_3_hallway_3"]["oAcc"] is not None

@@ -26,8 +26,8 @@ def model() -> Model:
 def test_two_scans_of_one_name_get_two_results(model: Model, tmp_path: Path) -> None:
     paths = [tmp_path / "a" / "room.ply", tmp_path / "b" / "Room.ply", tmp_path / "room-2.xyz"]
     for seed, path in enumerate(paths):
-        save_cloud(path.with_suffix(".ply"), tiny_scan(seed, points=500 + 100 * seed).cloud)
-    save_cloud(paths[2], tiny_scan(2, points=700).cloud)
+        save_cloud(path.with_suffix(".ply"), tiny_scan(seed, points=500 + 100 * seed).input)
+    save_cloud(paths[2], tiny_scan(2, points=700).input)
     outcome = segment_files(model, paths, tmp_path / "out", PLAIN)
     assert outcome.done == paths and not outcome.failed
     names = sorted(p.name for p in (tmp_path / "out").glob("*.npz"))
@@ -35,7 +35,7 @@ def test_two_scans_of_one_name_get_two_results(model: Model, tmp_path: Path) -> 
 
 
 def test_callbacks_tell_what_happens_to_each_file(model: Model, tmp_path: Path) -> None:
-    save_cloud(tmp_path / "good.ply", tiny_scan(points=500).cloud)
+    save_cloud(tmp_path / "good.ply", tiny_scan(points=500).input)
     (tmp_path / "bad.ply").write_bytes(b"ply")
     began, done, failed = [], [], []
     outcome = segment_files(
@@ -59,7 +59,7 @@ def test_an_unknown_class_is_refused_before_anything_is_read(model: Model, tmp_p
 
 def test_running_out_of_memory_is_a_matter_of_one_file(tmp_path: Path) -> None:
     for name in ("large.ply", "small.ply"):
-        save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).cloud)
+        save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).input)
 
     class Greedy:
         vocabulary = load("geometric").vocabulary
@@ -76,7 +76,7 @@ def test_running_out_of_memory_is_a_matter_of_one_file(tmp_path: Path) -> None:
 
 def test_a_fault_of_ours_is_named_with_its_place_and_the_next_file_is_tried(tmp_path: Path) -> None:
     for name in ("large.ply", "small.ply"):
-        save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).cloud)
+        save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).input)
 
     class Broken:
         vocabulary = load("geometric").vocabulary
@@ -102,7 +102,7 @@ def test_whatever_one_file_does_the_next_is_tried(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: Exception
 ) -> None:
     for name in ("a.ply", "b.ply"):
-        save_cloud(tmp_path / name, tiny_scan(points=500).cloud)
+        save_cloud(tmp_path / name, tiny_scan(points=500).input)
     work, calls = getattr(segment, step), iter(range(100))
 
     def fail_at_first(*args: Any, **options: Any) -> Any:
@@ -118,7 +118,7 @@ def test_whatever_one_file_does_the_next_is_tried(
 
 
 def test_a_folder_in_the_way_is_seen_before_the_work(tmp_path: Path) -> None:
-    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).cloud)
+    save_cloud(tmp_path / "a.ply", tiny_scan(points=500).input)
     (tmp_path / "out" / "a.html").mkdir(parents=True)
 
     class Never:
@@ -136,8 +136,8 @@ def test_what_cannot_be_written_leaves_no_trace(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     scan = tiny_scan(points=500)
-    found = model.segment(scan.cloud)
-    write_results(tmp_path, "room", scan.cloud, found, Options(objects=True))
+    found = model.segment(scan.input)
+    write_results(tmp_path, "room", scan.input, found, Options(objects=True))
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
     def refuse(path: Path, *_: object, **__: object) -> None:
@@ -145,7 +145,7 @@ def test_what_cannot_be_written_leaves_no_trace(
 
     monkeypatch.setattr(f"gestalt3d.engine.segment.{failing}", refuse)
     with pytest.raises(UserError) as problem:
-        write_results(tmp_path, "room", scan.cloud, found[found.scores > 2], Options(objects=True))
+        write_results(tmp_path, "room", scan.input, found[found.scores > 2], Options(objects=True))
     assert str(problem.value).startswith(str(tmp_path / "room."))  # not the hidden place it was written to
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 

@@ -61,7 +61,7 @@ def test_fine_tuning_leaves_the_stage_as_it_was(trained: Path) -> None:
 
 
 def test_a_scan_without_labels_is_segmented(trained: Path, tmp_path: Path) -> None:
-    save_cloud(tmp_path / "scan.ply", tiny_scan().cloud)
+    save_cloud(tmp_path / "scan.ply", tiny_scan().input)
     model = load(trained / "predicted" / "last.safetensors")
     outcome = segment_files(model, [tmp_path / "scan.ply"], tmp_path / "out", PLAIN)
     assert outcome.done and not outcome.failed
@@ -69,9 +69,9 @@ def test_a_scan_without_labels_is_segmented(trained: Path, tmp_path: Path) -> No
 
 def test_labels_of_the_file_count_when_asked_for_and_only_then(trained: Path, tmp_path: Path) -> None:
     scan = tiny_scan()
-    path, labels = tmp_path / "scan.ply", scan.cloud.semantic
+    path, labels = tmp_path / "scan.ply", scan.input.semantic
     assert labels is not None
-    columns = dict(zip("xyz", scan.cloud.points.numpy().T, strict=True))
+    columns = dict(zip("xyz", scan.input.points.numpy().T, strict=True))
     with path.open("wb") as file:
         write_ply(file, {**columns, "label": labels.numpy()})
     found = {}
@@ -84,13 +84,13 @@ def test_labels_of_the_file_count_when_asked_for_and_only_then(trained: Path, tm
             options,
             on_result=lambda result, name=name: found.update({name: result.instances}),
         )
-    assert torch.equal(found["asked"].point_classes, labels)
-    assert not torch.equal(found["not"].point_classes, labels)
+    assert torch.equal(found["asked"].element_classes, labels)
+    assert not torch.equal(found["not"].element_classes, labels)
 
 
 def test_what_cannot_be_is_one_line(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "scan.ply"
-    columns = dict(zip("xyz", tiny_scan().cloud.points.numpy().T, strict=True))
+    columns = dict(zip("xyz", tiny_scan().input.points.numpy().T, strict=True))
     with path.open("wb") as file:
         write_ply(file, {**columns, "label": torch.full((3000,), 77).numpy()})
     asked = replace(PLAIN, semantic="label")

@@ -43,7 +43,7 @@ def test_every_shipped_weight_has_a_floor() -> None:
 def test_a_shipped_weight_finds_what_it_found(name: str, tmp_path: Path) -> None:
     model, floor = checkpoint.load(name), FLOORS[name]
     scan = scene(floor.scene, model.vocabulary, tmp_path, toys=name.endswith("toyboxes"))
-    found = evaluate_found(scan, model.segment(scan.cloud))
+    found = evaluate_found(scan, model.segment(scan.input))
     assert all(found[figure] >= least for figure, least in floor.figures.items()), {
         figure: found[figure] for figure in floor.figures
     }

@@ -34,10 +34,10 @@ def save_s3dis(root: Path, areas: tuple[int, ...] = (1, 2, 3)) -> Path:
     root.mkdir()
     for area in areas:
         scan = tiny_scan(area, points=6000)
-        semantic, instance = scan.instances.classes_of_points().numpy(), scan.instances.to_labels().numpy()
+        semantic, instance = scan.truth.classes_of_elements().numpy(), scan.truth.to_labels().numpy()
         semantic = np.where(np.arange(len(semantic)) % 4 == area, -1, semantic)
-        colors = np.rint(scan.cloud.colors.numpy() * 255)  # type: ignore[union-attr]
-        table = np.c_[scan.cloud.points.numpy(), colors, semantic, instance].astype(np.float32)
+        colors = np.rint(scan.input.colors.numpy() * 255)  # type: ignore[union-attr]
+        table = np.c_[scan.input.points.numpy(), colors, semantic, instance].astype(np.float32)
         np.save(root / f"Area_{area}_office_1.npy", table)
     return root
 

@@ -326,7 +326,7 @@ def test_folders_of_arrays_are_found_segmented_and_learnt_from(tmp_path: Path) -
     assert _expand([scenes[0]], lambda problem: None) == [scenes[0]]
     data = Folder(tmp_path)
     assert data.names == ["scene0000_00", "scene0001_00"] and data.vocabulary.names == ("0", "1", "2")
-    assert data[0].instances.to_labels().tolist() == (np.arange(30) // 10).tolist()
+    assert data[0].truth.to_labels().tolist() == (np.arange(30) // 10).tolist()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from gestalt3d.io import load_cloud, load_instances, save_instances, save_object
 from gestalt3d.io.ply import read_ply, write_ply
 from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 
 N = 60
@@ -31,22 +32,20 @@ def found(*, overlapping: bool = True, vocabulary: Vocabulary = S3DIS) -> Instan
         torch.arange(40, 41),
         torch.arange(0),
     ]
-    offsets = torch.tensor([0, *(len(r) for r in rows)]).cumsum(0)
     return Instances(
-        offsets,
-        torch.cat(rows),
-        torch.tensor([8, 7, 12, -1]),
-        torch.tensor([0.5, 0.75, 1.0, 0.25]),
-        N,
-        vocabulary,
-        torch.arange(N) % 13,
+        masks=Sets.from_sizes(torch.tensor([len(r) for r in rows]), torch.cat(rows), N),
+        classes=torch.tensor([8, 7, 12, -1]),
+        scores=torch.tensor([0.5, 0.75, 1.0, 0.25]),
+        vocabulary=vocabulary,
+        element_classes=torch.arange(N) % 13,
         method="test",
     )
 
 
 def assert_same(a: Instances, b: Instances) -> None:
-    assert a.vocabulary == b.vocabulary and a.method == b.method and a.num_points == b.num_points
-    for name in ("offsets", "indices", "classes", "scores", "point_classes"):
+    assert a.vocabulary == b.vocabulary and a.method == b.method and a.masks.size == b.masks.size
+    assert a.masks == b.masks
+    for name in ("classes", "scores", "element_classes"):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
 
 
@@ -93,7 +92,7 @@ def test_nothing_found_round_trip(tmp_path: Path) -> None:
     for suffix in (".npz", ".ply", ".json", ".las"):
         save_instances(tmp_path / f"a{suffix}", Instances.empty(N, S3DIS), a_cloud())
     instances, cloud = load_instances(tmp_path / "a.npz")
-    assert len(instances) == 0 and len(cloud) == N and instances.point_classes is None
+    assert len(instances) == 0 and len(cloud) == N and instances.element_classes is None
     table = read_ply(tmp_path / "a.ply").table
     assert table is not None and (table["instance"] == -1).all() and (table["semantic"] == -1).all()
 

@@ -45,7 +45,7 @@ def answers(count: int) -> Instances:
         torch.tensor([8, 8, 7, 1, 0, 2]),
         torch.linspace(0.5, 1, 6),
         vocabulary=S3DIS,
-        point_classes=torch.arange(count) % 13,
+        element_classes=torch.arange(count) % 13,
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from gestalt3d.errors import UserError
 from gestalt3d.io import Submission, submission
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS, SCANNET20
 
 
@@ -17,12 +18,12 @@ def overlapping() -> Instances:
     parts = [[0, 1, 2], [2, 3], [4, 5], [6], []]
     classes = [SCANNET20.id("chair"), SCANNET20.id("table"), SCANNET20.id("wall"), -1, SCANNET20.id("sofa")]
     return Instances(
-        torch.tensor([0, *np.cumsum([len(p) for p in parts])]),
-        torch.tensor([i for part in parts for i in part], dtype=torch.int64),
-        torch.tensor(classes),
-        torch.tensor([0.25, 0.75, 1.0, 1.0, 1.0]),
-        8,
-        SCANNET20,
+        masks=Sets.from_sizes(
+            torch.tensor([len(p) for p in parts]), torch.tensor([i for part in parts for i in part]), 8
+        ),
+        classes=torch.tensor(classes),
+        scores=torch.tensor([0.25, 0.75, 1.0, 1.0, 1.0]),
+        vocabulary=SCANNET20,
     )
 
 
@@ -41,7 +42,7 @@ def test_masks_may_overlap_and_only_the_benchmarks_classes_are_listed(tmp_path: 
 def test_classes_of_other_vocabularies_are_mapped(tmp_path: Path) -> None:
     names = ["bookcase", "clutter", "ceiling"]
     classes = torch.tensor([S3DIS.id(n) for n in names])
-    found = Instances.from_labels(torch.tensor([0, 1, 2]), classes, vocabulary=S3DIS, point_classes=classes)
+    found = Instances.from_labels(torch.tensor([0, 1, 2]), classes, vocabulary=S3DIS, element_classes=classes)
     Submission(tmp_path / "out").add("s", found)
     lines = (tmp_path / "out" / "instance" / "s.txt").read_text().splitlines()
     assert [line.split()[1] for line in lines] == ["10", "39"]

@@ -18,12 +18,12 @@ def synthetic() -> dict[str, np.ndarray]:
     """Rooms whole, without ceiling and cut, and table tops; z up."""
     scans = {}
     for seed in range(2_000_000, 2_000_004):
-        room = make_room(seed, RoomConfig(points=40_000)).cloud.points.numpy().astype(np.float64)
+        room = make_room(seed, RoomConfig(points=40_000)).input.points.numpy().astype(np.float64)
         top = np.percentile(room[:, 2], 99)
         scans[f"room {seed}"] = room
         scans[f"room {seed} without ceiling"] = room[room[:, 2] < top - 0.5]
     for seed in (2_000_000, 2_000_001):
-        scans[f"table {seed}"] = make_table_top(seed).cloud.points.numpy().astype(np.float64)
+        scans[f"table {seed}"] = make_table_top(seed).input.points.numpy().astype(np.float64)
     return scans
 
 

@@ -25,7 +25,7 @@ def cloud(cells: torch.Tensor = CELLS, classes: torch.Tensor = CLASSES) -> Point
 
 def sets(method: Components, of: PointCloud) -> list[tuple[int, list[int]]]:
     found = method.segment(of)
-    return sorted((int(found.classes[i]), found.points_of(i).tolist()) for i in range(len(found)))
+    return sorted((int(found.classes[i]), found.elements_of(i).tolist()) for i in range(len(found)))
 
 
 def test_components_are_touching_voxels_of_one_class() -> None:
@@ -46,8 +46,8 @@ def test_points_of_a_voxel_go_together_and_structure_is_no_instance() -> None:
     wall, chair = S3DIS.id("wall"), S3DIS.id("chair")
     given = cloud(CELLS[[0, 0, 0, 3]], torch.tensor([chair, wall, chair, wall]))
     found = Components(ComponentsConfig(), S3DIS).segment(given)
-    assert found.points_of(0).tolist() == [0, 1, 2] and len(found) == 1
-    assert found.point_classes is not None and found.point_classes.tolist() == [chair, wall, chair, wall]
+    assert found.elements_of(0).tolist() == [0, 1, 2] and len(found) == 1
+    assert found.element_classes is not None and found.element_classes.tolist() == [chair, wall, chair, wall]
     assert len(Components(ComponentsConfig(structure=True), S3DIS).segment(given)) == 2
 
 
@@ -78,9 +78,9 @@ def test_a_semantic_stage_labels_what_carries_no_classes() -> None:
     stage = UNet.from_config(UNetConfig(voxel_size=0.1, width=4, levels=2), S3DIS).eval()
     method = Components(ComponentsConfig(structure=True), S3DIS, stage)
     scan = tiny_scan()
-    bare = replace(scan.cloud, semantic=None)
-    seen = stage.segment(bare).point_classes
+    bare = replace(scan.input, semantic=None)
+    seen = stage.segment(bare).element_classes
     assert seen is not None and len(seen.unique()) > 1
     found = method.segment(bare)
-    assert torch.equal(found.classes_of_points(), seen)
+    assert torch.equal(found.classes_of_elements(), seen)
     assert sets(method, bare) == sets(method, replace(bare, semantic=seen))

@@ -86,7 +86,7 @@ def scan_for(case: str, **options: Any) -> Scan:
     scan = tiny_scan(**options)
     if case.startswith("mtml") and not case.startswith("mtml-unlabelled"):
         return scan
-    return replace(scan, cloud=replace(scan.cloud, semantic=None))
+    return replace(scan, input=replace(scan.input, semantic=None))
 
 
 @cache
@@ -164,37 +164,37 @@ def test_overfits_one_scene(case: str, steps: int, rate: float) -> None:
     least = -1.0 if case == "mtml" else 0.0
     assert np.mean(history[-5:]) - least < 0.3 * (history[0] - least)
 
-    found = method.eval().segment(scan.cloud)
-    assert (found.point_classes == scan.instances.point_classes).float().mean() > 0.8
+    found = method.eval().segment(scan.input)
+    assert (found.element_classes == scan.truth.element_classes).float().mean() > 0.8
     if case == "unet":
         assert len(found) == 0
         return
-    assert adjusted_rand_score(scan.instances.to_labels(), found.to_labels()) > 0.5
+    assert adjusted_rand_score(scan.truth.to_labels(), found.to_labels()) > 0.5
 
 
 @trained
 def test_permuted_points_give_the_same_partition(case: str) -> None:
-    method, cloud = segmenter(case), scan_for(case).cloud
+    method, cloud = segmenter(case), scan_for(case).input
     order = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(1))
     one, other = method.segment(cloud), method.segment(cloud[order])
-    assert len(one) > 1 or (method.name == "unet" and len(one.point_classes.unique()) > 1)
+    assert len(one) > 1 or (method.name == "unet" and len(one.element_classes.unique()) > 1)
     assert same_partition(one.to_labels()[order], other.to_labels())
-    assert torch.equal(one.point_classes[order], other.point_classes)
+    assert torch.equal(one.element_classes[order], other.element_classes)
     assert torch.equal(one.scores.sort().values, other.scores.sort().values)
 
 
 @pytest.mark.parametrize("case", [case for case in TRAINED if case.endswith("superpoints")])
 def test_a_superpoint_has_one_class_and_is_in_one_instance(case: str) -> None:
-    cloud = scan_for(case).cloud
+    cloud = scan_for(case).input
     found, patches = segmenter(case).segment(cloud), superpoints(cloud, PATCHES)
-    for answer in (found.point_classes, found.to_labels()):
+    for answer in (found.element_classes, found.to_labels()):
         pairs = torch.stack([patches, answer]).unique(dim=1)
         assert pairs.shape[1] == int(patches.max()) + 1
 
 
 @trained
 def test_same_seed_same_answer(case: str) -> None:
-    method, cloud = segmenter(case), scan_for(case).cloud
+    method, cloud = segmenter(case), scan_for(case).input
     one, other = method.segment(cloud), method.segment(cloud)
     assert torch.equal(one.to_labels(), other.to_labels())
     assert torch.equal(one.scores, other.scores)
@@ -208,15 +208,15 @@ def test_segment_sees_a_cloud_and_no_labels(case: str) -> None:
 @trained
 def test_labels_change_only_the_labels_of_a_batch(case: str) -> None:
     method, scan = build(case), scan_for(case)
-    order = torch.randperm(len(scan.cloud), generator=torch.Generator().manual_seed(1))
-    shuffled = type(scan.instances).from_labels(
-        scan.instances.to_labels()[order],
-        scan.instances.classes,
+    order = torch.randperm(len(scan.input), generator=torch.Generator().manual_seed(1))
+    shuffled = type(scan.truth).from_labels(
+        scan.truth.to_labels()[order],
+        scan.truth.classes,
         vocabulary=S3DIS,
-        point_classes=scan.instances.point_classes[order],
+        element_classes=scan.truth.element_classes[order],
     )
     one, other = (
-        method.prepare(Scan("", scan.cloud, i), np.random.default_rng(0)) for i in (scan.instances, shuffled)
+        method.prepare(Scan("", scan.input, i), np.random.default_rng(0)) for i in (scan.truth, shuffled)
     )
     for name in one._fields:
         same = torch.equal(getattr(one, name), getattr(other, name))
@@ -234,30 +234,30 @@ def test_prepare_repeats_with_its_generator(case: str) -> None:
 @trained
 @pytest.mark.parametrize("points", [0, 1, 2, 40])
 def test_hardly_any_points(case: str, points: int) -> None:
-    cloud = scan_for(case).cloud[torch.arange(points)]
+    cloud = scan_for(case).input[torch.arange(points)]
     found = segmenter(case).segment(cloud)
-    assert found.num_points == points
-    assert len(found.point_classes) == points and bool((found.point_classes >= 0).all())
+    assert found.masks.size == points
+    assert len(found.element_classes) == points and bool((found.element_classes >= 0).all())
 
 
 @trained
 def test_points_of_one_place(case: str) -> None:
-    cloud = scan_for(case).cloud[torch.zeros(300, dtype=torch.int64)]
+    cloud = scan_for(case).input[torch.zeros(300, dtype=torch.int64)]
     assert len(set(segmenter(case).segment(cloud).to_labels().tolist())) == 1
 
 
 @trained
 def test_a_cloud_without_colors_far_from_the_origin(case: str) -> None:
-    cloud = scan_for(case, colors=False).cloud
+    cloud = scan_for(case, colors=False).input
     found = segmenter(case).segment(replace(cloud, points=cloud.points + torch.tensor([900.0, -900.0, 50.0])))
-    assert bool((found.point_classes >= 0).all())
+    assert bool((found.element_classes >= 0).all())
 
 
 @trained
 def test_segment_leaves_the_method_as_it_was(case: str) -> None:
     method = build(case).train()
     before = {name: value.clone() for name, value in method.state_dict().items()}
-    method.segment(scan_for(case, points=500).cloud)
+    method.segment(scan_for(case, points=500).input)
     assert method.training
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
 
@@ -267,7 +267,7 @@ def test_config_and_weights_rebuild_the_method(case: str) -> None:
     method = segmenter(case)
     twin = type(method).from_config(method.config, method.vocabulary).eval()
     twin.load_state_dict(method.state_dict())
-    cloud = scan_for(case).cloud
+    cloud = scan_for(case).input
     assert torch.equal(method.segment(cloud).to_labels(), twin.segment(cloud).to_labels())
 
 

@@ -88,9 +88,9 @@ def test_scores_are_ranks_of_size_and_every_point_has_a_class(variant: str) -> N
     found = method(variant).segment(cloud)
     assert torch.equal(torch.argsort(found.scores), torch.argsort(found.sizes, stable=True))
     assert float(found.scores.max()) == 1 and float(found.scores.min()) > 0
-    assert found.point_classes is not None and int(found.point_classes.min()) >= 0
+    assert found.element_classes is not None and int(found.element_classes.min()) >= 0
     labels = found.to_labels()
-    assert torch.equal(found.point_classes[labels >= 0], found.classes[labels[labels >= 0]])
+    assert torch.equal(found.element_classes[labels >= 0], found.classes[labels[labels >= 0]])
 
 
 def test_smooth_regions_part_what_touches_at_an_angle_and_clusters_do_not() -> None:
@@ -131,7 +131,7 @@ def test_a_table_top_is_the_same_scene_made_smaller() -> None:
 )
 def test_degenerate_clouds_get_an_answer(variant: str, points: np.ndarray) -> None:
     found = method(variant).segment(PointCloud(torch.from_numpy(points.astype(np.float32))))
-    assert found.num_points == len(points) and found.method == "geometric"
+    assert found.masks.size == len(points) and found.method == "geometric"
     assert bool(torch.isfinite(found.scores).all())
 
 
@@ -160,12 +160,10 @@ def test_real_rooms_are_segmented_as_well_as_by_tuned_geometry(
     for seed in range(3):
         pooled = []
         for scan in scans:
-            assert scan.instances.point_classes is not None
-            regions = Regions.from_labels(
-                scan.instances.point_classes.numpy(), scan.instances.to_labels().numpy()
-            )
-            found = method(variant, seed).segment(scan.cloud)
-            arrays = (found.offsets, found.indices, found.classes, found.scores.double())
+            assert scan.truth.element_classes is not None
+            regions = Regions.from_labels(scan.truth.element_classes.numpy(), scan.truth.to_labels().numpy())
+            found = method(variant, seed).segment(scan.input)
+            arrays = (found.masks.offsets, found.masks.indices, found.classes, found.scores.double())
             overlaps = overlaps_of_masks(regions, *(a.numpy() for a in arrays))
             pooled.append(
                 class_agnostic(
@@ -188,15 +186,15 @@ def test_lengths_do_not_shrink_below_the_spacing_of_the_points() -> None:
 
 def test_table_tops_have_settings_of_their_own() -> None:
     scan = make_table_top(3)
-    found = method("regions").segment(scan.cloud)
-    labels, truth = found.to_labels(), scan.instances.to_labels()
+    found = method("regions").segment(scan.input)
+    labels, truth = found.to_labels(), scan.truth.to_labels()
     recalled = 0
-    for thing in range(1, len(scan.instances)):
+    for thing in range(1, len(scan.truth)):
         own = truth == thing
         ids = labels[own & (labels >= 0)]
         best = (labels == ids.mode().values) if len(ids) else own & ~own
         recalled += float((own & best).sum()) > 0.5 * float((own | best).sum())
-    assert recalled >= 0.6 * (len(scan.instances) - 1)
+    assert recalled >= 0.6 * (len(scan.truth) - 1)
 
 
 def test_what_is_two_metres_high_is_no_table_top() -> None:
@@ -209,6 +207,6 @@ def test_what_is_two_metres_high_is_no_table_top() -> None:
 
 def test_sparse_table_tops_are_looked_at_more_coarsely() -> None:
     scan = make_table_top(3)
-    thinned = scan.cloud[torch.arange(0, len(scan.cloud), 40)]
+    thinned = scan.input[torch.arange(0, len(scan.input), 40)]
     found = method("regions").segment(thinned)
-    assert 2 <= len(found) <= 3 * len(scan.instances)
+    assert 2 <= len(found) <= 3 * len(scan.truth)

@@ -64,7 +64,7 @@ def test_perfect_predictions_cost_the_least_and_give_the_truth() -> None:
     losses = method.losses(perfect(batch), batch, START)
     assert float(losses["variance"]) == float(losses["distance"]) == 0
     torch.testing.assert_close(losses["direction"], torch.tensor(-1.0))
-    classes = scenes[0].instances.point_classes
+    classes = scenes[0].truth.element_classes
     assert classes is not None
     found = method.group([perfect(batch)], batch.coordinates, classes)
     truth = {tuple((batch.instances == i).nonzero()[:, 0].tolist()) for i in batch.instances.unique()}
@@ -168,7 +168,7 @@ def test_doubt_reaches_the_network_in_training_alone() -> None:
     )
     quiet = build()
     quiet.load_state_dict(method.state_dict())
-    cloud = replace(scene.cloud, semantic=scene.instances.point_classes)
+    cloud = replace(scene.input, semantic=scene.truth.element_classes)
     assert torch.equal(method.segment(cloud).to_labels(), quiet.segment(cloud).to_labels())
 
 
@@ -180,33 +180,33 @@ def test_structure_is_input_but_no_instance() -> None:
     building = batch.features[:, torch.from_numpy(S3DIS.is_structure)].sum(1) > 0
     assert bool(building.any()) and bool((batch.instances[building] < 0).all())
     assert sorted(batch.instances.unique().tolist()) == [-1, 0, 1, 2]
-    found = method.segment(scan.cloud)
+    found = method.segment(scan.input)
     assert not bool(torch.from_numpy(S3DIS.is_structure)[found.classes].any())
 
 
 def test_training_falls_back_on_true_classes_and_segment_does_not() -> None:
     scan = Toyboxes("train", count=1)[0]
-    bare = replace(scan, cloud=replace(scan.cloud, semantic=None))
+    bare = replace(scan, input=replace(scan.input, semantic=None))
     method = build()
     one, other = (method.prepare(s, np.random.default_rng(0)) for s in (scan, bare))
     assert torch.equal(one.features, other.features)
     with pytest.raises(UserError, match="carries no semantic classes"):
-        method.segment(bare.cloud)
+        method.segment(bare.input)
 
 
 def test_scores_of_classes_or_other_features_can_be_the_input() -> None:
     scan = Toyboxes("train", count=1)[0]
-    classes = scan.cloud.semantic
+    classes = scan.input.semantic
     assert classes is not None
     scores = torch.eye(5)[classes] * 0.8 + 0.04
     method = build(replace(SMALL, inputs="features", features=5))
-    found = method.segment(replace(scan.cloud, semantic=None, features=scores))
-    assert torch.equal(found.point_classes, classes)
+    found = method.segment(replace(scan.input, semantic=None, features=scores))
+    assert torch.equal(found.element_classes, classes)
     with pytest.raises(UserError, match="5 features per point for this model, got none"):
-        method.segment(scan.cloud)
+        method.segment(scan.input)
     wide = build(replace(SMALL, inputs="features", features=7))
-    cloud = replace(scan.cloud, features=torch.rand(len(classes), 7))
-    assert torch.equal(wide.segment(cloud).point_classes, classes)
+    cloud = replace(scan.input, features=torch.rand(len(classes), 7))
+    assert torch.equal(wide.segment(cloud).element_classes, classes)
     with pytest.raises(UserError, match="7 features are no scores of 5 classes"):
         wide.segment(replace(cloud, semantic=None))
 
@@ -216,9 +216,7 @@ def test_size_statistics_are_those_of_the_logarithms() -> None:
     method = build()
     method.fit(scenes)
     for c in range(5):
-        logs = torch.cat(
-            [s.instances.sizes[s.instances.classes == c].float().log() for s in (scenes[0], scenes[1])]
-        )
+        logs = torch.cat([s.truth.sizes[s.truth.classes == c].float().log() for s in (scenes[0], scenes[1])])
         if len(logs):
             torch.testing.assert_close(method.log_size_mean[c], logs.mean())
             assert float(method.log_size_deviation[c]) == pytest.approx(
@@ -230,7 +228,7 @@ def test_size_statistics_are_those_of_the_logarithms() -> None:
 
 def test_nothing_known_is_no_instance() -> None:
     scan = Toyboxes("train", count=1)[0]
-    unknown = replace(scan.cloud, semantic=torch.full((len(scan.cloud),), -1))
+    unknown = replace(scan.input, semantic=torch.full((len(scan.input),), -1))
     assert len(build().segment(unknown)) == 0
 
 

@@ -34,7 +34,7 @@ def cloud(points: torch.Tensor, classes: int | torch.Tensor = CHAIR) -> PointClo
 
 def given() -> PointCloud:
     """A small scan with its semantics."""
-    return tiny_scan(points=600).cloud
+    return tiny_scan(points=600).input
 
 
 BARE = {
@@ -48,8 +48,8 @@ BARE = {
 def test_without_foreground_there_is_no_instance(model: Model, name: str) -> None:
     scan = BARE[name]()
     found = model.segment(scan)
-    assert len(found) == 0 and found.num_points == len(scan)
-    assert found.point_classes is not None and torch.equal(found.point_classes, scan.semantic)
+    assert len(found) == 0 and found.masks.size == len(scan)
+    assert found.element_classes is not None and torch.equal(found.element_classes, scan.semantic)
 
 
 ONE: dict[str, Callable[[], PointCloud]] = {
@@ -65,7 +65,7 @@ def test_a_single_voxel_is_an_instance(model: Model, name: str) -> None:
     scan = ONE[name]()
     found = model.segment(scan)
     assert len(found) == 1 and found.classes.tolist() == [CHAIR]
-    assert torch.equal(found.indices, torch.arange(len(scan)))
+    assert torch.equal(found.masks.indices, torch.arange(len(scan)))
     assert bool(torch.isfinite(found.scores).all()) and 0 <= float(found.scores[0]) <= 1
 
 
@@ -77,7 +77,7 @@ def test_points_that_are_not_finite_have_no_answer_and_change_none(model: Model)
         torch.cat([strange, scan.points]), semantic=torch.cat([torch.tensor([CHAIR] * 2), scan.semantic])
     )
     found, expected = model.segment(both), model.segment(scan)
-    assert len(found) > 0 and torch.equal(found.indices, expected.indices + 2)
+    assert len(found) > 0 and torch.equal(found.masks.indices, expected.masks.indices + 2)
     assert torch.equal(found.scores, expected.scores)
     with pytest.raises(UserError, match="no finite point"):
         model.segment(cloud(torch.full((3, 3), torch.nan)))

@@ -33,32 +33,33 @@ def by_height(batch: Any) -> Prediction:
 
 
 def test_given_semantics_and_the_same_predicted_ones_give_the_same_answer() -> None:
-    cloud = replace(tiny_scan().cloud, semantic=None)
+    cloud = replace(tiny_scan().input, semantic=None)
     method = build().eval()
     assert method.semantics is not None
     method.semantics.forward = by_height
     predicted = method.segment(cloud)
-    given = method.segment(replace(cloud, semantic=predicted.point_classes))
-    assert len(predicted) > 1 and len(set(predicted.point_classes.tolist())) > 3
-    for name in ("offsets", "indices", "classes", "scores", "point_classes"):
+    given = method.segment(replace(cloud, semantic=predicted.element_classes))
+    assert len(predicted) > 1 and len(set(predicted.element_classes.tolist())) > 3
+    assert given.masks == predicted.masks
+    for name in ("classes", "scores", "element_classes"):
         assert torch.equal(getattr(predicted, name), getattr(given, name)), name
 
 
 def test_training_sees_what_the_stage_predicts_and_segment_the_same() -> None:
     scan = tiny_scan()
-    cloud = replace(scan.cloud, semantic=None)
+    cloud = replace(scan.input, semantic=None)
     method = build(replace(SMALL, turns=False)).eval()
-    batch = method.prepare(replace(scan, cloud=cloud), np.random.default_rng(0))
+    batch = method.prepare(replace(scan, input=cloud), np.random.default_rng(0))
     assert batch.features.shape[1] == 0
     torch.testing.assert_close(method._predicted(batch), method._input(cloud).features)
-    other = method.prepare(replace(tiny_scan(1), cloud=replace(tiny_scan(1).cloud, semantic=None)),
+    other = method.prepare(replace(tiny_scan(1), input=replace(tiny_scan(1).input, semantic=None)),
                            np.random.default_rng(0))  # fmt: skip
     both = Batch(*(torch.cat(parts) for parts in zip(batch, other, strict=True)))
     torch.testing.assert_close(method._predicted(both)[: len(batch.instances)], method._predicted(batch))
 
 
 def test_turned_voxels_keep_their_scores() -> None:
-    scan = replace(tiny_scan(), cloud=replace(tiny_scan().cloud, semantic=None))
+    scan = replace(tiny_scan(), input=replace(tiny_scan().input, semantic=None))
     still, turned = (build(replace(SMALL, turns=turns)).eval() for turns in (False, True))
     a, b = (method.prepare(scan, np.random.default_rng(3)) for method in (still, turned))
     assert not torch.equal(a.coordinates, b.coordinates)
@@ -89,7 +90,7 @@ def test_the_stage_is_frozen() -> None:
 
 
 def test_unknown_classes_are_named() -> None:
-    cloud = tiny_scan().cloud
+    cloud = tiny_scan().input
     assert cloud.semantic is not None
     with pytest.raises(UserError, match="must be -1 to 12, got 40; the model knows 0 ceiling"):
         build().segment(replace(cloud, semantic=cloud.semantic.clone().index_fill(0, torch.tensor([7]), 40)))

@@ -24,7 +24,7 @@ TRAINED = ("asis-agreement", "sgpn", "mtml-overlapping", "mtml-unlabelled-superp
 @pytest.mark.parametrize("case", [*TRAINED, *UNTRAINED])
 def test_stages_are_told_and_cover_the_work(case: str) -> None:
     method = UNTRAINED.get(case) or segmenter(case)
-    cloud = tiny_scan().cloud if case in UNTRAINED else scan_for(case).cloud
+    cloud = tiny_scan().input if case in UNTRAINED else scan_for(case).input
     told: list[tuple[str, float, int]] = []
     with measure(lambda *what: told.append(what)) as work:
         method.segment(cloud)
@@ -40,6 +40,6 @@ def test_blocks_are_counted(case: str) -> None:
     method = segmenter(case)
     method.config = method.config.__class__(**{**vars(method.config), "inference_blocks": 4})
     with measure(lambda *what: told.append(what)), torch.inference_mode():
-        method.segment(scan_for(case).cloud)
+        method.segment(scan_for(case).input)
     steps = [(done, total) for name, done, total in told if name == "blocks" and total]
     assert len(steps) > 2 and steps[-1][0] == steps[-1][1], "from the first block to the last"

@@ -52,7 +52,7 @@ def test_colours_part_what_is_flat() -> None:
 
 def test_a_room_has_few_that_hold_several_objects() -> None:
     scan = make_room(1000, RoomConfig())
-    found, labels = superpoints(scan.cloud, CONFIG), scan.instances.to_labels()
+    found, labels = superpoints(scan.input, CONFIG), scan.truth.to_labels()
     assert int(found.max()) + 1 < 0.02 * len(labels)
     assert float((most_frequent(labels, found)[found] == labels).float().mean()) > 0.9
 

@@ -50,7 +50,7 @@ def test_normals_of_a_floor_and_a_wall() -> None:
 
 
 def test_height_is_above_the_floor_wherever_the_scan_lies() -> None:
-    cloud = tiny_scan().cloud
+    cloud = tiny_scan().input
     moved = replace(cloud, points=cloud.points + torch.tensor([0.0, 0.0, 128.0]))
     parts = torch.tensor([0.05, 0.5, 0.95])
     one, other = (features(c)[:, 5].quantile(parts) for c in (cloud, moved))
@@ -94,13 +94,13 @@ def test_impossible_settings_say_which(changes: dict) -> None:
 
 @pytest.mark.parametrize("views", [1, 4])
 def test_a_wide_scan_is_labelled_tile_by_tile(views: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud, method = tiny_scan(points=20000).cloud, build(replace(SMALL, voxel_size=0.04, views=views))
-    whole = method.segment(cloud).point_classes
+    cloud, method = tiny_scan(points=20000).input, build(replace(SMALL, voxel_size=0.04, views=views))
+    whole = method.segment(cloud).element_classes
     method.config = replace(method.config, tile_voxels=2000)
     seen = []
     forward = UNet.forward
     monkeypatch.setattr(UNet, "forward", lambda self, b: seen.append(len(b.coordinates)) or forward(self, b))
-    tiled = method.segment(cloud).point_classes
+    tiled = method.segment(cloud).element_classes
     assert whole is not None and tiled is not None
     assert len(seen) > views
     assert (
@@ -109,7 +109,7 @@ def test_a_wide_scan_is_labelled_tile_by_tile(views: int, monkeypatch: pytest.Mo
 
 
 def test_a_quarter_turn_of_the_voxels_is_that_of_the_cloud() -> None:
-    cloud = tiny_scan(points=4000).cloud
+    cloud = tiny_scan(points=4000).input
     cloud = cloud[(cloud.points / 0.1).frac().abs().amin(1) > 1e-3]  # none between voxels
     voxels = voxelize(cloud.points, voxel_size=0.1)
     x, y, z = cloud.points.unbind(1)
@@ -122,7 +122,7 @@ def test_a_quarter_turn_of_the_voxels_is_that_of_the_cloud() -> None:
 
 
 def test_the_mean_of_all_views_does_not_depend_on_the_first() -> None:
-    cloud = tiny_scan(points=2000).cloud
+    cloud = tiny_scan(points=2000).input
     at, values = voxelize(cloud.points, voxel_size=0.1).coordinates, features(cloud)
     one, four = (build(replace(SMALL, views=n)).eval() for n in (1, 4))
     with torch.inference_mode():

@@ -2,14 +2,19 @@
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from gestalt3d.errors import UserError
-from gestalt3d.structures.instances import BOX, Instances
+from gestalt3d.structures.instances import BOX, PER_INSTANCE, Instances
+from gestalt3d.structures.mesh import Mesh
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.structures.voxelgrid import VoxelGrid
 
 
 def three(overlap: bool = False) -> Instances:
@@ -17,14 +22,19 @@ def three(overlap: bool = False) -> Instances:
     last = [1, 5] if overlap else [5]
     indices = torch.tensor([0, 2, 1, 3, 4, *last])
     offsets = torch.tensor([0, 2, 5, 5 + len(last)])
-    return Instances(offsets, indices, torch.tensor([8, 7, 12]), torch.tensor([0.5, 0.9, 0.7]), 6, S3DIS)
+    return Instances(
+        masks=Sets(offsets, indices, 6),
+        classes=torch.tensor([8, 7, 12]),
+        scores=torch.tensor([0.5, 0.9, 0.7]),
+        vocabulary=S3DIS,
+    )
 
 
 def test_labels_there_and_back() -> None:
     labels = torch.tensor([0, 1, 0, 1, 1, 2])
     found = Instances.from_labels(labels, torch.tensor([8, 7, 12]), vocabulary=S3DIS)
-    assert torch.equal(found.indices, three().indices)
-    assert torch.equal(found.offsets, three().offsets)
+    assert torch.equal(found.masks.indices, three().masks.indices)
+    assert torch.equal(found.masks.offsets, three().masks.offsets)
     assert torch.equal(found.to_labels(), labels)
 
 
@@ -40,12 +50,10 @@ def test_the_highest_score_wins_a_shared_point() -> None:
 
 def test_the_lower_id_wins_among_equal_scores() -> None:
     found = Instances(
-        torch.tensor([0, 1, 2]),
-        torch.tensor([0, 0]),
-        torch.tensor([1, 1]),
-        torch.tensor([0.5, 0.5]),
-        1,
-        S3DIS,
+        masks=Sets(torch.tensor([0, 1, 2]), torch.tensor([0, 0]), 1),
+        classes=torch.tensor([1, 1]),
+        scores=torch.tensor([0.5, 0.5]),
+        vocabulary=S3DIS,
     )
     assert found.to_labels().tolist() == [0]
 
@@ -66,8 +74,8 @@ CHOICES = [
 @pytest.mark.parametrize("keep", CHOICES, ids=repr)
 def test_choosing_instances(keep: object) -> None:
     chosen = three()[keep]
-    assert chosen.indices.tolist() == [0, 2, 5]
-    assert chosen.offsets.tolist() == [0, 2, 3]
+    assert chosen.masks.indices.tolist() == [0, 2, 5]
+    assert chosen.masks.offsets.tolist() == [0, 2, 3]
     assert chosen.classes.tolist() == [8, 12]
 
 
@@ -78,14 +86,14 @@ def test_choosing_a_slice() -> None:
 
 @pytest.mark.parametrize("keep", [torch.zeros(3, dtype=torch.bool), [], np.zeros(0), slice(0)], ids=repr)
 def test_choosing_none(keep: object) -> None:
-    assert len(three()[keep]) == 0 and three()[keep].num_points == 6
+    assert len(three()[keep]) == 0 and three()[keep].masks.size == 6
 
 
 @pytest.mark.parametrize("i", [1, -2, np.int64(1), torch.tensor(1)], ids=repr)
 def test_a_number_chooses_one_instance(i: int) -> None:
     one = three()[i]
-    assert len(one) == 1 and one.indices.tolist() == [1, 3, 4] and one.class_name(0) == "table"
-    assert three().points_of(i).tolist() == [1, 3, 4] and three().class_name(i) == "table"
+    assert len(one) == 1 and one.masks.indices.tolist() == [1, 3, 4] and one.class_name(0) == "table"
+    assert three().elements_of(i).tolist() == [1, 3, 4] and three().class_name(i) == "table"
     mask = three().mask(i)
     assert isinstance(mask, np.ndarray) and mask.tolist() == [False, True, False, True, True, False]
 
@@ -173,32 +181,102 @@ def test_without_pandas_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> N
         three().to_dataframe()
 
 
+MESH = Mesh(torch.eye(3), torch.tensor([[0, 1, 2]]))
+
+
+def complete() -> Instances:
+    """Three instances of six points with all that instances may have."""
+    grid = VoxelGrid(torch.tensor([[0, 0, 0], [1, 0, 1]]), (2, 1, 2), 0.5)
+    return replace(
+        three(),
+        whole=Sets.from_labels(torch.tensor([0, 1, 1, 2, 2, 2])),
+        boxes=torch.arange(21.0).reshape(3, 7),
+        amodal_boxes=-torch.arange(21.0).reshape(3, 7),
+        image_boxes=torch.arange(12.0).reshape(3, 4),
+        shapes=(MESH, PointCloud(torch.eye(3)), grid),
+        element_classes=torch.arange(6),
+    )
+
+
+def test_everything_of_an_instance_is_chosen_with_it() -> None:
+    found = complete()
+    assert all(getattr(found, name) is not None for name in PER_INSTANCE)
+    one = found[torch.tensor([2, 0])]
+    assert one.whole is not None and [own.tolist() for own in one.whole] == [[3, 4, 5], [0]]
+    assert one.shapes is not None and one.shapes[1] is MESH and isinstance(one.shapes[0], VoxelGrid)
+    assert one.image_boxes is not None and one.image_boxes.tolist() == [[8, 9, 10, 11], [0, 1, 2, 3]]
+    assert Instances.cat(list(found)) == found
+    assert Instances.cat([found, three()]).whole is None
+
+
+def test_boxes_and_shapes_move_and_lead_to_the_same_source() -> None:
+    found = replace(complete()[:2], source_from_cloud=np.diag([1000.0, 1000.0, 1000.0, 1.0]))
+    quarter = np.array([[0.0, -2, 0, 5], [2, 0, 0, 6], [0, 0, 2, 7], [0, 0, 0, 1]])  # twice as large, too
+    moved = found.moved(quarter)
+    assert moved.boxes is not None and moved.shapes is not None and moved.masks == found.masks
+    assert moved.boxes[0].tolist() == pytest.approx(
+        [5 - 2 * 1, 6 + 2 * 0, 7 + 2 * 2, 6, 8, 10, 6 + np.pi / 2]
+    )
+    assert isinstance(moved.shapes[0], Mesh) and isinstance(moved.shapes[1], PointCloud)
+    assert moved.shapes[0].vertices.tolist() == [[5, 8, 7], [3, 6, 7], [5, 6, 9]]
+    cloud = moved.shapes[1]
+    assert cloud.origin is not None
+    torch.testing.assert_close(cloud.points + cloud.origin, moved.shapes[0].vertices.double())
+    assert moved.source_from_cloud is not None and found.source_from_cloud is not None
+    np.testing.assert_allclose(moved.source_from_cloud @ quarter, found.source_from_cloud, atol=1e-9)
+    back = moved.moved(np.linalg.inv(quarter))
+    assert back.boxes is not None and found.boxes is not None
+    torch.testing.assert_close(back.boxes, found.boxes)
+
+
+def test_voxel_grids_move_but_do_not_turn() -> None:
+    grid = complete()[2:]
+    shift = np.eye(4)
+    shift[:3, :3] *= 2
+    shift[:3, 3] = 1, 2, 3
+    moved = grid.moved(shift).shapes
+    assert moved is not None and isinstance(moved[0], VoxelGrid)
+    assert (
+        moved[0].voxel_size == 1.0 and moved[0].origin is not None and moved[0].origin.tolist() == [1, 2, 3]
+    )
+    turn = np.diag([-1.0, -1, 1, 1])
+    with pytest.raises(ValueError, match="a voxel grid cannot be turned; make a mesh of it first"):
+        grid.moved(turn)
+    assert three().moved(turn) == replace(three(), source_from_cloud=turn)
+
+
+@pytest.mark.parametrize("diagonal", [(1, 1, -1), (1, 2, 1), (1, -1, -1), (0, 0, 0)], ids=str)
+def test_boxes_stay_upright(diagonal: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="boxes stand upright"):
+        complete()[:2].moved(np.diag([*map(float, diagonal), 1.0]))
+
+
 def test_order_asked_for_is_kept() -> None:
-    assert three()[torch.tensor([2, 0])].indices.tolist() == [5, 0, 2]
+    assert three()[torch.tensor([2, 0])].masks.indices.tolist() == [5, 0, 2]
 
 
 def test_joining_parts() -> None:
     whole = three()
     parts = [whole[torch.tensor([0])], whole[torch.tensor([1, 2])]]
     joined = Instances.cat(parts)
-    assert torch.equal(joined.indices, whole.indices)
-    assert torch.equal(joined.offsets, whole.offsets)
+    assert torch.equal(joined.masks.indices, whole.masks.indices)
+    assert torch.equal(joined.masks.offsets, whole.masks.offsets)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"offsets": torch.tensor([0, 2, 5])}, "offsets"),
-        ({"offsets": torch.tensor([0, 5, 2, 6])}, "rise"),
-        ({"indices": torch.tensor([0, 2, 1, 3, 4, 6])}, "indices must lie in"),
-        ({"point_classes": torch.zeros(3, dtype=torch.int64)}, "point_classes"),
+        ({"masks": Sets.empty(6)}, "classes must have a row for each of 0 masks, got 3"),
+        ({"shapes": (MESH,)}, "shapes must have a row for each of 3 masks, got 1"),
+        ({"whole": Sets.from_labels(torch.arange(3))}, "whole masks must be of the 6 elements"),
+        ({"element_classes": torch.zeros(3, dtype=torch.int64)}, "element_classes must have 6 entries"),
     ],
 )
-def test_inconsistent_parts_are_refused(changes: dict[str, torch.Tensor], words: str) -> None:
+def test_inconsistent_parts_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         replace(three(), **changes)
 
 
 def test_a_label_without_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="label 3 has no row"):
+    with pytest.raises(ValueError, match="label 3 is none of 1"):
         Instances.from_labels(torch.tensor([3]), torch.tensor([1]), vocabulary=S3DIS)

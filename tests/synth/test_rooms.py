@@ -33,19 +33,19 @@ def furnished(seed: int) -> tuple[Plan, Scene]:
 
 def digest(scan: Scan) -> str:
     """Of labels and layout exactly, of coordinates to 1e-5 m."""
-    labels = scan.instances.to_labels().numpy()
-    points = np.round(scan.cloud.points.numpy(), 5) + 0.0
+    labels = scan.truth.to_labels().numpy()
+    points = np.round(scan.input.points.numpy(), 5) + 0.0
     return hashlib.sha256(labels.tobytes() + points.tobytes()).hexdigest()
 
 
 def same(a: Scan, b: Scan) -> bool:
     return (
-        torch.equal(a.cloud.points, b.cloud.points)
-        and a.cloud.colors is not None
-        and b.cloud.colors is not None
-        and torch.equal(a.cloud.colors, b.cloud.colors)
-        and torch.equal(a.instances.indices, b.instances.indices)
-        and torch.equal(a.instances.classes, b.instances.classes)
+        torch.equal(a.input.points, b.input.points)
+        and a.input.colors is not None
+        and b.input.colors is not None
+        and torch.equal(a.input.colors, b.input.colors)
+        and torch.equal(a.truth.masks.indices, b.truth.masks.indices)
+        and torch.equal(a.truth.classes, b.truth.classes)
     )
 
 
@@ -62,8 +62,8 @@ def test_a_seed_gives_the_same_room_in_another_process() -> None:
         "from gestalt3d.synth.rooms import make_room\n"
         "for seed in (1, 3):\n"
         "    scan = make_room(seed)\n"
-        "    labels = scan.instances.to_labels().numpy()\n"
-        "    points = np.round(scan.cloud.points.numpy(), 5) + 0.0\n"
+        "    labels = scan.truth.to_labels().numpy()\n"
+        "    points = np.round(scan.input.points.numpy(), 5) + 0.0\n"
         "    print(hashlib.sha256(labels.tobytes() + points.tobytes()).hexdigest())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -93,7 +93,7 @@ def test_splits_begin_a_million_seeds_apart() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_room_is_well_formed(seed: int) -> None:
     scan = room(seed)
-    points, colors, found = scan.cloud.points, scan.cloud.colors, scan.instances
+    points, colors, found = scan.input.points, scan.input.colors, scan.truth
     assert colors is not None
     assert points.dtype == colors.dtype == torch.float32
     assert points.isfinite().all() and colors.isfinite().all()
@@ -105,7 +105,7 @@ def test_a_room_is_well_formed(seed: int) -> None:
     assert (labels >= 0).all(), "every point belongs to an instance"
     assert found.vocabulary == SYNTH
     assert ((found.classes >= 0) & (found.classes < len(SYNTH))).all()
-    assert found.point_classes is not None and torch.equal(found.classes[labels], found.point_classes)
+    assert found.element_classes is not None and torch.equal(found.classes[labels], found.element_classes)
     floors = int((found.classes == SYNTH.id("floor")).sum())
     assert floors <= 1 and int((found.classes == SYNTH.id("ceiling")).sum()) <= 1
 
@@ -118,16 +118,16 @@ def test_a_long_narrow_corridor_keeps_its_columns_at_the_walls() -> None:
 
 def test_no_instance_is_too_small_to_be_one() -> None:
     for seed in range(12):
-        sizes = room(seed).instances.sizes
-        structure = torch.from_numpy(SYNTH.is_structure)[room(seed).instances.classes]
+        sizes = room(seed).truth.sizes
+        structure = torch.from_numpy(SYNTH.is_structure)[room(seed).truth.classes]
         assert (sizes[~structure] >= MIN_POINTS).all()
 
 
 @pytest.mark.parametrize("mode", ["fused", "static", "single"])
 def test_every_mode_scans(mode: str) -> None:
     scan = make_room(4, RoomConfig(points=20_000, mode=mode))
-    assert 2_000 < len(scan.cloud) <= 20_000
-    assert len(scan.instances) > 5
+    assert 2_000 < len(scan.input) <= 20_000
+    assert len(scan.truth) > 5
 
 
 def test_an_unknown_mode_is_named() -> None:
@@ -139,14 +139,14 @@ def test_points_lie_as_dense_as_scans_do() -> None:
     from scipy.spatial import cKDTree
 
     for seed in range(6):
-        points = room(seed).cloud.points.numpy()
+        points = room(seed).input.points.numpy()
         some = np.random.default_rng(0).choice(len(points), 1000, replace=False)
         spacing = np.median(cKDTree(points).query(points[some], 2)[0][:, 1])
         assert 0.003 < spacing < 0.06
 
 
 def test_thirty_rooms_show_most_classes() -> None:
-    seen = Counter(SYNTH.names[c] for s in SEEDS for c in set(room(s).instances.classes.tolist()))
+    seen = Counter(SYNTH.names[c] for s in SEEDS for c in set(room(s).truth.classes.tolist()))
     assert len(seen) >= 32
     for name in (
         "floor",
@@ -162,7 +162,7 @@ def test_thirty_rooms_show_most_classes() -> None:
         "clutter",
     ):
         assert seen[name] >= 5, name
-    assert np.mean([len(room(s).instances) for s in SEEDS]) > 25
+    assert np.mean([len(room(s).truth) for s in SEEDS]) > 25
 
 
 def test_every_class_of_the_vocabulary_is_made() -> None:

@@ -189,9 +189,9 @@ def test_a_scene_becomes_a_cloud_with_the_same_labels() -> None:
     grid = make_toybox(3)
     scan = scan_of(grid, "toybox")
     assert grid.instances is not None and grid.classes is not None
-    assert torch.equal(scan.instances.to_labels(), grid.instances)
-    assert torch.equal(scan.instances.classes[grid.instances], grid.classes)
-    assert float(scan.cloud.points.min()) >= VOXEL / 2 - 1e-6
+    assert torch.equal(scan.truth.to_labels(), grid.instances)
+    assert torch.equal(scan.truth.classes[grid.instances], grid.classes)
+    assert float(scan.input.points.min()) >= VOXEL / 2 - 1e-6
     with pytest.raises(ValueError, match="classes and instances"):
         scan_of(replace(grid, classes=None), "toybox")
 

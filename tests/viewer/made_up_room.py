@@ -74,7 +74,7 @@ def made_up_room(
     label = torch.from_numpy(np.concatenate(labels)[order])
     scores = torch.linspace(0.98, 0.35, len(parts))
     return cloud, Instances.from_labels(
-        label, classes, scores, vocabulary=S3DIS, point_classes=classes[label], method="made up"
+        label, classes, scores, vocabulary=S3DIS, element_classes=classes[label], method="made up"
     )
 
 

@@ -27,7 +27,7 @@ def planes(page: str) -> np.ndarray:
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(-1, about(page)["points"])
 
 
-def points_of(page: str) -> np.ndarray:
+def elements_of(page: str) -> np.ndarray:
     p, facts = planes(page).astype(np.int64), about(page)
     grid = np.stack([p[2 * a] + 256 * p[2 * a + 1] for a in range(3)], axis=1)
     return np.array(facts["low"]) + grid * np.array(facts["unit"])
@@ -46,7 +46,7 @@ def test_a_page_is_one_file_that_asks_the_network_for_nothing(tmp_path) -> None:
 def test_the_page_holds_all_points_to_the_step_of_the_grid() -> None:
     cloud, instances = made_up_room(3000)
     page = page_html(cloud, instances, title="room")
-    ours, theirs = (np.sort(p, axis=0) for p in (points_of(page), cloud.points.numpy()))
+    ours, theirs = (np.sort(p, axis=0) for p in (elements_of(page), cloud.points.numpy()))
     assert np.abs(ours - theirs).max() <= max(about(page)["unit"]) / 2 + 1e-6
 
 
@@ -54,7 +54,7 @@ def test_labels_and_colours_travel_with_their_points() -> None:
     cloud, instances = made_up_room(1000)
     page = page_html(cloud, instances, title="room")
     bytes_of = planes(page).astype(np.int64)
-    nearest = np.linalg.norm(points_of(page)[:, None] - cloud.points.numpy()[None], axis=2).argmin(1)
+    nearest = np.linalg.norm(elements_of(page)[:, None] - cloud.points.numpy()[None], axis=2).argmin(1)
     np.testing.assert_array_equal(
         bytes_of[12] + 256 * bytes_of[13] - 1, instances.to_labels().numpy()[nearest]
     )
@@ -64,7 +64,7 @@ def test_labels_and_colours_travel_with_their_points() -> None:
 def test_prefixes_are_even_samples() -> None:
     cloud, instances = made_up_room(40_000)
     page = page_html(cloud, instances, title="room")
-    levels, points = about(page)["levels"], points_of(page)
+    levels, points = about(page)["levels"], elements_of(page)
     assert levels == [2500, 5000, 10_000, 20_000, 40_000]
     cells = (points // 0.75).astype(int) @ [10_000, 100, 1]
     wanted = np.bincount(np.unique(cells, return_inverse=True)[1]) / len(points)
@@ -111,9 +111,8 @@ def test_a_page_is_called_by_its_file(tmp_path: Path) -> None:
 def test_many_instances_have_four_bytes() -> None:
     n = 65_600
     cloud = PointCloud.from_arrays(np.random.default_rng(0).random((n, 3)).astype(np.float32))
-    sizes = torch.arange(n + 1)
-    zeros = torch.zeros(n, dtype=torch.int64)
-    few = Instances(sizes, torch.arange(n), zeros, torch.ones(n), n, S3DIS, boxes=torch.rand(n, 7))
+    few = Instances.from_labels(torch.arange(n), torch.zeros(n, dtype=torch.int64), vocabulary=S3DIS)
+    few = dataclasses.replace(few, boxes=torch.rand(n, 7))
     page = page_html(cloud, few, title="many")
     p = planes(page).astype(np.int64)
     assert len(p) == 16

@@ -7,6 +7,7 @@ import torch
 from gestalt3d.errors import UserError
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.viewer.cutaway import CEILING, WALL
 from gestalt3d.viewer.scene import make_scene
@@ -17,7 +18,7 @@ from tests.viewer.made_up_room import SIZE, made_up_room
 def without_classes(instances: Instances) -> Instances:
     """What a method without labels answers: things, no classes, nothing said about the building."""
     things = instances[torch.arange(6, len(instances))]
-    return dataclasses.replace(things, classes=torch.full_like(things.classes, -1), point_classes=None)
+    return dataclasses.replace(things, classes=torch.full_like(things.classes, -1), element_classes=None)
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -82,12 +83,10 @@ def test_thinning_keeps_every_instance() -> None:
 def test_the_highest_score_shows_where_instances_overlap() -> None:
     cloud = PointCloud.from_arrays(np.eye(3, dtype=np.float32))
     instances = Instances(
-        torch.tensor([0, 2, 4]),
-        torch.tensor([0, 1, 1, 2]),
-        torch.tensor([7, 8]),
-        torch.tensor([0.3, 0.9]),
-        3,
-        S3DIS,
+        masks=Sets(torch.tensor([0, 2, 4]), torch.tensor([0, 1, 1, 2]), 3),
+        classes=torch.tensor([7, 8]),
+        scores=torch.tensor([0.3, 0.9]),
+        vocabulary=S3DIS,
     )
     scene = make_scene(cloud, instances)
     assert scene.labels.tolist() == [0, 1, 1]

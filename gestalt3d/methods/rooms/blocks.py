@@ -237,7 +237,7 @@ def _robust_extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def object_points(scan: Scan, order: np.ndarray) -> np.ndarray:
     """One place in `order` for every instance that is no structure and has a point there."""
-    found = scan.instances
+    found = scan.truth
     structure = torch.from_numpy(np.append(found.vocabulary.is_structure, True))
     labels = found.to_labels()[torch.from_numpy(order)]
     labels = torch.where(structure[found.classes][labels], -1, labels) if len(found) else labels

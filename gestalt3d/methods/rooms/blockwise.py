@@ -110,7 +110,7 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """`blocks_per_scan` random blocks of a scan, on the CPU."""
         c = self.config
-        cloud = scan.cloud
+        cloud = scan.input
         order = rng.permutation(len(cloud))
         if c.grid is not None:
             order = thin(cloud.points, order, c.grid)
@@ -119,18 +119,18 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
         objects = object_points(scan, order) if c.object_blocks else np.zeros(0, dtype=np.int64)
         blocks = [random_block(points, room, c, rng, objects) for _ in range(c.blocks_per_scan)]
         rows = torch.from_numpy(order[np.stack([np.resize(block.rows, c.points) for block in blocks])])
-        labels = scan.instances.to_labels()
-        classes = scan.instances.classes_of_points()
+        labels = scan.truth.to_labels()
+        classes = scan.truth.classes_of_elements()
         instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
         return Batch(block_features(cloud, rows, blocks, c.normals), classes[rows].long(), instances)
 
     def lattice(self, scan: Scan) -> Iterator[Batch]:
         """Every block of a labelled scan that `segment` looks at in its first view, as it draws them, some at a time."""
-        kept, drawable = _drawable(scan.cloud, self.config)
+        kept, drawable = _drawable(scan.input, self.config)
         if len(kept) == 0:
             return
         look = _look(drawable, self.config, 0)
-        labels, classes = scan.instances.to_labels()[kept], scan.instances.classes_of_points()[kept].long()
+        labels, classes = scan.truth.to_labels()[kept], scan.truth.classes_of_elements()[kept].long()
         for first in range(0, len(look.tasks), _BLOCKS_AT_ONCE):
             tasks = look.tasks[first : first + _BLOCKS_AT_ONCE]
             rows = self._rows(tasks)
@@ -155,7 +155,7 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
         """
         if len(cloud) == 0:
             empty = Instances.empty(0, self.vocabulary, self.name)
-            return replace(empty, point_classes=torch.zeros(0, dtype=torch.int64))
+            return replace(empty, element_classes=torch.zeros(0, dtype=torch.int64))
         with evaluating(self):
             return self._segment(cloud)
 
@@ -188,7 +188,7 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
                 classes,
                 scores,
                 vocabulary=self.vocabulary,
-                point_classes=answers.classes[row_of_point],
+                element_classes=answers.classes[row_of_point],
                 method=self.name,
             )
             keep = found.sizes > 0
@@ -262,12 +262,12 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
             return
         total, number, points = torch.zeros(3, len(self.vocabulary), dtype=torch.float64)
         for scan in evenly_spaced(samples, most):
-            found, labels = scan.instances, scan.instances.to_labels()
-            sizes = _sizes(scan.cloud.points, labels, len(found), c.merge_voxel)
+            found, labels = scan.truth, scan.truth.to_labels()
+            sizes = _sizes(scan.input.points, labels, len(found), c.merge_voxel)
             known = found.classes >= 0
             total.index_add_(0, found.classes[known], sizes[known].double())
             number.index_add_(0, found.classes[known], torch.ones(int(known.sum()), dtype=torch.float64))
-            classes = found.classes_of_points()
+            classes = found.classes_of_elements()
             points += torch.bincount(classes[classes >= 0], minlength=len(self.vocabulary))
         self.mean_sizes.copy_(total / number.clamp(min=1))
         self.class_weights.copy_(class_weights(points, power=c.class_balance))

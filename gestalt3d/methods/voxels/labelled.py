@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gestalt3d.errors import UserError
-from gestalt3d.methods.voxels.proposals import Proposals
 from gestalt3d.ops.segment import segment_mode
 from gestalt3d.ops.sparse_conv import strided_rules
 from gestalt3d.ops.voxelize import Voxels
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
@@ -68,10 +68,8 @@ def is_object(
     return ~torch.from_numpy(building)[classes]
 
 
-def to_points(
-    found: Proposals, rows: Int[Tensor, "r"], voxel_of_point: Int[Tensor, "n"]
-) -> tuple[Int[Tensor, "i_plus_1"], Int[Tensor, "m"]]:
-    """Offsets and indices of the points in sets of voxels; member `j` of a set stands for voxel `rows[j]`.
+def to_points(found: Sets, rows: Int[Tensor, "r"], voxel_of_point: Int[Tensor, "n"]) -> Sets:
+    """The points in sets of voxels; member `j` of a set stands for voxel `rows[j]`.
 
     All points of a voxel share its answer (Sec. 3, "Problem Setting").
     """
@@ -86,4 +84,4 @@ def to_points(
     indices = by_voxel[torch.repeat_interleave(first[voxels], each) + within]
     order = torch.argsort(owners * max(len(voxel_of_point), 1) + indices)
     sizes = torch.bincount(owners, minlength=len(found.sizes))
-    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), indices[order]
+    return Sets.from_sizes(sizes, indices[order], len(voxel_of_point))

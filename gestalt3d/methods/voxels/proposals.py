@@ -1,6 +1,6 @@
 """From voxel features to scored instances (MTML, Sec. 3.2 "Post-processing"): proposals, their scores, suppression.
 
-Proposals are sets of voxels that may overlap, listed like `Instances`: `indices[offsets[i]:offsets[i + 1]]`, ascending.
+Proposals are sets of voxels that may overlap.
 Nothing here learns; all numbers come from the caller.
 
 Readings, where the paper is silent:
@@ -14,7 +14,7 @@ Readings, where the paper is silent:
 - Equal scores: the larger proposal first, then the earlier one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.mean_shift import mean_shift
 from gestalt3d.ops.segment import segment_mean
 from gestalt3d.stages import counted, stage
+from gestalt3d.structures.sets import Sets
 
 _MEMBERS_AT_ONCE = 2**20
 """What scores gather has room for this many voxels, or for the largest proposal."""
@@ -35,62 +36,13 @@ _ROWS_AT_ONCE = 256
 """Proposals whose overlaps with all others are known at a time."""
 
 
-class Proposals(NamedTuple):
-    offsets: Int[Tensor, "p_plus_1"]
-    indices: Int[Tensor, "m"]
-    """Voxels, ascending in each proposal."""
-
-    @property
-    def sizes(self) -> Int[Tensor, "p"]:
-        """Voxels of each."""
-        return self.offsets.diff()
-
-    @property
-    def owners(self) -> Int[Tensor, "m"]:
-        """Proposal of each entry of `indices`."""
-        sizes = self.sizes
-        return torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
-
-    def take(self, rows: Int[Tensor, "q"]) -> "Proposals":
-        """The chosen proposals, in the order asked for."""
-        sizes = self.sizes[rows]
-        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-        shift = torch.repeat_interleave(offsets[:-1] - self.offsets[rows], sizes)
-        return Proposals(offsets, self.indices[torch.arange(int(offsets[-1]), device=shift.device) - shift])
-
-    def pieces(self, most: int) -> Iterator["Proposals"]:
-        """Consecutive proposals: as many as have `most` voxels together, at least one; one empty piece of none."""
-        first, count = 0, len(self.sizes)
-        while first < max(count, 1):
-            fit = int(torch.searchsorted(self.offsets, int(self.offsets[first]) + most, right=True)) - 1
-            last = min(max(fit, first + 1), count)
-            start, stop = int(self.offsets[first]), int(self.offsets[last])
-            yield Proposals(self.offsets[first : last + 1] - start, self.indices[start:stop])
-            first = max(last, 1)
-
-
 class Scored(NamedTuple):
-    proposals: Proposals
+    proposals: Sets
     classes: Int[Tensor, "p"]
     scores: Float[Tensor, "p"]
 
 
 # ── proposals ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def of_labels(labels: Int[Tensor, "v"]) -> Proposals:
-    """One proposal for each label from 0 on that occurs; negative labels are in none."""
-    order = torch.argsort(labels, stable=True)
-    order = order[labels[order] >= 0]
-    sizes = torch.unique_consecutive(labels[order], return_counts=True)[1]
-    return Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), order)
-
-
-def joined(parts: Sequence[Proposals]) -> Proposals:
-    """All proposals, one after the other."""
-    sizes = torch.cat([part.sizes for part in parts])
-    offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    return Proposals(offsets, torch.cat([part.indices for part in parts]))
 
 
 def propose(
@@ -104,7 +56,7 @@ def propose(
     merge: float | None = None,
     min_gain: float = 0.0,
     directions: Float[Tensor, "v d"] | None = None,
-) -> Proposals:
+) -> Sets:
     """Components of the classes, mean-shift clusters at every bandwidth and their components; some sets several times.
 
     Components are of one class; with `across` there are also those of a cluster whatever the classes. With `merge`, a
@@ -113,24 +65,24 @@ def propose(
     """
     with stage("components"):
         pairs = voxel_pairs(coordinates, connectivity=connectivity)
-        parts = [of_labels(split(torch.zeros_like(classes), classes, pairs))]
+        parts = [Sets.from_labels(split(torch.zeros_like(classes), classes, pairs))]
     for bandwidth in counted(bandwidths, more=merge is not None):
         with stage("mean shift"):
             labels = mean_shift(embedding, bandwidth=bandwidth).labels
         with stage("components"):
-            parts += [of_labels(labels), of_labels(split(labels, classes, pairs))]
+            parts += [Sets.from_labels(labels), Sets.from_labels(split(labels, classes, pairs))]
             if across:
-                parts.append(of_labels(split(labels, torch.zeros_like(classes), pairs)))
+                parts.append(Sets.from_labels(split(labels, torch.zeros_like(classes), pairs)))
     if merge is not None:
         with stage("mean shift"):
             labels = mean_shift(embedding, bandwidth=merge).labels
         with stage("components"):
             small = split(labels, torch.zeros_like(classes), pairs)
-            parts.append(of_labels(small))
+            parts.append(Sets.from_labels(small))
         if directions is not None:
             with stage("unions"):
                 parts.append(unions(small, pairs, directions, coordinates.float(), min_gain=min_gain))
-    return joined(parts)
+    return Sets.cat(parts)
 
 
 def split(labels: Int[Tensor, "v"], classes: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Int[Tensor, "v"]:
@@ -148,7 +100,7 @@ def unions(
     positions: Float[Tensor, "v 3"],
     *,
     min_gain: float,
-) -> Proposals:
+) -> Sets:
     """Unions of neighbouring sets that directions speak for, from two to as many as belong together.
 
     The gain of a union is the change of the sum of `direction_coherency` over voxels, per voxel of the smaller set: what its
@@ -162,17 +114,17 @@ def unions(
     changed = torch.ones(count, dtype=torch.bool)
     while True:
         # Sets keep their numbers; those that are no more are empty.
-        order = torch.argsort(labels, stable=True)
-        order = order[labels[order] >= 0]
-        sizes = torch.bincount(labels[order], minlength=count)
-        sets = Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), order)
+        sets = Sets.from_labels(labels, count)
+        sizes = sets.sizes
         pairs = pairs[:, _apart(labels, pairs)]  # what has become one stays one
         edges = _borders(labels, pairs, count)
         keys = edges[0] * count + edges[1]
         new = changed[edges].any(0)
         own[changed] = _coherency(directions, positions, sets, changed.nonzero()[:, 0])
         gain = known.of(keys)
-        together = center_coherency(directions, positions, *sets, edges[:, new]) * sizes[edges[:, new]].sum(0)
+        together = center_coherency(directions, positions, sets.offsets, sets.indices, edges[:, new]) * sizes[
+            edges[:, new]
+        ].sum(0)
         alone = (own * sizes)[edges[:, new]].sum(0)
         gain[new] = (together - alone) / sizes[edges[:, new]].amin(0)
         known = _Gains(keys, gain)
@@ -182,9 +134,9 @@ def unions(
         for end in edges:
             first.scatter_reduce_(0, end, rank, "amin")
         chosen = ((first[edges] == rank).all(0) & (gain > min_gain)).nonzero()[:, 0]
-        found.append(_side_by_side(sets, edges[:, chosen], len(labels)))
+        found.append(_side_by_side(sets, edges[:, chosen]))
         if not len(chosen):
-            return joined(found)
+            return Sets.cat(found)
         changed = torch.zeros(count, dtype=torch.bool)
         changed[edges[0, chosen]] = True
         target = torch.arange(count + 1)
@@ -229,21 +181,21 @@ def _borders(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"], count: int) ->
     return torch.stack([keys // max(count, 1), keys % max(count, 1)])
 
 
-def _side_by_side(sets: Proposals, edges: Int[Tensor, "2 e"], num_voxels: int) -> Proposals:
+def _side_by_side(sets: Sets, edges: Int[Tensor, "2 e"]) -> Sets:
     """The union of the two disjoint sets of every edge, voxels ascending."""
     first, second = sets.take(edges[0]), sets.take(edges[1])
     sizes = first.sizes + second.sizes
     owners = torch.cat([first.owners, second.owners])
     members = torch.cat([first.indices, second.indices])
-    members = members[torch.argsort(owners * num_voxels + members)]
-    return Proposals(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), members)
+    members = members[torch.argsort(owners * sets.size + members)]
+    return Sets.from_sizes(sizes, members, sets.size)
 
 
-def distinct(parts: Sequence[Proposals], *, num_voxels: int, min_voxels: int) -> Proposals:
+def distinct(parts: Sequence[Sets], *, min_voxels: int) -> Sets:
     """All of at least `min_voxels`, the first of equal sets."""
-    proposals = joined(parts)
+    proposals = Sets.cat(parts)
     # Sums of fixed random numbers tell sets apart, whatever the order they were found in.
-    noise = torch.randint(-(2**62), 2**62, (num_voxels,), generator=torch.Generator().manual_seed(0))
+    noise = torch.randint(-(2**62), 2**62, (proposals.size,), generator=torch.Generator().manual_seed(0))
     noise = noise.to(proposals.indices.device)
     count = len(proposals.sizes)
     prints = noise.new_zeros(count).index_add(0, proposals.owners, noise[proposals.indices])
@@ -259,11 +211,11 @@ def distinct(parts: Sequence[Proposals], *, num_voxels: int, min_voxels: int) ->
 
 
 def feature_coherency(
-    embedding: Float[Tensor, "v e"], proposals: Proposals, *, threshold: float
+    embedding: Float[Tensor, "v e"], proposals: Sets, *, threshold: float
 ) -> Float[Tensor, "p"]:
     """Share of a proposal's voxels whose embedding lies within `threshold` of the mean over the proposal, 0 to 1."""
 
-    def score(piece: Proposals) -> Tensor:
+    def score(piece: Sets) -> Tensor:
         owners, count = piece.owners, len(piece.sizes)
         values = embedding[piece.indices]
         distance = torch.linalg.vector_norm(values - segment_mean(values, owners, count)[owners], dim=1)
@@ -273,7 +225,7 @@ def feature_coherency(
 
 
 def direction_coherency(
-    directions: Float[Tensor, "v 3"], positions: Float[Tensor, "v 3"], proposals: Proposals
+    directions: Float[Tensor, "v 3"], positions: Float[Tensor, "v 3"], proposals: Sets
 ) -> Float[Tensor, "p"]:
     """-L_dir of a proposal: mean cosine between predicted vectors and those to the proposal's centre, -1 to 1.
 
@@ -288,15 +240,15 @@ def direction_coherency(
 def _coherency(
     directions: Float[Tensor, "v 3"],
     positions: Float[Tensor, "v 3"],
-    proposals: Proposals,
+    proposals: Sets,
     rows: Int[Tensor, "q"],
 ) -> Float[Tensor, "q"]:
     """Of the chosen proposals."""
     alone = torch.stack([rows, torch.full_like(rows, -1)])
-    return center_coherency(directions, positions, *proposals, alone)
+    return center_coherency(directions, positions, proposals.offsets, proposals.indices, alone)
 
 
-def _piece_by_piece(score: Callable[[Proposals], Tensor], proposals: Proposals) -> Tensor:
+def _piece_by_piece(score: Callable[[Sets], Tensor], proposals: Sets) -> Tensor:
     """The score of all, with memory for some."""
     return torch.cat([score(piece) for piece in proposals.pieces(_MEMBERS_AT_ONCE)])
 
@@ -326,14 +278,14 @@ def large(sizes: Int[Tensor, "p"]) -> Float[Tensor, "p"]:
     return logs / logs.max() if len(logs) else logs
 
 
-def _mean_semantics(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Float[Tensor, "p c"]:
-    def score(piece: Proposals) -> Tensor:
+def _mean_semantics(semantics: Float[Tensor, "v c"], proposals: Sets) -> Float[Tensor, "p c"]:
+    def score(piece: Sets) -> Tensor:
         return segment_mean(semantics[piece.indices], piece.owners, len(piece.sizes))
 
     return _piece_by_piece(score, proposals)
 
 
-def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int[Tensor, "p"]:
+def probable_class(semantics: Float[Tensor, "v c"], proposals: Sets) -> Int[Tensor, "p"]:
     """The class with the highest mean probability in the proposal, the lowest on ties; -1 where all are zero."""
     mean = _mean_semantics(semantics, proposals)
     if mean.shape[1] == 0 or len(mean) == 0:
@@ -343,7 +295,7 @@ def probable_class(semantics: Float[Tensor, "v c"], proposals: Proposals) -> Int
 
 
 def class_probability(
-    semantics: Float[Tensor, "v c"], proposals: Proposals, classes: Int[Tensor, "p"]
+    semantics: Float[Tensor, "v c"], proposals: Sets, classes: Int[Tensor, "p"]
 ) -> Float[Tensor, "p"]:
     """Mean probability of a proposal's class over its voxels, 0 to 1; 0 for class -1."""
     if semantics.shape[1] == 0 or len(classes) == 0:
@@ -371,9 +323,7 @@ def best_first(scores: Float[Tensor, "p"], sizes: Int[Tensor, "p"]) -> Int[Tenso
     return by_size[torch.argsort(scores[by_size], descending=True, stable=True)]
 
 
-def suppress(
-    proposals: Proposals, order: Int[Tensor, "p"], *, max_iou: float, num_voxels: int
-) -> Int[Tensor, "q"]:
+def suppress(proposals: Sets, order: Int[Tensor, "p"], *, max_iou: float) -> Int[Tensor, "q"]:
     """Non-maximum suppression over sets: in the given order, each that overlaps no kept one by an IoU above `max_iou`."""
     if len(order) == 0:
         return order
@@ -385,7 +335,7 @@ def suppress(
             ranked.indices.cpu().numpy(),
             ranked.offsets.cpu().numpy(),
         ),
-        shape=(len(order), num_voxels),
+        shape=(len(order), proposals.size),
     )
     holders = members.T.tocsr()
     gone, kept = np.zeros(len(order), dtype=bool), []
@@ -403,27 +353,26 @@ def suppress(
 
 
 def without_overlap(
-    proposals: Proposals,
+    proposals: Sets,
     order: Int[Tensor, "q"],
     *,
     min_rest: float,
     min_voxels: int,
-    num_voxels: int,
-) -> tuple[Proposals, Int[Tensor, "r"]]:
+) -> tuple[Sets, Int[Tensor, "r"]]:
     """One coherent labelling: in the given order each takes its voxels that no earlier one took; and which were kept.
 
     A proposal that less than the share `min_rest` of its voxels, or fewer than `min_voxels`, is left of takes none.
     """
-    free = torch.ones(num_voxels, dtype=torch.bool, device=order.device)
+    free = torch.ones(proposals.size, dtype=torch.bool, device=order.device)
     parts, kept = [], []
-    offsets = proposals.offsets.tolist()
+    members = list(proposals)
     for i in order.tolist():
-        own = proposals.indices[offsets[i] : offsets[i + 1]]
+        own = members[i]
         rest = own[free[own]]
         if len(rest) >= max(min_voxels, 1) and len(rest) >= min_rest * len(own):
             free[rest] = False
             parts.append(rest)
             kept.append(i)
-    sizes = torch.tensor([0, *(len(part) for part in parts)], dtype=torch.int64, device=order.device)
+    sizes = order.new_tensor([len(part) for part in parts])
     indices = torch.cat([order.new_zeros(0), *parts])
-    return Proposals(sizes.cumsum(0), indices), order.new_tensor(kept)
+    return Sets.from_sizes(sizes, indices, proposals.size), order.new_tensor(kept)

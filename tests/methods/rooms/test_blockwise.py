@@ -35,8 +35,8 @@ def test_training_shows_the_outer_wall_as_often_as_the_test_does() -> None:
 
 def test_features_are_metres_from_centre_and_floor_colour_and_place() -> None:
     scan = tiny_scan()
-    raised = replace(scan.cloud, points=scan.cloud.points + torch.tensor([7.0, -3.0, 40.0]))
-    points = method(blocks_per_scan=20).prepare(replace(scan, cloud=raised), np.random.default_rng(0)).points
+    raised = replace(scan.input, points=scan.input.points + torch.tensor([7.0, -3.0, 40.0]))
+    points = method(blocks_per_scan=20).prepare(replace(scan, input=raised), np.random.default_rng(0)).points
     assert float(points[..., :2].abs().max()) <= 0.5 + 1e-5
     assert -0.1 < float(points[..., 2].min()) < 0.05 and float(points[..., 2].max()) < 2.6
     assert float(points[..., 3:6].abs().max()) <= 0.5
@@ -56,7 +56,7 @@ def test_points_repeat_only_where_there_are_too_few() -> None:
 
 
 def test_thinning_keeps_one_point_of_every_voxel_whatever_the_order() -> None:
-    cloud = tiny_scan().cloud
+    cloud = tiny_scan().input
     shuffle = torch.randperm(len(cloud), generator=torch.Generator().manual_seed(0))
     kept = [
         c.points[torch.from_numpy(blocks.thin(c.points, blocks.drawing_order(c, 3), 0.1))]
@@ -84,43 +84,43 @@ def test_a_wide_cloud_becomes_overlapping_rooms_that_cover_it() -> None:
 def test_stray_points_do_not_stretch_the_room_and_join_no_instance(changes) -> None:
     scan = tiny_scan()
     strays = torch.tensor([[400.0, 0.0, 1.0], [0.0, -300.0, 1.0], [1.0, 1.0, -80.0]])
-    assert scan.cloud.colors is not None
+    assert scan.input.colors is not None
     cloud = PointCloud(
-        torch.cat([scan.cloud.points, strays]), torch.cat([scan.cloud.colors, torch.zeros(3, 3)])
+        torch.cat([scan.input.points, strays]), torch.cat([scan.input.colors, torch.zeros(3, 3)])
     )
     (room,) = blocks.rooms(cloud.points.numpy()[blocks.drawing_order(cloud, 0)], CONFIG)
     assert (room.high - room.low).max() < 3 and -0.1 < room.low[2] < 0.1
     found = method(**changes).eval().segment(cloud)
-    assert (found.to_labels()[-3:] == -1).all() and (found.point_classes[-3:] >= 0).all()
+    assert (found.to_labels()[-3:] == -1).all() and (found.element_classes[-3:] >= 0).all()
 
 
 def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None:
     scan = tiny_scan()
     asis = method(size_filter=0.5).eval()
     asis.fit([scan])
-    assert bool((asis.mean_sizes[scan.instances.classes] > 0).all())
-    free = method().eval().segment(scan.cloud)
+    assert bool((asis.mean_sizes[scan.truth.classes] > 0).all())
+    free = method().eval().segment(scan.input)
     asis.mean_sizes.fill_(1e9)
-    assert len(free) > 0 and len(asis.segment(scan.cloud)) == 0
+    assert len(free) > 0 and len(asis.segment(scan.input)) == 0
     asis.mean_sizes.zero_()
-    assert len(asis.segment(scan.cloud)) == len(free)
+    assert len(asis.segment(scan.input)) == len(free)
     # Voxels of all points of the answer, whatever the number of points in them.
-    voxels = voxelize(scan.cloud.points, voxel_size=asis.config.merge_voxel).voxel_of_point
-    sizes = torch.tensor([len(voxels[free.points_of(i)].unique()) for i in range(len(free))])
+    voxels = voxelize(scan.input.points, voxel_size=asis.config.merge_voxel).voxel_of_point
+    sizes = torch.tensor([len(voxels[free.elements_of(i)].unique()) for i in range(len(free))])
     asis.mean_sizes.fill_(2 * float(sizes.median()))
-    assert len(asis.segment(scan.cloud)) == int((sizes > sizes.median()).sum())
+    assert len(asis.segment(scan.input)) == int((sizes > sizes.median()).sum())
 
 
 def test_scores_are_probabilities_and_classes_are_modes() -> None:
     scan = tiny_scan()
-    found = method().eval().segment(scan.cloud)
+    found = method().eval().segment(scan.input)
     assert bool(((found.scores > 0) & (found.scores <= 1)).all())
     for i in range(len(found)):
-        assert int(found.classes[i]) in found.point_classes[found.points_of(i)].tolist()
+        assert int(found.classes[i]) in found.element_classes[found.elements_of(i)].tolist()
 
 
 def test_the_statistics_of_the_scan_replace_those_of_training_for_that_scan_alone() -> None:
-    cloud = tiny_scan().cloud
+    cloud = tiny_scan().input
     strange = method(scan_statistics=3).eval()
     for norm in strange.modules():
         if isinstance(norm, torch.nn.BatchNorm1d):
@@ -129,9 +129,11 @@ def test_the_statistics_of_the_scan_replace_those_of_training_for_that_scan_alon
     before = {name: value.clone() for name, value in strange.state_dict().items()}
     found = strange.segment(cloud)
     ours = method(scan_statistics=3).eval().segment(cloud)
-    assert torch.equal(found.point_classes, ours.point_classes) and torch.equal(found.indices, ours.indices)
+    assert torch.equal(found.element_classes, ours.element_classes) and torch.equal(
+        found.masks.indices, ours.masks.indices
+    )
     theirs = method().eval().segment(cloud)
-    assert not torch.equal(found.point_classes, theirs.point_classes)
+    assert not torch.equal(found.element_classes, theirs.element_classes)
     for name, value in strange.state_dict().items():
         assert torch.equal(value, before[name]), name
     norms = [part for part in strange.modules() if isinstance(part, torch.nn.BatchNorm1d)]
@@ -165,9 +167,9 @@ def test_settings_of_merging_are_checked(changes, says: str) -> None:
 def test_views_are_lattices_over_the_turned_room() -> None:
     scan = tiny_scan()
     config = replace(CONFIG, views=2)
-    (plain, _, straight), (turned, _, oblique) = (blockwise._look(scan.cloud, config, k) for k in (0, 1))
-    assert plain is scan.cloud
-    x, y, z = scan.cloud.points.T
+    (plain, _, straight), (turned, _, oblique) = (blockwise._look(scan.input, config, k) for k in (0, 1))
+    assert plain is scan.input
+    x, y, z = scan.input.points.T
     torch.testing.assert_close(turned.points, torch.stack([(x - y) / 2**0.5, (x + y) / 2**0.5, z], dim=1))
     assert len(straight) != len(oblique)  # the turned room is wider
     for cloud, tasks in ((plain, straight), (turned, oblique)):
@@ -201,9 +203,9 @@ def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(collector, "add", listen)
     monkeypatch.setattr(collector, "answer", listen_to_answer)
-    found = method(views=2, **changes).eval().segment(scan.cloud)
-    straight = len(blockwise._look(scan.cloud, CONFIG, 0).tasks)
-    assert found.num_points == len(scan.cloud) and len(said) > straight
+    found = method(views=2, **changes).eval().segment(scan.input)
+    straight = len(blockwise._look(scan.input, CONFIG, 0).tasks)
+    assert found.masks.size == len(scan.input) and len(said) > straight
     ((collected, answered),) = heard
     order = collected._drawable
     own = torch.arange(len(order)) if changes is not PATCHES else answered.row[order]

@@ -5,15 +5,12 @@ import torch
 
 from gestalt3d.methods.voxels import proposals
 from gestalt3d.methods.voxels.proposals import (
-    Proposals,
     best_first,
     class_probability,
     direction_coherency,
     distinct,
     feature_coherency,
-    joined,
     large,
-    of_labels,
     probable_class,
     propose,
     regular_size,
@@ -24,20 +21,16 @@ from gestalt3d.methods.voxels.proposals import (
     without_overlap,
 )
 from gestalt3d.ops.components import grid_components, voxel_pairs
+from gestalt3d.structures.sets import Sets
 
 
-def sets(*members: list[int]) -> Proposals:
-    offsets = torch.tensor([0, *(len(m) for m in members)]).cumsum(0)
-    return Proposals(offsets, torch.tensor([i for m in members for i in m], dtype=torch.int64))
+def sets(*members: list[int], size: int = 100) -> Sets:
+    sizes = torch.tensor([len(m) for m in members], dtype=torch.int64)
+    return Sets.from_sizes(sizes, torch.tensor([i for m in members for i in m], dtype=torch.int64), size)
 
 
-def as_sets(proposals: Proposals) -> list[list[int]]:
+def as_sets(proposals: Sets) -> list[list[int]]:
     return [p.tolist() for p in proposals.indices.split(proposals.sizes.tolist())]
-
-
-def test_labels_become_sets() -> None:
-    assert as_sets(of_labels(torch.tensor([3, -1, 0, 3]))) == [[2], [0, 3]]
-    assert as_sets(joined([sets([1, 2]), sets([0], [1])])) == [[1, 2], [0], [1]]
 
 
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
@@ -65,9 +58,9 @@ def test_proposals_are_clusters_and_their_parts_each_once() -> None:
     coordinates = torch.tensor([[0, 0, 0], [1, 0, 0], [8, 0, 0], [3, 0, 0], [4, 0, 0]])
     found = propose(embedding, coordinates, torch.zeros(5).long(), bandwidths=(0.5, 1.0), connectivity=26)
     assert len(found.sizes) > 4
-    once = distinct([found, found], num_voxels=5, min_voxels=1)
+    once = distinct([found, found], min_voxels=1)
     assert sorted(as_sets(once)) == [[0, 1], [0, 1, 2], [2], [3, 4]]
-    larger = distinct([found], num_voxels=5, min_voxels=2)
+    larger = distinct([found], min_voxels=2)
     assert sorted(as_sets(larger)) == [[0, 1], [0, 1, 2], [3, 4]]
 
 
@@ -75,14 +68,14 @@ def test_components_across_classes_are_proposals_where_asked_for() -> None:
     coordinates = torch.tensor([[0, 0, 0], [1, 0, 0], [2, 0, 0], [8, 0, 0]])
     classes = torch.tensor([0, 0, 1, 0])
     given = {"bandwidths": (1.0,), "connectivity": 26}
-    found = once(propose(torch.zeros(4, 1), coordinates, classes, **given), 4)
+    found = once(propose(torch.zeros(4, 1), coordinates, classes, **given))
     assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2, 3], [2], [3]]
-    found = once(propose(torch.zeros(4, 1), coordinates, classes, across=True, **given), 4)
+    found = once(propose(torch.zeros(4, 1), coordinates, classes, across=True, **given))
     assert sorted(as_sets(found)) == [[0, 1], [0, 1, 2], [0, 1, 2, 3], [2], [3]]
 
 
-def once(made: Proposals, num_voxels: int) -> Proposals:
-    return distinct([made], num_voxels=num_voxels, min_voxels=1)
+def once(made: Sets) -> Sets:
+    return distinct([made], min_voxels=1)
 
 
 def row_of(*lengths: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -225,23 +218,19 @@ def test_suppression_drops_what_overlaps_a_kept_one_too_much() -> None:
     proposals = sets([0, 1, 2, 3], [1, 2, 3], [3, 4], [2, 3, 4, 5])
     order = torch.tensor([0, 1, 2, 3])
     # IoU with the first: 3/4, 1/5, 2/6; of the third with the fourth: 2/4.
-    assert suppress(proposals, order, max_iou=0.5, num_voxels=6).tolist() == [0, 2, 3]
-    assert suppress(proposals, order, max_iou=0.49, num_voxels=6).tolist() == [0, 2]
-    assert suppress(proposals, order.flip(0), max_iou=0.49, num_voxels=6).tolist() == [3, 1]
-    assert suppress(proposals, order, max_iou=0.75, num_voxels=6).tolist() == [0, 1, 2, 3]
-    assert suppress(proposals, order[:0], max_iou=0.5, num_voxels=6).tolist() == []
+    assert suppress(proposals, order, max_iou=0.5).tolist() == [0, 2, 3]
+    assert suppress(proposals, order, max_iou=0.49).tolist() == [0, 2]
+    assert suppress(proposals, order.flip(0), max_iou=0.49).tolist() == [3, 1]
+    assert suppress(proposals, order, max_iou=0.75).tolist() == [0, 1, 2, 3]
+    assert suppress(proposals, order[:0], max_iou=0.5).tolist() == []
 
 
 def test_one_labelling_gives_each_voxel_to_the_first_that_holds_it() -> None:
     proposals = sets([0, 1, 2], [2, 3, 4], [0, 1, 2, 3], [5])
-    found, kept = without_overlap(
-        proposals, torch.tensor([0, 2, 1, 3]), min_rest=0.5, min_voxels=1, num_voxels=6
-    )
+    found, kept = without_overlap(proposals, torch.tensor([0, 2, 1, 3]), min_rest=0.5, min_voxels=1)
     # Of the third set a quarter is left, of the second two thirds.
     assert kept.tolist() == [0, 1, 3] and as_sets(found) == [[0, 1, 2], [3, 4], [5]]
-    found, kept = without_overlap(
-        proposals, torch.tensor([0, 2, 1, 3]), min_rest=0.0, min_voxels=2, num_voxels=6
-    )
+    found, kept = without_overlap(proposals, torch.tensor([0, 2, 1, 3]), min_rest=0.0, min_voxels=2)
     assert kept.tolist() == [0, 1]
 
 
@@ -258,7 +247,7 @@ def test_a_bound_on_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
             direction_coherency(vectors, positions, made),
             probable_class(semantics, made),
             class_probability(semantics, made, torch.arange(300) % 5),
-            suppress(made, order, max_iou=0.3, num_voxels=60),
+            suppress(made, order, max_iou=0.3),
         ]
 
     expected = answers()
@@ -281,6 +270,6 @@ def test_no_voxels_no_proposals() -> None:
         bandwidths=(1.0,),
         connectivity=26,
     )
-    assert len(none.sizes) == len(once(none, 0).sizes) == 0
+    assert len(none.sizes) == len(once(none).sizes) == 0
     assert len(feature_coherency(torch.zeros(0, 4), none, threshold=1.0)) == 0
     assert len(direction_coherency(torch.zeros(0, 3), torch.zeros(0, 3), none)) == 0

@@ -1,0 +1,95 @@
+"""What one camera saw: a photo, or an RGB-D frame."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gestalt3d.structures.camera import Camera
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.rows import equal_fields
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class View:
+    """An image, with the depth of its pixels and its camera where they are known.
+
+    Its elements are pixels, counted row by row from the upper left: pixel (row, column) is element `row * width + column`.
+    """
+
+    image: Float[Tensor, "3 h w"]
+    """Red, green and blue in [0, 1]."""
+    depth: Float[Tensor, "h w"] | None = None
+    """Metres along the camera's axis, not along the ray; 0, NaN and infinity where it is not known."""
+    camera: Camera | None = None
+    path: Path | None = None
+    """The file or folder that it was read from."""
+    notes: tuple[str, ...] = ()
+    """What the reader decided for the user: units, a guessed camera."""
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[0] != 3:
+            raise ValueError(f"image must be (3, height, width), got {tuple(self.image.shape)}")
+        height, width = self.image.shape[1:]
+        if self.depth is not None and self.depth.shape != (height, width):
+            raise ValueError(
+                f"depth must be {(height, width)} like the image, got {tuple(self.depth.shape)}; resize one of them"
+            )
+        if self.camera is not None and self.camera.size != (width, height):
+            raise ValueError(f"the camera is of images of {self.camera.size}, got one of {(width, height)}")
+
+    def __len__(self) -> int:
+        """Pixels."""
+        return self.image.shape[1] * self.image.shape[2]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, View):
+            return NotImplemented
+        held = (f.name for f in fields(self) if f.name not in ("path", "notes"))
+        return equal_fields(self, other, held)
+
+    def __repr__(self) -> str:
+        """`view of 640 x 480 pixels, with depth and camera, from desk`."""
+        held = [name for name in ("depth", "camera") if getattr(self, name) is not None]
+        parts = [f"view of {self.image.shape[2]} x {self.image.shape[1]} pixels"]
+        parts += [f"with {' and '.join(held)}"] if held else []
+        parts += [f"from {self.path.name}"] if self.path is not None else []
+        return ", ".join(parts)
+
+    @property
+    def seen(self) -> Bool[Tensor, "n"]:
+        """Pixels whose depth is known, as elements."""
+        if self.depth is None:
+            return torch.zeros(len(self), dtype=torch.bool, device=self.image.device)
+        depth = self.depth.reshape(-1)
+        return torch.isfinite(depth) & (depth > 0)
+
+    def cloud(self) -> PointCloud:
+        """The points of the pixels whose depth is known, in their order and colours, in the world of the camera.
+
+        `ValueError` where depth or camera are missing. Point `i` is pixel `pixels()[i]`.
+        """
+        if self.depth is None or self.camera is None:
+            missing = " and ".join(n for n in ("depth", "camera") if getattr(self, n) is None)
+            raise ValueError(f"a view becomes a cloud by its depth and its camera; this one has no {missing}")
+        where = self.seen.cpu()
+        rays = torch.from_numpy(self.camera.rays()).reshape(-1, 3)[where]
+        in_camera = rays * self.depth.reshape(-1).cpu()[where].double()[:, None]
+        pose = torch.from_numpy(self.camera.world_from_camera)
+        turned = in_camera @ pose[:3, :3].T
+        # Far cameras keep their millimetres in the origin.
+        far = float(pose[:3, 3].abs().max()) > 1e4
+        points = turned if far else turned + pose[:3, 3]
+        colors = self.image.reshape(3, -1).T.cpu()[where]
+        return PointCloud(points.float(), colors.contiguous(), origin=pose[:3, 3].clone() if far else None)
+
+    def pixels(self) -> Int[Tensor, "k"]:
+        """The pixel of each point of `cloud()`, ascending."""
+        return self.seen.nonzero().flatten()
+
+    def to(self, device: torch.device | str) -> "View":
+        """Image and depth on `device`; the camera stays as it is."""
+        depth = None if self.depth is None else self.depth.to(device)
+        return replace(self, image=self.image.to(device), depth=depth)
