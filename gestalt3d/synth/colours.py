@@ -1,5 +1,6 @@
 """Materials, their patterns, and how a camera sees them."""
 
+import colorsys
 from typing import NamedTuple
 
 import numpy as np
@@ -38,20 +39,13 @@ class Material(NamedTuple):
         )
 
 
-def _hsv(h: float, s: float, v: float) -> RGB:
-    i = int(h * 6) % 6
-    f = h * 6 - int(h * 6)
-    p, q, t = v * (1 - s), v * (1 - s * f), v * (1 - s * (1 - f))
-    return ((v, t, p), (q, v, p), (p, v, t), (p, q, v), (t, p, v), (v, p, q))[i]
-
-
 def any_color(rng: np.random.Generator) -> RGB:
     """Anything: bright, dull, dark, grey."""
     u = rng.random(4)
     if u[3] < 0.3:
         v = 0.04 + 0.9 * float(u[2])
         return (v * (0.95 + 0.1 * float(u[0])), v, v * (0.92 + 0.12 * float(u[1])))
-    return _hsv(float(u[0]), float(u[1]) ** 1.3, 0.08 + 0.87 * float(u[2]))
+    return colorsys.hsv_to_rgb(float(u[0]), float(u[1]) ** 1.3, 0.08 + 0.87 * float(u[2]))
 
 
 def _near(rng: np.random.Generator, color: RGB, spread: float = 0.06) -> RGB:
