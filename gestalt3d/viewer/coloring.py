@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from gestalt3d.structures.instances import Instances
+from gestalt3d.viewer.layers import Points
 from gestalt3d.viewer.palette import (
     NOTHING,
     class_color,
@@ -13,37 +14,43 @@ from gestalt3d.viewer.palette import (
     instance_colors,
     score_colors,
 )
-from gestalt3d.viewer.scene import Scene
 
 Mode = Literal["rgb", "instance", "class", "score"]
 
 
-def point_colors(scene: Scene, instances: Instances, mode: Mode) -> np.ndarray:
+def point_colors(points: Points, instances: Instances, mode: Mode) -> np.ndarray:
     """(n, 3) uint8."""
-    if mode not in get_args(Mode):
-        raise ValueError(f"color_by must be one of {', '.join(get_args(Mode))}, got {mode!r}")
     if mode == "rgb":
-        return base_colors(scene)
+        return base_colors(points)
     if mode == "class":
-        return np.append(class_colors(scene.vocabulary), [class_color("unknown")], axis=0).astype(np.uint8)[
-            scene.classes
+        return np.append(class_colors(points.vocabulary), [class_color("unknown")], axis=0).astype(np.uint8)[
+            points.classes
         ]
-    per_instance = (
-        instance_palette(instances) if mode == "instance" else score_colors(instances.scores.cpu().numpy())
-    )
-    table = np.append(per_instance, np.array([NOTHING]), axis=0).astype(np.uint8)
-    colors = table[scene.labels]
-    loose = scene.labels < 0
-    colors[loose] = quiet(base_colors(scene)[loose])
+    table = np.append(instance_table(instances, mode), np.array([NOTHING]), axis=0).astype(np.uint8)
+    colors = table[points.labels]
+    loose = points.labels < 0
+    colors[loose] = quiet(base_colors(points)[loose])
     return colors
 
 
-def base_colors(scene: Scene) -> np.ndarray:
+def instance_table(instances: Instances, mode: Mode) -> np.ndarray:
+    """(i, 3) uint8: the colour of each instance; for "rgb" the same as for "instance"."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"color_by must be one of {', '.join(get_args(Mode))}, got {mode!r}")
+    if mode == "class":
+        table = np.append(class_colors(instances.vocabulary), [class_color("unknown")], axis=0)
+        return table.astype(np.uint8)[instances.classes.cpu().numpy()]
+    if mode == "score":
+        return score_colors(instances.scores.cpu().numpy())
+    return instance_palette(instances)
+
+
+def base_colors(points: Points) -> np.ndarray:
     """The scan's own colours, or its height."""
-    if scene.colors is not None:
-        return scene.colors
-    low, high = scene.bounds[:, 2]
-    return height_colors((scene.points[:, 2] - low) / max(high - low, 1e-6))
+    if points.colors is not None:
+        return points.colors
+    low, high = points.bounds[:, 2]
+    return height_colors((points.positions[:, 2] - low) / max(high - low, 1e-6))
 
 
 def quiet(colors: np.ndarray) -> np.ndarray:

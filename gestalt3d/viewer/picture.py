@@ -1,4 +1,4 @@
-"""A picture of a scan and its instances, drawn on the CPU: a look into the room from above, with a legend."""
+"""A picture of a scene, drawn on the CPU: a look into the room from above, or the photo, with a legend."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,12 @@ from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
 from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.structures.instances import Instances
-from gestalt3d.viewer.coloring import Mode, instance_palette, point_colors
+from gestalt3d.viewer.coloring import Mode, instance_palette, instance_table, point_colors
+from gestalt3d.viewer.ghosts import ghosts
 from gestalt3d.viewer.palette import class_color, score_colors
-from gestalt3d.viewer.scene import Scene, make_scene
+from gestalt3d.viewer.photo import photo_panel
+from gestalt3d.viewer.scene import Room, Scene, scene_of
+from gestalt3d.viewer.splat import splat
 from gestalt3d.viewer.viewpoint import Projection, Viewpoint, project
 
 _PAPER = (236, 239, 243)
@@ -22,7 +25,6 @@ _FAINT = (112, 118, 128)
 _RULE = (208, 213, 220)
 _MOST_LEGEND_ROWS = 3
 _SUPERSAMPLE = 2
-_LARGEST_SPLAT = 9.0
 _MOST_POINTS = 4_000_000
 """More than a picture has pixels."""
 
@@ -56,17 +58,27 @@ def save_picture(
     call = "save_picture(path, cloud, instances)"
     expect_path(path, call=call)
     instances, cloud = instances_and_cloud(instances, cloud, call=call)
+    write_picture(path, scene_of(cloud, instances), color_by=color_by, size=size, view=view, panels=panels)
+
+
+def write_picture(
+    path: str | Path,
+    scene: Scene,
+    *,
+    color_by: Mode = "instance",
+    size: tuple[int, int] = (1280, 960),
+    view: Viewpoint | None = None,
+    panels: Sequence[Mode] | None = None,
+) -> None:
+    """`save_picture` of a scene that is there already. A scene with a photo is shown as the photo."""
     modes: tuple[Mode, ...] = tuple(panels) if panels else (color_by,)
-    scene = make_scene(cloud, instances, max_points=_MOST_POINTS)
-    legend = _legend(instances, modes[-1], size[0])
+    legend = _legend(scene.instances, modes[-1], size[0])
     height = size[1] - legend.height
     width = size[0] // len(modes)
     if width < 16 or height < 16:
         raise ValueError(f"size must leave room for {len(modes)} panels and the legend, got {size}")
-    view = view or scene.best_viewpoint()
     sheet = Image.new("RGB", size, _PAPER)
-    panel = (width, height)
-    for column, image in enumerate(_panels(scene, instances, modes, view, panel)):
+    for column, image in enumerate(_panels(scene, modes, view, (width, height))):
         sheet.paste(Image.fromarray(image), (column * width, 0))
         if len(modes) > 1:
             _write_caption(sheet, _caption(modes[column], scene), column * width)
@@ -75,10 +87,24 @@ def save_picture(
         sheet.save(target, format="PNG", compress_level=4)
 
 
+def _panels(
+    scene: Scene, modes: Sequence[Mode], view: Viewpoint | None, size: tuple[int, int]
+) -> list[np.ndarray]:
+    """(h, w, 3) uint8 each."""
+    if scene.photo is not None:
+        return [photo_panel(scene.photo, scene.instances, mode, size, _PAPER) for mode in modes]
+    room = scene.room
+    assert room is not None, "a scene without a photo has a room"
+    return _room_panels(scene.thinned(_MOST_POINTS), room, modes, view or room.best_viewpoint, size)
+
+
 def _caption(mode: Mode, scene: Scene) -> str:
-    if mode == "rgb":
-        return "colours of the scan" if scene.colors is not None else "height (the scan has no colours)"
-    return {"instance": "instances found", "class": "classes", "score": "scores"}[mode]
+    if mode != "rgb":
+        return {"instance": "instances found", "class": "classes", "score": "scores"}[mode]
+    if scene.photo is not None:
+        return "photo"
+    is_plain = scene.scan is not None and scene.scan.colors is None
+    return "height (the scan has no colours)" if is_plain else "colours of the scan"
 
 
 def _write_caption(sheet: Image.Image, text: str, left: int) -> None:
@@ -89,37 +115,42 @@ def _write_caption(sheet: Image.Image, text: str, left: int) -> None:
     )
 
 
-def _panels(
-    scene: Scene, instances: Instances, modes: Sequence[Mode], view: Viewpoint, size: tuple[int, int]
+def _room_panels(
+    scene: Scene, room: Room, modes: Sequence[Mode], view: Viewpoint, size: tuple[int, int]
 ) -> list[np.ndarray]:
-    hidden = scene.hidden_from(view)
-    shown = ~hidden if not hidden.all() else hidden
     width, height = (side * _SUPERSAMPLE for side in size)
-    projection = project(scene.points[shown], view, (width, height), scene.fit_points())
-    depth, nearest = _splat(projection, scene.spacing, width, height)
+    fit_to = room.fit_points()
+
+    def seen(positions: np.ndarray) -> Projection:
+        return project(positions, view, (width, height), fit_to)
+
+    depth, nearest = np.full((height, width), np.inf, np.float32), np.full((height, width), -1, np.int32)
+    scan = scene.scan
+    shown = np.zeros(0, dtype=bool)
+    if scan is not None:
+        hidden = scan.hidden_from(view)
+        shown = ~hidden if not hidden.all() else hidden
+        depth, nearest = splat(seen(scan.positions[shown]), scan.spacing, (height, width))
+    behind = ghosts(scene.layers, seen, depth)
     light = _shade(depth)
     paper = np.array(_PAPER, dtype=np.uint8)
     images = []
     for mode in modes:
         image = np.empty((height, width, 3), dtype=np.uint8)
-        colors = point_colors(scene, instances, mode)[shown]
+        colors = (
+            np.zeros((0, 3), np.uint8) if scan is None else point_colors(scan, scene.instances, mode)[shown]
+        )
         parallel(
             lambda first, last, i=image, c=colors: _paint(nearest, light, c, paper, i, first, last),
             height,
             grain=64,
         )
+        if mode != "rgb":
+            for ghost in behind:
+                ghost.blend_into(image, instance_table(scene.instances, mode))
         parts = image.reshape(size[1], _SUPERSAMPLE, size[0], _SUPERSAMPLE, 3).astype(np.uint16)
         images.append((parts.sum((1, 3)) // _SUPERSAMPLE**2).astype(np.uint8))
     return images
-
-
-def _splat(projection: Projection, spacing: float, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Depth (h, w) float32, infinite where nothing is, and the point seen there (h, w), -1 for none."""
-    depth = np.full((height, width), np.inf, dtype=np.float32)
-    nearest = np.full((height, width), -1, dtype=np.int32)
-    columns = (np.ascontiguousarray(c, dtype=np.float32) for c in projection[:3])
-    _splat_points(*columns, projection.focal, 1.35 * spacing, _LARGEST_SPLAT, depth, nearest)
-    return depth, nearest
 
 
 def _shade(depth: np.ndarray) -> np.ndarray:
@@ -128,26 +159,6 @@ def _shade(depth: np.ndarray) -> np.ndarray:
         log_depth = np.log2(depth)
     parallel(lambda first, last: _eye_dome(log_depth, light, first, last), len(depth), grain=64)
     return light
-
-
-@kernel
-def _splat_points(x, y, z, focal, radius, largest, depth, nearest):
-    """Discs with a rim deeper than their middle, so that neighbours meet half-way like Voronoi cells."""
-    height, width = depth.shape
-    for p in range(len(x)):
-        if not z[p] > 0:
-            continue
-        r = min(max(radius * focal / z[p], 1.0), largest)
-        left, right = max(0, int(np.ceil(x[p] - r))), min(width - 1, int(np.floor(x[p] + r)))
-        above, below = max(0, int(np.ceil(y[p] - r))), min(height - 1, int(np.floor(y[p] + r)))
-        for row in range(above, below + 1):
-            for column in range(left, right + 1):
-                share = ((column - x[p]) ** 2 + (row - y[p]) ** 2) / (r * r)
-                if share <= 1.0:
-                    d = np.float32(z[p] + radius * share)
-                    if d < depth[row, column]:
-                        depth[row, column] = d
-                        nearest[row, column] = p
 
 
 @kernel

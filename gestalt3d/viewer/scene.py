@@ -1,6 +1,7 @@
-"""What there is to draw: finite points with one colour, one instance and one class each."""
+"""What there is to look at: layers, and whose instances they show. `scene_of` makes it, once for picture and page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -9,47 +10,32 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import Vocabulary
 from gestalt3d.viewer.cutaway import cutaway_codes, hidden_from
+from gestalt3d.viewer.layers import ImagePlane, Layer, Points
 from gestalt3d.viewer.viewpoint import Viewpoint, project, visible_value
 
-_KEPT_OF_AN_INSTANCE = 64
 _SAMPLE = 50_000
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Points in the cloud's frame, without those that are not finite and without strays far away."""
+@dataclass(frozen=True, eq=False)
+class Room:
+    """The space in which points, triangles and lines stand: metres in the frame of the cloud."""
 
-    points: np.ndarray
-    """(n, 3) float32."""
-    colors: np.ndarray | None
-    """(n, 3) uint8."""
-    labels: np.ndarray
-    """(n,) int64: the instance of the highest score, -1 for none."""
-    classes: np.ndarray
-    """(n,) int64: the class of the point's instance where it has one, else of the point; -1 unknown."""
-    cutaway: np.ndarray
-    """(n,) uint8, see `cutaway_codes`."""
-    sample: np.ndarray
-    """(m, 3) float32: some points of the scan, whatever was found in it: all methods are looked at from one viewpoint."""
-    extent: np.ndarray
-    """(3,) metres along the axes, of all points."""
     bounds: np.ndarray
     """(2, 3) lowest and highest corner without the outermost points."""
-    spacing: float
-    """Typical distance between neighbours in metres."""
+    extent: np.ndarray
+    """(3,) metres along the axes, of all points."""
+    sample: np.ndarray
+    """(m, 3) float32: some points of the scan, whatever was found in it: all methods are looked at from one viewpoint."""
     boxes: np.ndarray
     """(i, 7) visible boxes, along the axes where the instances bring none; NaN without points."""
-    vocabulary: Vocabulary
-    notes: tuple[str, ...]
-
-    def hidden_from(self, viewpoint: Viewpoint) -> np.ndarray:
-        """(n,) bool: ceiling and near walls, for an eye outside."""
-        return hidden_from(self.cutaway, viewpoint)
+    origin: np.ndarray
+    """(3,) float64: where the cloud's origin lies in the world."""
 
     def fit_points(self) -> np.ndarray:
         """Points for fitting a view to, strays pulled to the bounds."""
         return np.clip(self.sample, *self.bounds).astype(np.float32)
 
+    @cached_property
     def best_viewpoint(self) -> Viewpoint:
         """Of sixteen azimuths the one that shows most of what stands on the ground, whatever was found there."""
         points, fit_to, size = self.sample, self.fit_points(), (128, 96)
@@ -66,52 +52,92 @@ class Scene:
         return max((Viewpoint(float(a)) for a in np.arange(15, 375, 22.5)), key=value)
 
 
-def make_scene(cloud: PointCloud, instances: Instances, *, max_points: int | None = None) -> Scene:
-    """Resolve overlaps, drop what cannot be drawn, thin out to `max_points` with every instance visible."""
-    if len(cloud) != instances.masks.size:
-        raise ValueError(f"instances describe {instances.masks.size} points, the cloud has {len(cloud)}")
-    notes = list(cloud.source.notes) if cloud.source is not None else []
-    all_points = cloud.points.detach().cpu().numpy()
-    finite = np.isfinite(all_points).all(1)
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Layers in the order in which they are listed, and the instances that their labels mean."""
+
+    layers: tuple[Layer, ...]
+    instances: Instances
+    room: Room | None
+    """None for a photo alone."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def scan(self) -> Points | None:
+        """The points that were segmented."""
+        return next(
+            (layer for layer in self.layers if isinstance(layer, Points) and layer.opacity == 1), None
+        )
+
+    @property
+    def photo(self) -> ImagePlane | None:
+        return next((layer for layer in self.layers if isinstance(layer, ImagePlane)), None)
+
+    def thinned(self, most: int) -> "Scene":
+        """With at most `most` points of the scan, every instance visible, and a note that says so."""
+        scan = self.scan
+        if scan is None or len(scan) <= most:
+            return self
+        fewer = scan.thinned(most, len(self.instances))
+        note = f"{most:,} of {len(scan):,} points are shown"
+        layers = tuple(fewer if layer is scan else layer for layer in self.layers)
+        return replace(self, layers=layers, notes=(*self.notes, note))
+
+
+def scene_of(given: PointCloud, instances: Instances) -> Scene:
+    """The one way from a result to something that is drawn: `save_picture`, `save_page` and `view` all come here.
+
+    Labels, boxes and viewpoint are computed once for whoever draws the scene: `write_picture` and `write_page` take it.
+    Where instances overlap the one of the highest score is seen. Points that are not finite, and strays far away, are left
+    out, which a note says.
+    """
+    if len(given) != instances.masks.size:
+        raise ValueError(f"instances describe {instances.masks.size} points, the cloud has {len(given)}")
+    labels = instances.to_labels().cpu().numpy()
+    notes = list(given.source.notes) if given.source is not None else []
+    scan, room = _scan_and_room(given, instances, labels, notes)
+    return Scene((scan,), instances, room, tuple(dict.fromkeys(notes)))
+
+
+def _scan_and_room(
+    cloud: PointCloud, instances: Instances, labels: np.ndarray, notes: list[str]
+) -> tuple[Points, Room]:
+    """What can be drawn of a cloud; what cannot is added to the notes."""
+    positions = cloud.points.detach().cpu().numpy()
+    finite = np.isfinite(positions).all(1)
     if not finite.any():
         raise UserError("there is no finite point to show; give a cloud with at least one")
-    bounds = _bounds(all_points[finite])
+    bounds = _bounds(positions[finite])
     near = finite & (
-        (all_points > 6 * bounds[0] - 5 * bounds[1] - 1) & (all_points < 6 * bounds[1] - 5 * bounds[0] + 1)
+        (positions > 6 * bounds[0] - 5 * bounds[1] - 1) & (positions < 6 * bounds[1] - 5 * bounds[0] + 1)
     ).all(1)
     if bad := int((~finite).sum()):
         notes.append(f"{bad:,} points without finite coordinates are not shown")
     if stray := int(finite.sum() - near.sum()):
         notes.append(f"{stray:,} stray points far away are not shown")
-    labels = instances.to_labels().cpu().numpy()
     shown = near.nonzero()[0]
-    sample = all_points[shown[:: -(-len(shown) // _SAMPLE)]].astype(np.float32)
-    extent = np.ptp(all_points[shown].astype(np.float64), axis=0)
-    if max_points is not None and len(shown) > max_points:
-        notes.append(f"{max_points:,} of {len(shown):,} points are shown")
-        shown = shown[_thin_out(labels[shown], len(instances), max_points)]
-    points, labels = all_points[shown].astype(np.float32), labels[shown]
     colors = None
-    if cloud.colors is None:
-        notes.append("no colour in the input")
-    else:
+    if cloud.colors is not None:
         fractions = np.nan_to_num(cloud.colors.detach().cpu().numpy()[shown])
         colors = np.rint(np.clip(fractions, 0, 1) * 255).astype(np.uint8)
-    classes = _classes(instances, labels, shown)
-    return Scene(
-        points=points,
-        colors=colors,
-        labels=labels,
-        classes=classes,
-        cutaway=cutaway_codes(points, classes, instances.vocabulary, bounds),
-        sample=sample,
-        extent=extent,
-        bounds=bounds,
-        spacing=_spacing(points, bounds),
-        boxes=_boxes(all_points, instances),
-        vocabulary=instances.vocabulary,
-        notes=tuple(dict.fromkeys(notes)),
+    elif not any("colour" in note for note in notes):
+        notes.append("no colour in the input")
+    scan = Points(
+        positions[shown].astype(np.float32),
+        labels[shown],
+        _classes(instances, labels, shown),
+        instances.vocabulary,
+        bounds,
+        colors,
     )
+    room = Room(
+        bounds=bounds,
+        extent=np.ptp(positions[shown].astype(np.float64), axis=0),
+        sample=positions[shown[:: -(-len(shown) // _SAMPLE)]].astype(np.float32),
+        boxes=_boxes(positions, instances),
+        origin=np.zeros(3) if cloud.origin is None else cloud.origin.cpu().numpy(),
+    )
+    return scan, room
 
 
 def _columns(points: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -128,42 +154,10 @@ def _bounds(points: np.ndarray) -> np.ndarray:
 
 
 def _classes(instances: Instances, labels: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    of_instance = np.append(instances.classes.cpu().numpy(), -1)[labels]
+    of_instance = np.append(instances.classes.cpu().numpy(), -1)[labels[shown]]
     if instances.element_classes is None:
         return of_instance
-    return np.where(labels >= 0, of_instance, instances.element_classes.cpu().numpy()[shown])
-
-
-def _thin_out(labels: np.ndarray, count: int, max_points: int) -> np.ndarray:
-    """Ascending positions: each instance keeps a few, the rest is shared in proportion, evenly spaced."""
-    sizes = np.bincount(labels + 1, minlength=count + 1)
-    least = np.minimum(sizes, max(1, min(_KEPT_OF_AN_INSTANCE, max_points // (4 * (count + 1)))))
-    share = max(0, max_points - least.sum()) / max(1, (sizes - least).sum())
-    quota = least + ((sizes - least) * share).astype(np.int64)
-    order = np.argsort(labels, kind="stable")
-    group = labels[order] + 1
-    rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[group]
-    steps = quota[group] / sizes[group]
-    kept = np.floor((rank + 1) * steps + 1e-9) > np.floor(rank * steps + 1e-9)
-    return np.sort(order[kept])
-
-
-def _spacing(points: np.ndarray, bounds: np.ndarray) -> float:
-    """From the area of the occupied cells, on the finest grid that still holds several points in each."""
-    extent = float(np.max(bounds[1] - bounds[0]))
-    if extent <= 0 or len(points) < 2:
-        return 0.01
-    unit = np.clip((points - bounds[0]) / extent, 0, 1 - 1e-6)
-    area = 1.0
-    for cells in (4, 8, 16, 32, 64, 128, 256):
-        ijk = (unit * cells).astype(np.int64)
-        occupied = np.zeros(cells**3, dtype=bool)
-        occupied[(ijk[:, 0] * cells + ijk[:, 1]) * cells + ijk[:, 2]] = True
-        filled = int(occupied.sum())
-        if len(points) < 8 * filled:
-            break
-        area = filled / cells**2
-    return extent * float(np.sqrt(area / len(points)))
+    return np.where(labels[shown] >= 0, of_instance, instances.element_classes.cpu().numpy()[shown])
 
 
 def _boxes(points: np.ndarray, instances: Instances) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The page in a real browser with a software renderer."""
 
 import dataclasses
-import io
 import itertools
 import re
 import time
@@ -9,29 +8,17 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import Vocabulary
 from gestalt3d.viewer import save_page
 from gestalt3d.viewer.coloring import instance_colors
+from tests.viewer.browsing import complaints, picture, ready, resized
 from tests.viewer.chromium import Browser, find_chromium
 from tests.viewer.made_up_room import made_up_room
 
 TABLE, SOFA = 6, 10
-
-
-def ready(browser: Browser) -> None:
-    browser.wait_for("window.gestalt3d && (gestalt3d.firstFrameMs || gestalt3d.error)")
-    assert browser.evaluate("gestalt3d.error") is None
-
-
-def picture(browser: Browser) -> np.ndarray:
-    # Two frames later what was asked for is on the screen.
-    browser.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
-    with Image.open(io.BytesIO(browser.screenshot())) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +33,7 @@ def room(tmp_path_factory: pytest.TempPathFactory):
     with Browser(path) as browser:
         ready(browser)
         yield browser
-        errors = [line for line in browser.console if "ReadPixels" not in line]
-        assert not errors, errors
+        assert not complaints(browser)
 
 
 @pytest.fixture
@@ -176,7 +162,7 @@ def test_five_thousand_hostile_instances_without_colour(tmp_path) -> None:
         assert browser.evaluate("document.title") == evil
         assert browser.evaluate("document.querySelectorAll('img').length") == 0
         assert evil in browser.evaluate("document.getElementById('classes').textContent")
-        assert not [line for line in browser.console if "ReadPixels" not in line]
+        assert not complaints(browser)
 
 
 @pytest.mark.parametrize("points", [1, 3])
@@ -192,14 +178,6 @@ def test_almost_nothing_is_shown(tmp_path, points: int) -> None:
         assert browser.evaluate("gestalt3d.pick(195, 350)") == -1
 
 
-def resized(browser: Browser, width: int, height: int) -> None:
-    browser.call(
-        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-    )
-    picture(browser)  # sizes are observed between frames
-    picture(browser)
-
-
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory):
     find_chromium()
@@ -209,7 +187,7 @@ def second(tmp_path_factory: pytest.TempPathFactory):
     with Browser(path) as browser:
         ready(browser)
         yield browser
-        assert not [line for line in browser.console if "ReadPixels" not in line]
+        assert not complaints(browser)
 
 
 @pytest.fixture

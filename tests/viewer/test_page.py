@@ -22,13 +22,17 @@ def about(page: str) -> dict:
     return json.loads(re.search(r'id="about">(.*?)</script>', page, re.S)[1])
 
 
+def scan(page: str) -> dict:
+    return about(page)["layers"][0]
+
+
 def planes(page: str) -> np.ndarray:
     text = re.search(r'id="planes">(.*?)</script>', page, re.S)[1]
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(-1, about(page)["points"])
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(-1, scan(page)["rows"])
 
 
-def elements_of(page: str) -> np.ndarray:
-    p, facts = planes(page).astype(np.int64), about(page)
+def points_of(page: str) -> np.ndarray:
+    p, facts = planes(page).astype(np.int64), scan(page)
     grid = np.stack([p[2 * a] + 256 * p[2 * a + 1] for a in range(3)], axis=1)
     return np.array(facts["low"]) + grid * np.array(facts["unit"])
 
@@ -46,15 +50,15 @@ def test_a_page_is_one_file_that_asks_the_network_for_nothing(tmp_path) -> None:
 def test_the_page_holds_all_points_to_the_step_of_the_grid() -> None:
     cloud, instances = made_up_room(3000)
     page = page_html(cloud, instances, title="room")
-    ours, theirs = (np.sort(p, axis=0) for p in (elements_of(page), cloud.points.numpy()))
-    assert np.abs(ours - theirs).max() <= max(about(page)["unit"]) / 2 + 1e-6
+    ours, theirs = (np.sort(p, axis=0) for p in (points_of(page), cloud.points.numpy()))
+    assert np.abs(ours - theirs).max() <= max(scan(page)["unit"]) / 2 + 1e-6
 
 
 def test_labels_and_colours_travel_with_their_points() -> None:
     cloud, instances = made_up_room(1000)
     page = page_html(cloud, instances, title="room")
     bytes_of = planes(page).astype(np.int64)
-    nearest = np.linalg.norm(elements_of(page)[:, None] - cloud.points.numpy()[None], axis=2).argmin(1)
+    nearest = np.linalg.norm(points_of(page)[:, None] - cloud.points.numpy()[None], axis=2).argmin(1)
     np.testing.assert_array_equal(
         bytes_of[12] + 256 * bytes_of[13] - 1, instances.to_labels().numpy()[nearest]
     )
@@ -64,7 +68,7 @@ def test_labels_and_colours_travel_with_their_points() -> None:
 def test_prefixes_are_even_samples() -> None:
     cloud, instances = made_up_room(40_000)
     page = page_html(cloud, instances, title="room")
-    levels, points = about(page)["levels"], elements_of(page)
+    levels, points = scan(page)["levels"], points_of(page)
     assert levels == [2500, 5000, 10_000, 20_000, 40_000]
     cells = (points // 0.75).astype(int) @ [10_000, 100, 1]
     wanted = np.bincount(np.unique(cells, return_inverse=True)[1]) / len(points)
@@ -90,8 +94,8 @@ def test_names_cannot_become_code() -> None:
 def test_more_points_than_a_page_takes_are_thinned_out_and_it_says_so() -> None:
     cloud, instances = made_up_room(20_000)
     page = page_html(cloud, instances, title="room", max_points=5000)
-    assert 4900 <= about(page)["points"] <= 5000
-    assert about(page)["pointsInAll"] == 20_000
+    assert 4900 <= scan(page)["rows"] <= 5000
+    assert about(page)["elements"] == 20_000
     assert any("of 20,000 points" in note for note in about(page)["notes"])
     assert about(page)["instances"]["points"] == instances.sizes.tolist()
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,11 @@ from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 from gestalt3d.viewer import Viewpoint, save_picture
 from gestalt3d.viewer.coloring import instance_palette
-from gestalt3d.viewer.palette import class_color
+from gestalt3d.viewer.layers import Points
+from gestalt3d.viewer.palette import class_color, instance_colors
+from gestalt3d.viewer.picture import write_picture
+from gestalt3d.viewer.scene import scene_of
+from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, photo_of_rectangles, room_with_ghosts
 from tests.viewer.made_up_room import made_up_room
 
 PAPER = (236, 239, 243)
@@ -101,3 +107,58 @@ def test_panels_have_captions(tmp_path) -> None:
     save_picture(tmp_path / "two.png", cloud, instances, size=(800, 400), panels=("rgb", "instance"))
     for corner in np.split(read(tmp_path / "two.png")[:30], 2, axis=1):
         assert (np.abs(corner[:, :150] - (38, 42, 50)).max(-1) < 40).sum() > 50, "ink of letters"
+
+
+def test_whole_shapes_are_a_veil_of_the_instance_s_colour_and_lines_are_drawn(tmp_path) -> None:
+    scene = room_with_ghosts(40_000)
+    bare = dataclasses.replace(scene, layers=scene.layers[:1])
+    view, size = Viewpoint(15, 50), (800, 600)
+    images = []
+    for name, shown in (("ghosts", scene), ("bare", bare)):
+        write_picture(tmp_path / f"{name}.png", shown, view=view, size=size)
+        images.append(read(tmp_path / f"{name}.png"))
+    changed = np.abs(images[0] - images[1]).max(-1) > 8
+    palette = instance_palette(scene.instances).astype(float)
+    for i, least in ((SOFA, 0.005), (BOOKCASE, 0.002), (CHAIR, 0.0005)):
+        # How far the colour went from what is behind towards that of the instance.
+        step, towards = images[0] - images[1], palette[i] - images[1]
+        share = (step * towards).sum(-1) / np.maximum((towards**2).sum(-1), 1)
+        aside = np.linalg.norm(step - share[..., None] * towards, axis=-1)
+        assert (changed & (share > 0.2) & (share < 0.95) & (aside < 25)).mean() > least
+    assert 0.01 < changed.mean() < 0.3
+
+
+def test_what_the_scan_shows_is_not_veiled_by_a_ghost_behind_it(tmp_path) -> None:
+    cloud, instances = made_up_room(40_000)
+    scene = scene_of(cloud, instances)
+    assert scene.scan is not None and scene.room is not None
+    under = cloud.points[instances.elements_of(0)].numpy() - [0, 0, 0.5]  # below the floor
+    ghost = Points(
+        under.astype(np.float32),
+        np.zeros(len(under), np.int64),
+        np.zeros(len(under), np.int64),
+        S3DIS,
+        scene.room.bounds,
+        opacity=0.5,
+    )
+    view, size = Viewpoint(15, 89), (400, 300)
+    write_picture(
+        tmp_path / "with.png", dataclasses.replace(scene, layers=(scene.scan, ghost)), view=view, size=size
+    )
+    write_picture(tmp_path / "without.png", scene, view=view, size=size)
+    difference = np.abs(read(tmp_path / "with.png") - read(tmp_path / "without.png")).max(-1)
+    assert (difference[60:200, 120:280] > 8).mean() < 0.02
+
+
+def test_a_photo_lies_in_the_panel_with_its_masks(tmp_path) -> None:
+    scene = photo_of_rectangles()
+    write_picture(tmp_path / "photo.png", scene, size=(1280, 500), panels=("rgb", "instance"))
+    plain, masked = np.split(read(tmp_path / "photo.png"), 2, axis=1)
+    # 320 x 200 pixels are 640 x 400, and the legend takes the rest of the height.
+    top = np.flatnonzero((np.abs(plain - (90, 100, 110)).max(-1) < 3).any(1))[0]
+    for row, column, instance, shade in ((130, 100, 0, 150), (60, 180, 1, 60), (40, 305, 2, 220)):
+        at = (top + 2 * row, 2 * column)
+        np.testing.assert_allclose(plain[at], shade, atol=4)
+        np.testing.assert_allclose(masked[at], (instance_colors(3)[instance].astype(int) + shade) / 2, atol=4)
+    outline = masked[top + 2 * 179 - 4 : top + 2 * 180 + 4, 2 * 130 : 2 * 150]
+    assert (np.abs(outline - instance_colors(3)[1]).max(-1) < 30).sum() > 20, "of the chair behind the table"

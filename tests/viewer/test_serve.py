@@ -100,7 +100,7 @@ def test_a_scan_alone_is_shown(tmp_path, monkeypatch, name: str) -> None:
     cloud, _ = made_up_room(500)
     save_cloud(tmp_path / name, cloud)
     page = shown(tmp_path / name, monkeypatch)
-    assert page["title"] == "room" and page["pointsInAll"] == 500
+    assert page["title"] == "room" and page["elements"] == 500
     assert page["instances"]["class"] == [] and page["method"] == ""
 
 

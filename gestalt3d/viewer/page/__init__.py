@@ -1,10 +1,7 @@
-"""One self-contained web page of a scan and its instances: no network, no library, the points inside.
+"""One self-contained web page of a scene: no network, no library, the layers inside.
 
-Points lie on a grid of 65,536 steps a side and are stored byte plane by byte plane, in an order whose first
-sixteenth, eighth, quarter and half are even samples with neighbours side by side, which deflate likes. The
-content security policy names the hash of the page's script and so allows no other, whatever a name contains.
-
-The script's parts stand beside this file, one noun each; in the page they are one function.
+`payload` says how layers become bytes. The content security policy names the hash of the page's script and so allows no other,
+whatever a name contains. The script's parts stand beside this file, one noun each; in the page they are one function.
 """
 
 import base64
@@ -16,40 +13,45 @@ import zlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
 from gestalt3d.io.names import readable
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.viewer.coloring import base_colors
+from gestalt3d.viewer.page.payload import Packed, packed, rounded
 from gestalt3d.viewer.palette import NOTHING, class_colors, instance_colors, score_colors
-from gestalt3d.viewer.scene import Scene, make_scene
+from gestalt3d.viewer.scene import Room, Scene, scene_of
 from gestalt3d.viewer.viewpoint import TAN_HALF_FOV
 
 MAX_POINTS = 1_000_000
 SCRIPT = (
     "state",
+    "payload",
     "points",
+    "space",
     "camera",
     "shaders",
+    "graphics",
     "drawing",
+    "lines",
+    "ghosts",
+    "photo",
     "frames",
     "colours",
     "choice",
     "card",
     "ruler",
+    "layers",
     "panel",
     "heading",
     "hands",
     "start",
 )
 """In the order in which they run."""
-_GRID = 65535
-_LEVELS = 16
 
 
 def save_page(
@@ -67,7 +69,19 @@ def save_page(
     call = "save_page(path, cloud, instances)"
     expect_path(path, call=call)
     instances, cloud = instances_and_cloud(instances, cloud, call=call)
-    page = page_html(cloud, instances, title=title or Path(path).stem, notes=notes, max_points=max_points)
+    write_page(path, scene_of(cloud, instances), title=title, notes=notes, max_points=max_points)
+
+
+def write_page(
+    path: str | Path,
+    scene: Scene,
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
+    max_points: int = MAX_POINTS,
+) -> None:
+    """`save_page` of a scene that is there already."""
+    page = page_of(scene, title=title or Path(path).stem, notes=notes, max_points=max_points)
     with atomic_path(path) as target:
         target.write_text(page, encoding="utf-8", newline="\n")
 
@@ -81,21 +95,25 @@ def page_html(
     max_points: int = MAX_POINTS,
 ) -> str:
     """The page as text."""
+    return page_of(scene_of(cloud, instances), title=title, notes=notes, max_points=max_points)
+
+
+def page_of(scene: Scene, *, title: str, notes: Sequence[str] = (), max_points: int = MAX_POINTS) -> str:
+    """The page of a scene as text."""
     title = readable(title)
-    scene = make_scene(cloud, instances, max_points=max_points)
-    order, levels = _levels(scene.points, scene.bounds)
-    planes, grid = _planes(scene, order)
+    scene = scene.thinned(max_points)
+    layers = [packed(layer) for layer in scene.layers]
     about = {
         "title": title,
         "notes": _without_repetition([*scene.notes, *notes]),
-        "pointsInAll": len(cloud),
-        "levels": levels,
-        **grid,
-        **_tables(scene, instances, cloud.origin),
+        "elements": scene.instances.masks.size,
+        "layers": [layer.about for layer in layers],
+        "room": None if scene.room is None else _room(scene.room),
+        **_tables(scene),
     }
     folder = resources.files("gestalt3d.viewer.page")
-    style = (folder / "page.css").read_text(encoding="utf-8")
-    script = _script([(folder / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPT])
+    style = _terse((folder / "page.css").read_text(encoding="utf-8"))
+    script = _script([_terse((folder / f"{part}.js").read_text(encoding="utf-8")) for part in SCRIPT])
     parts = {
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'",
@@ -103,7 +121,7 @@ def page_html(
         "css": style,
         "js": script,
         "about": _json(about),
-        "planes": base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode(),
+        "planes": _text(layers),
     }
     template = (folder / "page.html").read_text(encoding="utf-8")
     # One pass: what is put in is not searched again.
@@ -114,92 +132,61 @@ def _script(parts: Sequence[str]) -> str:
     return "".join(['"use strict";\n(() => {\n', *parts, "})();\n"])
 
 
+def _terse(code: str) -> str:
+    """Without indentation and whole lines of comment: every page carries the code."""
+    lines = (line.strip() for line in code.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+
+
+def _text(layers: Sequence[Packed]) -> str:
+    data = b"".join(layer.data for layer in layers)
+    return base64.b64encode(zlib.compress(data, 6)).decode()
+
+
 def _without_repetition(notes: Sequence[str]) -> list[str]:
     """Each note once, and none that another one begins with."""
     notes = list(dict.fromkeys(notes))
     return [note for note in notes if not any(other != note and other.startswith(note) for other in notes)]
 
 
-def _levels(points: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """An order along a space-filling curve, dealt out, and the lengths of its evenly thinned prefixes."""
-    extent = np.maximum(bounds[1] - bounds[0], 1e-6)
-    curve = np.argsort(
-        _morton((np.clip((points - bounds[0]) / extent, 0, 1) * 1023).astype(np.uint64)), kind="stable"
-    )
-    rank = np.arange(len(points)) % _LEVELS
-    # Rank 0 first, then 8, then 4 and 12, then the other even ones, then the odd ones.
-    level = np.select([rank == 0, rank % 8 == 0, rank % 4 == 0, rank % 2 == 0], [0, 1, 2, 3], 4)
-    dealt = np.argsort(level, kind="stable")
-    return curve[dealt], np.cumsum(np.bincount(level, minlength=5)).tolist()
+def _room(room: Room) -> dict[str, Any]:
+    viewpoint = room.best_viewpoint
+    return {
+        "bounds": rounded(room.bounds, 5),
+        "extent": rounded(room.extent, 5),
+        "origin": room.origin.tolist(),
+        "view": {"azimuth": viewpoint.azimuth, "elevation": viewpoint.elevation},
+    }
 
 
-def _morton(grid: np.ndarray) -> np.ndarray:
-    """(n, 3) uint64 below 1024 → (n,) interleaved bits."""
-    code = np.zeros(len(grid), dtype=np.uint64)
-    for bit in range(10):
-        for axis in range(3):
-            code |= ((grid[:, axis] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(3 * bit + axis)
-    return code
-
-
-def _planes(scene: Scene, order: np.ndarray) -> tuple[np.ndarray, dict[str, object]]:
-    """(planes, n) uint8 in the order `points.js` reads them, and what it needs to undo the grid."""
-    points = scene.points[order].astype(np.float64)
-    low, high = points.min(0), points.max(0)
-    unit = np.maximum(high - low, 1e-6) / _GRID
-    grid = np.rint((points - low) / unit).astype(np.uint16)
-    labels = (scene.labels[order] + 1).astype(np.uint32)
-    label_bytes = 2 if len(labels) == 0 or labels.max() < 1 << 16 else 4
-    classes = np.where(scene.classes < 0, len(scene.vocabulary), scene.classes)[order].astype(np.uint16)
-    planes = [half for axis in range(3) for half in _bytes(grid[:, axis], 2)]
-    planes += list(base_colors(scene)[order].T)
-    planes += [scene.cutaway[order], *_bytes(classes, 2), *_bytes(labels, label_bytes)]
-    about = {"points": len(points), "low": _rounded(low, 9), "unit": unit.tolist(), "labelBytes": label_bytes}
-    return np.stack(planes), about
-
-
-def _bytes(values: np.ndarray, count: int) -> list[np.ndarray]:
-    return [((values >> (8 * k)) & 255).astype(np.uint8) for k in range(count)]
-
-
-def _tables(scene: Scene, instances: Instances, origin: Tensor | None) -> dict[str, object]:
-    vocabulary = instances.vocabulary
+def _tables(scene: Scene) -> dict[str, Any]:
+    instances, vocabulary = scene.instances, scene.instances.vocabulary
     colors, structure = class_colors(vocabulary).tolist(), vocabulary.is_structure.tolist()
     names = zip(vocabulary.names, colors, structure, strict=True)
-    viewpoint = scene.best_viewpoint()
-    amodal = instances.amodal_boxes
+    amodal, scan, photo = instances.amodal_boxes, scene.scan, scene.photo
+    if scan is not None:
+        classes = scan.classes
+    elif photo is not None:  # what belongs to nothing stays the photo, and is no class to be hidden
+        classes = instances.classes.cpu().numpy()[photo.labels[photo.labels >= 0]]
+    else:
+        classes = np.zeros(0, dtype=np.int64)
     return {
         "method": instances.method,
-        "hasColor": scene.colors is not None,
-        "spacing": max(scene.spacing, 1e-5),
-        "bounds": _rounded(scene.bounds, 5),
-        "extent": _rounded(scene.extent, 5),
-        "origin": [0.0, 0.0, 0.0] if origin is None else origin.tolist(),
-        "view": {"azimuth": viewpoint.azimuth, "elevation": viewpoint.elevation},
+        "hasColor": scan is None or scan.colors is not None,
         "tanHalfFov": TAN_HALF_FOV,
         "classes": [{"name": n, "color": c, "structure": s} for n, c, s in names],
-        "classPoints": np.bincount(
-            scene.classes % (len(vocabulary) + 1), minlength=len(vocabulary) + 1
-        ).tolist(),
+        "classPoints": np.bincount(classes % (len(vocabulary) + 1), minlength=len(vocabulary) + 1).tolist(),
         "unknownColor": list(NOTHING),
         "ramp": score_colors(np.linspace(0, 1, 65)).ravel().tolist(),
         "instances": {
             "class": instances.classes.tolist(),
-            "score": _rounded(instances.scores.cpu().numpy(), 4),
+            "score": rounded(instances.scores.cpu().numpy(), 4),
             "points": instances.sizes.tolist(),
             "color": instance_colors(len(instances)).ravel().tolist(),
-            "boxes": _rounded(scene.boxes.ravel(), 4),
-            "amodal": None if amodal is None else _rounded(amodal.cpu().numpy().ravel(), 4),
+            "boxes": None if scene.room is None else rounded(scene.room.boxes.ravel(), 4),
+            "amodal": None if amodal is None else rounded(amodal.cpu().numpy().ravel(), 4),
         },
     }
-
-
-def _rounded(values: np.ndarray, digits: int) -> list:
-    """Nested lists with null for what is not finite, which JSON cannot say."""
-    rounded = np.round(np.asarray(values, dtype=np.float64), digits)
-    as_objects = rounded.astype(object)
-    as_objects[~np.isfinite(rounded)] = None
-    return as_objects.tolist()
 
 
 def _json(value: object) -> str:

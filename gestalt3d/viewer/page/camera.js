@@ -1,7 +1,4 @@
 const camera = { azimuth: 0, elevation: 0, distance: 1, target: [0, 0, 0] };
-const middle = [0, 1, 2].map((a) => (bounds[0][a] + bounds[1][a]) / 2);
-const reach = Math.max(1e-3, Math.hypot(...[0, 1, 2].map((a) => bounds[1][a] - bounds[0][a])));
-let sample = []; // Points to fit the first view to: x, y, z, cutaway code.
 
 function axes(azimuth, elevation) {
   const [sa, ca] = [Math.sin(azimuth), Math.cos(azimuth)];
@@ -33,8 +30,8 @@ function taken() {
 }
 
 // The nearest eye that sees all points where nothing is in front, and the target around which it turns, as far as `base`.
-function fit(points, azimuth, elevation, { base = middle, margin = 1.04 } = {}) {
-  if (!points.length) return { azimuth, elevation, distance: reach, target: middle };
+function fit(points, azimuth, elevation, { base = space.middle, margin = 1.04 } = {}) {
+  if (!points.length) return { azimuth, elevation, distance: space.reach, target: space.middle };
   const { right, up, back } = axes(azimuth, elevation);
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   let { top, bottom, left, right: rightEdge } = taken();
@@ -52,13 +49,14 @@ function fit(points, azimuth, elevation, { base = middle, margin = 1.04 } = {}) 
     a = Math.max(a, v + tanA * w); b = Math.max(b, tanB * w - v);
   }
   // Planes of opposite sides touch the points on both; the pair that asks for more decides, in the other one they lie amidst.
-  const distance = Math.max((r + l) / (tanR + tanL), (a + b) / (tanA + tanB), 0.02 * reach) * margin;
+  const distance = Math.max((r + l) / (tanR + tanL), (a + b) / (tanA + tanB), 0.02 * space.reach) * margin;
   const aside = (r - l - (tanR - tanL) * distance) / 2, above = (a - b - (tanA - tanB) * distance) / 2;
   return { azimuth, elevation, distance, target: along(base, [aside, right], [above, up]) };
 }
 
 // Which walls are in the way depends on where the eye is, and where it is on which walls are left: twice is enough.
 function fitAll(azimuth, elevation) {
+  const { sample } = space;
   let view = fit(sample, azimuth, elevation);
   for (let k = 0; k < 2; k++) {
     const eye = along(view.target, [view.distance, axes(azimuth, elevation).back]);
@@ -67,9 +65,8 @@ function fitAll(azimuth, elevation) {
   }
   return view;
 }
-const radians = (degrees) => degrees * Math.PI / 180;
-const firstView = () => fitAll(radians(about.view.azimuth), radians(about.view.elevation));
-const topView = () => fitAll(radians(about.view.azimuth), 1.56);
+const firstView = () => fitAll(space.view.azimuth, space.view.elevation);
+const topView = () => fitAll(space.view.azimuth, state.flat ? space.view.elevation : 1.56);
 
 // The view last asked for, which is fitted again when the window or what stands in front changes; none once turned by hand.
 let aim = firstView;
@@ -93,6 +90,7 @@ function byHand() {
   moved();
 }
 
+const TURN = 0.006; // Radians for a pixel of a drag.
 let flight = 0;
 function fly(goal, instantly) {
   cancelAnimationFrame(flight);
@@ -115,7 +113,9 @@ function fly(goal, instantly) {
   step();
 }
 
+// A photo is not turned but moved.
 function turnBy(dx, dy) {
+  if (state.flat) return slideBy(dx / TURN, dy / TURN);
   camera.azimuth -= dx;
   camera.elevation = Math.min(1.56, Math.max(-1.2, camera.elevation + dy));
   byHand();
@@ -127,7 +127,7 @@ function slideBy(dx, dy) {
   byHand();
 }
 function zoomBy(factor, x, y) {
-  const distance = Math.min(20 * reach, Math.max(0.002 * reach, camera.distance * factor));
+  const distance = Math.min(20 * space.reach, Math.max(0.002 * space.reach, camera.distance * factor));
   if (x !== undefined) {
     // What lies under the pointer stays under it.
     const { right, up } = axes(camera.azimuth, camera.elevation);
@@ -138,7 +138,7 @@ function zoomBy(factor, x, y) {
   byHand();
 }
 function zoomTo(i) {
-  const box = boxOf(instances.boxes, i);
+  const box = boxOf(space.boxes, i);
   if (!box) return;
   // As seen from where the eye is now, with some of what stands around.
   const { azimuth, elevation } = camera;

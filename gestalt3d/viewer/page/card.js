@@ -10,16 +10,24 @@ const MEANING = {
   Size: "Of the box around its visible points: along its own two level axes, and upright",
   Centre: "Of that box: x, y, z in metres, z up",
   Yaw: "By how much that box is turned about the upright axis, counterclockwise from above",
+  Pixels: "Visible ones",
+  Hidden: "Share of all its pixels that something else covers",
   Whole: "Size of the box around the whole object, hidden parts included",
 };
 function fillCard(i) {
   $("card-name").textContent = nameOf(i);
   $("card-id").textContent = `#${i}`;
   $("card-alone").setAttribute("aria-pressed", String(state.alone));
-  const facts = [["Score", scoreText(i)], ["Points", number.format(instances.points[i])]];
+  const facts = [["Score", scoreText(i)], [photo ? "Pixels" : "Points", number.format(instances.points[i])]];
+  if (photo && instances.whole) {
+    const hidden = 1 - instances.points[i] / Math.max(1, instances.whole[i]);
+    facts.push(["Hidden", `${Math.round(100 * Math.max(0, hidden))} %`]);
+  }
+  const flat = photo && !room && boxOf(space.boxes, i);
+  if (flat) facts.push(["Size", `${flat[3]} × ${flat[4]} pixels`]);
   const box = boxOf(instances.boxes, i), whole = boxOf(instances.amodal, i);
   if (box) {
-    const centre = [0, 1, 2].map((k) => (box[k] + about.origin[k]).toFixed(2));
+    const centre = [0, 1, 2].map((k) => (box[k] + room.origin[k]).toFixed(2));
     facts.push(["Size", metres(box)], ["Centre", `${centre.join(", ")} m`], ["Yaw", `${(box[6] * 180 / Math.PI).toFixed(1)}°`]);
   }
   if (whole) facts.push(["Whole", metres(whole)]);
@@ -28,5 +36,5 @@ function fillCard(i) {
     name.title = MEANING[term] || "";
     return [name, element("dd", "", value)];
   }));
-  $("card-zoom").disabled = !box;
+  $("card-zoom").disabled = !boxOf(space.boxes, i);
 }

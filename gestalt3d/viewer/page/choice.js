@@ -22,7 +22,7 @@ const idAt = (x, y) => at(x, y).instance;
 
 // On a narrow screen heading and card leave only the middle.
 function isCovered(i) {
-  const box = boxOf(instances.boxes, i), { top, bottom } = taken();
+  const box = boxOf(space.boxes, i), { top, bottom } = taken();
   const place = box && onCanvas(box.slice(0, 3));
   return !place || place[1] < top || place[1] > canvas.clientHeight - bottom;
 }

@@ -70,12 +70,13 @@ function refreshClasses() {
   refreshTables();
 }
 
-// The mean of the scan's own colours over an object's points and over a class's.
-const meanColors = { ofInstance: [], ofClass: [] };
-function takeMeanColors({ positions, colors, labels }) {
+// The mean of the own colours of an object's points or pixels, and of a class's.
+const blank = (n) => Array(n).fill(about.unknownColor);
+const meanColors = { ofInstance: blank(total), ofClass: blank(unknown + 1) };
+function takeMeanColors(n, colors, labelOf, rowOf = (i) => (labelOf(i) ? classOf(labelOf(i) - 1) : unknown)) {
   const means = (groups, groupOf) => {
     const sums = new Float64Array(4 * groups);
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < n; i++) {
       const g = 4 * groupOf(i);
       if (g < 0) continue;
       for (let k = 0; k < 3; k++) sums[g + k] += colors[4 * i + k];
@@ -84,6 +85,6 @@ function takeMeanColors({ positions, colors, labels }) {
     return Array.from({ length: groups }, (_, g) =>
       sums[4 * g + 3] ? [0, 1, 2].map((k) => Math.round(sums[4 * g + k] / sums[4 * g + 3])) : about.unknownColor);
   };
-  meanColors.ofInstance = means(total, (i) => labels[i] - 1);
-  meanColors.ofClass = means(unknown + 1, (i) => positions[4 * i + 3]);
+  meanColors.ofInstance = means(total, (i) => labelOf(i) - 1);
+  meanColors.ofClass = means(unknown + 1, rowOf);
 }

@@ -1,7 +1,7 @@
 // Points come in levels: each prefix is an even sample of the whole. While the view moves, slow machines draw a prefix.
-let level = about.levels.length - 1, moving = false, needPoints = false, needScreen = false, asked = false;
+const FULL = 4;
+let level = FULL, moving = false, needPoints = false, needScreen = false, asked = false;
 let settle = 0, frameMs = 0, lastFrame = 0;
-const full = () => about.levels.length - 1;
 
 function ask(withPoints = true) {
   needPoints ||= withPoints;
@@ -22,11 +22,11 @@ function frame(now) {
   if (moving && lastFrame) {
     frameMs = now - lastFrame;
     if (frameMs > 50 && level > 0) level--;
-    else if (frameMs < 22 && level < full()) level++;
+    else if (frameMs < 22 && level < FULL) level++;
   }
   lastFrame = moving ? now : 0;
   resize();
-  if (needPoints) drawPoints(about.levels[moving ? level : full()]);
+  if (needPoints) drawScene(moving ? level : FULL);
   if (needScreen) present();
   needPoints = needScreen = false;
   tipMayHaveChanged();
@@ -34,6 +34,6 @@ function frame(now) {
 }
 function drawNow() {
   resize();
-  drawPoints(about.levels[full()]);
+  drawScene(FULL);
   present();
 }

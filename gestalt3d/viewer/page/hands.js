@@ -31,6 +31,13 @@ function goHome() {
   go(firstView);
 }
 const goTop = () => go(topView);
+function changeSpace() {
+  if (!(photo && room)) return;
+  enter(!state.flat);
+  setHovered(NONE);
+  aim = firstView;
+  fly(firstView(), true);
+}
 function setSize(value) {
   state.size = Math.min(2, Math.max(-2, value));
   $("size").value = state.size;
@@ -65,7 +72,7 @@ function listen() {
       zoomBy(gap(before) / Math.max(1, gap(now)));
       slideBy(dx / 2, dy / 2);
     } else if (e.shiftKey || e.buttons & 6) slideBy(dx, dy);
-    else turnBy(dx * 0.006, dy * 0.006);
+    else turnBy(dx * TURN, dy * TURN);
     fingers.set(e.pointerId, now);
   });
   const release = (e) => {
@@ -96,10 +103,12 @@ function listen() {
   $("size").addEventListener("input", (e) => setSize(Number(e.target.value)));
   $("height").addEventListener("input", (e) => {
     const t = Number(e.target.value);
-    state.cut = t >= 1 ? Infinity : bounds[0][2] + t * (bounds[1][2] - bounds[0][2]);
+    const [low, high] = room.bounds.map((corner) => corner[2]);
+    state.cut = t >= 1 ? Infinity : low + t * (high - low);
     ask();
   });
   $("home").addEventListener("click", goHome);
+  $("flat").addEventListener("click", changeSpace);
   $("top").addEventListener("click", goTop);
   $("shot").addEventListener("click", screenshot);
   $("theme").addEventListener("click", () => setTheme(!state.dark));
@@ -128,10 +137,11 @@ function listen() {
 const keys = {
   Escape: () => (state.measuring ? measure(false) : isolate(NONE)),
   1: () => colorBy("rgb"), 2: () => colorBy("instance"), 3: () => colorBy("class"), 4: () => colorBy("score"),
-  0: goHome, t: goTop, p: screenshot, l: () => setTheme(!state.dark),
+  0: goHome, t: () => { if (!state.flat) goTop(); }, p: screenshot, l: () => setTheme(!state.dark),
   b: () => press("boxes", "boxes"), c: () => press("cutaway", "cutaway"),
-  a: () => { if (instances.amodal) press("amodal", "amodal"); },
-  r: () => measure(!state.measuring),
+  a: () => { if (!$("amodal").hidden) press("amodal", "amodal"); },
+  r: () => { if (!state.flat) measure(!state.measuring); },
+  v: changeSpace,
   f: () => { if (state.selected !== NONE) zoomTo(state.selected); },
   n: () => stepThroughList(-1), m: () => stepThroughList(1),
   "[": () => setSize(state.size - 0.2), "]": () => setSize(state.size + 0.2),
@@ -149,7 +159,7 @@ function onKey(e) {
   if (arrow) {
     if (e.target.matches("input")) return;
     e.preventDefault();
-    if (e.shiftKey) slideBy(-40 * arrow[0], -40 * arrow[1]);
+    if (e.shiftKey || state.flat) slideBy(-40 * arrow[0], -40 * arrow[1]);
     else turnBy(0.09 * arrow[0], -0.09 * arrow[1]);
     return;
   }

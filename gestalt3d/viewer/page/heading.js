@@ -1,20 +1,30 @@
+const some = (n, noun) => `${number.format(n)} ${noun}${n === 1 ? "" : "s"}`;
+const ELEMENT = photo ? "pixel" : "point";
+
 function buildHeading() {
-  const some = (n, noun) => `${number.format(n)} ${noun}${n === 1 ? "" : "s"}`;
-  const shown = `${count < about.pointsInAll ? `${number.format(count)} of ` : ""}${some(about.pointsInAll, "point")}`;
+  const kept = instances.score.filter((s) => !tooLow(s)).length;
+  const objects = kept < total ? `${number.format(kept)} of ${some(total, "object")}` : some(total, "object");
+  const facts = photo ? [`${number.format(photo.width)} × ${number.format(photo.height)} pixels`] : [shownPoints()];
+  facts.push(about.method || total ? objects : `a ${photo ? "photo" : "scan"} alone`, room && extentOfRoom(), about.method);
+  $("facts").textContent = facts.filter(Boolean).join(" · ");
+}
+function shownPoints() {
+  return `${count < about.elements ? `${number.format(count)} of ` : ""}${some(about.elements, "point")}`;
+}
+function extentOfRoom() {
+  const { bounds, extent } = room, { reach } = spaces.room;
   const most = [0, 1, 2].map((a) => bounds[1][a] - bounds[0][a]);
   const digits = reach < 0.3 ? 3 : reach < 3 ? 2 : 1;
   const size = (sides) => `${sides.map((v) => v.toFixed(digits)).join(" × ")} m`;
   // A few points far out make a scan large; both sizes are said then.
-  const outliers = about.extent.some((v, a) => v > 1.15 * most[a] && v - most[a] > 0.05 * reach);
-  const extent = outliers ? `${size(about.extent)}, but for the outermost points ${size(most)}` : size(about.extent);
-  const kept = instances.score.filter((s) => !tooLow(s)).length;
-  const objects = kept < total ? `${number.format(kept)} of ${some(total, "object")}` : some(total, "object");
-  $("facts").textContent = [shown, about.method || total ? objects : "a scan alone", extent, about.method].filter(Boolean).join(" · ");
+  const outliers = extent.some((v, a) => v > 1.15 * most[a] && v - most[a] > 0.05 * reach);
+  return outliers ? `${size(extent)}, but for the outermost points ${size(most)}` : size(extent);
 }
 function buildControls() {
   $("notes").replaceChildren(...about.notes.map((note) => element("li", "", note)));
-  $("amodal").hidden = !instances.amodal;
+  document.querySelector("[data-sort=points]").firstChild.textContent = photo ? "Pixels" : "Points";
   $("boxes").hidden = !total;
+  for (const e of document.querySelectorAll("[data-both]")) e.hidden = !(photo && room);
   if (!about.hasColor) document.querySelector("[data-mode=rgb]").textContent = "Height";
   const classless = !about.classPoints.slice(0, unknown).some((n) => n > 0);
   $("class-section").hidden = classless && !total;

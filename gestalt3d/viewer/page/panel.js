@@ -20,7 +20,7 @@ function buildLegend() {
     const button = element("button", "row");
     const swatch = element("span", "swatch");
     const name = className(id).replaceAll("_", " ");
-    const points = `${number.format(about.classPoints[id])} points shown in all`;
+    const points = `${some(about.classPoints[id], ELEMENT)} shown in all`;
     button.append(swatch, element("span", "name", name), element("span", "count", found(id) ? number.format(found(id)) : "–"));
     button.setAttribute("aria-pressed", String(!state.hiddenClasses.has(id)));
     button.title = `Hide or show ${name}; ${points}`;
@@ -71,7 +71,7 @@ function buildObjects() {
     const li = element("li"), row = element("button", "row");
     const swatch = element("span", "swatch");
     row.append(swatch, element("span", "name", nameOf(i)), element("span", "number", `#${i}`), element("span", "count", number.format(instances.points[i])), element("span", "score", scoreText(i)));
-    row.title = `${nameOf(i)} #${i}: ${number.format(instances.points[i])} points, score ${scoreText(i)}`;
+    row.title = `${nameOf(i)} #${i}: ${some(instances.points[i], ELEMENT)}, score ${scoreText(i)}`;
     row.dataset.id = i;
     if (i === state.selected) row.setAttribute("aria-current", "true");
     rows.set(i, row);
@@ -80,7 +80,7 @@ function buildObjects() {
   });
   $("objects").replaceChildren(...items);
   $("nothing").hidden = listed.length > 0;
-  const none = about.method ? "No objects were found in this scan." : "This is a scan alone; “gestalt3d segment” finds the objects in it.";
+  const none = about.method ? "No objects were found here." : "This is a scan alone; “gestalt3d segment” finds the objects in it.";
   $("nothing").textContent = total ? "Nothing matches." : none;
   for (const b of document.querySelectorAll("[data-sort]")) {
     const own = b.dataset.sort === sorting.by;

@@ -8,6 +8,7 @@ function measure(on) {
   canvas.classList.toggle("measuring", on);
   setHovered(NONE);
   placeRuler();
+  ask(); // Ghosts have no part in it.
 }
 function measureAt(x, y) {
   const { row } = at(x, y);

@@ -1,24 +1,27 @@
-function takeSample({ positions, colors }) {
-  const step = Math.max(1, Math.floor(about.levels[0] / 3000));
-  for (let i = 0; i < about.levels[0]; i += step) {
-    const p = [0, 1, 2].map((a) => {
-      const v = about.low[a] + about.unit[a] * positions[4 * i + a];
-      return Math.min(bounds[1][a], Math.max(bounds[0][a], v));
-    });
-    sample.push([...p, colors[4 * i + 3]]);
-  }
-}
-
 async function start() {
   buildHeading();
   buildControls();
   if (!gl) throw new Error("This browser offers no WebGL 2. Switch on hardware acceleration or use a current browser.");
   if (!window.DecompressionStream) throw new Error("This browser is too old for the page. Use one from 2023 or later.");
-  const arrays = interleave(await unpackPlanes());
-  takeSample(arrays);
-  takeMeanColors(arrays);
-  grid = arrays.positions;
-  upload(arrays);
+  const from = await unpack();
+  const unpacked = layers.map((layer) => UNPACK[layer.kind](layer, from));
+  let first = 0;
+  for (const layer of scans) {
+    const arrays = unpacked[layers.indexOf(layer)];
+    Object.assign(layer, { first, positions: arrays.positions });
+    first += layer.rows;
+    takeSample(layer, arrays);
+  }
+  if (photo) {
+    const arrays = unpacked[layers.indexOf(photo)];
+    arrays.image = await decodePhoto();
+    takeMeanColors(photo.rows, colorsOfPhoto(arrays.image), (i) => arrays.labels[2 * i]);
+  } else if (scans.length) {
+    const { positions, colors, labels } = unpacked[layers.indexOf(scans[0])];
+    takeMeanColors(scans[0].rows, colors, (i) => labels[i], (i) => positions[4 * i + 3]);
+  }
+  upload(unpacked);
+  enter(state.flat);
   resize();
   refit();
   colorBy(state.mode);
@@ -28,6 +31,7 @@ async function start() {
   gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
   window.gestalt3d.firstFrameMs = performance.now();
   $("message").hidden = true;
+  buildLayers(unpacked);
   buildLegend();
   buildObjects();
   listen();
@@ -40,9 +44,10 @@ window.gestalt3d = {
   pick, isolate, colorBy, toggleClass, zoomTo, keepScoresFrom,
   measured: () => (ends.length === 2 ? { ends, ...lengths() } : null),
   turn: turnBy,
-  // Where the middle of an instance's box lies on the canvas, for pointing at it.
-  where: (i) => onCanvas(boxOf(instances.boxes, i).slice(0, 3)),
-  state: () => ({ ...state, hiddenClasses: [...state.hiddenClasses], listed: [...listed], points: count, instances: total, camera: { ...camera } }),
+  // Where a place, or the middle of an instance's box, lies on the canvas, for pointing at it.
+  onCanvas,
+  where: (i) => onCanvas(boxOf(space.boxes, i).slice(0, 3)),
+  state: () => ({ ...state, hiddenClasses: [...state.hiddenClasses], hiddenLayers: [...state.hiddenLayers].map((layer) => layer.name), listed: [...listed], points: count, instances: total, camera: { ...camera } }),
 };
 start().catch((error) => {
   window.gestalt3d.error = String(error.message || error);

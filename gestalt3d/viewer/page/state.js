@@ -1,8 +1,11 @@
 const $ = (id) => document.getElementById(id);
 const about = JSON.parse($("about").textContent);
-// The page of one scan. `about` holds names, tables and boxes.
-const { classes, instances, bounds } = about;
-const count = about.points;
+// The page of one scene. `about` holds names, tables and boxes, and what the bytes of each layer mean.
+const { classes, instances, layers, room } = about;
+const photo = layers.find((layer) => layer.kind === "image") || null;
+const scans = layers.filter((layer) => layer.kind === "points" && layer.opacity === 1);
+const ghosts = layers.filter((layer) => layer.kind === "triangles" || (layer.kind === "points" && layer.opacity < 1));
+const count = scans.reduce((sum, layer) => sum + layer.rows, 0);
 const total = instances.class.length;
 const unknown = classes.length; // The last row of class tables: points without a class.
 const canvas = $("canvas");
@@ -13,6 +16,7 @@ const state = {
   mode: total ? "instance" : "rgb",
   selected: NONE,
   hovered: NONE,
+  flat: Boolean(photo),
   alone: false,
   boxes: false,
   amodal: false,
@@ -22,5 +26,6 @@ const state = {
   leastScore: 0,
   measuring: false,
   hiddenClasses: new Set(),
+  hiddenLayers: new Set(),
   dark: true,
 };

@@ -1,0 +1,258 @@
+"""Layers beside the points, and photos, in a real browser: drawn, pointed at, hidden."""
+
+import numpy as np
+import pytest
+
+from gestalt3d.viewer.coloring import instance_colors
+from gestalt3d.viewer.page import write_page
+from tests.viewer.browsing import complaints, picture, ready, resized
+from tests.viewer.chromium import Browser, find_chromium
+from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, photo_of_rectangles, room_with_ghosts
+
+FLOOR, TABLE = 0, 5
+# Where there is no point of the scan: the upper side of the whole sofa, of the whole bookcase, an edge beside the chair.
+ABOVE_SOFA, ABOVE_BOOKCASE, EDGE = (5.4, 2.2, 1.6), (0.25, 3.2, 2.9), (2.2, 2.6, 1.2)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory):
+    find_chromium()
+    path = tmp_path_factory.mktemp("page") / "ghosts.html"
+    write_page(path, room_with_ghosts(), title="ghosts")
+    with Browser(path) as browser:
+        ready(browser)
+        yield browser
+        assert not complaints(browser)
+
+
+@pytest.fixture
+def ghosts(opened: Browser) -> Browser:
+    opened.press("Escape")
+    opened.evaluate("gestalt3d.colorBy('instance'); gestalt3d.keepScoresFrom(0)")
+    opened.evaluate("document.querySelectorAll('#layers [aria-pressed=false]').forEach(row => row.click())")
+    return opened
+
+
+def place(browser: Browser, point: tuple[float, float, float]) -> tuple[int, int]:
+    x, y = browser.evaluate(f"gestalt3d.onCanvas({list(point)})")
+    return round(x), round(y)
+
+
+def pick(browser: Browser, at: tuple[int, int]) -> int:
+    picture(browser)  # what was asked for before is drawn
+    picked = browser.evaluate(f"gestalt3d.pick({at[0]}, {at[1]})")
+    browser.press("Escape")
+    return picked
+
+
+def toggle(browser: Browser, name: str) -> None:
+    browser.evaluate(
+        f"[...document.querySelectorAll('#layers .row')].find(r => r.textContent.includes('{name}')).click()"
+    )
+
+
+def test_layers_are_listed_with_what_they_hold(ghosts: Browser) -> None:
+    rows = ghosts.evaluate(
+        "[...document.querySelectorAll('#layers .row')].map(r => r.innerText.split('\\n'))"
+    )
+    assert rows == [
+        ["Points", "100,000 points"],
+        ["Whole shapes", "of 1 object"],
+        ["Whole clouds", "of 1 object"],
+        ["Edges", "of 1 object"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "point", "instance"),
+    [("Whole shapes", ABOVE_SOFA, SOFA), ("Whole clouds", ABOVE_BOOKCASE, BOOKCASE)],
+)
+def test_a_ghost_is_drawn_pointed_at_and_hidden(ghosts: Browser, layer: str, point, instance: int) -> None:
+    x, y = place(ghosts, point)
+    veiled = picture(ghosts)
+    assert pick(ghosts, (x, y)) == instance
+    toggle(ghosts, layer)
+    assert ghosts.evaluate("gestalt3d.state().hiddenLayers") == [layer]
+    bare = picture(ghosts)
+    assert pick(ghosts, (x, y)) != instance
+    # A veil of the instance's colour: between what is behind and the colour itself.
+    mixed, behind = (
+        veiled[y - 3 : y + 4, x - 3 : x + 4].mean((0, 1)),
+        bare[y - 3 : y + 4, x - 3 : x + 4].mean((0, 1)),
+    )
+    towards = instance_colors(12)[instance] - behind
+    assert 0.15 < (mixed - behind) @ towards / (towards @ towards) < 0.9
+    changed = (np.abs(veiled - bare)[:, :950].max(-1) > 8).mean()
+    assert 0.005 < changed < 0.2
+
+
+def test_where_the_scan_stands_in_front_it_is_seen_and_pointed_at(ghosts: Browser) -> None:
+    assert pick(ghosts, place(ghosts, (2.2, 2.0, 0.76))) == TABLE
+    seen = picture(ghosts)
+    x, y = place(ghosts, (2.2, 2.0, 0.76))
+    assert np.abs(seen[y, x] - instance_colors(12)[TABLE]).max() < 60
+    # Under the chair's box of lines the chair itself: lines cover nothing.
+    assert pick(ghosts, place(ghosts, (2.2, 2.9, 0.9))) == CHAIR
+
+
+def test_lines_are_drawn_and_hidden(ghosts: Browser) -> None:
+    x, y = place(ghosts, EDGE)
+    near = np.s_[y - 2 : y + 3, x - 2 : x + 3]
+    drawn = picture(ghosts)
+    toggle(ghosts, "Edges")
+    bare = picture(ghosts)
+    color = instance_colors(12)[CHAIR]
+    assert np.abs(drawn[near] - color).max(-1).min() < 40 < np.abs(drawn - bare)[near].max()
+
+
+def test_an_object_that_is_chosen_has_its_ghost_and_the_others_have_none(ghosts: Browser) -> None:
+    before = picture(ghosts)
+    ghosts.evaluate(f"gestalt3d.isolate({SOFA})")
+    chosen = picture(ghosts)
+    x, y = place(ghosts, ABOVE_SOFA)
+    assert np.ptp(chosen[y, x]) > 15, "still in its colour"
+    x, y = place(ghosts, ABOVE_BOOKCASE)
+    assert np.ptp(before[y, x]) > 15 > np.ptp(chosen[y, x]), "nothing, or what is grey"
+    assert pick(ghosts, (x, y)) != BOOKCASE
+
+
+def test_what_hides_an_object_hides_its_ghost(ghosts: Browser) -> None:
+    at = place(ghosts, ABOVE_BOOKCASE)
+    ghosts.evaluate("gestalt3d.keepScoresFrom(0.42)")  # its score is 0.41
+    assert pick(ghosts, at) != BOOKCASE
+    ghosts.evaluate("gestalt3d.keepScoresFrom(0)")
+    row = "[...document.querySelectorAll('#classes .row')].find(r => r.innerText.includes('sofa'))"
+    ghosts.evaluate(f"{row}.click()")
+    assert pick(ghosts, place(ghosts, ABOVE_SOFA)) != SOFA
+    ghosts.evaluate(f"{row}.click()")
+    assert pick(ghosts, place(ghosts, ABOVE_SOFA)) == SOFA
+
+
+def test_a_distance_is_measured_between_points_of_the_scan_behind_a_ghost(ghosts: Browser) -> None:
+    ghosts.press("r")
+    picture(ghosts)
+    for point in (ABOVE_SOFA, (2.2, 2.0, 0.76)):
+        ghosts.click(*place(ghosts, point))
+    ends = ghosts.evaluate("gestalt3d.measured().ends")
+    ghosts.press("Escape")
+    assert ends[0][2] < 1.0, "the sofa's or the floor's, not the ghost's 1.6 m"
+
+
+def test_points_can_be_hidden_as_well(ghosts: Browser) -> None:
+    toggle(ghosts, "Points")
+    assert pick(ghosts, place(ghosts, (2.2, 2.0, 0.76))) == -1
+    assert pick(ghosts, place(ghosts, ABOVE_SOFA)) == SOFA
+    x, y = place(ghosts, (2.2, 2.0, 0.76))
+    assert np.abs(picture(ghosts)[y, x] - (20, 23, 28)).max() < 3, "paper"
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory):
+    find_chromium()
+    path = tmp_path_factory.mktemp("page") / "photo.html"
+    write_page(path, photo_of_rectangles(), title="a photo")
+    with Browser(path) as browser:
+        ready(browser)
+        yield browser
+        assert not complaints(browser)
+
+
+@pytest.fixture
+def flat(photo: Browser) -> Browser:
+    resized(photo, 1280, 800)
+    photo.press("Escape")
+    photo.evaluate("gestalt3d.colorBy('instance')")
+    if photo.evaluate("gestalt3d.state().amodal"):
+        photo.press("a")
+    photo.press("0")
+    picture(photo)
+    photo.wait_for("!gestalt3d.state().moving")
+    return photo
+
+
+def pixel(browser: Browser, row: float, column: float) -> tuple[int, int]:
+    return place(browser, (column + 0.5, -(row + 0.5), 0.0))
+
+
+def test_a_photo_fills_the_window_and_is_covered_by_its_masks(flat: Browser) -> None:
+    left, right = pixel(flat, 100, 0), pixel(flat, 100, 319)
+    assert right[0] - left[0] > 0.9 * flat.evaluate("document.getElementById('canvas').clientWidth")
+    masked = picture(flat)
+    flat.press("1")
+    plain = picture(flat)
+    for row, column, instance, shade in ((130, 100, 0, 150), (60, 180, 1, 60), (40, 305, 2, 220)):
+        x, y = pixel(flat, row, column)
+        assert np.abs(plain[y, x] - shade).max() <= 3
+        np.testing.assert_allclose(
+            masked[y, x], (instance_colors(3)[instance].astype(int) + shade) / 2, atol=4
+        )
+    x, y = pixel(flat, 20, 20)
+    np.testing.assert_allclose(masked[y, x], (90, 100, 110), atol=3)
+
+
+def test_every_pixel_of_a_photo_knows_its_instance(flat: Browser) -> None:
+    for row, column, instance in (
+        (91, 61, 0),
+        (178, 158, 0),
+        (41, 121, 1),
+        (148, 198, 1),
+        (21, 291, 2),
+        (59, 318, 2),
+    ):
+        assert pick(flat, pixel(flat, row, column)) == instance
+    assert pick(flat, pixel(flat, 20, 20)) == pick(flat, pixel(flat, 165, 180)) == -1
+    x, y = pixel(flat, 120, 180)
+    flat.click(x, y)
+    card = flat.evaluate("document.getElementById('card').innerText")
+    assert "chair" in card and "6,400" in card and "Pixels" in card and "80 × 110 pixels" in card
+    heads = flat.evaluate("document.getElementById('object-columns').innerText")
+    assert "Pixels" in heads and "Points" not in heads
+    assert "320 × 200 pixels · 3 objects" in flat.evaluate("document.getElementById('facts').innerText")
+
+
+def test_whole_masks_are_outlined_and_pointed_at_where_nothing_covers_them(flat: Browser) -> None:
+    before = picture(flat)
+    x, y = pixel(flat, 130, 119.5)  # the chair's left edge, behind the table
+    assert np.abs(before[y, x] - instance_colors(3)[1]).max() > 60
+    flat.press("a")
+    shown = picture(flat)
+    assert np.abs(shown[y, x - 2 : x + 3] - instance_colors(3)[1]).max(-1).min() < 40
+    assert pick(flat, pixel(flat, 165, 180)) == 1, "what no visible mask has"
+    assert pick(flat, pixel(flat, 120, 140)) == 0, "what is seen goes before"
+
+
+def test_a_photo_is_moved_and_zoomed_but_not_turned(flat: Browser) -> None:
+    x, y = pixel(flat, 60, 180)
+    camera = flat.evaluate("gestalt3d.state().camera")
+    for kind, at in (
+        ("mousePressed", x),
+        ("mouseMoved", x + 30),
+        ("mouseMoved", x + 60),
+        ("mouseReleased", x + 60),
+    ):
+        flat.call("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", buttons=1, clickCount=1)
+    moved = flat.evaluate("gestalt3d.state().camera")
+    assert (moved["azimuth"], moved["elevation"]) == (camera["azimuth"], camera["elevation"])
+    # A drag of less than five pixels is a click; those before do not count.
+    assert pixel(flat, 60, 180)[0] == pytest.approx(x + 60, abs=31) and pixel(flat, 60, 180)[0] > x + 25
+    under = pixel(flat, 60, 180)
+    flat.call("Input.dispatchMouseEvent", type="mouseWheel", x=under[0], y=under[1], deltaX=0, deltaY=-600)
+    flat.wait_for(f"gestalt3d.state().camera.distance < 0.8 * {moved['distance']}")
+    assert pixel(flat, 60, 180) == pytest.approx(under, abs=2), "what is under the pointer stays"
+    assert pick(flat, pixel(flat, 60, 180)) == 1
+
+
+def test_a_photo_has_the_tools_that_it_needs_also_on_a_phone(flat: Browser) -> None:
+    resized(flat, 390, 844)
+    seen = "[...document.querySelectorAll('#tools button, #tools .slide')].filter(e => e.checkVisibility())"
+    assert flat.evaluate(f"{seen}.map(e => e.id)") == [
+        "amodal",
+        "home",
+        "shot",
+        "theme",
+        "help-open",
+        "panel-open",
+    ]
+    left, right = pixel(flat, 100, 0), pixel(flat, 100, 319)
+    assert 0 <= left[0] < 20 and 370 < right[0] <= 390
+    assert pick(flat, pixel(flat, 60, 180)) == 1
