@@ -5,7 +5,7 @@ meshes, rooms without ceiling or upper half, holes, noise, colourless clouds, od
 Labels follow their points.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -124,7 +124,7 @@ class AugmentConfig:
 
 
 def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = AugmentConfig()) -> Scan:
-    """A changed copy: instances that lost all their points are gone, and so are boxes and normals."""
+    """A changed copy: instances that lost all their points are gone, and so are boxes, shapes and normals."""
     points = scan.input.points.numpy()
     kept = _surviving_points(points, _is_ceiling(scan), rng, config)
     points = _moved(points[kept], rng, config)
@@ -344,17 +344,15 @@ def _hue_and_saturation(rng: np.random.Generator, config: AugmentConfig) -> np.n
 
 
 def _restricted(found: Instances, kept: torch.Tensor) -> Instances:
-    """The instances of the points at `kept`, numbered anew in their old order."""
-    labels = found.to_labels()[kept]
-    present = torch.bincount(labels[labels >= 0], minlength=len(found)) > 0
-    row = torch.cat([torch.where(present, present.cumsum(0) - 1, -1), torch.full((1,), -1)])
-    return replace(
-        Instances.from_labels(
-            row[labels],
-            found.classes[present],
-            found.scores[present],
-            vocabulary=found.vocabulary,
-            element_classes=None if found.element_classes is None else found.element_classes[kept],
-        ),
+    """The instances that have points at `kept`, in their old order; what overlaps still does."""
+    masks = found.masks.restricted(kept)
+    rows = (masks.sizes > 0).nonzero().flatten()
+    return Instances(
+        masks=masks.take(rows),
+        classes=found.classes[rows],
+        scores=found.scores[rows],
+        vocabulary=found.vocabulary,
+        whole=None if found.whole is None else found.whole.restricted(kept).take(rows),
+        element_classes=None if found.element_classes is None else found.element_classes[kept],
         method=found.method,
     )

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ import torch
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import Vocabulary
 
 _STALE_SECONDS = 24 * 3600
@@ -57,13 +59,19 @@ class Packed(NamedTuple):
     colors: np.ndarray | None
     """(n, 3) uint8."""
     instance: np.ndarray
-    """(n,) row of `classes`, -1 none. Ground truth does not overlap."""
+    """(n,) row of `classes`, -1 none; where instances overlap, the first of those with the highest score."""
     semantic: np.ndarray
     """(n,) class of every point, -1 unknown."""
     classes: np.ndarray
     """(i,) class of every instance."""
     origin: np.ndarray | None = None
     """(3,) float64."""
+    mask_offsets: np.ndarray | None = None
+    mask_indices: np.ndarray | None = None
+    """The masks as `Sets`, where they overlap; else `instance` says it all."""
+    whole_offsets: np.ndarray | None = None
+    whole_indices: np.ndarray | None = None
+    """The amodal masks as `Sets`, where there are any."""
 
 
 def pack(scan: Scan) -> Packed:
@@ -82,6 +90,8 @@ def pack(scan: Scan) -> Packed:
         _narrow(semantic.numpy()),
         _narrow(found.classes.numpy()),
         origin,
+        *_plain(found.masks if found.masks.overlap else None),
+        *_plain(found.whole),
     )
 
 
@@ -95,7 +105,20 @@ def unpack(packed: Packed, name: str, vocabulary: Vocabulary) -> Scan:
         vocabulary=vocabulary,
         element_classes=torch.from_numpy(packed.semantic.astype(np.int64)),
     )
+    masks = _sets(packed.mask_offsets, packed.mask_indices, len(packed.points)) or instances.masks
+    whole = _sets(packed.whole_offsets, packed.whole_indices, len(packed.points))
+    instances = replace(instances, masks=masks, whole=whole)
     return Scan(name, PointCloud(torch.from_numpy(packed.points), colors, origin=origin), instances)
+
+
+def _plain(sets: Sets | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    return (None, None) if sets is None else (sets.offsets.numpy(), _narrow(sets.indices.numpy()))
+
+
+def _sets(offsets: np.ndarray | None, indices: np.ndarray | None, size: int) -> Sets | None:
+    if offsets is None or indices is None:
+        return None
+    return Sets(torch.from_numpy(offsets.astype(np.int64)), torch.from_numpy(indices.astype(np.int64)), size)
 
 
 def fingerprint(scans: Scans, i: int) -> str:
@@ -193,13 +216,21 @@ def _read(folder: Path) -> Packed:
     values: list[np.ndarray | None] = []
     for field in Packed._fields:
         path = folder / f"{field}.npy"
-        optional = field in ("colors", "origin") and not path.exists()
+        optional = field in Packed._field_defaults or field == "colors"
+        optional = optional and not path.exists()
         values.append(None if optional else _map(path))
     packed = Packed(*values)  # pyright: ignore[reportArgumentType]
     n = len(packed.points)
     same = [packed.instance, packed.semantic] + ([] if packed.colors is None else [packed.colors])
     if packed.points.shape != (n, 3) or any(len(a) != n for a in same):
         raise ValueError(f"{folder}: arrays of different lengths")
+    for offsets, indices in (
+        (packed.mask_offsets, packed.mask_indices),
+        (packed.whole_offsets, packed.whole_indices),
+    ):
+        if (offsets is None) != (indices is None):
+            raise ValueError(f"{folder}: half of the masks is missing")
+        _sets(offsets, indices, n)  # says what is wrong with them
     return packed
 
 

@@ -14,7 +14,7 @@ class Posed:
     """Each scan turned about the vertical through its middle by any angle, and moved by up to 20 cm along each axis.
 
     Pose 0 is the scan as it is; of others the scan's position in the data and the pose alone decide. Names, labels and the
-    number of points are the scan's; what else knows where it stands is dropped: normals, boxes and the file it came from.
+    number of points are the scan's; boxes and shapes move along. Normals and the file it came from are dropped.
     """
 
     def __init__(self, scans: DataSet, pose: int) -> None:
@@ -39,8 +39,11 @@ class Posed:
             scan.input.points.double().mean(0) if len(scan.input) else torch.zeros(3, dtype=torch.float64)
         )
         points = (scan.input.points.double() - middle) @ turn.T + middle + torch.from_numpy(shift)
+        moved = np.eye(4)
+        moved[:3, :3] = turn.numpy()
+        moved[:3, 3] = (middle - middle @ turn.T).numpy() + shift
         return replace(
             scan,
             input=replace(scan.input, points=points.float(), normals=None, source=None),
-            truth=replace(scan.truth, boxes=None, amodal_boxes=None),
+            truth=replace(scan.truth.moved(moved), source_from_cloud=None),
         )

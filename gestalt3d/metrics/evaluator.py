@@ -64,12 +64,14 @@ class CloudEvaluator:
         point_classes: np.ndarray | None = None,
         *,
         gt_structure: np.ndarray | None = None,
+        gt_masks: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     ) -> bool:
         """Count one scan; False when it has no instance labels and is only listed.
 
         Truth: (n,) classes and instance ids, -1 none. Prediction: masks `indices[offsets[i]:offsets[i + 1]]`,
         (i,) classes and scores, (n,) classes of the points. `gt_structure` (bool per true class) says what is
-        structure when the truth has a vocabulary of its own.
+        structure when the truth has a vocabulary of its own. `gt_masks`, offsets, indices and classes, are the true
+        instances where they overlap, which `gt_instance` cannot say.
         """
         if name in self._kept or name in self._skipped:
             raise ValueError(f"scan {name!r} was added before; give each scan its own name")
@@ -86,9 +88,10 @@ class CloudEvaluator:
         if not (np.asarray(gt_instance) >= 0).any():
             self._skipped.append(name)
             return False
-        overlaps = overlaps_of_masks(
-            Regions.from_labels(gt_semantic, gt_instance), offsets, indices, classes, scores
-        )
+        regions = Regions.from_labels(gt_semantic, gt_instance)
+        if gt_masks is not None:
+            regions = Regions.from_masks(*gt_masks, labelled=np.asarray(gt_semantic) >= 0)
+        overlaps = overlaps_of_masks(regions, offsets, indices, classes, scores)
         own = self.vocabulary.is_structure
         objects = class_agnostic(
             overlaps,

@@ -7,10 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Sizes, classes and common points of `p` predictions and `r` true regions.
-
-    Regions are disjoint, predictions need not be.
-    """
+    """Sizes, classes and common points of `p` predictions and `r` true regions; both may overlap."""
 
     prediction_classes: np.ndarray
     """(p,) int64."""
@@ -60,16 +57,21 @@ class Overlaps:
 
 @dataclass(frozen=True)
 class Regions:
-    """The true instances of one scan."""
+    """The true instances of one scan. They may overlap, as whole objects do in a view: a point counts for each that it is in."""
 
-    of_point: np.ndarray
-    """(n,) int64: region of each point, -1 none."""
+    offsets: np.ndarray
+    """(n + 1,) int64: point `k` is in the regions `members[offsets[k]:offsets[k + 1]]`."""
+    members: np.ndarray
+    """(m,) int64."""
     classes: np.ndarray
-    """(r,) int64."""
-    sizes: np.ndarray
     """(r,) int64."""
     labelled: np.ndarray
     """(n,) bool: has a true class."""
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(r,) int64: points of each."""
+        return sizes_of(self.members, len(self.classes))
 
     @classmethod
     def from_labels(cls, semantic: np.ndarray, instance: np.ndarray) -> "Regions":
@@ -82,11 +84,53 @@ class Regions:
             raise ValueError(f"semantic has {len(semantic)} points and instance {len(instance)}")
         labelled = semantic >= 0
         ids, of_point = compact(np.where(labelled, instance, -1))
-        return cls(of_point, majority(of_point, semantic, len(ids)), sizes_of(of_point, len(ids)), labelled)
+        return cls.of_points(of_point, majority(of_point, semantic, len(ids)), labelled)
+
+    @classmethod
+    def of_points(cls, of_point: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -> "Regions":
+        """From the region of each point, -1 none."""
+        inside = of_point >= 0
+        return cls(np.append(0, np.cumsum(inside)), of_point[inside], classes, labelled)
+
+    @classmethod
+    def from_masks(
+        cls, offsets: np.ndarray, indices: np.ndarray, classes: np.ndarray, labelled: np.ndarray
+    ) -> "Regions":
+        """Region `i` has the points `indices[offsets[i]:offsets[i + 1]]`, each once, and class `classes[i]`.
+
+        Points that are not `labelled` belong to no region; a region without points is none.
+        """
+        offsets, indices = np.asarray(offsets, dtype=np.int64), np.asarray(indices, dtype=np.int64)
+        if len(offsets) != len(classes) + 1 or offsets[0] != 0 or offsets[-1] != len(indices):
+            raise ValueError(f"{len(classes)} classes need offsets from 0 to {len(indices)}, got {offsets}")
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(labelled):
+            raise ValueError(f"indices of regions must lie in [0, {len(labelled)})")
+        owners = np.repeat(np.arange(len(classes)), np.diff(offsets))
+        counts = labelled[indices]
+        owners, indices = owners[counts], indices[counts]
+        present, owners = compact(owners)
+        order = np.argsort(indices, kind="stable")
+        points = np.bincount(indices, minlength=len(labelled))
+        return cls(
+            np.append(0, np.cumsum(points)),
+            owners[order],
+            np.asarray(classes, dtype=np.int64)[present],
+            labelled,
+        )
+
+    def of(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Every pair of one of `points` (positions) and a region that it is in: position in `points`, region."""
+        first, count = self.offsets[points], self.offsets[np.asarray(points) + 1] - self.offsets[points]
+        if count.max(initial=0) <= 1:  # nothing overlaps here
+            which = np.flatnonzero(count)
+            return which, self.members[first[which]]
+        which = np.repeat(np.arange(len(count)), count)
+        within = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        return which, self.members[first[which] + within]
 
     def common(self, points: np.ndarray) -> np.ndarray:
         """(r,) int64: how many of `points` (positions) lie in each region."""
-        return np.bincount(self.of_point[points] + 1, minlength=len(self.classes) + 1)[1:]
+        return sizes_of(self.of(points)[1], len(self.classes))
 
     def unlabelled(self, points: np.ndarray) -> int:
         """How many of `points` (positions) have no true class."""
@@ -121,24 +165,24 @@ def overlaps_of_masks(
 def overlaps_of_labels(regions: Regions, semantic: np.ndarray, instance: np.ndarray) -> Overlaps:
     """Overlaps of a labelling: one prediction per id ≥ 0, of the commonest class, the smallest on a tie."""
     semantic, instance = _labels(semantic, "semantic"), _labels(instance, "instance")
-    if not len(semantic) == len(instance) == len(regions.of_point):
+    if not len(semantic) == len(instance) == len(regions.labelled):
         raise ValueError(
-            f"{len(regions.of_point)} points, but {len(semantic)} predicted classes and {len(instance)} ids"
+            f"{len(regions.labelled)} points, but {len(semantic)} predicted classes and {len(instance)} ids"
         )
     ids, of_point = compact(instance)
     r = len(regions.classes)
-    inside = of_point >= 0
-    cell = of_point[inside] * (r + 1) + regions.of_point[inside] + 1
-    counts = np.bincount(cell, minlength=len(ids) * (r + 1)).reshape(len(ids), r + 1)
+    inside = np.flatnonzero(of_point >= 0)
+    which, region = regions.of(inside)
+    cell = of_point[inside[which]] * r + region
     unlabelled = np.where(regions.labelled, -1, of_point)
     return Overlaps(
         prediction_classes=majority(of_point, semantic, len(ids)),
         prediction_scores=np.ones(len(ids)),
-        prediction_sizes=counts.sum(axis=1),
+        prediction_sizes=sizes_of(of_point, len(ids)),
         unlabelled=sizes_of(unlabelled, len(ids)),
         region_classes=regions.classes,
         region_sizes=regions.sizes,
-        common=counts[:, 1:],
+        common=np.bincount(cell, minlength=len(ids) * r).reshape(len(ids), r),
     )
 
 

@@ -24,7 +24,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import average_precision, nan_mean
 from gestalt3d.metrics.columns import read_arrays, read_integers, read_last_columns, read_nonzero
 from gestalt3d.metrics.coverage import coverage
-from gestalt3d.metrics.matching import Overlaps, Regions, compact, overlaps_of_labels, sizes_of
+from gestalt3d.metrics.matching import Overlaps, Regions, compact, overlaps_of_labels
 from gestalt3d.metrics.report import by_class, defined, room_scores
 from gestalt3d.metrics.semantic import confusion, semantic
 from gestalt3d.structures.vocabulary import S3DIS, SCANNET18, SCANNET20
@@ -135,7 +135,7 @@ def _scannet_scan(gt_file: Path, pred_file: Path, pred_dir: Path) -> Overlaps:
     sizes = np.zeros(len(predictions), dtype=np.int64)
     common = np.zeros((len(predictions), len(regions.classes)), dtype=np.int64)
     for i, prediction in enumerate(predictions):
-        points = read_nonzero(prediction.mask, count=len(regions.of_point))
+        points = read_nonzero(prediction.mask, count=len(regions.labelled))
         sizes[i], common[i] = len(points), regions.common(points)
     return Overlaps(
         prediction_classes=np.array([p.category for p in predictions], dtype=np.int64),
@@ -156,7 +156,7 @@ def _scannet_regions(ids: np.ndarray) -> Regions:
     region = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry serves position -1
     region[evaluated] = np.arange(len(evaluated))
     of_point = region[position]
-    return Regions(of_point, classes[evaluated], sizes_of(of_point, len(evaluated)), of_point >= 0)
+    return Regions.of_points(of_point, classes[evaluated], of_point >= 0)
 
 
 class _Prediction(NamedTuple):

@@ -135,6 +135,21 @@ class Sets:
         best.scatter_reduce_(0, self.indices, place.repeat_interleave(self.sizes), "amin")
         return torch.cat([order, order.new_tensor([-1])])[best]
 
+    @property
+    def overlap(self) -> bool:
+        """Whether any element is in two sets."""
+        return bool((torch.bincount(self.indices, minlength=1) > 1).any())
+
+    def restricted(self, elements: Int[Tensor, "k"]) -> "Sets":
+        """The sets among these elements, none of which is named twice; they are counted anew in the order given."""
+        place = self.indices.new_full((self.size,), -1)
+        place[elements] = torch.arange(len(elements), device=elements.device)
+        placed, owners = place[self.indices], self.owners
+        stays = placed >= 0
+        placed, owners = placed[stays], owners[stays]
+        order = torch.argsort(owners * max(len(elements), 1) + placed)
+        return Sets.from_sizes(torch.bincount(owners, minlength=len(self)), placed[order], len(elements))
+
     def within(self, elements: Int[Tensor, "size"], size: int) -> "Sets":
         """The same sets where element `e` is one of more: number `elements[e]`, ascending, of `size`."""
         return Sets(self.offsets, elements[self.indices], size)

@@ -11,6 +11,7 @@ from gestalt3d.recipes import PLAIN
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS
 
 NOTHING = replace(PLAIN, min_points=0)
@@ -43,6 +44,25 @@ def test_nothing_asked_for_changes_nothing() -> None:
     changed = augment(room(), np.random.default_rng(0), NOTHING)
     assert torch.allclose(changed.input.points, room().input.points, atol=2e-6)
     assert torch.equal(changed.truth.to_labels(), room().truth.to_labels())
+
+
+def test_what_overlaps_still_does() -> None:
+    whole = Sets.from_sizes(torch.tensor([4, 3]), torch.tensor([0, 1, 2, 3, 2, 3, 5]), 3000)
+    masks = Sets.from_sizes(torch.tensor([3, 2]), torch.tensor([0, 1, 2, 2, 3]), 3000)
+    before = room()
+    truth = Instances(
+        masks=masks,
+        classes=torch.tensor([7, 8]),
+        scores=torch.ones(2),
+        vocabulary=before.truth.vocabulary,
+        whole=whole,
+    )
+    same = augment(replace(before, truth=truth), np.random.default_rng(0), NOTHING).truth
+    assert same.masks == masks and same.whole == whole
+    thinner = augment(
+        replace(before, truth=truth), np.random.default_rng(0), replace(NOTHING, p_thin=1.0, min_points=10)
+    ).truth
+    assert thinner.masks.size < 3000 and thinner.whole is not None and len(thinner.whole) == len(thinner)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gestalt3d.data.cache import Packed, ScanCache, cache_root, digest, pack, unpack
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS
 
 
@@ -35,6 +40,39 @@ def test_a_saved_scan_comes_back_unchanged(tmp_path: Path, given: Packed) -> Non
     found = ScanCache("kind", root=tmp_path).load("a")
     assert found is not None and same(found, given)
     assert same(pack(unpack(found, "a", S3DIS)), given)
+
+
+def overlapping() -> Scan:
+    """A chair and a table that share a point, whole masks that share more."""
+    truth = Instances(
+        masks=Sets.from_sizes(torch.tensor([2, 3]), torch.tensor([0, 1, 1, 2, 3]), 6),
+        classes=torch.tensor([8, 7]),
+        scores=torch.ones(2),
+        vocabulary=S3DIS,
+        whole=Sets.from_sizes(torch.tensor([4, 4]), torch.tensor([0, 1, 2, 4, 1, 2, 3, 5]), 6),
+        element_classes=torch.tensor([8, 8, 7, 7, -1, -1]),
+    )
+    return Scan("a", PointCloud(torch.rand(6, 3)), truth)
+
+
+def test_what_overlaps_still_does_when_it_comes_back(tmp_path: Path) -> None:
+    cache = ScanCache("kind", root=tmp_path)
+    cache.save("a", pack(overlapping()))
+    found = cache.load("a")
+    assert found is not None and unpack(found, "a", S3DIS).truth == overlapping().truth
+
+
+@pytest.mark.parametrize("field", ["mask_offsets", "mask_indices", "whole_offsets", "whole_indices"])
+def test_damaged_masks_are_made_again(tmp_path: Path, field: str) -> None:
+    cache = ScanCache("kind", root=tmp_path)
+    for damage in (np.array([0, 99, 5]), None):
+        cache.save("a", pack(overlapping()))
+        file = tmp_path / "kind" / "a" / f"{field}.npy"
+        if damage is None:
+            file.unlink()
+        else:
+            np.save(file, damage)
+        assert cache.load("a") is None
 
 
 def test_make_runs_once(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_pose_is_a_turn_about_the_vertical_and_a_small_step(tmp_path: Path) ->
     assert (turned.name, Posed(scans, 1).names, len(Posed(scans, 1))) == (plain.name, scans.names, len(scans))
 
 
-def test_what_knows_where_the_scan_stood_is_dropped(tmp_path: Path) -> None:
+def test_boxes_go_along_and_normals_and_source_are_dropped(tmp_path: Path) -> None:
     scans = open_data("folder", root=save_folder(tmp_path))
 
     class Boxed:
@@ -39,7 +39,20 @@ def test_what_knows_where_the_scan_stood_is_dropped(tmp_path: Path) -> None:
 
         def __getitem__(self, i: int):
             scan = scans[i]
-            return replace(scan, truth=replace(scan.truth, boxes=torch.zeros(len(scan.truth), 7)))
+            centres = [scan.input.points[scan.truth.elements_of(k)].mean(0) for k in range(len(scan.truth))]
+            boxes = torch.cat([torch.stack(centres), torch.arange(4.0).expand(len(centres), 4)], dim=1)
+            return replace(scan, truth=replace(scan.truth, boxes=boxes))
 
-    turned = Posed(Boxed(), 1)[0]
-    assert turned.truth.boxes is None and turned.input.normals is None and turned.input.source is None
+    plain, turned = Boxed()[0], Posed(Boxed(), 1)[0]
+    assert turned.input.normals is None and turned.input.source is None
+    assert turned.truth.boxes is not None and plain.truth.boxes is not None
+    for k in range(len(turned.truth)):
+        centre = turned.input.points[turned.truth.elements_of(k)].mean(0)
+        torch.testing.assert_close(turned.truth.boxes[k, :3], centre, atol=1e-4, rtol=0)
+    assert torch.equal(turned.truth.boxes[:, 3:6], plain.truth.boxes[:, 3:6])
+    points, before = turned.input.points.double(), plain.input.points.double()
+    old, new = before[1] - before[0], points[1] - points[0]
+    turn = torch.atan2(new[1], new[0]) - torch.atan2(old[1], old[0])
+    yaw = (turned.truth.boxes[:, 6] - plain.truth.boxes[:, 6]).double()
+    torch.testing.assert_close(torch.cos(yaw), torch.cos(turn).expand(len(yaw)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(torch.sin(yaw), torch.sin(turn).expand(len(yaw)), atol=1e-3, rtol=0)

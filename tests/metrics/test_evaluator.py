@@ -182,3 +182,18 @@ def test_wrong_arguments_are_named() -> None:
         )
     with pytest.raises(ValueError, match="800 true classes and 799 instance ids"):
         _add(evaluator, "short", gt_instance=INSTANCE[:-1])
+
+
+def test_true_instances_that_overlap_are_found_in_full() -> None:
+    """A chair stands half behind a table: both whole objects are predicted, and shared points count for both."""
+    chair, table = np.arange(0, 300), np.arange(150, 600)
+    offsets, indices = np.array([0, 300, 750]), np.concatenate([chair, table])
+    classes = np.array([1, 2])
+    semantic = np.where(np.arange(800) < 150, 1, 2)
+    labels = np.where(np.arange(800) < 150, 0, np.where(np.arange(800) < 600, 1, -1))
+    flat, layered = CloudEvaluator(FLAT), CloudEvaluator(FLAT)
+    answer = (offsets, indices, classes, np.ones(2))
+    flat.add("room", semantic, labels, *answer)
+    layered.add("room", semantic, labels, *answer, gt_masks=(offsets, indices, classes))
+    assert layered.results()["pooled"]["AP"] == 100 and layered.results()["pooled"]["coverage"] == 100
+    assert flat.results()["pooled"]["AP"] < 80

@@ -50,6 +50,47 @@ def test_overlaps_count_common_points(rows) -> None:
     )
 
 
+@given(
+    masks=st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 11))), max_size=5),
+    predicted=st.lists(st.sets(st.integers(0, 11)), max_size=4),
+    unlabelled=st.sets(st.integers(0, 11), max_size=4),
+)
+@settings(max_examples=100, deadline=None)
+def test_regions_that_overlap_count_each(masks, predicted, unlabelled) -> None:
+    labelled = np.array([k not in unlabelled for k in range(12)])
+
+    def rows(sets) -> tuple[np.ndarray, np.ndarray]:
+        return np.cumsum([0, *map(len, sets)]), np.array([k for one in sets for k in sorted(one)], dtype=int)
+
+    classes = np.array([c for c, _ in masks], dtype=int)
+    regions = Regions.from_masks(*rows([own for _, own in masks]), classes, labelled)
+    truth = [(c, own - unlabelled) for c, own in masks if own - unlabelled]
+    zeros = np.zeros(len(predicted), dtype=int)
+    found = overlaps_of_masks(regions, *rows(predicted), zeros, zeros + 1.0)
+    assert found.common.tolist() == [[len(p & t) for _, t in truth] for p in predicted]
+    assert found.region_sizes.tolist() == [len(t) for _, t in truth]
+    assert found.region_classes.tolist() == [c for c, _ in truth]
+    # The same by labels, which give every point to one prediction.
+    instance = np.full(12, -1)
+    for i, own in enumerate(predicted):
+        instance[sorted(own)] = i
+    by_label = overlaps_of_labels(regions, np.zeros(12, dtype=int), instance)
+    assert by_label.common.tolist() == [[len(p & t) for _, t in truth] for p in _sets(instance)]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "indices", "words"),
+    [
+        ([0, 2], [1], "need offsets from 0 to 1"),
+        ([0, 1], [7], r"must lie in \[0, 4\)"),
+        ([1, 1], [0], "need offsets"),
+    ],
+)
+def test_what_is_no_masks_is_refused(offsets, indices, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        Regions.from_masks(np.array(offsets), np.array(indices), np.array([0]), np.ones(4, dtype=bool))
+
+
 @given(rows=LABELS)
 @settings(max_examples=50, deadline=None)
 def test_masks_of_a_labelling_give_the_same_overlaps(rows) -> None:

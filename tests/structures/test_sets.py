@@ -56,6 +56,18 @@ def test_the_best_set_has_an_element_and_the_first_of_equals() -> None:
     assert sets.to_labels(torch.tensor([0.2, 0.9, 0.9])).tolist() == [0, 1, 1, 2, -1]
 
 
+@given(members, st.permutations(range(10)), st.integers(0, 10))
+def test_sets_among_some_elements(rows: list[list[int]], order: list[int], count: int) -> None:
+    chosen = order[:count]
+    found = made(rows).restricted(torch.tensor(chosen, dtype=torch.int64))
+    assert found.size == count
+    assert listed(found) == [sorted(chosen.index(e) for e in row if e in chosen) for row in rows]
+
+
+def test_an_element_of_two_sets_is_an_overlap() -> None:
+    assert made([[0, 1], [1]]).overlap and not made([[0, 1], [2], []]).overlap and not made([]).overlap
+
+
 def test_elements_can_be_part_of_more() -> None:
     sets = made([[0, 2], [1]], size=3).within(torch.tensor([1, 4, 6]), 8)
     assert listed(sets) == [[1, 6], [4]] and sets.size == 8
