@@ -222,7 +222,8 @@ def _written(rooms: RoomSubmission, name: str, seen: _Seen) -> _Seen:
 
 def _count(evaluator: CloudEvaluator, scan: Scan, seen: _Seen, *, class_agnostic: bool) -> None:
     found, semantic = seen.found, seen.semantic
-    is_structure = scan.truth.vocabulary.is_structure
+    is_structure, truth = scan.truth.vocabulary.is_structure, scan.truth
+    overlap = len(semantic) == truth.masks.size and truth.masks.overlap
     if class_agnostic and not bool((semantic >= 0).any()):
         # Labels that say nothing about classes: all are objects.
         semantic, is_structure = torch.zeros_like(semantic), np.array([False])
@@ -236,6 +237,11 @@ def _count(evaluator: CloudEvaluator, scan: Scan, seen: _Seen, *, class_agnostic
         found.scores.numpy(),
         seen.predicted.numpy(),
         gt_structure=is_structure if class_agnostic else None,
+        gt_masks=(
+            (truth.masks.offsets.numpy(), truth.masks.indices.numpy(), truth.classes.numpy())
+            if overlap
+            else None
+        ),
     )
 
 
