@@ -10,15 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from gestalt3d.nn.dropout import Dropout
 from gestalt3d.ops.ball_query import ball_query
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
 from gestalt3d.ops.farthest_points import farthest_points, farthest_points_reference
 from gestalt3d.ops.gather import gather, gather_reference
 from gestalt3d.ops.interpolate import interpolate, interpolate_reference, inverse_distance_weights
 from gestalt3d.ops.knn import knn
+from gestalt3d.ops.neighbour_max import neighbour_max
+from gestalt3d.ops.norm_relu import norm_relu
 
 
 class Case(NamedTuple):
@@ -157,6 +161,58 @@ def features() -> Iterator[Case]:
     )
 
 
+def layers() -> Iterator[Case]:
+    """What every layer of a point network does to memory, there and back."""
+    rows, channels = 8 * 1024 * 32, 64
+    for dtype in (torch.float32, torch.bfloat16):
+        kind = str(dtype).removeprefix("torch.")
+        x = torch.randn(rows, channels).to(dtype).requires_grad_()
+        grad = torch.randn(rows, channels).to(dtype)
+        weight, bias = (torch.rand(channels).requires_grad_() for _ in range(2))
+
+        def plain(x: Tensor = x, weight: Tensor = weight, bias: Tensor = bias) -> Tensor:
+            return torch.relu(
+                F.batch_norm(x, None, None, weight.to(x.dtype), bias.to(x.dtype), training=True)
+            )
+
+        def there_and_back(
+            run: Callable[[], Tensor], x: Tensor = x, g: Tensor = grad, more: Any = (weight, bias)
+        ):
+            return torch.autograd.grad(run(), (x, *more), g)
+
+        yield Case(
+            "norm_relu, forward + backward",
+            f"{rows} rows of {channels} channels, {kind}",
+            {
+                "gestalt3d": lambda run=there_and_back, x=x, w=weight, b=bias: run(
+                    lambda: norm_relu(x, w, b, eps=1e-5).out
+                ),
+                "torch batch_norm + relu": lambda run=there_and_back, plain=plain: run(plain),
+            },
+        )
+        dropout, usual = Dropout(0.5), torch.nn.Dropout(0.5)
+        yield Case(
+            "dropout, forward + backward",
+            f"{rows} rows of {channels} channels, {kind}",
+            {
+                name: lambda run=there_and_back, layer=layer, x=x: run(lambda: layer(x), more=())
+                for name, layer in (("gestalt3d", dropout), ("torch dropout", usual))
+            },
+        )
+    x = torch.randn(4, 4096, 128, requires_grad=True)
+    index = embedding_neighbours(blobs(4096, 5, b=4), k=30).index
+    grad = torch.randn(4, 4096, 128)
+    rows_of = torch.arange(4)[:, None, None]
+    yield Case(
+        "neighbour_max, forward + backward",
+        "4 × 4096, k = 30, 128 channels",
+        {
+            "gestalt3d": lambda: torch.autograd.grad(neighbour_max(x, index), x, grad),
+            "torch indexing + max": lambda: torch.autograd.grad(x[rows_of, index].amax(2), x, grad),
+        },
+    )
+
+
 def median(work: Callable[[], object], repeats: int = 5) -> float:
     """Milliseconds."""
     work()
@@ -171,7 +227,7 @@ def median(work: Callable[[], object], repeats: int = 5) -> float:
 def run() -> list[dict[str, Any]]:
     torch.manual_seed(0)
     rows = []
-    for case in (*sampling(), *neighbours(torch.get_num_threads()), *embeddings(), *features()):
+    for case in (*sampling(), *neighbours(torch.get_num_threads()), *embeddings(), *features(), *layers()):
         (_, ours), *others = case.ways.items()
         own = median(ours)
         for name, other in others:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
+import scipy.sparse
+import scipy.sparse.csgraph
 import torch
 from scipy.cluster.hierarchy import linkage
 from sklearn.cluster import DBSCAN, MeanShift
@@ -22,7 +24,7 @@ from torch import Tensor
 from gestalt3d.ops.average_linkage import average_linkage
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.ops.boxes import oriented_boxes
-from gestalt3d.ops.components import dbscan, grid_components
+from gestalt3d.ops.components import dbscan, graph_components, grid_components, voxel_pairs
 from gestalt3d.ops.graph_segments import graph_segments
 from gestalt3d.ops.knn import knn
 from gestalt3d.ops.mean_shift import mean_shift
@@ -86,6 +88,20 @@ def scipy_components(grid: np.ndarray) -> int:
     return count
 
 
+def links(draws: int) -> tuple[Tensor, int]:
+    """Pairs of neighbouring voxels of a floor with some left out, and the number of voxels."""
+    rng = np.random.default_rng(0)
+    side = int(1.2 * draws**0.5)
+    voxels = np.unique(rng.integers(0, [side, side, 3], (draws, 3)), axis=0)
+    pairs = voxel_pairs(torch.from_numpy(voxels))
+    return pairs[:, torch.from_numpy(rng.random(pairs.shape[1]) < 0.6)], len(voxels)
+
+
+def scipy_graph(pairs: np.ndarray, nodes: int) -> np.ndarray:
+    graph = scipy.sparse.coo_matrix((np.ones(pairs.shape[1], np.int8), tuple(pairs)), shape=(nodes, nodes))
+    return scipy.sparse.csgraph.connected_components(graph.tocsr(), directed=False)[1]
+
+
 def numpy_voxels(points: np.ndarray, size: float) -> tuple[np.ndarray, ...]:
     cells = np.floor(points / size).astype(np.int64)
     return np.unique(cells, axis=0, return_inverse=True, return_counts=True)
@@ -137,6 +153,11 @@ def cases() -> dict[str, Ways]:
     made["grid_components 128^3, 20 labels, 26 neighbours"] = {
         "gestalt3d": lambda: grid_components(grid),
         "scipy per label": lambda: scipy_components(grid.numpy()),
+    }
+    pairs, nodes = links(1_000_000)
+    made["graph_components 700,000 voxels, some of their neighbours"] = {
+        "gestalt3d": lambda: graph_components(pairs, num_nodes=nodes),
+        "scipy": lambda: scipy_graph(pairs.numpy(), nodes),
     }
     made["dbscan 200,000 points, eps 0.05, min_points 10"] = {
         "gestalt3d": lambda: dbscan(small, eps=0.05, min_points=10),

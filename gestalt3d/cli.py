@@ -1006,6 +1006,6 @@ def _expect_writable(json: Path | None, name: str = "--json") -> None:
 
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:
-    from gestalt3d.metrics.report import write_json
+    from gestalt3d.io.json_files import write_json
 
     write_json(path, result)

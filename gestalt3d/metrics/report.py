@@ -1,17 +1,11 @@
 """Results as plain dicts, JSON files and aligned text tables."""
 
-import json
 import math
-import os
-import tempfile
 from collections.abc import Container, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import nan_mean
 from gestalt3d.metrics.coverage import Coverage
 from gestalt3d.metrics.semantic import Semantic
@@ -94,26 +88,6 @@ def room_scores(names: Sequence[str], instances: Coverage, semantics: Semantic) 
     }
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write `data` as JSON, NaN and infinities as null. The file appears whole or not at all."""
-    text = json.dumps(_plain(data), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        # Names of files that are no UTF-8 are kept as JSON's own escapes.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        _give_default_mode(Path(temporary))
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            with suppress(OSError):
-                Path(temporary).unlink()
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); choose another file with --json"
-        ) from error
-
-
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: int = 1) -> str:
     """Columns aligned by spaces, the first to the left. Floats get `digits` decimals, undefined is "–"."""
     cells = [[str(c) for c in columns], *([_cell(value, digits) for value in row] for row in rows)]
@@ -130,44 +104,7 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, digits:
     )
 
 
-def class_table(scores: Mapping[str, Any], *, scale: float = 1.0) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows (one per class, then the means) of a result with `per_class`; floats times `scale`."""
-    per_class: Mapping[str, Any] = scores["per_class"]
-    first = next(iter(per_class.values()))
-    columns = list(first) if isinstance(first, Mapping) else ["IoU"]
-    rows = [[name, *_row(values, columns, scale)] for name, values in per_class.items()]
-    skipped: Mapping[str, Any] = scores.get("nan_skipped", {})
-    means = {
-        column: scores.get(column, skipped.get(f"m{column}", scores.get(f"m{column}"))) for column in columns
-    }
-    return ["class", *columns], [*rows, ["mean", *_row(means, columns, scale)]]
-
-
-def _row(values: Any, columns: Sequence[str], scale: float) -> list[Any]:
-    found = [values.get(column) for column in columns] if isinstance(values, Mapping) else [values]
-    return [value * scale if isinstance(value, float) else value for value in found]
-
-
 def _cell(value: Any, digits: int) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
-def _give_default_mode(path: Path) -> None:
-    """`mkstemp` makes private files; results should be as readable as any other file."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)

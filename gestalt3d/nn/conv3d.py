@@ -22,9 +22,6 @@ from gestalt3d.ops.sparse_conv import Coarser, Rules, sparse_conv, strided_rules
 class Space(Protocol):
     """Occupied voxels of a batch of scenes, and voxels twice as large above them."""
 
-    channel_dim: int
-    """Of the values inside."""
-
     def enter(self, features: Tensor) -> Tensor:
         """Values of the occupied voxels (v, c) in the space's own form."""
         ...
@@ -48,8 +45,6 @@ class Space(Protocol):
 
 class SparseSpace:
     """`coordinates` are batch, x, y, z, all rows distinct. Rulebooks are made once."""
-
-    channel_dim = 1
 
     def __init__(self, coordinates: Int[Tensor, "v 4"]) -> None:
         self.coordinates = coordinates
@@ -101,8 +96,6 @@ class SparseSpace:
 
 class DenseSpace:
     """The box around the scenes of a batch, the same for all, from the lowest coordinates to the highest."""
-
-    channel_dim = 1
 
     def __init__(self, coordinates: Int[Tensor, "v 4"]) -> None:
         at = coordinates.long()

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from gestalt3d.ops.components import voxel_pairs
+from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.voxel_keys import coordinates_of, modes, voxel_grid, voxel_keys
 
 
@@ -125,8 +124,8 @@ class BlockVotes:
         visible = (members @ sight.T).tocsr()  # voxels of a cluster that a block saw
         of_a, of_b = (np.asarray(visible[x, owner[y]]).ravel() for x, y in ((a, b), (b, a)))
         agree = common >= self.min_iou * (of_a + of_b - common)
-        links = coo_matrix((agree[agree], (a[agree], b[agree])), shape=(len(owner),) * 2)
-        return connected_components(links, directed=False)[1]
+        links = torch.from_numpy(np.stack([a[agree], b[agree]]).astype(np.int64))
+        return graph_components(links, num_nodes=len(owner)).numpy()
 
     def _won(self, votes: csr_matrix, near: csr_matrix) -> np.ndarray:
         """Who wins each voxel, counted from 0, from the votes in (voxel, object)."""

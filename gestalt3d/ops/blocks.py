@@ -231,32 +231,6 @@ class BlockMerger:
             self._keys, self._instances, self._classes = larger
 
 
-def merge_blocks(
-    points: Float[Tensor, "n 3"],
-    offsets: Int[Tensor, "k_plus_1"],
-    indices: Int[Tensor, "m"],
-    clusters: Int[Tensor, "m"],
-    classes: Int[Tensor, "m"],
-    *,
-    voxel_size: float | Float[Tensor, "3"],
-    min_overlap: int = 7,
-    min_points: int = 30,
-    reference_compat: bool = False,
-) -> Int[Tensor, "n"]:
-    """Instance id of every point from the clusters found in each block (`BlockMerger`), -1 for none.
-
-    Row `j` says that point `indices[j]` belongs to cluster `clusters[j]` of its block and looks like class
-    `classes[j]`.
-    """
-    merger = BlockMerger(
-        voxel_size, min_overlap=min_overlap, min_points=min_points, reference_compat=reference_compat
-    )
-    for k in range(len(offsets) - 1):
-        rows = slice(int(offsets[k]), int(offsets[k + 1]))
-        merger.add(points[indices[rows]], clusters[rows], classes[rows])
-    return merger.labels(points)
-
-
 def _table(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     keys = np.full(size, -1, dtype=np.int64)
     return keys, np.full(size, -1, dtype=np.int32), np.full(size, -1, dtype=np.int32)

@@ -24,19 +24,6 @@ def oriented_boxes(
     return torch.ops.gestalt3d.oriented_boxes(points.detach(), offsets.long(), indices.long())
 
 
-def box_corners(boxes: Float[Tensor, "i 7"]) -> Float[Tensor, "i 8 3"]:
-    """Corners of each box: corner `k` is on the upper side in the box's own x, y, z where bit 0, 1, 2 of `k`
-    is set.
-    """
-    bits = torch.tensor([[k & 1, k >> 1 & 1, k >> 2 & 1] for k in range(8)], device=boxes.device)
-    own = (bits.to(boxes.dtype) - 0.5) * boxes[:, None, 3:6]
-    c, s = boxes[:, None, 6].cos(), boxes[:, None, 6].sin()
-    turned = torch.stack(
-        [c * own[..., 0] - s * own[..., 1], s * own[..., 0] + c * own[..., 1], own[..., 2]], dim=-1
-    )
-    return boxes[:, None, :3] + turned
-
-
 def boxes_reference(points: Tensor, offsets: Tensor, indices: Tensor) -> Tensor:
     """The definition in plain PyTorch: directions of all pairs of points include the edges of the hull."""
     boxes = points.new_zeros((len(offsets) - 1, 7), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Connected components of graphs, label grids and clouds, and DBSCAN (Ester et al., 1996).
+"""Connected components of graphs and label grids, and DBSCAN (Ester et al., 1996).
 
 Components are numbered 0, 1, … by their lowest member; -1 is in none. Clouds are clustered on the CPU,
 wherever they live.
@@ -57,19 +57,6 @@ def voxel_pairs(coordinates: Int[Tensor, "v 3"], *, connectivity: int = 26) -> I
     return torch.cat([pairs[:, rules.starts[k] : rules.starts[k + 1]] for k in near], dim=1)
 
 
-def radius_components(
-    points: Float[Tensor, "n 3"], *, radius: float, labels: Int[Tensor, "n"] | None = None
-) -> Int[Tensor, "n"]:
-    """Component of each point: points at most `radius` apart belong together, if given only within the same
-    label.
-
-    Points with negative labels belong to nothing.
-    """
-    labels = torch.zeros(len(points), dtype=torch.int64, device=points.device) if labels is None else labels
-    _check(points, "radius", radius)
-    return torch.ops.gestalt3d.cloud_components(points.detach(), labels.long(), float(radius), 1)
-
-
 def dbscan(points: Float[Tensor, "n 3"], *, eps: float, min_points: int) -> Int[Tensor, "n"]:
     """Density clusters: a core point has at least `min_points` points within `eps`, itself included; -1 is
     noise.
@@ -78,18 +65,13 @@ def dbscan(points: Float[Tensor, "n 3"], *, eps: float, min_points: int) -> Int[
     belongs to its nearest core within `eps`, the lowest index on ties (scikit-learn: to the cluster that was
     found first).
     """
-    _check(points, "eps", eps)
+    if not (eps > 0 and np.isfinite(eps)):
+        raise ValueError(f"eps must be positive metres, got {eps}")
     if min_points < 1:
         raise ValueError(f"min_points must be at least 1, got {min_points}")
-    labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    return torch.ops.gestalt3d.cloud_components(points.detach(), labels, float(eps), int(min_points))
-
-
-def _check(points: Tensor, name: str, radius: float) -> None:
-    if not (radius > 0 and np.isfinite(radius)):
-        raise ValueError(f"{name} must be positive metres, got {radius}")
     if len(points) and not bool(torch.isfinite(points).all()):
         raise ValueError("points must be finite, got NaN or infinity; drop those points first")
+    return torch.ops.gestalt3d.dbscan(points.detach(), float(eps), int(min_points))
 
 
 def graph_reference(edges: Tensor, num_nodes: int) -> Tensor:
@@ -117,13 +99,13 @@ def grid_reference(labels: Tensor, connectivity: int) -> Tensor:
     return _renumbered(found.masked_fill(labels.flatten() < 0, -1)).view(labels.shape)
 
 
-def cloud_reference(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Tensor:
+def dbscan_reference(points: Tensor, eps: float, min_points: int) -> Tensor:
     """The definition in plain PyTorch, from all pairs of points."""
     x = points.double()
     dx, dy, dz = (a[:, None] - a for a in x.unbind(1))
     dist2 = dx * dx + dy * dy + dz * dz
-    near = (dist2 <= radius * radius) & (labels[:, None] == labels) & (labels >= 0)
-    core = (near.sum(1) >= min_points) & (labels >= 0)
+    near = dist2 <= eps * eps
+    core = near.sum(1) >= min_points
     found = graph_reference((near & core & core[:, None]).nonzero().T, len(x)).masked_fill(~core, -1)
     if len(x):
         nearest = torch.where(near & core, dist2, torch.inf).argmin(1)
@@ -189,23 +171,22 @@ def _grid_fake(labels: Tensor, connectivity: int) -> Tensor:
     return labels.new_empty(labels.shape)
 
 
-def _cloud(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Tensor:
+def _dbscan(points: Tensor, eps: float, min_points: int) -> Tensor:
     from gestalt3d.ops._numba import components as cpu
 
     out = np.full(len(points), -1, dtype=np.int64)
-    rows = np.flatnonzero(labels.cpu().numpy() >= 0)
-    if len(rows) == 0:
+    if len(points) == 0:
         return torch.from_numpy(out).to(points.device)
-    xyz = widened(points).cpu().contiguous().numpy()[rows]
-    keys, along_x, along_y = _cell_keys(xyz, labels.cpu().numpy()[rows], radius)
-    order = np.argsort(keys, kind="stable")
-    keys, xyz, index = keys[order], xyz[order], rows[order]
+    xyz = widened(points).cpu().contiguous().numpy()
+    keys, along_x, along_y = _cell_keys(xyz, eps)
+    index = np.argsort(keys, kind="stable")
+    keys, xyz = keys[index], xyz[index]
     first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    grid = (keys[first], np.append(first, len(keys)), cpu.columns_after(along_x, along_y), radius * radius)
+    grid = (keys[first], np.append(first, len(keys)), cpu.columns_after(along_x, along_y), eps * eps)
 
-    is_core = np.ones(len(rows), dtype=np.bool_)
+    is_core = np.ones(len(points), dtype=np.bool_)
     if min_points > 1:
-        counts = np.zeros(len(rows), dtype=np.int64)
+        counts = np.zeros(len(points), dtype=np.int64)
         cpu.count_neighbours(xyz, *grid, min_points, counts)
         is_core = counts >= min_points
     parent = np.full(len(out), -1, dtype=np.int64)
@@ -220,8 +201,8 @@ def _cloud(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Te
     return torch.from_numpy(out).to(points.device)
 
 
-def _cell_keys(xyz: np.ndarray, labels: np.ndarray, radius: float) -> tuple[np.ndarray, int, int]:
-    """One integer per (label, cell), and what a step in x and in y adds to it; a step in z adds 1.
+def _cell_keys(xyz: np.ndarray, radius: float) -> tuple[np.ndarray, int, int]:
+    """One integer per cell, and what a step in x and in y adds to it; a step in z adds 1.
 
     Cells are so small that all points of one are within `radius` of each other; neighbours lie at most two
     cells away.
@@ -239,22 +220,21 @@ def _cell_keys(xyz: np.ndarray, labels: np.ndarray, radius: float) -> tuple[np.n
         )
     cells = np.empty(xyz.shape, dtype=np.int64)
     cpu.cells_of(xyz, low, size, cells)
-    if not _fits(cells.max(0), labels):
+    if not _fits(cells.max(0)):
         # Stray points: gaps of more than three cells mean no more than three.
         cells = np.stack([_without_gaps(axis) for axis in cells.T], axis=1)
-        labels = np.unique(labels, return_inverse=True)[1]
-        if not _fits(cells.max(0), labels):
+        if not _fits(cells.max(0)):
             raise ValueError(
                 f"points occupy too many cells for a radius of {radius} m; use a larger one or fewer points"
             )
-    width, along_y, along_z = (int(e) + 3 for e in cells.max(0))
+    along_y, along_z = (int(e) + 3 for e in cells.max(0)[1:])
     # Two empty cells beyond each end of an axis: a step of two never reaches into the next column.
-    keys = ((labels * width + cells[:, 0]) * along_y + cells[:, 1]) * along_z + cells[:, 2]
+    keys = (cells[:, 0] * along_y + cells[:, 1]) * along_z + cells[:, 2]
     return keys, along_y * along_z, along_z
 
 
-def _fits(last: np.ndarray, labels: np.ndarray) -> bool:
-    return bool((int(labels.max()) + 1) * np.prod([float(e) + 5 for e in last]) < 2**62)
+def _fits(last: np.ndarray) -> bool:
+    return bool(np.prod([float(e) + 5 for e in last]) < 2**62)
 
 
 def _without_gaps(cells: np.ndarray) -> np.ndarray:
@@ -262,13 +242,11 @@ def _without_gaps(cells: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.minimum(np.diff(values), 3).cumsum()])[at]
 
 
-_cloud_op = Operator(
-    "gestalt3d::cloud_components",
-    _cloud,
-    schema="(Tensor points, Tensor labels, float radius, int min_points) -> Tensor",
+_dbscan_op = Operator(
+    "gestalt3d::dbscan", _dbscan, schema="(Tensor points, float eps, int min_points) -> Tensor"
 )
 
 
-@_cloud_op.register_fake
-def _cloud_fake(points: Tensor, labels: Tensor, radius: float, min_points: int) -> Tensor:
-    return labels.new_empty(labels.shape)
+@_dbscan_op.register_fake
+def _dbscan_fake(points: Tensor, eps: float, min_points: int) -> Tensor:
+    return points.new_empty(len(points), dtype=torch.int64)

@@ -44,13 +44,6 @@ def segment_max(
     return torch.ops.gestalt3d.segment_max(values, segments.long(), num_segments)[0]
 
 
-def segment_min(
-    values: Float[Tensor, "n c"], segments: Int[Tensor, "n"], num_segments: int
-) -> Float[Tensor, "s c"]:
-    """Minimum per column; the gradient goes to the first row that attains it, or to the first NaN."""
-    return -segment_max(-values, segments, num_segments) + 0.0  # + 0.0: an empty segment is 0, not -0
-
-
 def segment_count(segments: Int[Tensor, "n"], num_segments: int) -> Int[Tensor, "s"]:
     """Number of rows of each segment."""
     _check(segments, num_segments)

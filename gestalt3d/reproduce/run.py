@@ -52,7 +52,7 @@ def one_run(
     from gestalt3d.data import open_data
     from gestalt3d.engine import provenance
     from gestalt3d.engine.model import load
-    from gestalt3d.metrics.report import write_json
+    from gestalt3d.io.json_files import write_json
 
     file = folder / f"{row.key}-seed{seed}.json"
     run = read(file) if file.exists() else None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gestalt3d.ops import blocks as module
-from gestalt3d.ops.blocks import BlockMerger, cut_blocks, cut_blocks_reference, merge_blocks
+from gestalt3d.ops.blocks import BlockMerger, cut_blocks, cut_blocks_reference
 from tests.ops import kit
 
 
@@ -170,10 +170,11 @@ def row_of_objects(spacing: float = 1.3) -> tuple[torch.Tensor, torch.Tensor]:
 def test_objects_cut_by_blocks_are_whole_again():
     points, truth = row_of_objects()
     blocks = cut_blocks(points, size=1.0, stride=0.5)
-    clusters = torch.cat([torch.unique(truth[own], return_inverse=True)[1] for own in members(blocks)])
-    labels = merge_blocks(
-        points, blocks.offsets, blocks.indices, clusters, 0 * blocks.indices, voxel_size=0.05
-    )
+    merger = BlockMerger(0.05)
+    for own in members(blocks):
+        clusters = torch.unique(truth[own], return_inverse=True)[1]
+        merger.add(points[own], clusters, 0 * own)
+    labels = merger.labels(points)
     pairs = torch.unique(torch.stack([truth, labels]), dim=1)
     assert pairs.shape[1] == 7 and len(pairs[1].unique()) == 7 and labels.min() == 0
 

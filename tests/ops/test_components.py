@@ -12,24 +12,23 @@ from sklearn.cluster import DBSCAN
 
 from gestalt3d.ops import components as module
 from gestalt3d.ops.components import (
-    cloud_reference,
     dbscan,
+    dbscan_reference,
     graph_components,
     graph_reference,
     grid_components,
     grid_reference,
-    radius_components,
 )
 from tests.ops import kit
 
 
-def cloud_components(points, labels, radius, min_points):
-    return module._cloud_op(points, labels, radius, min_points)
+def dbscan_op(points, eps, min_points):
+    return module._dbscan_op(points, eps, min_points)
 
 
 GRAPH = kit.Op(lambda edges, n: graph_components(edges, num_nodes=n), graph_reference, module._graph)
 GRID = kit.Op(lambda g, c: grid_components(g, connectivity=c), grid_reference, module._grid_op)
-CLOUD = kit.Op(cloud_components, cloud_reference, module._cloud_op)
+DBSCAN_OP = kit.Op(dbscan_op, dbscan_reference, module._dbscan_op)
 
 
 def integers(low: int, high: int, shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
@@ -69,12 +68,11 @@ def test_grid_components_are_scipys_of_each_label(shape, connectivity, seed):
 
 
 @kit.quick()
-@given(kit.clouds(0, 80), st.integers(1, 6), st.sampled_from([1e-3, 1.0, 1e3]), st.integers(0, 2**16))
-def test_cloud_components_are_the_definition(cloud, min_points, scale, seed):
+@given(kit.clouds(0, 80), st.integers(1, 6), st.sampled_from([1e-3, 1.0, 1e3]))
+def test_dbscan_is_the_definition(cloud, min_points, scale):
     points = cloud[0] * scale
-    labels = integers(-1, 3, (len(points),), seed)
     for radius in (0.3, 1.0, 2.0):
-        kit.check_equals_reference(CLOUD, points, labels, radius * scale, min_points)
+        kit.check_equals_reference(DBSCAN_OP, points, radius * scale, min_points)
 
 
 @pytest.mark.parametrize("name", kit.awkward_clouds())
@@ -82,7 +80,7 @@ def test_awkward_clouds(name):
     points = kit.awkward_clouds()[name][0]
     radius = 0.4 * float((points - points[0]).norm(dim=1).median()) or 1.0
     for min_points in (1, 5):
-        kit.check_equals_reference(CLOUD, points, points[:, 0].long() * 0, radius, min_points)
+        kit.check_equals_reference(DBSCAN_OP, points, radius, min_points)
 
 
 @pytest.mark.parametrize(("eps", "min_points"), [(0.05, 3), (0.1, 10), (0.3, 40), (10.0, 3)])
@@ -105,12 +103,12 @@ def test_a_border_point_joins_its_nearest_core():
 
 def test_points_exactly_at_the_radius_touch():
     row = torch.tensor([[0.0, 0, 0], [1, 0, 0], [2.5, 0, 0]])
-    assert radius_components(row, radius=1.0).tolist() == [0, 0, 1]
-    assert radius_components(row, radius=1.0, labels=torch.tensor([0, 1, -1])).tolist() == [0, 1, -1]
+    assert dbscan(row, eps=1.0, min_points=1).tolist() == [0, 0, 1]
+    assert dbscan(row, eps=1.0, min_points=2).tolist() == [0, 0, -1]
 
 
 def test_nothing_and_one_point():
-    assert radius_components(torch.zeros(0, 3), radius=1.0).shape == (0,)
+    assert dbscan(torch.zeros(0, 3), eps=1.0, min_points=1).shape == (0,)
     assert dbscan(torch.zeros(1, 3), eps=1.0, min_points=1).tolist() == [0]
     assert dbscan(torch.zeros(1, 3), eps=1.0, min_points=2).tolist() == [-1]
     assert graph_components(torch.zeros(2, 0, dtype=torch.int64), num_nodes=3).tolist() == [0, 1, 2]
@@ -123,8 +121,8 @@ def test_errors_name_the_way_out():
         graph_components(torch.tensor([[0], [2]]), num_nodes=2)
     with pytest.raises(ValueError, match="connectivity must be 6, 18 or 26, got 8"):
         grid_components(torch.zeros(1, 1, 1, dtype=torch.int64), connectivity=8)
-    with pytest.raises(ValueError, match="radius must be positive"):
-        radius_components(points, radius=0.0)
+    with pytest.raises(ValueError, match="eps must be positive"):
+        dbscan(points, eps=0.0, min_points=1)
     with pytest.raises(ValueError, match="min_points must be at least 1"):
         dbscan(points, eps=1.0, min_points=0)
     with pytest.raises(ValueError, match="points must be finite"):
@@ -132,9 +130,9 @@ def test_errors_name_the_way_out():
 
 
 def test_determinism_layouts_registration_and_workers():
-    points, labels = kit.surface(2000)[0], integers(-1, 3, (2000,))
+    points = kit.surface(2000)[0]
     edges, grid = integers(0, 50, (2, 60)), integers(-1, 3, (6, 7, 8))
-    for op, args in ((CLOUD, (points, labels, 0.2, 4)), (GRAPH, (edges, 50)), (GRID, (grid, 18))):
+    for op, args in ((DBSCAN_OP, (points, 0.2, 4)), (GRAPH, (edges, 50)), (GRID, (grid, 18))):
         kit.check_deterministic(op, *args)
         kit.check_layouts(op, *args)
         kit.check_registration(op, *args)

@@ -17,9 +17,9 @@ import gestalt3d.ops
 from gestalt3d.ops.average_linkage import average_linkage
 from gestalt3d.ops.ball_query import ball_query
 from gestalt3d.ops.blocks import block_counts, cut_blocks
-from gestalt3d.ops.boxes import box_corners, oriented_boxes
+from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.ops.centers import center_coherency, to_centers
-from gestalt3d.ops.components import dbscan, radius_components
+from gestalt3d.ops.components import dbscan
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
 from gestalt3d.ops.farthest_points import farthest_points
 from gestalt3d.ops.gather import gather
@@ -31,7 +31,7 @@ from gestalt3d.ops.neighbour_max import group_max, neighbour_max
 from gestalt3d.ops.norm_relu import norm_relu
 from gestalt3d.ops.normals import normals_of_neighbours, surface_normals
 from gestalt3d.ops.rasterize import rasterize
-from gestalt3d.ops.segment import segment_max, segment_mean, segment_min, segment_sum
+from gestalt3d.ops.segment import segment_max, segment_mean, segment_sum
 from gestalt3d.ops.sparse_conv import sparse_conv, submanifold_rules
 from gestalt3d.ops.voxelize import voxel_means, voxelize
 from tests.ops import kit
@@ -49,7 +49,6 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "segment_sum": (lambda v: segment_sum(v, IDS, 4), (CLOUD[0],)),
     "segment_mean": (lambda v: segment_mean(v, IDS, 4), (CLOUD[0],)),
     "segment_max": (lambda v: segment_max(v, IDS, 4), (CLOUD[0],)),
-    "segment_min": (lambda v: segment_min(v, IDS, 4), (CLOUD[0],)),
     "gather": (lambda f: gather(f, INDEX), (CLOUD,)),
     "neighbour_max": (lambda f: neighbour_max(f, INDEX), (CLOUD,)),
     "group_max": (group_max, (CLOUD,)),
@@ -75,12 +74,10 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
         lambda w: graph_segments(torch.stack([ROWS[:-1], ROWS[1:]]), w, num_nodes=12, scale=1.0),
         (ROWS[1:] / 16,),
     ),
-    "box_corners": (box_corners, (torch.tensor([[1.0, 2, 3, 2, 4, 6, 0]]),)),
     "oriented_boxes": (
         lambda p: oriented_boxes(p, torch.tensor([0, 12]), ROWS),
         (CLOUD[0],),
     ),
-    "radius_components": (lambda p: radius_components(p, radius=1.0), (CLOUD[0],)),
     "dbscan": (lambda p: dbscan(p, eps=1.0, min_points=2), (CLOUD[0],)),
     "rasterize": (
         lambda v: rasterize(v, TRIANGLE, focal=(4.0, 4.0), center=(4.0, 4.0), size=(8, 8)).face,
@@ -123,7 +120,6 @@ NAN: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "segment_sum": (lambda v: segment_sum(v, IDS.abs(), 4), (CLOUD[0],)),
     "segment_mean": (lambda v: segment_mean(v, IDS.abs(), 4), (CLOUD[0],)),
     "segment_max": (lambda v: segment_max(v, IDS.abs(), 4), (CLOUD[0],)),
-    "segment_min": (lambda v: segment_min(v, IDS.abs(), 4), (CLOUD[0],)),
     "gather": (lambda f: gather(f, EVERY), (CLOUD,)),
     "neighbour_max": (lambda f: neighbour_max(f, EVERY), (CLOUD,)),
     "group_max": COMPUTED["group_max"],
@@ -168,6 +164,6 @@ def test_every_operator_that_takes_floats_is_looked_at() -> None:
                 public = not name.startswith("_") and not name.endswith("_reference")
                 if public and "Float[Tensor" in str(inspect.signature(value).parameters):
                     found.add(name)
-    assert found - {"voxel_grid", "voxel_keys", "merge_blocks"} <= {*COMPUTED, *REFUSED}, (
+    assert found - {"voxel_grid", "voxel_keys"} <= {*COMPUTED, *REFUSED}, (
         "voxel_*: NumPy's, for checked clouds"
     )
