@@ -156,7 +156,6 @@ def demo(
 ) -> None:
     """Segment a synthetic scanned room that training never saw, and show how well that went."""
     from gestalt3d.data import open_data
-    from gestalt3d.engine.evaluate import evaluate_found
     from gestalt3d.engine.model import load
     from gestalt3d.engine.segment import Options, notes_on, result_folder, write_results
     from gestalt3d.io import save_cloud
@@ -170,13 +169,16 @@ def demo(
     with result_folder(out), Progress() as on_progress, measure(on_progress) as work:
         on_progress.begin("room")
         with stage("make room"):
-            scan = open_data("rooms:val", vocabulary=ready.vocabulary, limit=seed + 1)[seed]
+            rooms = open_data("rooms:val", vocabulary=ready.vocabulary, limit=seed + 1)
+            scan = rooms[seed]
         found = ready.segment(scan.input)
         notes = notes_on(scan.input, ready)
         with stage("write"):
             files = write_results(out, "room", scan.input, found, Options(), notes)
             save_cloud(out / "room.ply", scan.input)
-    figures = evaluate_found(scan, found)
+    evaluator = rooms.evaluator(ready.vocabulary)
+    evaluator.see(scan, found)
+    figures = evaluator.results()["pooled"]
     any_class = {f"{k}, any class": figures["class_agnostic"][k] for k in ("AP50", "AP25")}
     wanted = {k: figures[k] for k in ("AP50", "AP25", "mIoU")} | any_class
     chosen = ", of the first twenty the one that mtml-rooms does best" if seed == DEMO_ROOM else ""
@@ -567,8 +569,9 @@ def evaluate(
             )
     _expect_writable(json)
     _expect_writable(add_to, "--add-to")
-    from gestalt3d.data import open_data
+    from gestalt3d.data import Seen, open_data
     from gestalt3d.data.posed import Posed
+    from gestalt3d.data.sampled_blocks import in_sampled_blocks
     from gestalt3d.engine.evaluate import averaged
     from gestalt3d.engine.evaluate import evaluate as evaluate_model
     from gestalt3d.engine.model import load
@@ -598,7 +601,7 @@ def evaluate(
                     Posed(scans, pose) if poses > 1 else scans,
                     data=data,
                     class_agnostic=class_agnostic,
-                    sampled_blocks=blocks,
+                    seen_as=in_sampled_blocks if blocks else Seen,
                     submission=submission,
                     add_to=add_to,
                     report=lambda done, total, name: on_progress("", done, total, name),

@@ -1,11 +1,57 @@
-"""Data sets: each has `vocabulary`, `names`, a length, and yields `Scan`s by position."""
+"""Data sets: each has `vocabulary`, `names`, a length, and yields `Scan`s by position. It knows how answers to it are scored."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from gestalt3d.errors import UserError
+from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import Vocabulary
+
+
+class Seen(NamedTuple):
+    """What is scored: a scan, and the answer to it."""
+
+    scan: Scan
+    found: Instances
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Figures of the scans that it has seen."""
+
+    def see(self, scan: Scan, found: Instances) -> None:
+        """Count what was found in a scan, beside the truth."""
+        ...
+
+    def results(self) -> dict[str, Any]:
+        """`{"scans": {name: figures}, "pooled": figures, "skipped": [names]}`, None where undefined."""
+        ...
+
+    def left_out(self) -> dict[str, list[float | None]]:
+        """The pooled figures with each scan left out in turn."""
+        ...
+
+    def counts(self) -> dict[str, Any]:
+        """What `add_counts` takes, as plain JSON."""
+        ...
+
+    def add_counts(self, counts: dict[str, Any]) -> None:
+        """Add the scans of another evaluator; `ValueError` with a sentence where these are no counts or do not belong here."""
+        ...
+
+
+@runtime_checkable
+class Official(Protocol):
+    """A folder of files as a benchmark takes them."""
+
+    takes_unlabelled: bool
+    """Whether scans without instances belong into it, too."""
+
+    def add(self, found: Instances, seen: Seen) -> Seen:
+        """Write what was found in a scan, of which `seen` is to be scored; what comes back is to be scored instead."""
+        ...
 
 
 @runtime_checkable
@@ -14,17 +60,37 @@ class DataSet(Protocol):
 
     vocabulary: Vocabulary
     names: list[str]
-    min_region: int
-    """Regions and predictions of fewer points do not count in AP."""
 
     @property
     def notes(self) -> list[str]:
         """What the user should know about the data."""
         ...
 
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Name → what is wrong, of the scans that cannot be read."""
+        ...
+
+    def without_instances(self) -> Sequence[str]:
+        """Names of the scans that say nothing about instances, where some may be expected to. May read all labels."""
+        ...
+
+    @property
+    def label_hint(self) -> str:
+        """In words, where labels were looked for; may be empty."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int) -> Scan: ...
+
+    def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
+        """What scores answers in that vocabulary; `class_agnostic`: instances whatever their classes."""
+        ...
+
+    def official(self, folder: Path, vocabulary: Vocabulary) -> Official:
+        """What writes answers in that vocabulary as the data's benchmark takes them; `UserError` where there is none."""
+        ...
 
 
 KNOWN = {

@@ -207,9 +207,9 @@ def _check_folder(root: Path) -> Report:
     )
     are_read = bool(scored or without)  # else what is wrong with them is said above
     if are_read and not has_classes:
-        problems.append(f"no point of any file has a class; {data.label_properties}")
+        problems.append(f"no point of any file has a class; {data.label_hint}")
     if are_read and not scored:
-        problems.append(f"no file has instance labels; {data.label_properties}")
+        problems.append(f"no file has instance labels; {data.label_hint}")
     notes = list(data.notes)
     if without:
         notes.append(f"without instance labels, neither scored nor learnt from: {_listed(without)}")

@@ -30,11 +30,11 @@ import torch
 
 from gestalt3d.data.cache import digest, digest_of_files, pack
 from gestalt3d.data.relabel import relabel
+from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.encoding import decode, open_unmarked
 from gestalt3d.errors import UserError
 from gestalt3d.io import find_clouds, load_cloud
 from gestalt3d.io.frame import USUAL_FRAME, frame_in_words
-from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
@@ -63,13 +63,11 @@ class _Labels(NamedTuple):
     """(n,) int64, negative none."""
 
 
-class Folder:
+class Folder(LabelledClouds):
     """The labelled clouds of a folder, in order of their names.
 
     One that cannot be read is named in `unreadable` and does not keep the others from being used; asking for it raises.
     """
-
-    min_region = MIN_REGION
 
     def __init__(
         self, root: Path | str, *, vocabulary: Vocabulary | None = None, limit: int | None = None
@@ -112,7 +110,7 @@ class Folder:
         return [*self._notes, f"taken for: {frames}; where that is wrong, save the cloud in metres with z up"]
 
     @property
-    def label_properties(self) -> str:
+    def label_hint(self) -> str:
         """In words, which properties the files have and which would be labels."""
         return _properties_of(self._paths)
 
@@ -137,7 +135,6 @@ class Folder:
         beside = (_gt_file(path), self.root / "classes.txt", self.root / "classes.json")
         return f"{digest(str(path.resolve()), self._own_vocabulary.names)}-{digest_of_files(path, *beside)}"
 
-    @cached_property
     def without_instances(self) -> list[str]:
         """Names of the scans that say nothing about instances, so have no score. Reads all labels."""
         return [

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from gestalt3d.data import DataSet
+from gestalt3d.data.part import Part
 from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.structures.samples import Scan
 
 
-class Posed:
+class Posed(Part):
     """Each scan turned about the vertical through its middle by any angle, and moved by up to 20 cm along each axis.
 
     Pose 0 is the scan as it is; of others the scan's position in the data and the pose alone decide. Names, labels and the
@@ -18,18 +19,15 @@ class Posed:
     """
 
     def __init__(self, scans: DataSet, pose: int) -> None:
-        self._scans, self._pose = scans, pose
-        self.vocabulary, self.names, self.min_region = scans.vocabulary, scans.names, scans.min_region
+        super().__init__(scans, range(len(scans)))
+        self._pose = pose
 
-    @property
-    def notes(self) -> list[str]:
-        return self._scans.notes
-
-    def __len__(self) -> int:
-        return len(self._scans)
+    def fingerprint(self, i: int) -> str:
+        """The data set's, and the pose."""
+        return f"{super().fingerprint(i)}-{self._pose}-{i}"
 
     def __getitem__(self, i: int) -> Scan:
-        scan = self._scans[i]
+        scan = super().__getitem__(i)
         if self._pose == 0:
             return scan
         rng = np.random.default_rng((self._pose, i))

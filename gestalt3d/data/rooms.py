@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gestalt3d.data.cache import Packed, ScanCache, digest, pack, unpack
 from gestalt3d.data.relabel import relabel
+from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
-from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.stages import counted
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import SYNTH, Vocabulary, mapping
@@ -20,10 +20,8 @@ COUNTS = {"train": 1000, "val": 20, "test": 50}
 """Rooms per split where nothing is said."""
 
 
-class Rooms:
+class Rooms(LabelledClouds):
     """Room `i` of a split is `make_room(SPLITS[split] + i)`, with 8-bit colours whether cached or not."""
-
-    min_region = MIN_REGION
 
     def __init__(
         self,

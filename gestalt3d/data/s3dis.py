@@ -14,13 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from gestalt3d.data import Official, Seen
 from gestalt3d.data.cache import Packed, ScanCache, digest, digest_of_files, unpack
 from gestalt3d.data.relabel import relabel
+from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.encoding import open_unmarked
 from gestalt3d.errors import UserError
-from gestalt3d.metrics.average_precision import MIN_REGION
+from gestalt3d.io.submission import RoomSubmission
+from gestalt3d.metrics.matching import majority
 from gestalt3d.structures.colors import scaled_colors
+from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS as CLASSES
 from gestalt3d.structures.vocabulary import Vocabulary, mapping
@@ -69,10 +74,8 @@ def areas_of(split: str) -> list[str]:
     return [chosen] if match[1] == "area" else [area for area in ROOMS if area != chosen]
 
 
-class S3DIS:
+class S3DIS(LabelledClouds):
     """The rooms of a split that are there, in order of their names ("Area_5_hallway_6")."""
-
-    min_region = MIN_REGION
 
     def __init__(
         self,
@@ -109,6 +112,10 @@ class S3DIS:
         """Changes when a file of the room does."""
         return f"{self._paths[i].resolve()}-{self._key(i)}"
 
+    def official(self, folder: Path, vocabulary: Vocabulary) -> Official:
+        """What was found and the truth, as `RoomSubmission` writes them; figures are those of what was written."""
+        return _Rooms(RoomSubmission(folder, vocabulary, self.vocabulary))
+
     def _key(self, i: int) -> str:
         path = self._paths[i]
         files = annotation_files(path) if path.is_dir() else [path]
@@ -118,6 +125,40 @@ class S3DIS:
         path = self._paths[i]
         packed = self._cache.get(self._key(i), lambda: read_room(path, self._notes))
         return relabel(unpack(packed, self.names[i], CLASSES), self.vocabulary)
+
+
+class _Rooms:
+    """Writes rooms into a submission. In its files no point is in two instances, and an instance has no class but that of
+    most of its points: that is what is scored.
+    """
+
+    takes_unlabelled = False
+
+    def __init__(self, submission: RoomSubmission) -> None:
+        self._submission = submission
+
+    def add(self, found: Instances, seen: Seen) -> Seen:
+        truth, found = seen.scan.truth, seen.found
+        if not len(truth):
+            return seen
+        semantic, predicted, labels = (
+            truth.classes_of_elements(),
+            found.classes_of_elements(),
+            found.to_labels(),
+        )
+        self._submission.add(
+            seen.scan.name,
+            semantic=semantic.numpy(),
+            instance=truth.to_labels().numpy(),
+            predicted_semantic=predicted.numpy(),
+            predicted_instance=labels.numpy(),
+        )
+        voting = torch.where(semantic >= 0, labels, -1).numpy()
+        classes = torch.from_numpy(majority(voting, predicted.numpy(), len(found)))
+        left = Instances.from_labels(
+            labels, classes, found.scores, vocabulary=found.vocabulary, element_classes=predicted
+        )
+        return seen._replace(found=left[left.sizes > 0])
 
 
 def find_rooms(root: Path, area: str) -> dict[str, Path]:

@@ -27,13 +27,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from gestalt3d.data import Official, Seen
 from gestalt3d.data.cache import digest_of_files
 from gestalt3d.data.relabel import relabel
 from gestalt3d.data.scannet_annotation import TABLE, Annotation, read_annotation, read_text, read_words
+from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.io.ply import expect_rest, read_header
-from gestalt3d.metrics.average_precision import MIN_REGION
+from gestalt3d.io.submission import Submission
 from gestalt3d.metrics.columns import read_integers
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -88,13 +90,11 @@ class Scene(NamedTuple):
         return self.name >= _FIRST_TEST_SCENE and len(self.missing) == 2 and not self.label_mesh.is_file()
 
 
-class ScanNet:
+class ScanNet(LabelledClouds):
     """The scenes of a split ("train", "val", "test", or "all" that are there) in order of their names.
 
     A scan without labels, as those of the test split, has no instances and class -1 everywhere.
     """
-
-    min_region = MIN_REGION
 
     def __init__(
         self,
@@ -148,6 +148,10 @@ class ScanNet:
         files = (scene.mesh, scene.segments, scene.aggregation, scene.label_mesh, scene.info)
         return f"{scene.folder.resolve()}-{self.aligned}-{digest_of_files(*files)}"
 
+    def official(self, folder: Path, vocabulary: Vocabulary) -> Official:
+        """What was found, and the truth where there is one, as `Submission` writes them."""
+        return _Scenes(Submission(folder), self)
+
     def labels(self, i: int) -> Annotation | None:
         """All forty classes and the objects' own numbers, as the benchmark's ground truth has them; None without labels."""
         scene = self._scenes[i]
@@ -195,6 +199,23 @@ class ScanNet:
             self.notes.append(
                 f"classes but no instances, for want of .segs.json or .aggregation.json: {', '.join(semantic_only[:8])}{more}"
             )
+
+
+class _Scenes:
+    """Writes scenes of the data into a submission. What is scored stays what it is."""
+
+    takes_unlabelled = True
+
+    def __init__(self, submission: Submission, scans: ScanNet) -> None:
+        self._submission, self._scans = submission, scans
+
+    def add(self, found: Instances, seen: Seen) -> Seen:
+        name = seen.scan.name
+        truth = self._scans.labels(self._scans.names.index(name))
+        self._submission.add(name, found)
+        if truth is not None:
+            self._submission.add_truth(name, truth.semantic, truth.instance)
+        return seen
 
 
 def find_scenes(root: Path) -> dict[str, Scene]:

@@ -1,8 +1,8 @@
 """Synthetic table tops as a data set: made when asked for, in half a second each."""
 
 from gestalt3d.data.relabel import relabel
+from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
-from gestalt3d.metrics.average_precision import MIN_REGION
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import TABLE_TOPS, Vocabulary, mapping
 from gestalt3d.synth.table_tops import SPLITS, make_table_top
@@ -11,10 +11,8 @@ COUNTS = {"train": 100, "val": 20, "test": 20}
 """Tables per split where nothing is said."""
 
 
-class TableTops:
+class TableTops(LabelledClouds):
     """Scan `i` of a split is `make_table_top(SPLITS[split] + i)`."""
-
-    min_region = MIN_REGION
 
     def __init__(self, split: str, *, count: int | None = None, vocabulary: Vocabulary = TABLE_TOPS) -> None:
         if split not in SPLITS:

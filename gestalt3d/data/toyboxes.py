@@ -2,6 +2,7 @@
 
 from gestalt3d.data.cache import digest
 from gestalt3d.data.relabel import relabel
+from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import TOYBOXES, Vocabulary, mapping
@@ -11,7 +12,7 @@ COUNTS = {"train": 900, "val": 100, "test": 100}
 """Scenes per split where nothing is said; the paper has no val, ours is for choosing settings."""
 
 
-class Toyboxes:
+class Toyboxes(LabelledClouds):
     """Scene `i` of a split is `make_toybox(SPLITS[split] + i)`: a cloud of voxel centres, voxel `i` being point `i`."""
 
     min_region = 1

@@ -55,8 +55,7 @@ def expect_labels(scans: DataSet, found: Survey, *, instances: bool) -> None:
     """`UserError` where no point has a class, or no instance is labelled though `instances` are learnt."""
     lacking = "classes" if not found.has_classes else "instances" if instances and not found.instances else ""
     if lacking:
-        looked = getattr(scans, "label_properties", "")
         raise UserError(
             f"{getattr(scans, 'root', 'the data')}: no {lacking} to learn from in {found.scans} scan{'s' * (found.scans > 1)}"
-            + (f"; {looked}" if looked else "")
+            + (f"; {scans.label_hint}" if scans.label_hint else "")
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gestalt3d.configs import to_plain
+from gestalt3d.data import Evaluator
 from gestalt3d.engine.model import Model
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
-from gestalt3d.metrics.evaluator import CloudEvaluator
 
 
 class Tally:
@@ -25,7 +25,7 @@ class Tally:
         self,
         path: Path,
         model: Model,
-        make: Callable[[], CloudEvaluator],
+        make: Callable[[], Evaluator],
         names: Iterable[str],
         *,
         sampled_blocks: bool,
@@ -44,7 +44,7 @@ class Tally:
         if twice := [name for name in names if name in held]:
             raise self._refused(f"holds {twice[0]} already; a scan counts once")
 
-    def add(self, counted: CloudEvaluator, part: dict[str, Any]) -> dict[str, Any]:
+    def add(self, counted: Evaluator, part: dict[str, Any]) -> dict[str, Any]:
         """Add what was counted, write the file, and return its results: those of all scans in it, and the `parts` it is of.
 
         The file is read again, so that what another process has added meanwhile is not lost.
@@ -61,7 +61,7 @@ class Tally:
             temporary.write_text(json.dumps(kept, allow_nan=False) + "\n", encoding="utf-8")
         return result
 
-    def _join(self, evaluator: CloudEvaluator, counts: Any) -> None:
+    def _join(self, evaluator: Evaluator, counts: Any) -> None:
         try:
             evaluator.add_counts(counts)
         except ValueError as problem:

@@ -305,7 +305,7 @@ def _opened(recipe: Recipe) -> DataSet:
         limit=recipe.count,
         semantics=recipe.semantics,
     )
-    if broken := getattr(scans, "unreadable", None):
+    if broken := scans.unreadable:
         raise UserError(next(iter(broken.values())))
     return scans
 
@@ -317,7 +317,7 @@ def _parted(
 
     Where `instances` are learnt, what has none is left out.
     """
-    without = set(getattr(scans, "without_instances", ())) if instances else set()
+    without = set(scans.without_instances()) if instances else set()
     if without and (usable := [i for i, name in enumerate(scans.names) if name not in without]):
         say(f"NOTE without instance labels, not learnt from: {', '.join(sorted(without))}")
         scans = Part(scans, usable)

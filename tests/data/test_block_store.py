@@ -13,6 +13,7 @@ import torch
 
 from gestalt3d.data import DataSet, block_store, open_data
 from gestalt3d.data.block_store import BlockStore
+from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.structures.samples import Scan
@@ -161,8 +162,8 @@ def test_a_store_that_cannot_be_written_is_one_line(
 def test_any_scans_will_do(scans: DataSet, tmp_path: Path) -> None:
     """Scans that cannot say on their own whether they have changed are told apart by what they hold."""
 
-    class Plain:
-        vocabulary, names, min_region, notes = scans.vocabulary, scans.names, scans.min_region, scans.notes
+    class Plain(LabelledClouds):
+        vocabulary, names, notes = scans.vocabulary, scans.names, scans.notes
 
         def __len__(self) -> int:
             return 2

@@ -88,7 +88,7 @@ def test_scans_without_instance_labels_are_listed(tmp_path: Path) -> None:
     write_gt(tmp_path / "a.gt.npz")
     write_gt(tmp_path / "b.gt.npz", instance=np.full(N, -1, dtype=np.int32))
     data = Folder(tmp_path)
-    assert data.names == ["a", "b"] and data.without_instances == ["b"] and data.unlabelled == ["c.ply"]
+    assert data.names == ["a", "b"] and data.without_instances() == ["b"] and data.unlabelled == ["c.ply"]
     assert len(data[1].truth) == 0 and data[1].truth.element_classes is not None
     report = check("folder", tmp_path)
     assert report.is_complete and [c.found for c in report.counts] == [2, 1, 3, 1, 1, 0]
@@ -153,7 +153,7 @@ def test_class_names_beside_the_clouds(tmp_path: Path, kind: str) -> None:
     found = data[0].truth
     assert data.vocabulary.names == tuple(names) and data.vocabulary.structure == {"floor"}
     assert found.element_classes is not None and found.element_classes.tolist() == [0, 1, 2, 2, -1, -1]
-    assert data.without_instances == ["a"] and len(data.notes) == 1 and "[7]" in data.notes[0]
+    assert data.without_instances() == ["a"] and len(data.notes) == 1 and "[7]" in data.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_a_folder_without_labels_says_what_to_do(tmp_path: Path) -> None:
 
 def test_real_scans_and_shapes(shared: Path) -> None:
     data = Folder(shared / "data" / "scans")
-    assert len(data) == 7 and data.without_instances == ["scene0470_00"] and len(data.unlabelled) == 2
+    assert len(data) == 7 and data.without_instances() == ["scene0470_00"] and len(data.unlabelled) == 2
     counts = {"hallway_3": 12, "scene0000_00": 67, "osd_test50": 8, "scene0470_00": 0}
     assert {name: len(data[data.names.index(name)].truth) for name in counts} == counts
     shapes = Folder(shared / "data" / "shapes")

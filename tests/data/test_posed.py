@@ -7,6 +7,7 @@ import torch
 
 from gestalt3d.data import open_data
 from gestalt3d.data.posed import Posed
+from gestalt3d.data.scoring import LabelledClouds
 from tests.scenes import save_folder
 
 
@@ -31,8 +32,8 @@ def test_a_pose_is_a_turn_about_the_vertical_and_a_small_step(tmp_path: Path) ->
 def test_boxes_go_along_and_normals_and_source_are_dropped(tmp_path: Path) -> None:
     scans = open_data("folder", root=save_folder(tmp_path))
 
-    class Boxed:
-        vocabulary, names, min_region, notes = scans.vocabulary, scans.names, scans.min_region, scans.notes
+    class Boxed(LabelledClouds):
+        vocabulary, names, notes = scans.vocabulary, scans.names, scans.notes
 
         def __len__(self) -> int:
             return 1

@@ -3,10 +3,8 @@
 import pytest
 import torch
 
-import gestalt3d.engine.evaluate as engine
 from gestalt3d.data import DataSet, open_data
 from gestalt3d.data.toyboxes import COUNTS, Toyboxes
-from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
 from gestalt3d.synth.toyboxes import PRESETS, SPLITS, make_toybox
@@ -39,19 +37,9 @@ def test_classes_are_mapped_to_the_vocabulary_asked_for() -> None:
     assert set(scan.truth.classes.tolist()) == {S3DIS.id("clutter")}
 
 
-def test_evaluation_counts_boxes_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    minima = []
-
-    class Spy(engine.CloudEvaluator):
-        def __init__(self, *args, **options) -> None:
-            minima.append(options["min_region"])
-            super().__init__(*args, **options)
-
-    monkeypatch.setattr(engine, "CloudEvaluator", Spy)
-    model = load("geometric")
-    for spec in ("toyboxes:val", "rooms:val"):
-        engine.evaluate(model, open_data(spec, limit=0))
-    assert minima == [1, 100]
+def test_evaluation_counts_boxes_of_any_size() -> None:
+    evaluators = [open_data(spec, limit=0).evaluator(TOYBOXES) for spec in ("toyboxes:val", "rooms:val")]
+    assert [evaluator.counts()["settings"]["min_region"] for evaluator in evaluators] == [1, 100]
 
 
 def test_splits_presets_and_positions_are_checked() -> None:

@@ -16,10 +16,11 @@ from gestalt3d.io.ply import write_ply
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
+from tests.fakes import Fake
 from tests.scenes import tiny_scan
 
 
-class Halves:
+class Halves(Fake):
     """Everything left of the median is a chair, the rest a table; remembers what it was given."""
 
     vocabulary = S3DIS

@@ -13,6 +13,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from tests.fakes import Fake
 from tests.scenes import tiny_scan
 
 PLAIN = Options(picture=False, page=False)
@@ -61,7 +62,7 @@ def test_running_out_of_memory_is_a_matter_of_one_file(tmp_path: Path) -> None:
     for name in ("large.ply", "small.ply"):
         save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).input)
 
-    class Greedy:
+    class Greedy(Fake):
         vocabulary = load("geometric").vocabulary
 
         def segment(self, cloud: PointCloud) -> Instances:
@@ -78,7 +79,7 @@ def test_a_fault_of_ours_is_named_with_its_place_and_the_next_file_is_tried(tmp_
     for name in ("large.ply", "small.ply"):
         save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).input)
 
-    class Broken:
+    class Broken(Fake):
         vocabulary = load("geometric").vocabulary
 
         def segment(self, cloud: PointCloud) -> Instances:
@@ -121,7 +122,7 @@ def test_a_folder_in_the_way_is_seen_before_the_work(tmp_path: Path) -> None:
     save_cloud(tmp_path / "a.ply", tiny_scan(points=500).input)
     (tmp_path / "out" / "a.html").mkdir(parents=True)
 
-    class Never:
+    class Never(Fake):
         vocabulary = load("geometric").vocabulary
 
         def segment(self, cloud: PointCloud) -> Instances:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import pytest
 
 from gestalt3d.data.rooms import Rooms
+from gestalt3d.data.scoring import CloudScores
 from gestalt3d.data.toyboxes import Toyboxes
 from gestalt3d.engine import checkpoint
-from gestalt3d.engine.evaluate import evaluate_found
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import Vocabulary
 from gestalt3d.synth.rooms import RoomConfig
@@ -43,7 +43,9 @@ def test_every_shipped_weight_has_a_floor() -> None:
 def test_a_shipped_weight_finds_what_it_found(name: str, tmp_path: Path) -> None:
     model, floor = checkpoint.load(name), FLOORS[name]
     scan = scene(floor.scene, model.vocabulary, tmp_path, toys=name.endswith("toyboxes"))
-    found = evaluate_found(scan, model.segment(scan.input))
+    evaluator = CloudScores(model.vocabulary)
+    evaluator.see(scan, model.segment(scan.input))
+    found = evaluator.results()["pooled"]
     assert all(found[figure] >= least for figure, least in floor.figures.items()), {
         figure: found[figure] for figure in floor.figures
     }

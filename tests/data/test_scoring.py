@@ -2,8 +2,7 @@
 
 import torch
 
-from gestalt3d.engine.evaluate import add_scan
-from gestalt3d.metrics.evaluator import CloudEvaluator
+from gestalt3d.data.scoring import CloudScores
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
@@ -21,7 +20,7 @@ def test_truth_that_overlaps_is_found_in_full() -> None:
         element_classes=torch.full((1000,), S3DIS.id("table")),
     )
     scan = Scan("half behind", PointCloud(torch.rand(1000, 3)), truth)
-    evaluator = CloudEvaluator(S3DIS)
-    add_scan(evaluator, scan, truth)
+    evaluator = CloudScores(S3DIS)
+    evaluator.see(scan, truth)
     pooled = evaluator.results()["pooled"]
     assert pooled["AP"] == 100 and pooled["coverage"] == 100
