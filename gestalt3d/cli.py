@@ -322,9 +322,13 @@ def train(arguments: list[str]) -> None:
     if "--resume" in given:
         default = _resumed(given, default)
     assert default is not None
+    default, given = _with_choices(default, given)
     about = _first_line(RECIPES.get(default.name, train))
     if default.name in RECIPES:
         about += "\n\n" + "\n".join(["From nothing to its weights", *(f"  {x}" for x in chain(default.name))])
+    if parts := _choices(default):
+        rows = (f"  {option} {{{','.join(found)}}}" for option, (_, found) in parts.items())
+        about += "\n\n" + "\n".join(["Parts with a choice; with one made, --help shows its options", *rows])
     run = _parsed(
         default,
         prog=f"gestalt3d train {default.name}",
@@ -407,6 +411,35 @@ def _resumed(given: list[str], named: Any) -> Any:
     if named is not None and found.name != named.name:
         raise UserError(f"{out}: holds a run of {found.name}, not of {named.name}; leave the recipe out")
     return found
+
+
+def _choices(recipe: Any) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
+    """By option the parts of the recipe's model of which there are several kinds: their path, and the kinds."""
+    from gestalt3d.configs import choices
+
+    found = ((("model", *path), kinds) for path, kinds in choices(recipe.model))
+    return {f"--{'.'.join(path)}".replace("_", "-"): (path, kinds) for path, kinds in found}
+
+
+def _with_choices(recipe: Any, given: list[str]) -> tuple[Any, list[str]]:
+    """The recipe with parts such as `--model.merging votes`, whose own options are then to be parsed, and the other words."""
+    from gestalt3d.configs import chosen
+
+    words = [
+        part for word in given for part in (word.split("=", 1) if word.startswith("--model") else [word])
+    ]
+    done: set[str] = set()
+    # A part may bring parts with a choice of their own.
+    while option := next((o for o in _choices(recipe) if o in words and o not in done), None):
+        path, kinds = _choices(recipe)[option]
+        at = words.index(option)
+        kind = words[at + 1] if at + 1 < len(words) else ""
+        if kind not in kinds:
+            raise UserError(f"{option} {kind}: there are {', '.join(kinds)}")
+        recipe = chosen(recipe, path, kinds[kind])
+        del words[at : at + 2]
+        done.add(option)
+    return recipe, words
 
 
 def _parsed(default: Any, **about: Any) -> "_TrainOptions":

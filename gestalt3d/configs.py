@@ -2,6 +2,8 @@
 
 A number declares its range in its type: `width: Count`, `lr: Annotated[float, Within(above=0, most=10)]`. A configuration calls
 `check_ranges(self)` when it is made, so that whatever makes one (the command line, a weight file, Python) is told the same.
+
+A field may hold one of several dataclasses: `merging: VotesConfig | AgreementConfig`. Plain data then say under `KIND` which.
 """
 
 import dataclasses
@@ -131,15 +133,68 @@ def _numbers(hint: Any, value: Any) -> Iterator[tuple[Any, Within]]:
         yield value, Within()
 
 
+KIND = "kind"
+"""Where a field may hold one of several dataclasses, the key that tells which."""
+
+
+def kind_of(cls: type) -> str:
+    """The name of a configuration among others: "votes" of `VotesConfig`."""
+    return cls.__name__.removesuffix("Config").lower()
+
+
+def kinds(owner: type, field: str) -> dict[str, Any]:
+    """By name the dataclasses that a field of `owner` may hold, and None as "none"; nothing where it leaves no choice."""
+    hint = _hints(owner)[field]
+    parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
+    found = _by_kind(parts)
+    if found and type(None) in parts:
+        found["none"] = None
+    return found if len(found) > 1 else {}
+
+
+def _by_kind(hints: tuple[Any, ...]) -> dict[str, Any]:
+    return {
+        kind_of(hint): hint for hint in hints if isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    }
+
+
+def choices(config: Any, *path: str) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Where a configuration leaves a choice, its own fields first: the path from field to field, and `kinds`."""
+    for field in dataclasses.fields(config):
+        if found := kinds(type(config), field.name):
+            yield (*path, field.name), found
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(inner := getattr(config, field.name)):
+            yield from choices(inner, *path, field.name)
+
+
+def chosen(config: Any, path: tuple[str, ...], kind: Any) -> Any:
+    """The configuration with another kind of dataclass, or None, at the end of the path; what is of that kind already stays."""
+    first, *rest = path
+    inner = getattr(config, first)
+    if rest:
+        return dataclasses.replace(config, **{first: chosen(inner, tuple(rest), kind)})
+    same = inner is None if kind is None else type(inner) is kind
+    return config if same else dataclasses.replace(config, **{first: None if kind is None else kind()})
+
+
 def to_plain(value: Any) -> Any:
     """A dataclass (nested, tuples, paths) as JSON-ready dicts, lists and numbers."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: _field_to_plain(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, (list, tuple)):
         return [to_plain(v) for v in value]
     if isinstance(value, dict):
         return {str(k): to_plain(v) for k, v in value.items()}
     return str(value) if isinstance(value, Path) else value
+
+
+def _field_to_plain(owner: Any, field: str) -> Any:
+    value = getattr(owner, field)
+    plain = to_plain(value)
+    if value is not None and len(kinds(type(owner), field).keys() - {"none"}) > 1:
+        return {KIND: kind_of(type(value)), **plain}
+    return plain
 
 
 def from_plain(cls: type[T], plain: Any, where: str = "config") -> T:
@@ -190,6 +245,12 @@ def _value(hint: Any, plain: Any, where: str) -> Any:
 
 
 def _choice(hints: tuple[Any, ...], plain: Any, where: str) -> Any:
+    if isinstance(plain, dict) and KIND in plain:
+        known = _by_kind(hints)
+        kind = str(plain[KIND])
+        if kind not in known:
+            raise UserError(f"{where}: must be one of {', '.join(known)}, got {kind!r}")
+        return from_plain(known[kind], {name: v for name, v in plain.items() if name != KIND}, where)
     problems = []
     for hint in hints:
         if hint is type(None):

@@ -10,7 +10,10 @@ from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig, ProposalConfig
-from gestalt3d.methods.rooms.blocks import BlockConfig
+from gestalt3d.methods.rooms.backbone import PointNet2Config, PointNetConfig
+from gestalt3d.methods.rooms.blocks import LatticeConfig
+from gestalt3d.methods.rooms.blockwise import BlockConfig, TrainingConfig
+from gestalt3d.methods.rooms.merging import AgreementConfig, VotesConfig
 from gestalt3d.methods.sgpn import SGPNConfig
 from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import UNetConfig
@@ -140,9 +143,11 @@ def asis_rooms() -> Recipe:
         name="asis-rooms",
         method="asis",
         model=ASISConfig(
-            block_size=2.0, stride=1.0, grid=0.03, radii=(0.12, 0.25, 0.5, 1.0), group_size=16, dropout=0.0, normals=16,
-            class_balance=0.5, object_blocks=0.5, blocks_per_scan=4, scan_statistics=8, merging="agreement", views=2,
-            bandwidth=0.5, superpoints=SuperpointConfig(),
+            backbone=PointNet2Config(radii=(0.12, 0.25, 0.5, 1.0), group_size=16),
+            blocks=LatticeConfig(size=2.0, stride=1.0, grid=0.03, normals=16),
+            training=TrainingConfig(blocks_per_scan=4, object_blocks=0.5, class_balance=0.5),
+            merging=AgreementConfig(),
+            turns=2, scan_statistics=8, bandwidth=0.5, dropout=0.0,
         ),
         optim=Optim(
             steps=9_000,
@@ -187,7 +192,7 @@ def asis_s3dis() -> Recipe:
     return Recipe(
         name="asis-s3dis",
         method="asis",
-        model=ASISConfig(blocks_per_scan=1),
+        model=ASISConfig(training=TrainingConfig(blocks_per_scan=1)),
         optim=Optim(steps=100 * _S3DIS_STEPS),
         augment=PLAIN,
         data="s3dis:not5",
@@ -203,7 +208,7 @@ def asis_s3dis_pointnet() -> Recipe:
     return replace(
         base,
         name="asis-s3dis-pointnet",
-        model=replace(base.model, backbone="pointnet"),
+        model=replace(base.model, backbone=PointNetConfig()),
         optim=replace(base.optim, steps=50 * _S3DIS_STEPS),
     )
 
@@ -214,7 +219,9 @@ def sgpn_s3dis_semantics() -> Recipe:
         asis_s3dis_pointnet(),
         name="sgpn-s3dis-semantics",
         method="sgpn",
-        model=SGPNConfig(backbone="pointnet", blocks_per_scan=1, semantics_only=True),
+        model=SGPNConfig(
+            backbone=PointNetConfig(), training=TrainingConfig(blocks_per_scan=1), semantics_only=True
+        ),
         validate_by=_SEMANTIC,
     )
 
@@ -375,14 +382,14 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
         or not (long or not variant)
     ):
         raise UserError(f"no row {key!r}")
+    rooms = asis_rooms().model
+    assert isinstance(rooms, ASISConfig)
     base = replace(
-        asis_rooms().model,
-        backbone={"pn": "pointnet", "pn2": "pointnet2"}[backbone],
-        points=2048,
-        views=1,
-        merging="votes",
-        vote_iou=0.3,
-        superpoints=None,
+        rooms,
+        backbone=rooms.backbone if backbone == "pn2" else PointNetConfig(),
+        blocks=replace(rooms.blocks, points=2048),
+        merging=VotesConfig(min_iou=0.3),
+        turns=1,
         seed=seed,
     )
     shared = {field.name: getattr(base, field.name) for field in fields(BlockConfig)}

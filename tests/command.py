@@ -14,6 +14,7 @@ from gestalt3d.cli import main
 from gestalt3d.engine import checkpoint
 from gestalt3d.methods import method_class
 from gestalt3d.structures.vocabulary import S3DIS
+from tests.settings import changed
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,15 @@ class Command:
 
 def save_weights(path: Path, method: str = "asis", **settings: Any) -> Path:
     """Weights of a small, untrained method."""
-    small = {"points": 256, "width": 16, "width_scale": 0.25, "group_size": 8, "merge_points": 10, **settings}
     cls = method_class(method)
+    small = changed(
+        checkpoint.config_class(cls)(),
+        width=16,
+        backbone={"width_scale": 0.25, "group_size": 8},
+        blocks={"points": 256},
+        merging={"min_points": 10},
+    )
     torch.manual_seed(0)
-    made = cls.from_config(checkpoint.config_class(cls)(**small), S3DIS)
+    made = cls.from_config(changed(small, **settings), S3DIS)
     checkpoint.save(path, made.state_dict(), checkpoint.describe(made))
     return path

@@ -278,14 +278,14 @@ WEIGHTS: dict[str, Callable[[Path, Path], object]] = {
     "another method": lambda p, s: rewritten(p, s, method="sgpn"),
     "no config": lambda p, s: rewritten(p, s, config=None),
     "unknown setting": lambda p, s: with_config(p, s, depth=3),
-    "setting of another type": lambda p, s: with_config(p, s, points="many"),
+    "setting of another type": lambda p, s: with_config(p, s, blocks={"points": "many"}),
     "a setting that is not a number": lambda p, s: with_config(p, s, bandwidth=float("nan")),
     "no class": lambda p, s: rewritten(
         p, s, vocabulary={"title": "x", "names": [], "official_ids": [], "structure": []}
     ),
-    "a negative setting": lambda p, s: with_config(p, s, stride=-1.0),
-    "no stride": lambda p, s: with_config(p, s, stride=0.0),
-    "no points": lambda p, s: with_config(p, s, points=0),
+    "a negative setting": lambda p, s: with_config(p, s, blocks={"stride": -1.0}),
+    "no stride": lambda p, s: with_config(p, s, blocks={"stride": 0.0}),
+    "no points": lambda p, s: with_config(p, s, blocks={"points": 0}),
     "more width than memory": lambda p, s: with_config(p, s, width=10**9),
     "another width": lambda p, s: with_config(p, s, width=32),
     "no vocabulary": lambda p, s: rewritten(p, s, vocabulary=None),

@@ -69,8 +69,21 @@ def test_help_of_a_verb_shows_three_commands(command: Command, verb: str) -> Non
 def test_help_of_a_recipe_names_its_fields_as_they_are_typed(command: Command) -> None:
     answer = command("train", "asis-folder", "--help")
     assert answer.code == 0
-    for option in ("--optim.lr", "--model.points", "--root", "--init", "--resume", "--out"):
+    for option in ("--optim.lr", "--model.blocks.points", "--root", "--init", "--resume", "--out"):
         assert option in answer.out
+
+
+def test_a_part_is_chosen_by_name_and_has_its_own_options(command: Command) -> None:
+    plain = command("train", "asis-rooms", "--help").out
+    assert "--model.merging {blockmerging,votes,agreement}" in plain
+    assert "--model.merging.min-agreement" in plain and "--model.merging.min-iou" not in plain
+    for words in (("--model.merging", "votes"), ("--model.merging=votes",)):
+        votes = command("train", "asis-rooms", *words, "--help").out
+        assert "--model.merging.min-agreement" not in votes and "--model.merging.min-iou" in votes
+        assert "--model.merging.superpoints {superpoint,none}" in votes
+    wrong = command("train", "asis-rooms", "--model.merging", "last")
+    assert wrong.code == 2
+    assert wrong.err == "gestalt3d train: --model.merging last: there are blockmerging, votes, agreement\n"
 
 
 def test_recipes_are_listed(command: Command) -> None:
@@ -198,7 +211,7 @@ def test_las_stays_las(command: Command, tmp_path: Path) -> None:
 
 
 def test_the_seed_of_a_model_changes_its_draw_and_nothing_else(command: Command, tmp_path: Path) -> None:
-    weights = save_weights(tmp_path / "w.safetensors", points=128)
+    weights = save_weights(tmp_path / "w.safetensors", blocks={"points": 128})
     save_cloud(tmp_path / "scan.ply", tiny_scan(points=4000).input)
     words = ("segment", tmp_path / "scan.ply", "-m", weights, "-o", tmp_path, "--no-page", "--no-picture")
     answers = []
@@ -375,23 +388,15 @@ def test_poses_are_averaged(command: Command, tmp_path: Path) -> None:
     assert both["pooled"]["mCov"] == pytest.approx((one + other) / 2)
 
 
+SMALL = ["--model.blocks.points", 128, "--model.width", 16, "--model.backbone.width-scale", 0.25]
+SMALL += ["--workers", 0, "--optim.precision", "no", "--scans-per-step", 1, "--optim.steps", 2]
+
+
 def test_a_model_trained_on_ones_own_folder_segments_with_its_classes(
     command: Command, tmp_path: Path
 ) -> None:
     root, out = save_folder(tmp_path / "scans"), tmp_path / "run"
-    small = ["--model.points", 128, "--model.width", 16, "--model.width-scale", 0.25, "--workers", 0]
-    words = [
-        "train",
-        "asis-folder",
-        "--root",
-        root,
-        "-o",
-        out,
-        *small,
-        "--optim.precision",
-        "no",
-        "--optim.steps",
-    ]
+    words = ["train", "asis-folder", "--root", root, "-o", out, *SMALL[:-1]]
     answer = command(*words, 2)
     assert answer.code == 0, answer.err
     assert str(out / "last.safetensors") in answer.out
@@ -401,10 +406,6 @@ def test_a_model_trained_on_ones_own_folder_segments_with_its_classes(
     assert answer.code == 0, answer.err
     found, _ = load_instances(out / "tiny0.instances.npz")
     assert "table" in found.vocabulary.names and found.method == "last"
-
-
-SMALL = ["--model.points", 128, "--model.width", 16, "--model.width-scale", 0.25, "--workers", 0]
-SMALL += ["--optim.precision", "no", "--scans-per-step", 1, "--optim.steps", 2]
 
 
 def test_resume_needs_nothing_but_the_folder_of_the_run(command: Command, tmp_path: Path) -> None:
@@ -417,6 +418,10 @@ def test_resume_needs_nothing_but_the_folder_of_the_run(command: Command, tmp_pa
         (
             ["train", "--resume", "--out", out, "--optim.lr", 2e-3],
             "--optim.lr is 0.0005 there and 0.002 here",
+        ),
+        (
+            ["train", "--resume", "--out", out, "--model.backbone", "pointnet"],
+            "--model.backbone is pointnet2 there and pointnet here",
         ),
         (["train", "asis-rooms", "--resume", "--out", out], "holds a run of asis-folder, not of asis-rooms"),
         (["train", "--resume"], "--out"),

@@ -20,6 +20,7 @@ from gestalt3d.recipes import RECIPES, Optim, Recipe, recipe
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.command import Command
 from tests.scenes import tiny_scan
+from tests.settings import changed
 
 
 @pytest.fixture
@@ -77,9 +78,13 @@ def test_what_is_no_number_or_too_large_for_anything_is_refused_by_name(name: st
 
 TINY: dict[str, dict[str, Any]] = {
     "asis-folder": {
-        "points": 64, "width": 8, "width_scale": 0.125, "group_size": 4, "neighbours": 4, "blocks_per_scan": 1, "normals": 4,
+        "width": 8, "neighbours": 4, "backbone": {"width_scale": 0.125, "group_size": 4},
+        "blocks": {"points": 64, "normals": 4}, "training": {"blocks_per_scan": 1},
     },
-    "sgpn-s3dis": {"points": 64, "width": 8, "width_scale": 0.125, "blocks_per_scan": 1, "similarity": 8},
+    "sgpn-s3dis": {
+        "width": 8, "similarity": 8, "backbone": {"width_scale": 0.125}, "blocks": {"points": 64},
+        "training": {"blocks_per_scan": 1},
+    },
     "semantics-rooms": {"width": 2, "levels": 2, "voxel_size": 0.3, "normals": 4},
     "mtml-rooms-true": {"width": 2, "voxel_size": 0.3},
 }  # fmt: skip
@@ -89,20 +94,20 @@ TINY: dict[str, dict[str, Any]] = {
 def test_zero_trains_or_is_refused(name: str) -> None:
     """For each number alone: whatever the ranges let through makes a finite loss."""
     base = recipe(name)
-    base = replace(base, model=replace(base.model, **TINY[name]))
+    base = replace(base, model=changed(base.model, **TINY[name]))
     scan, tried = tiny_scan(points=1200), 0
     for path, hint, _ in numbers(base):
         if path[0] == "optim" or (len(path) == 1 and path[0] not in ("seed",)):
             continue  # nothing that a batch and its loss depend on
         try:
-            changed = with_number(base, path, 0.0 if float in leaves(hint) else 0)
+            other = with_number(base, path, 0.0 if float in leaves(hint) else 0)
         except UserError:
             continue
         tried += 1
         rng = np.random.default_rng(0)
         torch.manual_seed(0)
-        method: Any = method_class(changed.method).from_config(changed.model, S3DIS)
-        batch = method.prepare(augment(scan, rng, changed.augment), rng)
+        method: Any = method_class(other.method).from_config(other.model, S3DIS)
+        batch = method.prepare(augment(scan, rng, other.augment), rng)
         terms = method.losses(method(batch), batch, START)
         assert bool(torch.stack(list(terms.values())).isfinite().all()), path
     assert tried > 20
@@ -121,11 +126,14 @@ def test_zero_trains_or_is_refused(name: str) -> None:
         (["--count", "0"], "--count 0: must be at least 1"),
         (["--workers", "-1"], "--workers -1: must be at least 0"),
         (["--seed", "-1"], "--seed -1: must be at least 0"),
-        (["--model.normals", "2"], "--model.normals 2: must be 0 or at least 3"),
+        (["--model.blocks.normals", "2"], "--model.blocks.normals 2: must be 0 or at least 3"),
         (["--model.embedding", "0"], "--model.embedding 0"),
-        (["--model.superpoints.scale", "1"], "--model.superpoints.scale 1: must be above 0 and below 1"),
+        (
+            ["--model.merging.superpoints.scale", "1"],
+            "--model.merging.superpoints.scale 1: must be above 0 and",
+        ),
         (["--augment.scale", "1.1", "0.9"], "--augment.scale 1.1 0.9: must be two numbers"),
-        (["--model.stride", "3"], "stride 3.0 exceeds block_size 2.0"),
+        (["--model.blocks.stride", "3"], "stride 3.0 exceeds size 2.0"),
         (["--epochs", "0"], "--epochs 0"),
         (["--stop-after", "0"], "--stop-after 0"),
     ],
@@ -141,8 +149,10 @@ def test_train_refuses_options_out_of_range_in_one_line(
 
 def test_a_stored_setting_out_of_range_is_named_with_its_file() -> None:
     plain = to_plain(recipe("asis-folder"))
-    plain["model"]["superpoints"]["links"] = 0
-    with pytest.raises(UserError, match=r"^run\.json\.model\.superpoints\.links 0: must be at least 1$"):
+    plain["model"]["merging"]["superpoints"]["links"] = 0
+    with pytest.raises(
+        UserError, match=r"^run\.json\.model\.merging\.superpoints\.links 0: must be at least 1$"
+    ):
         from_plain(Recipe, plain, "run.json")
 
 

@@ -17,6 +17,7 @@ from gestalt3d.methods.mtml import MTML, Prediction
 from gestalt3d.recipes import Recipe
 from gestalt3d.reproduce.claim import Claim, Faster, Measured, Target
 from gestalt3d.reproduce.run import one_run
+from tests.settings import changed
 
 
 @pytest.fixture
@@ -26,7 +27,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     def small(key: str, *, steps: int, seed: int) -> Recipe:
         row = make(key, steps=steps, seed=seed)
-        model = replace(row.model, points=256, width_scale=0.125, width=16, group_size=8, blocks_per_scan=1)
+        model = changed(
+            row.model,
+            width=16,
+            backbone={"width_scale": 0.125},
+            blocks={"points": 256},
+            training={"blocks_per_scan": 1},
+        )
         return replace(
             row, model=model, workers=0, scans_per_step=1, optim=replace(row.optim, precision="no")
         )

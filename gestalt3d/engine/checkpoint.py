@@ -7,6 +7,7 @@ continues bit for bit.
 
 import json
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,9 +23,12 @@ from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.methods import METHODS, method_class
+from gestalt3d.methods.method import Learned, Migrated
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
 
 SUFFIX = ".safetensors"
+PREFIXES = ("ema.", "model.")
+"""What the names of a checkpoint's weights begin with, the averaged ones first."""
 IDENTITY = ("format", "version", "method", "config", "vocabulary")
 """What of a file's metadata says which network it holds."""
 
@@ -75,6 +79,8 @@ class Stored:
     path: Path
     tensors: dict[str, Tensor]
     about: dict[str, Any]
+    renamed: bool = False
+    """Whether an earlier version wrote it, in which the tensors had other names."""
 
 
 def describe(method: nn.Module, extra: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -160,7 +166,41 @@ def read(path: Path) -> Stored:
         ) from None
     if not isinstance(about, dict):
         raise UserError(f"{path}: its metadata are not those of gestalt3d")
-    return Stored(path, tensors, about)
+    return _migrated(Stored(path, tensors, about))
+
+
+def _migrated(stored: Stored) -> Stored:
+    """The file as if this version had written it."""
+    about = stored.about
+    method, config, recipe = (about.get(name) for name in ("method", "config", "recipe"))
+    if not (isinstance(method, str) and isinstance(config, dict)):
+        return stored
+    now = _now(method, config)
+    about = {**about, "method": now.method, "config": now.config}
+    if isinstance(recipe, dict):
+        about["recipe"] = migrated_recipe(recipe)
+    tensors = {_renamed(name, now.rename): value for name, value in stored.tensors.items()}
+    return Stored(stored.path, tensors, about, renamed=tensors.keys() != stored.tensors.keys())
+
+
+def _now(method: str, config: dict[str, Any]) -> Migrated:
+    """The network of that name and plain configuration in the words of this version."""
+    cls = method_class(method) if method in METHODS else None
+    return cls.migrated(config) if cls is not None and issubclass(cls, Learned) else Migrated(method, config)
+
+
+def _renamed(name: str, rename: Callable[[str], str]) -> str:
+    prefix = next((part for part in PREFIXES if name.startswith(part)), "")
+    return name if name.startswith("optim.") else prefix + rename(name[len(prefix) :])
+
+
+def migrated_recipe(plain: dict[str, Any]) -> dict[str, Any]:
+    """A stored recipe as if this version had written it."""
+    method, model = plain.get("method"), plain.get("model")
+    if not (isinstance(method, str) and isinstance(model, dict)):
+        return plain
+    now = _now(method, model)
+    return {**plain, "method": now.method, "model": now.config}
 
 
 def load_into(method: nn.Module, stored: Stored, *, prefix: str = "", partial: bool = False) -> list[str]:
@@ -235,7 +275,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
 
 def _prefix(stored: Stored) -> str:
     """Prefix of the weights to use: a checkpoint has averaged ones, or the model's own."""
-    for prefix in ("ema.", "model."):
+    for prefix in PREFIXES:
         if any(name.startswith(prefix) for name in stored.tensors):
             return prefix
     return ""

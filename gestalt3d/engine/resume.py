@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gestalt3d.configs import from_plain, to_plain
+from gestalt3d.configs import KIND, from_plain, to_plain
+from gestalt3d.engine.checkpoint import migrated_recipe
 from gestalt3d.errors import UserError
 from gestalt3d.recipes import Optim, Recipe
 
@@ -26,7 +27,8 @@ def recipe_of(out: Path) -> Recipe:
     """The recipe of the run in that folder."""
     file = out / "recipe.json"
     try:
-        return from_plain(Recipe, json.loads(file.read_text(encoding="utf-8")), str(file))
+        plain = json.loads(file.read_text(encoding="utf-8"))
+        return from_plain(Recipe, migrated_recipe(plain) if isinstance(plain, dict) else plain, str(file))
     except FileNotFoundError:
         raise UserError(f"{out}: holds no run to --resume ({file.name} is missing)") from None
     except (OSError, ValueError) as problem:
@@ -48,7 +50,9 @@ def expect_same(file: Path, there: Recipe, here: Recipe) -> None:
 def _differing(there: Any, here: Any, option: str) -> Iterator[str]:
     if isinstance(there, dict) and isinstance(here, dict):
         for name in here:
-            if option != "--" or name not in _FREE_TO_CHANGE:
+            if name == KIND:
+                yield from _differing(there.get(name), here[name], option)
+            elif option != "--" or name not in _FREE_TO_CHANGE:
                 dot = "" if option == "--" else "."
                 yield from _differing(there.get(name), here[name], f"{option}{dot}{name.replace('_', '-')}")
     elif there != here:

@@ -286,8 +286,8 @@ def train(
         if not is_out_of_memory(problem):
             raise
         raise UserError(
-            f"out of memory at step {run.step + 1:,}; lower --scans-per-step, or what one scan takes (--model.points, "
-            "--model.blocks-per-scan, --model.max-extent), or set --separate-scans"
+            f"out of memory at step {run.step + 1:,}; lower --scans-per-step, or what one scan takes (--model.blocks.points, "
+            "--model.training.blocks-per-scan, --model.max-extent), or set --separate-scans"
         ) from None
     finally:
         if log is not None:
@@ -500,6 +500,11 @@ def _restore(
     if not isinstance(theirs, dict) or not isinstance(stored.about.get("run"), dict):
         raise UserError(
             f"{file}: a weight file, not a checkpoint; start from it with --init instead of --resume"
+        )
+    if stored.renamed:
+        raise UserError(
+            f"{file}: an earlier version wrote it, in which the parts of the network were in another order, so that its "
+            "optimiser's state fits no more; start from its weights with --init and a new --out"
         )
     run = _Run(**stored.about["run"], origin=provenance.resumed(stored.about.get("origin")))
     # Settings that the file is older than have their defaults.

@@ -26,8 +26,8 @@ from gestalt3d.configs import Count, NotNegative, Positive, Width, Within
 from gestalt3d.losses.embedding import discriminative_loss
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.method import Moment
-from gestalt3d.methods.rooms.blocks import BlockConfig
-from gestalt3d.methods.rooms.blockwise import Batch, BlockMethod, backbone
+from gestalt3d.methods.rooms.backbone import backbone
+from gestalt3d.methods.rooms.blockwise import Batch, BlockConfig, BlockMethod
 from gestalt3d.nn.dropout import Dropout
 from gestalt3d.nn.pointnet import PointLayer
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
@@ -90,8 +90,10 @@ class ASIS(BlockMethod[Prediction]):
 
     @classmethod
     def from_config(cls, config: ASISConfig, vocabulary: Vocabulary) -> "ASIS":
-        encoder, decoder = backbone(config)
-        return cls(config, vocabulary, encoder, decoder(), decoder())
+        encoder, decoders = backbone(
+            config.backbone, features=config.blocks.features, width=config.width, decoders=2
+        )
+        return cls(config, vocabulary, encoder, *decoders)
 
     def forward(self, batch: Batch) -> Prediction:
         shared = self.encoder(batch.points)

@@ -4,7 +4,7 @@ A method that learns is a network with four more functions: `prepare` makes a ba
 `losses` supervises, `segment` decides. `fit` looks at the training set once before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -90,6 +90,17 @@ class Moment(NamedTuple):
 START = Moment(step=0, steps=1, samples=0)
 
 
+class Migrated(NamedTuple):
+    """A network that an earlier version has written, in the words of this one."""
+
+    method: str
+    """A name of `METHODS`."""
+    config: dict[str, Any]
+    """Plain, as `configs.from_plain` reads it."""
+    rename: Callable[[str], str] = str
+    """From what a tensor was called to what it is called now."""
+
+
 class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
     """Base of the methods that learn: a network that is a `Method`."""
 
@@ -105,6 +116,15 @@ class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
     def from_config(cls, config: Any, vocabulary: Vocabulary) -> "Learned[Given, AnyBatch, Predicted]":
         """Untrained, its weights drawn from torch's global generator."""
         raise NotImplementedError
+
+    @classmethod
+    def migrated(cls, config: dict[str, Any]) -> Migrated:
+        """What the plain configuration of a file of this method means, whatever version has written it.
+
+        A method that has changed what it writes overrides this, the one place that knows about its earlier versions. What it
+        does not know it leaves for `configs.from_plain` to refuse.
+        """
+        return Migrated(cls.name, config)
 
     @property
     def finds_instances(self) -> bool:

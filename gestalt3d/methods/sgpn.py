@@ -36,8 +36,8 @@ from gestalt3d.configs import Count, CountOrNone, NotNegative, Share, Width
 from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.losses.similarity import double_hinge_loss
 from gestalt3d.methods.method import Moment
-from gestalt3d.methods.rooms.blocks import BlockConfig
-from gestalt3d.methods.rooms.blockwise import Batch, BlockMethod, backbone
+from gestalt3d.methods.rooms.backbone import backbone
+from gestalt3d.methods.rooms.blockwise import Batch, BlockConfig, BlockMethod
 from gestalt3d.structures.vocabulary import Vocabulary
 
 AUTHORS_POINTS = 4096
@@ -60,7 +60,7 @@ class SGPNConfig(BlockConfig):
     """Points per block that are compared with all others in training; all where unset."""
     min_confidence: Share = 0.4
     min_proposal: CountOrNone = 5
-    """A proposal has more points than this, of the authors' 4,096 in a block; in proportion where `points` differs."""
+    """A proposal has more points than this, of the authors' 4,096 in a block; in proportion where `blocks.points` differs."""
     merge_iou: Share = 0.6
     merge_containment: Share = 0.8
     min_group: CountOrNone = 50
@@ -69,7 +69,7 @@ class SGPNConfig(BlockConfig):
     @property
     def share_of_points(self) -> float:
         """Points of a block as a share of the authors', whose numbers of points these are."""
-        return self.points / AUTHORS_POINTS
+        return self.blocks.points / AUTHORS_POINTS
 
 
 class Prediction(NamedTuple):
@@ -93,8 +93,10 @@ class SGPN(BlockMethod[Prediction]):
 
     @classmethod
     def from_config(cls, config: SGPNConfig, vocabulary: Vocabulary) -> "SGPN":
-        encoder, decoder = backbone(config)
-        return cls(config, vocabulary, encoder, decoder())
+        encoder, (decoder,) = backbone(
+            config.backbone, features=config.blocks.features, width=config.width, decoders=1
+        )
+        return cls(config, vocabulary, encoder, decoder)
 
     @property
     def finds_instances(self) -> bool:

@@ -25,7 +25,11 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
     if not isinstance(method, BlockMethod):
         return {}
     sampler = copy.copy(method)  # shares the weights, not the settings
-    sampler.config = replace(method.config, points=points, blocks_per_scan=1)
+    sampler.config = replace(
+        method.config,
+        blocks=replace(method.config.blocks, points=points),
+        training=replace(method.config.training, blocks_per_scan=1),
+    )
     rng = np.random.default_rng(0)
     scans = open_data("rooms:test", vocabulary=model.vocabulary, limit=4)
     batches = [sampler.prepare(scans[i % len(scans)], rng) for i in range(blocks)]

@@ -16,10 +16,14 @@ from gestalt3d.data.block_store import BlockStore
 from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASIS, ASISConfig
+from gestalt3d.methods.rooms.backbone import PointNet2Config
+from gestalt3d.methods.rooms.blocks import LatticeConfig
 from gestalt3d.structures.samples import Scan
 from tests.scenes import save_folder, tiny_scan
 
-CONFIG = ASISConfig(points=128, width_scale=0.25, width=16, group_size=8)
+CONFIG = ASISConfig(
+    backbone=PointNet2Config(width_scale=0.25, group_size=8), width=16, blocks=LatticeConfig(points=128)
+)
 
 
 @pytest.fixture

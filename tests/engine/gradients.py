@@ -11,13 +11,21 @@ from gestalt3d.data import open_data
 from gestalt3d.engine.train import StepBatches
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.method import START
+from gestalt3d.methods.rooms.backbone import PointNet2Config
+from gestalt3d.methods.rooms.blocks import LatticeConfig
+from gestalt3d.methods.rooms.blockwise import TrainingConfig
 from gestalt3d.recipes import Recipe
 
 folder = Path(os.environ["GESTALT3D_TEST_SCANS"])
 accelerator = Accelerator(cpu=True)
 scans = open_data("folder", root=folder)
 model = ASISConfig(
-    points=128, width_scale=0.25, width=16, group_size=8, neighbours=4, blocks_per_scan=1, dropout=0.0
+    backbone=PointNet2Config(width_scale=0.25, group_size=8),
+    width=16,
+    blocks=LatticeConfig(points=128),
+    training=TrainingConfig(blocks_per_scan=1),
+    neighbours=4,
+    dropout=0.0,
 )
 recipe = Recipe(name="gradients", method="asis", model=model, data="folder", root=folder, scans_per_step=2)
 torch.manual_seed(0)

@@ -20,9 +20,11 @@ from tests.scenes import tiny_scan
 
 
 def test_a_weight_file_rebuilds_its_model(tmp_path: Path) -> None:
-    path = save_weights(tmp_path / "w.safetensors", "asis", bandwidth=0.7, radii=(0.2, 0.4, 0.8, 1.6))
+    path = save_weights(
+        tmp_path / "w.safetensors", "asis", bandwidth=0.7, backbone={"radii": (0.2, 0.4, 0.8, 1.6)}
+    )
     method = checkpoint.load(path)
-    assert method.config.bandwidth == 0.7 and method.config.radii == (0.2, 0.4, 0.8, 1.6)
+    assert method.config.bandwidth == 0.7 and method.config.backbone.radii == (0.2, 0.4, 0.8, 1.6)
     assert method.vocabulary == S3DIS and not method.training
     for name, value in checkpoint.read(path).tensors.items():
         assert torch.equal(method.state_dict()[name], value)

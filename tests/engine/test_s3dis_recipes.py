@@ -15,6 +15,7 @@ from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.recipes import Recipe, recipe
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan
+from tests.settings import changed
 
 NAMES = ("asis-s3dis", "asis-s3dis-pointnet", "sgpn-s3dis-semantics", "sgpn-s3dis")
 
@@ -42,7 +43,7 @@ def root(tmp_path: Path) -> Path:
 def small(name: str, root: Path, **changes: object) -> Recipe:
     """That recipe with a small network, for two steps."""
     base = recipe(name)
-    model = replace(base.model, points=256, width=16, width_scale=0.25, group_size=8)  # type: ignore[call-arg]
+    model = changed(base.model, width=16, blocks={"points": 256}, backbone={"width_scale": 0.25})
     return replace(
         base, root=root, model=model, optim=replace(base.optim, steps=2), workers=0, **changes  # type: ignore[arg-type]
     )  # fmt: skip
@@ -52,7 +53,7 @@ def test_the_papers_settings() -> None:
     for name in NAMES:
         r = recipe(name)
         assert r.stored_blocks and r.data == "s3dis:not5" and r.validate == "s3dis:area5"
-        assert r.scans_per_step * r.model.blocks_per_scan == r.optim.samples_per_step  # type: ignore[union-attr]
+        assert r.scans_per_step * r.model.training.blocks_per_scan == r.optim.samples_per_step  # type: ignore[union-attr]
     batches = {name: recipe(name).optim.samples_per_step for name in NAMES}
     assert batches == dict(zip(NAMES, (24, 24, 24, 4), strict=True))
     semantics, sgpn = recipe("sgpn-s3dis-semantics"), recipe("sgpn-s3dis")

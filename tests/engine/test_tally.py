@@ -67,7 +67,7 @@ def test_folds_add_up_to_the_whole(
 def test_other_weights_of_the_same_kind_add_up(command: Command, tmp_path: Path) -> None:
     """A cross validation has a model per fold."""
     root = save_s3dis(tmp_path / "s3dis")
-    models = [save_weights(tmp_path / f"{k}.safetensors", min_block_points=20) for k in range(2)]
+    models = [save_weights(tmp_path / f"{k}.safetensors", blocks={"min_points": 20}) for k in range(2)]
     for area, model in zip((1, 2), models, strict=True):
         answer = command(
             "evaluate",
@@ -177,7 +177,7 @@ def test_what_is_written_scores_as_it_was_measured(
     command: Command, tmp_path: Path, model: str, options: tuple[str, ...]
 ) -> None:
     root, report = save_s3dis(tmp_path / "s3dis"), tmp_path / "report.json"
-    name = save_weights(tmp_path / "w.safetensors", min_block_points=20) if model == "asis" else model
+    name = save_weights(tmp_path / "w.safetensors", blocks={"min_points": 20}) if model == "asis" else model
     words = ("evaluate", "-m", name, "-d", "s3dis:all", "--root", root, "--json", report, *options)
     answer = command(*words, "--submission", tmp_path / "out")
     assert answer.code == 0, answer.err

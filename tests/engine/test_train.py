@@ -24,9 +24,11 @@ from gestalt3d.engine.train import StepBatches, bn_momentum, learning_rate, trai
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.methods.rooms.backbone import PointNetConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.recipes import PLAIN, Optim, Recipe, table_row
 from tests.scenes import save_folder
+from tests.settings import changed
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(folder: Path, **changes: object) -> Recipe:
-    model = ASISConfig(points=128, width_scale=0.25, width=16, group_size=8, neighbours=4, blocks_per_scan=1)
+    model = changed(
+        ASISConfig(width=16, neighbours=4),
+        backbone={"width_scale": 0.25, "group_size": 8},
+        blocks={"points": 128},
+        training={"blocks_per_scan": 1},
+    )
     recipe = Recipe(
         name="tiny",
         method="asis",
@@ -337,14 +344,16 @@ def test_initial_weights_fit_other_classes(folder: Path, tmp_path: Path) -> None
 
 def test_initial_weights_of_another_network_are_refused(folder: Path, tmp_path: Path) -> None:
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
-    other = tiny(folder, model=replace(tiny(folder).model, backbone="pointnet"))
+    other = tiny(folder, model=replace(tiny(folder).model, backbone=PointNetConfig()))
     with pytest.raises(UserError, match="tensors fit; it is another network"):
         train(other, tmp_path / "b", device="cpu", init=str(first))
 
 
 def test_class_weights_are_those_of_the_scans_trained_on(folder: Path, tmp_path: Path) -> None:
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
-    balanced = tiny(folder, model=replace(tiny(folder).model, class_balance=0.5), optim=Optim(steps=1))
+    balanced = tiny(
+        folder, model=changed(tiny(folder).model, training={"class_balance": 0.5}), optim=Optim(steps=1)
+    )
     second = train(balanced, tmp_path / "b", device="cpu", init=str(first))
     assert bool((tensors(first)["model.class_weights"] == 1).all())
     assert float(tensors(second)["model.class_weights"].std()) > 0

@@ -14,6 +14,10 @@ from gestalt3d.engine.checkpoint import config_class
 from gestalt3d.methods import method_class
 from gestalt3d.methods.method import START
 from gestalt3d.methods.mtml import ProposalConfig
+from gestalt3d.methods.rooms.backbone import PointNet2Config, PointNetConfig
+from gestalt3d.methods.rooms.blocks import LatticeConfig
+from gestalt3d.methods.rooms.blockwise import TrainingConfig
+from gestalt3d.methods.rooms.merging import AgreementConfig, BlockMergingConfig, VotesConfig
 from gestalt3d.methods.superpoints import SuperpointConfig, superpoints
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.nn.norm import set_bn_momentum
@@ -22,12 +26,11 @@ from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan
 
 SMALL: dict[str, Any] = {
-    "points": 256,
+    "backbone": PointNet2Config(width_scale=0.5),
     "width": 32,
-    "width_scale": 0.5,
-    "blocks_per_scan": 3,
-    "merge_points": 5,
-    "min_block_points": 50,
+    "blocks": LatticeConfig(points=256, min_points=50),
+    "training": TrainingConfig(blocks_per_scan=3),
+    "merging": BlockMergingConfig(min_points=5),
 }
 VOXELS: dict[str, Any] = {
     "voxel_size": 0.15,
@@ -39,21 +42,32 @@ VOXELS: dict[str, Any] = {
 """Instead, for the method that looks at voxels; walls and floors are instances, so that the tiny scene has some that touch."""
 FINE: dict[str, Any] = {"voxel_size": 0.075, "width": 4, "levels": 3, "max_extent": 1.5}
 """Instead, for the method that gives points their class and parts nothing."""
-PATCHES = SuperpointConfig(voxel_size=0.04, min_voxels=5)
+SURFACES = SuperpointConfig(voxel_size=0.04, min_voxels=5)
+WIDE = PointNet2Config(width_scale=0.5, radii=(0.2, 0.4, 0.8, 1.6))
+THIN = LatticeConfig(points=256, min_points=50, grid=0.05)
 TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
-    "asis": ("asis", {"radii": (0.2, 0.4, 0.8, 1.6), "neighbours": 10}),
-    "asis-pointnet": ("asis", {"backbone": "pointnet", "width_scale": 0.25, "neighbours": 10}),
+    "asis": ("asis", {"backbone": WIDE, "neighbours": 10}),
+    "asis-pointnet": ("asis", {"backbone": PointNetConfig(width_scale=0.25), "neighbours": 10}),
     "asis-vanilla": ("asis", {"semantic_awareness": False, "instance_fusion": False}),
-    "asis-votes": ("asis", {"grid": 0.05, "merging": "votes", "neighbours": 10}),
-    "asis-superpoints": ("asis", {"grid": 0.05, "superpoints": PATCHES, "neighbours": 10}),
+    "asis-votes": ("asis", {"blocks": THIN, "merging": VotesConfig(min_points=5), "neighbours": 10}),
+    "asis-superpoints": (
+        "asis",
+        {
+            "blocks": THIN,
+            "merging": BlockMergingConfig(min_points=5, superpoints=SURFACES),
+            "neighbours": 10,
+        },
+    ),
     "asis-agreement": (
         "asis",
-        {"grid": 0.05, "superpoints": PATCHES, "merging": "agreement", "views": 2, "neighbours": 10},
+        {
+            "blocks": THIN,
+            "merging": AgreementConfig(min_points=5, superpoints=SURFACES),
+            "turns": 2,
+            "neighbours": 10,
+        },
     ),
-    "sgpn": (
-        "sgpn",
-        {"radii": (0.2, 0.4, 0.8, 1.6), "loss_rows": 128, "min_group": 160, "min_confidence": 0.0},
-    ),
+    "sgpn": ("sgpn", {"backbone": WIDE, "loss_rows": 128, "min_group": 160, "min_confidence": 0.0}),
     "mtml": ("mtml", {"norm": True, "proposals": ProposalConfig(coherent=True)}),
     "mtml-overlapping": ("mtml", {"views": 2}),
     "mtml-dense": ("mtml", {"space": "dense"}),
@@ -63,12 +77,12 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
         "mtml",
         {
             "norm": True,
-            "semantics": UNetConfig(**FINE, superpoints=PATCHES),
+            "semantics": UNetConfig(**FINE, superpoints=SURFACES),
             "proposals": ProposalConfig(coherent=True),
         },
     ),
     "unet": ("unet", {"voxel_size": 0.1, "width": 8}),
-    "unet-superpoints": ("unet", {"voxel_size": 0.1, "width": 8, "superpoints": PATCHES}),
+    "unet-superpoints": ("unet", {"voxel_size": 0.1, "width": 8, "superpoints": SURFACES}),
 }
 """Name of a case → method and what differs from `SMALL`."""
 
@@ -146,7 +160,12 @@ def test_overfits_one_scene(case: str, steps: int, rate: float) -> None:
         method = build(case, **({"turns": False} if case == "mtml" else {"max_extent": None}))
     else:
         dropout = {} if case == "sgpn" else {"dropout": 0.0}
-        method = build(case, blocks_per_scan=6, merge_points=15, **dropout)
+        method = build(
+            case,
+            training=TrainingConfig(blocks_per_scan=6),
+            merging=BlockMergingConfig(min_points=15),
+            **dropout,
+        )
     scan, rng = scan_for(case, boxes=2), np.random.default_rng(0)
     optimizer = torch.optim.Adam(method.parameters(), lr=rate)
     history = []
@@ -186,7 +205,7 @@ def test_permuted_points_give_the_same_partition(case: str) -> None:
 @pytest.mark.parametrize("case", [case for case in TRAINED if case.endswith("superpoints")])
 def test_a_superpoint_has_one_class_and_is_in_one_instance(case: str) -> None:
     cloud = scan_for(case).input
-    found, patches = segmenter(case).segment(cloud), superpoints(cloud, PATCHES)
+    found, patches = segmenter(case).segment(cloud), superpoints(cloud, SURFACES)
     for answer in (found.element_classes, found.to_labels()):
         pairs = torch.stack([patches, answer]).unique(dim=1)
         assert pairs.shape[1] == int(patches.max()) + 1

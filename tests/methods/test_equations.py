@@ -14,10 +14,11 @@ from torch import Tensor
 
 from gestalt3d.methods import asis, mtml, sgpn
 from gestalt3d.methods.method import START, Moment
+from gestalt3d.methods.rooms.backbone import PointNetConfig
 from gestalt3d.methods.rooms.blockwise import Batch as Blocks
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
 
-SMALL: dict[str, Any] = {"backbone": "pointnet", "width": 16, "width_scale": 0.125}
+SMALL: dict[str, Any] = {"backbone": PointNetConfig(width_scale=0.125), "width": 16}
 """Of block methods."""
 
 

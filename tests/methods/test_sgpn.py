@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from gestalt3d.methods.method import Moment
+from gestalt3d.methods.rooms.backbone import PointNet2Config
+from gestalt3d.methods.rooms.blocks import LatticeConfig
 from gestalt3d.methods.sgpn import SGPN, SGPNConfig, merge_groups
 from gestalt3d.structures.vocabulary import S3DIS
 
@@ -40,7 +42,11 @@ def test_least_sizes_are_those_of_4096_points_in_proportion() -> None:
     for points in (4096, 2048):
         share = points // 2048
         for size, kept in ((25 * share, False), (25 * share + 1, True)):
-            labels = merge_groups(np.ones((size, size), dtype=bool), np.ones(size), SGPNConfig(points=points))
+            labels = merge_groups(
+                np.ones((size, size), dtype=bool),
+                np.ones(size),
+                SGPNConfig(blocks=LatticeConfig(points=points)),
+            )
             assert labels.tolist() == [0 if kept else -1] * size
 
 
@@ -57,7 +63,7 @@ def test_more_groups_than_any_table_foresees() -> None:
 
 def test_alpha_rises_by_two_every_five_of_200_epochs_up_to_ten() -> None:
     torch.manual_seed(0)
-    sgpn = SGPN.from_config(SGPNConfig(width_scale=0.125, width=16), S3DIS)
+    sgpn = SGPN.from_config(SGPNConfig(backbone=PointNet2Config(width_scale=0.125), width=16), S3DIS)
     found = []
     for epoch in (0, 4, 5, 12, 20, 100, 200):
         found.append(sgpn.alpha(Moment(epoch, 200, 0)))

@@ -53,15 +53,15 @@ class Agreement:
         probabilities: Float[Tensor, "n c"],
     ) -> None:
         """Take note of one block, of which the superpoint, the cluster (-1: none) and the classes of each point are given."""
-        patches, found = superpoints.cpu().numpy(), clusters.cpu().numpy().astype(np.int64)
-        own, row, counts = np.unique(patches, return_inverse=True, return_counts=True)
+        pieces, found = superpoints.cpu().numpy(), clusters.cpu().numpy().astype(np.int64)
+        own, row, counts = np.unique(pieces, return_inverse=True, return_counts=True)
         self._seen.append(np.stack([own, np.full_like(own, self._blocks), counts]).astype(np.int32))
         self.times[torch.from_numpy(own)] += torch.from_numpy(counts)
         number = int(found.max(initial=-1)) + 1
         member = found >= 0
-        pairs, counts = np.unique(patches[member] * max(number, 1) + found[member], return_counts=True)
-        patch, cluster = np.divmod(pairs, max(number, 1))
-        self._members.append(np.stack([patch, cluster + self._clusters, counts]).astype(np.int32))
+        pairs, counts = np.unique(pieces[member] * max(number, 1) + found[member], return_counts=True)
+        piece, cluster = np.divmod(pairs, max(number, 1))
+        self._members.append(np.stack([piece, cluster + self._clusters, counts]).astype(np.int32))
         self._blocks, self._clusters = self._blocks + 1, self._clusters + number
         sums = csr_matrix((np.ones(len(row)), (row, np.arange(len(row)))), shape=(len(own), len(row)))
         self._sums[own] += sums @ probabilities.double().cpu().numpy()

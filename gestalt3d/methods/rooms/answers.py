@@ -54,12 +54,12 @@ class Answered(NamedTuple):
     labels: Int[Tensor, "n"]
     """Instance of each point, -1 for none, and for what is farther than the reach from all that was drawn."""
 
-    def by_patch(self, patches: Int[Tensor, "n"]) -> "Answered":
+    def by_superpoint(self, superpoints: Int[Tensor, "n"]) -> "Answered":
         """Each superpoint as a whole: the mean probabilities and the most frequent instance of its points, the far ones too."""
-        mean = mean_by_points(self.answers.probabilities, self.row, patches)
-        labels = most_frequent(self.labels, patches)
-        answers = Answers(labels, mean.argmax(1), mean, torch.bincount(patches))
-        return Answered(answers, patches, labels[patches])
+        mean = mean_by_points(self.answers.probabilities, self.row, superpoints)
+        labels = most_frequent(self.labels, superpoints)
+        answers = Answers(labels, mean.argmax(1), mean, torch.bincount(superpoints))
+        return Answered(answers, superpoints, labels[superpoints])
 
 
 class ByPoint:
@@ -71,11 +71,15 @@ class ByPoint:
         drawable: Int[Tensor, "d"],
         classes: int,
         merger: BlockMerger | BlockVotes,
+        superpoints: Int[Tensor, "n"] | None = None,
         *,
         reach: float,
     ):
-        """`drawable` are the points that blocks may draw, `reach` metres is how far answers go."""
+        """`drawable` are the points that blocks may draw, `reach` metres is how far answers go. Where there are `superpoints`,
+        each gets one answer in the end.
+        """
         self._points, self._drawable, self._merger, self._reach = points, drawable, merger, reach
+        self._superpoints = superpoints
         self._sums = torch.zeros(len(drawable), classes)
         self._times = torch.zeros(len(drawable), dtype=torch.int32)
 
@@ -98,48 +102,49 @@ class ByPoint:
         """Of all points, once all blocks are added."""
         drawn, answers = self.drawn()
         row_of_point, far = _nearest(self._points, drawn, self._reach)
-        return Answered(answers, row_of_point, answers.labels[row_of_point].masked_fill(far, -1))
+        answered = Answered(answers, row_of_point, answers.labels[row_of_point].masked_fill(far, -1))
+        return answered if self._superpoints is None else answered.by_superpoint(self._superpoints)
 
 
-class ByPatch:
+class BySuperpoint:
     """Every superpoint as a whole: one that no block drew is answered by the nearest that one drew."""
 
     def __init__(
         self,
         points: Float[Tensor, "n 3"],
         drawable: Int[Tensor, "d"],
-        patches: Int[Tensor, "n"],
+        superpoints: Int[Tensor, "n"],
         agreement: Agreement,
         *,
         reach: float,
     ):
-        """As in `ByPoint`; `patches` are the points' superpoints, those of which `agreement` is about."""
+        """As in `ByPoint`; `superpoints` are those that `agreement` is about."""
         self._points, self._drawable, self._reach = points, drawable, reach
-        self._patches, self._agreement = patches, agreement
+        self._superpoints, self._agreement = superpoints, agreement
 
     def add(self, rows: np.ndarray, clusters: Int[Tensor, "r"], probabilities: Float[Tensor, "r c"]) -> None:
         """Take note of one block, which draws rows of `drawable`, none twice."""
         drawn = self._drawable[torch.from_numpy(rows)]
-        self._agreement.add(self._patches[drawn], clusters, probabilities)
+        self._agreement.add(self._superpoints[drawn], clusters, probabilities)
 
     def answer(self) -> Answered:
         """Of all points, once all blocks are added. How near a superpoint is, its drawable points tell."""
         labels, means, seen = self._agreement.objects(), self._agreement.means(), self._agreement.times > 0
-        known = self._drawable[seen[self._patches[self._drawable]]]
-        missing = (~seen[self._patches]).nonzero()[:, 0]
+        known = self._drawable[seen[self._superpoints[self._drawable]]]
+        missing = (~seen[self._superpoints]).nonzero()[:, 0]
         if len(missing):
             found = knn(self._points[missing][None], self._points[known][None], k=1)
-            own, distance = self._patches[missing], found.dist2[0, :, 0]
+            own, distance = self._superpoints[missing], found.dist2[0, :, 0]
             least = distance.new_full((len(seen),), torch.inf).scatter_reduce_(0, own, distance, "amin")
             # The point that lies nearest to any decides for its superpoint; between such points the lowest superpoint.
             near = distance == least[own]
             source = torch.arange(len(seen)).scatter_reduce_(
-                0, own[near], self._patches[known[found.index[0, near, 0]]], "amin", include_self=False
+                0, own[near], self._superpoints[known[found.index[0, near, 0]]], "amin", include_self=False
             )
             labels = labels[source].masked_fill(~seen & (least > self._reach**2), -1)
             means = means[source]
-        answers = Answers(labels, means.argmax(1), means, torch.bincount(self._patches))
-        return Answered(answers, self._patches, labels[self._patches])
+        answers = Answers(labels, means.argmax(1), means, torch.bincount(self._superpoints))
+        return Answered(answers, self._superpoints, labels[self._superpoints])
 
 
 def _nearest(

@@ -14,28 +14,15 @@ Readings of S3DIS blocks (1 m x 1 m over the whole height, a fixed number of poi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gestalt3d.configs import (
-    Count,
-    CountOrNone,
-    Neighbours,
-    NotNegative,
-    Positive,
-    Seed,
-    Share,
-    Width,
-    Within,
-    check_ranges,
-)
+from gestalt3d.configs import Count, CountOrNone, Neighbours, Positive, check_ranges
 from gestalt3d.errors import UserError
-from gestalt3d.methods.superpoints import SuperpointConfig
-from gestalt3d.nn.pointnet2 import RADII
 from gestalt3d.ops.blocks import cut_blocks
 from gestalt3d.ops.normals import surface_normals
 from gestalt3d.ops.voxelize import voxelize
@@ -47,80 +34,33 @@ FEATURES = 9
 
 
 @dataclass(frozen=True)
-class BlockConfig:
-    """How a cloud becomes blocks and blocks become a cloud again."""
+class LatticeConfig:
+    """Which blocks of a room are cut, and what a network sees of each."""
 
-    backbone: Literal["pointnet", "pointnet2"] = "pointnet2"
-    """Both are the paper's (Sec. 4.2); the authors' code has PointNet++."""
-    width: Width = 128
-    """Features per point out of each decoder."""
-    width_scale: Annotated[float, Within(above=0, most=64)] = 1.0
-    """Of all layers of the backbone."""
-    radii: tuple[Positive, Positive, Positive, Positive] = RADII
-    """PointNet++: metres, one per level."""
-    group_size: Count = 32
-    """PointNet++: points in a ball."""
-    block_size: Positive = 1.0
-    """Metres (Sec. 4.1)."""
+    size: Positive = 1.0
+    """Width and depth of a block in metres (Sec. 4.1)."""
     stride: Positive = 0.5
     """Metres between blocks at test time."""
     points: Count = 4096
-    """Per block (Sec. 4.1)."""
-    min_block_points: CountOrNone = 100
-    """Blocks with fewer are left out where a cloud has others."""
-    normals: Neighbours = 0
-    """Points from which a surface normal is estimated, as six more features; 0, the paper's: none."""
-    class_balance: Annotated[float, Within(least=0, most=4)] = 0.0
-    """Classes weigh frequency ** -class_balance in the cross entropy; 0, the paper's: every point the same."""
-    object_blocks: Share = 0.0
-    """Share of the training blocks that lie around an object, not anywhere in the room."""
-    blocks_per_scan: Count = 4
-    """Random blocks of a scan that one training sample holds."""
+    """Points drawn in each block (Sec. 4.1)."""
+    min_points: CountOrNone = 100
+    """Blocks with fewer points are left out where a cloud has others."""
     grid: Positive | None = None
-    """Metres: keep one point per voxel, so that all scanners look alike. The paper keeps all."""
-    views: Annotated[int, Within(least=1, most=64)] = 1
-    """Lattices of blocks at test time, each over the room turned by another part of 90 degrees."""
-    merging: Literal["first", "votes", "agreement"] = "first"
-    """BlockMerging (Sec. 4.1), where a voxel keeps the first instance it gets, `BlockVotes`, where the blocks vote, or
-    `Agreement`, where they vote on superpoints."""
-    merge_voxel: Positive = 0.05
-    """Metres: voxel of the merging."""
-    merge_voxel_fraction: Annotated[float, Within(above=0, most=1)] | None = None
-    """Instead: this fraction of the room along each axis. The papers: 0.005."""
-    merge_overlap: CountOrNone = 7
-    """Points a block's cluster must share with an instance to join it; by votes: voxels that two clusters must share."""
-    merge_points: CountOrNone = 30
-    """Points a cluster that joins none must have to become a new instance; else: that an instance must have in all."""
-    vote_iou: Annotated[float, Within(above=0, most=1)] = 0.35
-    """By votes: least IoU of two blocks' clusters of one instance, in the voxels that both blocks see."""
-    class_power: NotNegative = 4.0
-    """By agreement: power of the cosine of two superpoints' class probabilities."""
-    min_agreement: Positive = 0.15
-    """By agreement: least share of pairs of points that belong together, times that power, to join two superpoints."""
-    size_filter: NotNegative = 0.0
-    """Drop instances of fewer voxels than this fraction of their class's mean; the authors' code: 0.25 of the points."""
-    superpoints: SuperpointConfig | None = None
-    """Patches that belong together whatever the points in them were said to be; None, the papers': every point for itself."""
+    """Edge in metres of voxels of which one point each is kept, so that all scanners look alike; the paper keeps all points."""
+    normals: Neighbours = 0
+    """Points from which a surface normal is estimated, as six more features; 0, as in the paper, estimates none."""
     max_room: Positive = 10.0
-    """Metres: wider clouds are taken apart, so that places in the room stay what they were in training."""
-    inference_blocks: Count = 8
-    """Blocks that go through the network at once."""
-    scan_statistics: CountOrNone = 0
-    """Batch norm's means and variances at test time are those of the scan itself, taken from this many of its
-    blocks; 0, the papers': those of the training. Wants `separate_scans` in training."""
-    seed: Seed = 0
-    """Of the draw at test time."""
+    """Wider clouds, in metres, are taken apart, so that places in the room stay what they were in training."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.merging not in ("first", "votes", "agreement"):
-            raise UserError(f'merging must be "first", "votes" or "agreement", got {self.merging!r}')
-        if self.merging == "agreement" and self.superpoints is None:
-            raise UserError('merging "agreement" goes by superpoints: set them, or merge by "votes"')
-        if self.stride > self.block_size:
-            raise UserError(
-                f"stride {self.stride} exceeds block_size {self.block_size}: points would be missed"
-            )
+        if self.stride > self.size:
+            raise UserError(f"stride {self.stride} exceeds size {self.size}: points would be missed")
+
+    @property
+    def features(self) -> int:
+        """Numbers that describe a point."""
+        return FEATURES + (6 if self.normals else 0)
 
 
 class Room(NamedTuple):
@@ -148,7 +88,9 @@ class Task(NamedTuple):
     room: Room
 
 
-def lattice_blocks(points: np.ndarray, parts: list[Room], config: BlockConfig, min_points: int) -> list[Task]:
+def lattice_blocks(
+    points: np.ndarray, parts: list[Room], config: LatticeConfig, min_points: int
+) -> list[Task]:
     """All blocks of the lattice over each room, in BlockMerging's order."""
     made = []
     for room in parts:
@@ -156,12 +98,12 @@ def lattice_blocks(points: np.ndarray, parts: list[Room], config: BlockConfig, m
         if len(inside) == 0:
             continue
         ground = torch.from_numpy(points[inside])
-        blocks = cut_blocks(ground, size=config.block_size, stride=config.stride, min_points=min_points)
+        blocks = cut_blocks(ground, size=config.size, stride=config.stride, min_points=min_points)
         low, high = (side[:2].double().numpy() for side in (ground.amin(0), ground.amax(0)))
         origins = blocks.origins.double().numpy()
         lattice = np.rint((origins - low) / config.stride).astype(np.int64) % 2
         # A room narrower than a block stands in the middle of it, as in training.
-        centers = np.where(high - low < config.block_size, (low + high) / 2, origins + config.block_size / 2)
+        centers = np.where(high - low < config.size, (low + high) / 2, origins + config.size / 2)
         offsets = blocks.offsets.tolist()
         for k, center in enumerate(centers):
             members = blocks.indices[offsets[k] : offsets[k + 1]].numpy()
@@ -199,12 +141,12 @@ def _hash_rows(values: np.ndarray, seed: int) -> np.ndarray:
     return hashed
 
 
-def rooms(points: np.ndarray, config: BlockConfig) -> list[Room]:
+def rooms(points: np.ndarray, config: LatticeConfig) -> list[Room]:
     """The robust extent of a cloud, where wider than `max_room` taken apart into overlapping pieces."""
     low, high = _robust_extent(points)
     spans = []
     for axis in range(2):
-        width, overlap = high[axis] - low[axis], config.block_size
+        width, overlap = high[axis] - low[axis], config.size
         count = max(1, int(np.ceil((width - overlap) / (config.max_room - overlap) - 1e-6)))
         starts = np.linspace(low[axis], max(low[axis], high[axis] - config.max_room), count)
         spans.append([(s, min(s + config.max_room, high[axis])) for s in starts])
@@ -255,17 +197,18 @@ def any_room(choices: list[Room], points: np.ndarray, rng: np.random.Generator) 
 def random_block(
     points: np.ndarray,
     room: Room,
-    config: BlockConfig,
+    config: LatticeConfig,
     rng: np.random.Generator,
     objects: np.ndarray,
     *,
+    around_objects: float,
     tries: int = 10,
 ) -> Task:
     """A block of the test's lattice or, as often, anywhere about a place in the room; not nearly empty.
 
-    `object_blocks` of the time it lies around one of the points `objects` instead, each object as likely as any other.
+    With the probability `around_objects` it lies around one of the points `objects` instead, each as likely as any other.
     """
-    size, stride = config.block_size, config.stride
+    size, stride = config.size, config.stride
     extent = room.high[:2] - room.low[:2]
     cells = np.ceil(np.maximum(extent - size, 0) / stride - 1e-6).astype(int) + 1
     for _ in range(tries):
@@ -273,10 +216,10 @@ def random_block(
         on_lattice = room.low[:2] + rng.integers(0, cells) * stride
         anywhere = room.low[:2] + rng.random(2) * extent - size / 2
         low = np.where((rng.random() < 0.5) | (extent < size), on_lattice, anywhere)
-        if len(objects) and rng.random() < config.object_blocks:
+        if len(objects) and rng.random() < around_objects:
             low = points[rng.choice(objects), :2] - rng.uniform(0.2, 0.8, 2) * size
         inside = np.flatnonzero(((points[:, :2] >= low) & (points[:, :2] <= low + size)).all(1))
-        if len(inside) >= config.min_block_points:
+        if len(inside) >= config.min_points:
             center = np.where(extent < size, (room.low + room.high)[:2] / 2, low + size / 2)
             break
     else:

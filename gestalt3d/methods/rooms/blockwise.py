@@ -16,22 +16,33 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from gestalt3d.configs import (
+    Count,
+    CountOrNone,
+    NotNegative,
+    Positive,
+    Seed,
+    Share,
+    Width,
+    Within,
+    check_ranges,
+)
 from gestalt3d.losses.semantic import class_weights
 from gestalt3d.memory import give_back
-from gestalt3d.methods.method import Learned
-from gestalt3d.methods.rooms.agreement import Agreement
-from gestalt3d.methods.rooms.answers import ByPatch, ByPoint
+from gestalt3d.methods.method import Learned, Migrated
+from gestalt3d.methods.rooms import flat
+from gestalt3d.methods.rooms.answers import ByPoint, BySuperpoint
+from gestalt3d.methods.rooms.backbone import PointNet2Config, PointNetConfig
 from gestalt3d.methods.rooms.blocks import (
-    FEATURES,
-    BlockConfig,
+    LatticeConfig,
     Room,
     Task,
     any_room,
@@ -43,13 +54,10 @@ from gestalt3d.methods.rooms.blocks import (
     rooms,
     thin,
 )
+from gestalt3d.methods.rooms.merging import AgreementConfig, BlockMergingConfig, VotesConfig, collector
 from gestalt3d.methods.superpoints import superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.norm import statistics_of
-from gestalt3d.nn.pointnet import PointNetDecoder, PointNetEncoder
-from gestalt3d.nn.pointnet2 import PointNet2Decoder, PointNet2Encoder
-from gestalt3d.ops.block_votes import BlockVotes
-from gestalt3d.ops.blocks import BlockMerger
 from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import counted, stage
@@ -64,6 +72,67 @@ _BLOCKS_BETWEEN = 128
 """After so many, memory goes back to the system."""
 _BLOCKS_AT_ONCE = 64
 """Of a labelled scan."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Which blocks training sees, and how much their points count."""
+
+    blocks_per_scan: Count = 4
+    """Random blocks of a scan that one training sample holds."""
+    object_blocks: Share = 0.0
+    """Share of the blocks that lie around an object, not anywhere in the room."""
+    class_balance: Annotated[float, Within(least=0, most=4)] = 0.0
+    """Classes weigh frequency ** -class_balance in the cross entropy; 0, as in the paper, weighs every point the same."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class SizeFilterConfig:
+    """Which instances are dropped because they are small for their class."""
+
+    share: NotNegative = 0.0
+    """Least voxels of an instance as a share of its class's mean; 0, as in the paper, drops none. (The authors' code: 0.25 of the
+    points.)
+    """
+    voxel_size: Positive = 0.05
+    """Edge of the voxels in metres."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class BlockConfig:
+    """How a cloud becomes blocks and blocks become a cloud again."""
+
+    backbone: PointNetConfig | PointNet2Config = field(default_factory=PointNet2Config)
+    """The network behind all branches; the paper has both (Sec. 4.2), the authors' code PointNet++."""
+    width: Width = 128
+    """Features per point out of each decoder."""
+    blocks: LatticeConfig = field(default_factory=LatticeConfig)
+    """Which blocks of a room are cut, and what a network sees of each."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """Which blocks training sees, and how much their points count."""
+    merging: BlockMergingConfig | VotesConfig | AgreementConfig = field(default_factory=BlockMergingConfig)
+    """How the answers of overlapping blocks become one answer."""
+    size_filter: SizeFilterConfig = field(default_factory=SizeFilterConfig)
+    """Which instances are dropped because they are small for their class."""
+    turns: Annotated[int, Within(least=1, most=64)] = 1
+    """Lattices of blocks at test time, each over the room turned by another part of 90 degrees."""
+    inference_blocks: Count = 8
+    """Blocks that go through the network at once."""
+    scan_statistics: CountOrNone = 0
+    """Batch norm's means and variances at test time are those of the scan itself, taken from this many of its blocks; 0, as in
+    the papers, takes those of the training. Wants `separate_scans` in training.
+    """
+    seed: Seed = 0
+    """Seed of the points that blocks draw at test time."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class Batch(NamedTuple):
@@ -101,7 +170,12 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
 
     @property
     def blocks_per_sample(self) -> int:
-        return self.config.blocks_per_scan
+        return self.config.training.blocks_per_scan
+
+    @classmethod
+    def migrated(cls, config: dict[str, Any]) -> Migrated:
+        """Settings of blocks were one flat table before."""
+        return Migrated(cls.name, flat.nested(config) if flat.is_flat(config) else config)
 
     def group(self, prediction: Predicted) -> Int[Tensor, "n"]:
         """Instances of a prediction for a single block, counted from 0, -1 for none."""
@@ -109,15 +183,19 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """`blocks_per_scan` random blocks of a scan, on the CPU."""
-        c = self.config
+        c, training = self.config.blocks, self.config.training
         cloud = scan.input
         order = rng.permutation(len(cloud))
         if c.grid is not None:
             order = thin(cloud.points, order, c.grid)
         points = cloud.points.numpy()[order]
         room = any_room(rooms(points, c), points, rng)
-        objects = object_points(scan, order) if c.object_blocks else np.zeros(0, dtype=np.int64)
-        blocks = [random_block(points, room, c, rng, objects) for _ in range(c.blocks_per_scan)]
+        around = training.object_blocks
+        objects = object_points(scan, order) if around else np.zeros(0, dtype=np.int64)
+        blocks = [
+            random_block(points, room, c, rng, objects, around_objects=around)
+            for _ in range(training.blocks_per_scan)
+        ]
         rows = torch.from_numpy(order[np.stack([np.resize(block.rows, c.points) for block in blocks])])
         labels = scan.truth.to_labels()
         classes = scan.truth.classes_of_elements()
@@ -125,7 +203,7 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
         return Batch(block_features(cloud, rows, blocks, c.normals), classes[rows].long(), instances)
 
     def lattice(self, scan: Scan) -> Iterator[Batch]:
-        """Every block of a labelled scan that `segment` looks at in its first view, as it draws them, some at a time."""
+        """Every block of a labelled scan that `segment` looks at in its first turn, as it draws them, some at a time."""
         kept, drawable = _drawable(scan.input, self.config)
         if len(kept) == 0:
             return
@@ -135,15 +213,13 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
             tasks = look.tasks[first : first + _BLOCKS_AT_ONCE]
             rows = self._rows(tasks)
             instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
-            features = block_features(look.cloud, rows, tasks, self.config.normals)
+            features = block_features(look.cloud, rows, tasks, self.config.blocks.normals)
             yield Batch(features, classes[rows], instances)
 
     def lattice_settings(self) -> tuple[Any, ...]:
         """All of the configuration that `lattice` depends on."""
-        c = self.config
-        return (
-            c.block_size, c.stride, c.points, c.min_block_points, c.normals, c.grid, c.max_room, c.seed,
-        )  # fmt: skip
+        c = self.config.blocks
+        return c.size, c.stride, c.points, c.min_points, c.normals, c.grid, c.max_room, self.config.seed
 
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
@@ -161,27 +237,26 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
 
     def _segment(self, cloud: PointCloud) -> Instances:
         c = self.config
-        patches = None
-        if c.superpoints is not None:
+        surfaces = None
+        if c.merging.superpoints is not None:
             with stage("superpoints"):
-                patches = superpoints(cloud, c.superpoints)
+                surfaces = superpoints(cloud, c.merging.superpoints)
         with stage("cutting"):
             kept, drawable = _drawable(cloud, c)
-            looks = [_look(drawable, c, view) for view in range(c.views)]
-            if c.merging == "agreement":
-                assert patches is not None
-                agreement = _agreement(patches, len(self.vocabulary), c)
-                collected = ByPatch(cloud.points, kept, patches, agreement, reach=c.block_size)
-            else:
-                merger = _voxel_merger(looks[0].rooms, c)
-                collected = ByPoint(cloud.points, kept, len(self.vocabulary), merger, reach=c.block_size)
+            looks = [_look(drawable, c, turn) for turn in range(c.turns)]
+            collected = collector(
+                c.merging,
+                cloud.points,
+                kept,
+                surfaces,
+                parts=looks[0].rooms,
+                classes=len(self.vocabulary),
+                reach=c.blocks.size,
+            )
         with stage("blocks"):
             self._stream(looks, collected)
         with stage("merging"):
-            answered = collected.answer()
-            if patches is not None and c.merging != "agreement":
-                answered = answered.by_patch(patches)
-            answers, row_of_point, labels = answered
+            answers, row_of_point, labels = collected.answer()
             classes, scores = answers.instances()
             found = Instances.from_labels(
                 labels,
@@ -192,13 +267,13 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
                 method=self.name,
             )
             keep = found.sizes > 0
-            if c.size_filter:
-                sizes = _sizes(cloud.points, labels, len(found), c.merge_voxel)
-                keep &= sizes > c.size_filter * self.mean_sizes.cpu()[classes]
+            if c.size_filter.share:
+                sizes = _sizes(cloud.points, labels, len(found), c.size_filter.voxel_size)
+                keep &= sizes > c.size_filter.share * self.mean_sizes.cpu()[classes]
             return found[keep]
 
-    def _stream(self, looks: list["_Look"], collected: ByPoint | ByPatch) -> None:
-        """Every block of every view through the network, some at a time."""
+    def _stream(self, looks: list["_Look"], collected: ByPoint | BySuperpoint) -> None:
+        """Every block of every turn through the network, some at a time."""
         c = self.config
         done = 0
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
@@ -222,11 +297,13 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
                             give_back()  # what is kept of each block lies between what the network has left
 
     def _blocks(self, cloud: PointCloud, tasks: "list[Task]") -> Batch:
-        return _unlabelled(block_features(cloud, self._rows(tasks), tasks, self.config.normals))
+        return _unlabelled(block_features(cloud, self._rows(tasks), tasks, self.config.blocks.normals))
 
     def _rows(self, tasks: "list[Task]") -> Int[Tensor, "b n"]:
         """Points of the blocks, repeated where there are too few."""
-        return torch.from_numpy(np.stack([np.resize(task.rows, self.config.points) for task in tasks])).long()
+        return torch.from_numpy(
+            np.stack([np.resize(task.rows, self.config.blocks.points) for task in tasks])
+        ).long()
 
     def _statistics(self, look: "_Look") -> AbstractContextManager[None]:
         """Inside, batch norm goes by evenly spread blocks of this scan where `scan_statistics` asks for it."""
@@ -258,26 +335,26 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
         Mean size of every class's instances for `size_filter`; weights of the classes for `class_balance`.
         """
         c = self.config
-        if not (c.size_filter or c.class_balance):
+        if not (c.size_filter.share or c.training.class_balance):
             return
         total, number, points = torch.zeros(3, len(self.vocabulary), dtype=torch.float64)
         for scan in evenly_spaced(samples, most):
             found, labels = scan.truth, scan.truth.to_labels()
-            sizes = _sizes(scan.input.points, labels, len(found), c.merge_voxel)
+            sizes = _sizes(scan.input.points, labels, len(found), c.size_filter.voxel_size)
             known = found.classes >= 0
             total.index_add_(0, found.classes[known], sizes[known].double())
             number.index_add_(0, found.classes[known], torch.ones(int(known.sum()), dtype=torch.float64))
             classes = found.classes_of_elements()
             points += torch.bincount(classes[classes >= 0], minlength=len(self.vocabulary))
         self.mean_sizes.copy_(total / number.clamp(min=1))
-        self.class_weights.copy_(class_weights(points, power=c.class_balance))
+        self.class_weights.copy_(class_weights(points, power=c.training.class_balance))
 
 
 class _Look(NamedTuple):
-    """A view of the points that blocks may draw."""
+    """A look at the points that blocks may draw, from one of the turns."""
 
     cloud: PointCloud
-    """As the view turns it."""
+    """The points as they are turned."""
     rooms: list[Room]
     tasks: list[Task]
 
@@ -285,47 +362,24 @@ class _Look(NamedTuple):
 def _drawable(cloud: PointCloud, config: BlockConfig) -> tuple[Int[Tensor, "k"], PointCloud]:
     """The points that blocks may draw, in the order in which they do, and their rows in the cloud."""
     order = drawing_order(cloud, config.seed)
-    if config.grid is not None:
-        order = thin(cloud.points, order, config.grid)
+    if config.blocks.grid is not None:
+        order = thin(cloud.points, order, config.blocks.grid)
     kept = torch.from_numpy(order)
     return kept, PointCloud(cloud.points[kept], None if cloud.colors is None else cloud.colors[kept])
 
 
-def _look(cloud: PointCloud, config: BlockConfig, view: int) -> _Look:
-    """The cloud turned by the view's part of 90 degrees, and its blocks."""
-    if view:
-        turn = turn_matrix(view / config.views * math.pi / 2)
-        cloud = replace(cloud, points=(cloud.points.double() @ turn.T).float())
-        config = replace(config, max_room=config.max_room * math.sqrt(2))  # what is one room stays one
+def _look(cloud: PointCloud, config: BlockConfig, turn: int) -> _Look:
+    """The cloud turned by that many parts of 90 degrees, and its blocks."""
+    blocks = config.blocks
+    if turn:
+        matrix = turn_matrix(turn / config.turns * math.pi / 2)
+        cloud = replace(cloud, points=(cloud.points.double() @ matrix.T).float())
+        blocks = replace(blocks, max_room=blocks.max_room * math.sqrt(2))  # what is one room stays one
     points = cloud.points.numpy()
-    parts = rooms(points, config)
+    parts = rooms(points, blocks)
     # Where every block is sparse, all of them count.
-    tasks = lattice_blocks(points, parts, config, config.min_block_points)
-    return _Look(cloud, parts, tasks or lattice_blocks(points, parts, config, 1))
-
-
-def _agreement(patches: Int[Tensor, "n"], classes: int, config: BlockConfig) -> Agreement:
-    return Agreement(
-        int(patches.max()) + 1,
-        classes,
-        class_power=config.class_power,
-        min_agreement=config.min_agreement,
-        min_points=config.merge_points,
-    )
-
-
-def _voxel_merger(parts: list[Room], config: BlockConfig) -> BlockMerger | BlockVotes:
-    low = np.min([room.low for room in parts], axis=0)
-    extent = np.max([room.high for room in parts], axis=0) - low
-    fraction = config.merge_voxel_fraction
-    size = np.full(3, config.merge_voxel) if fraction is None else extent.clip(1e-3) * fraction
-    voxel, origin = torch.from_numpy(size).float(), torch.from_numpy(low).float()
-    overlap, least = config.merge_overlap, config.merge_points
-    if config.merging == "votes":
-        return BlockVotes(
-            voxel, origin=origin, min_iou=config.vote_iou, min_overlap=overlap, min_points=least
-        )
-    return BlockMerger(voxel, origin=origin, min_overlap=overlap, min_points=least)
+    tasks = lattice_blocks(points, parts, blocks, blocks.min_points)
+    return _Look(cloud, parts, tasks or lattice_blocks(points, parts, blocks, 1))
 
 
 def _sizes(
@@ -351,17 +405,3 @@ def _one(prediction: Any, block: int, count: int) -> Any:
 def _count_from_zero(labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
     ids, index = labels.unique(return_inverse=True)
     return index - int((ids < 0).sum())
-
-
-def backbone(config: BlockConfig) -> tuple[nn.Module, Any]:
-    """The encoder and a function that makes a decoder to `width` features per point."""
-    features = FEATURES + (6 if config.normals else 0)
-    if config.backbone == "pointnet":
-        encoder = PointNetEncoder(features, width_scale=config.width_scale)
-        return encoder, lambda: PointNetDecoder(encoder, config.width, width_scale=config.width_scale)
-    if config.backbone == "pointnet2":
-        encoder = PointNet2Encoder(
-            features, radii=config.radii, group_size=config.group_size, width_scale=config.width_scale
-        )
-        return encoder, lambda: PointNet2Decoder(encoder, config.width, width_scale=config.width_scale)
-    raise ValueError(f'backbone must be "pointnet" or "pointnet2", got {config.backbone!r}')

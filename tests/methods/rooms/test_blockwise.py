@@ -9,26 +9,37 @@ import torch
 
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.rooms import blocks, blockwise
+from gestalt3d.methods.rooms.answers import ByPoint, BySuperpoint
+from gestalt3d.methods.rooms.backbone import PointNet2Config
+from gestalt3d.methods.rooms.blocks import LatticeConfig
+from gestalt3d.methods.rooms.merging import AgreementConfig, BlockMergingConfig, VotesConfig, voxel_merger
 from gestalt3d.methods.sgpn import SGPNConfig
 from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan
+from tests.settings import changed
 
-CONFIG = ASISConfig(points=128, width=16, width_scale=0.25, neighbours=4, min_block_points=20, merge_points=5)
+CONFIG = ASISConfig(
+    backbone=PointNet2Config(width_scale=0.25),
+    width=16,
+    blocks=LatticeConfig(points=128, min_points=20),
+    merging=BlockMergingConfig(min_points=5),
+    neighbours=4,
+)
 
-PATCHES = {"merging": "agreement", "superpoints": SuperpointConfig()}
+AGREEMENT = {"merging": AgreementConfig()}
 
 
 def method(**changes: object) -> ASIS:
     torch.manual_seed(0)
-    return ASIS.from_config(replace(CONFIG, **changes), S3DIS)
+    return ASIS.from_config(changed(CONFIG, **changes), S3DIS)
 
 
 def test_training_shows_the_outer_wall_as_often_as_the_test_does() -> None:
     scan, wall = tiny_scan(), S3DIS.id("wall")
-    batch = method(blocks_per_scan=200).prepare(scan, np.random.default_rng(0))
+    batch = method(training={"blocks_per_scan": 200}).prepare(scan, np.random.default_rng(0))
     shown = (batch.classes == wall).any(1).float().mean()
     assert 0.15 < float(shown) < 0.6  # a row of blocks of five stands at this wall
 
@@ -36,7 +47,11 @@ def test_training_shows_the_outer_wall_as_often_as_the_test_does() -> None:
 def test_features_are_metres_from_centre_and_floor_colour_and_place() -> None:
     scan = tiny_scan()
     raised = replace(scan.input, points=scan.input.points + torch.tensor([7.0, -3.0, 40.0]))
-    points = method(blocks_per_scan=20).prepare(replace(scan, input=raised), np.random.default_rng(0)).points
+    points = (
+        method(training={"blocks_per_scan": 20})
+        .prepare(replace(scan, input=raised), np.random.default_rng(0))
+        .points
+    )
     assert float(points[..., :2].abs().max()) <= 0.5 + 1e-5
     assert -0.1 < float(points[..., 2].min()) < 0.05 and float(points[..., 2].max()) < 2.6
     assert float(points[..., 3:6].abs().max()) <= 0.5
@@ -47,9 +62,11 @@ def test_features_are_metres_from_centre_and_floor_colour_and_place() -> None:
 
 def test_points_repeat_only_where_there_are_too_few() -> None:
     scan = tiny_scan(points=20000)
-    full = method(blocks_per_scan=4).prepare(scan, np.random.default_rng(0))
+    full = method(training={"blocks_per_scan": 4}).prepare(scan, np.random.default_rng(0))
     assert all(len(block.unique(dim=0)) == 128 for block in full.points)
-    sparse = method(blocks_per_scan=4, points=4096).prepare(tiny_scan(), np.random.default_rng(0))
+    sparse = method(training={"blocks_per_scan": 4}, blocks={"points": 4096}).prepare(
+        tiny_scan(), np.random.default_rng(0)
+    )
     for block, classes, instances in zip(*sparse, strict=True):
         rows = torch.cat([block, classes[:, None], instances[:, None]], dim=1)
         assert len(rows.unique(dim=0)) == len(block.unique(dim=0)) < 4096
@@ -70,7 +87,7 @@ def test_thinning_keeps_one_point_of_every_voxel_whatever_the_order() -> None:
 def test_a_wide_cloud_becomes_overlapping_rooms_that_cover_it() -> None:
     rng = np.random.default_rng(0)
     points = (rng.random((20000, 3)) * [35.0, 8.0, 2.5]).astype(np.float32)
-    found = blocks.rooms(points, replace(CONFIG, max_room=10.0))
+    found = blocks.rooms(points, LatticeConfig(max_room=10.0))
     assert len(found) > 1
     assert all((room.high - room.low)[:2].max() <= 10.0 + 1e-6 for room in found)
     assert np.any([room.inside(points) for room in found], axis=0).all()
@@ -79,7 +96,9 @@ def test_a_wide_cloud_becomes_overlapping_rooms_that_cover_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"superpoints": SuperpointConfig()}, PATCHES], ids=["points", "superpoints", "agreement"]
+    "changes",
+    [{}, {"merging": {"superpoints": SuperpointConfig()}}, AGREEMENT],
+    ids=["points", "superpoints", "agreement"],
 )
 def test_stray_points_do_not_stretch_the_room_and_join_no_instance(changes) -> None:
     scan = tiny_scan()
@@ -88,7 +107,7 @@ def test_stray_points_do_not_stretch_the_room_and_join_no_instance(changes) -> N
     cloud = PointCloud(
         torch.cat([scan.input.points, strays]), torch.cat([scan.input.colors, torch.zeros(3, 3)])
     )
-    (room,) = blocks.rooms(cloud.points.numpy()[blocks.drawing_order(cloud, 0)], CONFIG)
+    (room,) = blocks.rooms(cloud.points.numpy()[blocks.drawing_order(cloud, 0)], CONFIG.blocks)
     assert (room.high - room.low).max() < 3 and -0.1 < room.low[2] < 0.1
     found = method(**changes).eval().segment(cloud)
     assert (found.to_labels()[-3:] == -1).all() and (found.element_classes[-3:] >= 0).all()
@@ -96,7 +115,7 @@ def test_stray_points_do_not_stretch_the_room_and_join_no_instance(changes) -> N
 
 def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None:
     scan = tiny_scan()
-    asis = method(size_filter=0.5).eval()
+    asis = method(size_filter={"share": 0.5}).eval()
     asis.fit([scan])
     assert bool((asis.mean_sizes[scan.truth.classes] > 0).all())
     free = method().eval().segment(scan.input)
@@ -105,7 +124,7 @@ def test_the_size_filter_drops_what_is_far_below_the_mean_of_its_class() -> None
     asis.mean_sizes.zero_()
     assert len(asis.segment(scan.input)) == len(free)
     # Voxels of all points of the answer, whatever the number of points in them.
-    voxels = voxelize(scan.input.points, voxel_size=asis.config.merge_voxel).voxel_of_point
+    voxels = voxelize(scan.input.points, voxel_size=asis.config.size_filter.voxel_size).voxel_of_point
     sizes = torch.tensor([len(voxels[free.elements_of(i)].unique()) for i in range(len(free))])
     asis.mean_sizes.fill_(2 * float(sizes.median()))
     assert len(asis.segment(scan.input)) == int((sizes > sizes.median()).sum())
@@ -143,30 +162,31 @@ def test_the_statistics_of_the_scan_replace_those_of_training_for_that_scan_alon
 @pytest.mark.parametrize("fraction", [None, 0.02])
 def test_voxels_of_merging_in_metres_or_as_a_fraction_of_the_room(fraction: float | None) -> None:
     room = blocks.Room(np.zeros(3), np.array([5.0, 4.0, 2.5]))
-    merger = blockwise._voxel_merger([room], replace(CONFIG, merge_voxel_fraction=fraction))
+    merger = voxel_merger([room], BlockMergingConfig(voxel_fraction=fraction))
     expected = [0.05] * 3 if fraction is None else [0.1, 0.08, 0.05]
     np.testing.assert_allclose(merger.voxel_size, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("part", "settings", "says"),
     [
-        ({"vote_iou": 0.0}, "vote_iou 0: must be above 0"),
-        ({"vote_iou": 1.5}, "vote_iou 1.5: must be above 0 and at most 1"),
-        ({"merging": "agreement"}, "goes by superpoints"),
-        ({"min_agreement": 0.0}, "min_agreement 0: must be above 0"),
-        ({"class_power": -1.0}, "class_power -1: must be at least 0"),
-        ({"views": 0}, "views 0: must be at least 1"),
+        (VotesConfig, {"min_iou": 0.0}, "min_iou 0: must be above 0"),
+        (VotesConfig, {"min_iou": 1.5}, "min_iou 1.5: must be above 0 and at most 1"),
+        (AgreementConfig, {"min_agreement": 0.0}, "min_agreement 0: must be above 0"),
+        (AgreementConfig, {"class_power": -1.0}, "class_power -1: must be at least 0"),
+        (BlockMergingConfig, {"voxel_size": 0.0}, "voxel_size 0: must be above 0"),
+        (ASISConfig, {"turns": 0}, "turns 0: must be at least 1"),
+        (LatticeConfig, {"stride": 1.5}, "stride 1.5 exceeds size 1.0"),
     ],
 )
-def test_settings_of_merging_are_checked(changes, says: str) -> None:
+def test_settings_are_checked(part: type, settings: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        replace(CONFIG, **changes)
+        part(**settings)
 
 
-def test_views_are_lattices_over_the_turned_room() -> None:
+def test_turns_are_lattices_over_the_turned_room() -> None:
     scan = tiny_scan()
-    config = replace(CONFIG, views=2)
+    config = replace(CONFIG, turns=2)
     (plain, _, straight), (turned, _, oblique) = (blockwise._look(scan.input, config, k) for k in (0, 1))
     assert plain is scan.input
     x, y, z = scan.input.points.T
@@ -175,22 +195,22 @@ def test_views_are_lattices_over_the_turned_room() -> None:
     for cloud, tasks in ((plain, straight), (turned, oblique)):
         for task in tasks:
             inside = cloud.points[torch.from_numpy(task.rows), :2].numpy() - task.center
-            assert np.abs(inside).max() <= config.block_size / 2 + 1e-5
+            assert np.abs(inside).max() <= config.blocks.size / 2 + 1e-5
 
 
 def test_a_room_stays_one_room_when_it_is_turned() -> None:
     points = (np.random.default_rng(0).random((60000, 3)) * [8.0, 8.0, 2.5]).astype(np.float32)
-    config = replace(CONFIG, block_size=2.0, stride=1.0, views=2)
+    config = changed(CONFIG, blocks={"size": 2.0, "stride": 1.0}, turns=2)
     straight, oblique = (blockwise._look(PointCloud(torch.from_numpy(points)), config, k) for k in (0, 1))
     assert len(straight.rooms) == len(oblique.rooms) == 1
     assert len(oblique.tasks) < 2 * len(straight.tasks)
 
 
-@pytest.mark.parametrize("changes", [{}, {"merging": "votes"}, PATCHES])
-def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mean of what was said of a point or superpoint is over all blocks of all views, however many they are."""
+@pytest.mark.parametrize("changes", [{}, {"merging": VotesConfig(min_points=5)}, AGREEMENT])
+def test_every_turn_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean of what was said of a point or superpoint is over all blocks of all turns, however many they are."""
     scan, said, heard = tiny_scan(), [], []
-    collector = blockwise.ByPatch if changes is PATCHES else blockwise.ByPoint
+    collector = BySuperpoint if changes is AGREEMENT else ByPoint
     add, answer = collector.add, collector.answer
 
     def listen(self, rows, clusters, probabilities):
@@ -203,18 +223,18 @@ def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(collector, "add", listen)
     monkeypatch.setattr(collector, "answer", listen_to_answer)
-    found = method(views=2, **changes).eval().segment(scan.input)
+    found = method(turns=2, **changes).eval().segment(scan.input)
     straight = len(blockwise._look(scan.input, CONFIG, 0).tasks)
     assert found.masks.size == len(scan.input) and len(said) > straight
     ((collected, answered),) = heard
     order = collected._drawable
-    own = torch.arange(len(order)) if changes is not PATCHES else answered.row[order]
+    own = torch.arange(len(order)) if changes is not AGREEMENT else answered.row[order]
     sums, times = torch.zeros(len(own), len(S3DIS)), torch.zeros(len(own), 1)
     for rows, probabilities in said:
         sums.index_add_(0, own[rows], probabilities)
         times.index_add_(0, own[rows], torch.ones(len(rows), 1))
     drawn = times[:, 0].nonzero()[:, 0]
-    if changes is PATCHES:
+    if changes is AGREEMENT:
         known = answered.answers.probabilities[drawn]
     else:
         points, known = collected.drawn()[0], answered.answers.probabilities
@@ -224,5 +244,5 @@ def test_every_view_is_heard(changes, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("config", [ASISConfig, SGPNConfig])
 def test_no_method_gives_a_setting_of_the_blocks_another_meaning(config: type) -> None:
-    shared = {field.name for field in fields(blocks.BlockConfig)}
+    shared = {field.name for field in fields(blockwise.BlockConfig)}
     assert not shared & set(config.__annotations__)
