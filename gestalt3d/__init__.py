@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     # files
+    "load_input": "gestalt3d.io",
     "load_cloud": "gestalt3d.io",
     "save_cloud": "gestalt3d.io",
     "load_instances": "gestalt3d.io",
@@ -42,6 +43,7 @@ _PUBLIC = {
 
 __all__ = [
     "__version__",
+    "load_input",
     "load_cloud",
     "save_cloud",
     "load_instances",
@@ -77,7 +79,15 @@ if TYPE_CHECKING:
     from gestalt3d.engine.model import Model, load
     from gestalt3d.engine.train import train
     from gestalt3d.errors import UserError
-    from gestalt3d.io import Submission, load_cloud, load_instances, save_cloud, save_instances, save_objects
+    from gestalt3d.io import (
+        Submission,
+        load_cloud,
+        load_input,
+        load_instances,
+        save_cloud,
+        save_instances,
+        save_objects,
+    )
     from gestalt3d.metrics.official import score
     from gestalt3d.structures.camera import Camera
     from gestalt3d.structures.instances import Instances

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gestalt3d.io.atomic import atomic_path
     from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, is_cloud_folder, load_cloud, save_cloud
+    from gestalt3d.io.inputs import find_inputs, is_frame, load_input
     from gestalt3d.io.instances import expect_writable, load_instances, save_instances, save_objects
     from gestalt3d.io.submission import Submission
 
 __all__ = [
+    "load_input",
+    "find_inputs",
+    "is_frame",
     "load_cloud",
     "save_cloud",
     "find_clouds",
@@ -24,6 +28,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "load_input": "inputs",
+    "find_inputs": "inputs",
+    "is_frame": "inputs",
     "load_cloud": "clouds",
     "save_cloud": "clouds",
     "find_clouds": "clouds",

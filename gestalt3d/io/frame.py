@@ -45,13 +45,13 @@ def place(
         raise UserError(f"{path}: none of its {count} points is finite; export the scan again")
     colors, note = (None, None) if stored.colors is None else scaled_colors(stored.colors, stored.white)
     assumed = [*stored.assumed, *([note] if note else [])]
-    units = _known(units, UNITS, "units") or stored.units
+    units = known(units, UNITS, "units") or stored.units
     if units is None:
         _refuse_degrees(path, sample)
         units, note = guess_units(sample, num_points=num_finite, is_sampled=stored.is_sampled)
         assumed += [note] if note else []
     sample = sample * UNITS[units]
-    up = _known(up.removeprefix("+") if up else up, UP_ROTATIONS, "up") or stored.up
+    up = known(up, UP_ROTATIONS, "up") or stored.up
     if up is None:
         up, note = guess_up(sample)
         assumed.append(note)
@@ -272,7 +272,9 @@ def _convert(columns: Triple, linear: np.ndarray, origin: np.ndarray) -> tuple[n
     return out, num_lost
 
 
-def _known(value: str | None, table: dict, name: str) -> str | None:
+def known(value: str | None, table: dict, name: str) -> str | None:
+    """The value of the option `name`, if it is one of the table's."""
+    value = value.removeprefix("+") if value else value
     if value is not None and value not in table:
         raise UserError(f"--{name} {value}: unknown; choose one of {', '.join(table)}")
     return value

@@ -41,9 +41,13 @@ def read_npy(path: Path) -> Stored:
 
     An array with few rows and many columns, (3, n) or (6, n), is taken for its transpose.
     """
+    return _from_array(path, "npy", read_array(path))
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The array of an .npy, of any shape."""
     with path.open("rb") as file:
-        array = _read_array(path, file, path.stat().st_size)
-    return _from_array(path, "npy", array)
+        return _read_array(path, file, path.stat().st_size)
 
 
 def read_npz(path: Path) -> Stored:
@@ -86,8 +90,7 @@ def read_folder(path: Path) -> Stored:
     parts = {file.stem: file for file in sorted(path.glob("*.npy"))}
     arrays: dict[str, np.ndarray] = {}
     for name, file in parts.items():
-        with file.open("rb") as stream:
-            arrays[name] = _read_array(file, stream, file.stat().st_size)
+        arrays[name] = read_array(file)
     points = _from_array(parts["coord"], "npy", arrays["coord"])
     count = len(points.position[0])
     columns: dict[str, np.ndarray] = dict(zip(POSITION, points.position, strict=True))

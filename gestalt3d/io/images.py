@@ -1,0 +1,108 @@
+"""Photos and depth images, of bounded size: a header may claim anything."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gestalt3d.errors import UserError
+from gestalt3d.io.numpy_files import read_array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_PIXELS = 80_000_000
+"""More than most cameras have, and below the 89 million from which Pillow itself takes an image for an attack."""
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """(h, w, 3) uint8 red, green, blue, turned as the camera was held (EXIF); transparency is dropped."""
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        return _rgb(path, ImageOps.exif_transpose(image))
+
+
+def read_color(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, 3) uint8 of a colour image whose pixels are those of a depth image of `size`, (width, height).
+
+    It is as the sensor stored it, turned by its EXIF only where it fits no other way, and made as small as the depth.
+    """
+    from PIL import Image, ImageOps
+
+    with _opened(path) as image:
+        turned = ImageOps.exif_transpose(image)
+        image = turned if _differ(image.size, size) and not _differ(turned.size, size) else image
+        if _differ(image.size, size):
+            raise UserError(
+                f"{path}: is {image.width} x {image.height}, its depth {size[0]} x {size[1]}, of other proportions; "
+                "give the colour image that belongs to it"
+            )
+        rgb = _rgb(path, image)
+        if image.size == size:
+            return rgb
+        return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX))
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """(h, w) numbers of a 16-bit PNG or of an .npy, as they are stored."""
+    if path.suffix.lower() == ".npy":
+        array = read_array(path)
+        if array.ndim != 2 or array.dtype.kind not in "iuf" or not 0 < array.size <= MAX_PIXELS:
+            raise UserError(
+                f"{path}: holds {array.shape} {array.dtype}, no depth; save (height, width) numbers"
+            )
+        return array
+    with _opened(path) as image:
+        if not _holds_numbers(image):
+            raise UserError(
+                f"{path}: holds 8 bits a pixel, too few for a depth; save it as a 16-bit PNG in millimetres"
+            )
+        return np.asarray(image)
+
+
+def _rgb(path: Path, image: "Image") -> np.ndarray:
+    if _holds_numbers(image):
+        raise UserError(
+            f"{path}: holds 16-bit numbers, a depth image; name the folder of it and its colour image"
+        )
+    return np.asarray(image.convert("RGB"))
+
+
+def _holds_numbers(image: "Image") -> bool:
+    return image.mode.startswith(("I", "F"))
+
+
+def _differ(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether proportions differ by more than what rounding and a cropped row or two make (ScanNet's 1296 x 968, 640 x 480)."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) > 0.02
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[Image]":
+    """The image, decoded; whatever Pillow thinks of a damaged file is a `UserError`."""
+    from PIL import Image
+
+    too_many = UserError(f"{path}: claims more than {MAX_PIXELS:,} pixels; make it smaller")
+    with path.open("rb") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image = Image.open(file, formats=("JPEG", "PNG"))
+            if image.width * image.height > MAX_PIXELS:
+                raise too_many
+            image.load()
+        except (UserError, MemoryError):
+            raise
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise too_many from None
+        except Exception as error:  # decoders raise whatever they like
+            if isinstance(error, OSError) and error.errno:
+                raise
+            cause = " ".join(str(error).split()).replace(f"{file!r}", "it")[:120]
+            raise UserError(f"{path}: cannot be read ({cause}); save it again as JPEG or PNG") from error
+        yield image

@@ -1,0 +1,298 @@
+"""RGB-D frames: a colour image, the depth of its pixels, and what is known of the camera, in folders as data sets have them.
+
+Files, or the folders directly in a folder, say by their names what they are: `color.jpg` beside `depth.png`;
+`frame-000000.color.jpg`, `frame-000000.depth.png` and `frame-000000.pose.txt`; `color/7.jpg`, `depth/7.png`, `pose/7.txt` and
+`intrinsic/intrinsic_depth.txt` (ScanNet); `image/`, `depth/`, `intrinsics.txt` and `extrinsics/` (SUN RGB-D); `rgb/` and
+`depth/*.npy`, metres; `trajectory.log` (Redwood). What is not said is assumed, and a note says so.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gestalt3d.errors import UserError
+from gestalt3d.io.frame import UNITS, UP_ROTATIONS, guess_up, known
+from gestalt3d.io.images import IMAGE_SUFFIXES, read_color, read_depth
+from gestalt3d.structures.camera import Camera
+from gestalt3d.structures.view import View
+
+_COLOR = {"color", "colour", "rgb", "image", "img", "photo"}
+_DEPTH = {"depth", "depths"}
+_INTRINSICS = {"intrinsic", "intrinsics", "k"}
+_POSE = {"pose", "poses"}
+_OF_FOLDERS = {"bfx", "raw", "images", "maps", "frames", "png", "jpg", "aligned", "registered"}
+"""What names of folders say besides."""
+_OF_CAMERAS = {"camera", "cam", "matrix", "sensor", *_COLOR, *_DEPTH}
+"""What names of files say besides that are of all frames."""
+_MOST_TEXT = 1 << 22
+_LEVEL_UP = "-y"
+"""Up in the frame of a camera that is held level: x points right, y down and z ahead."""
+_FOCALS = {(561, 427): 519.0, (512, 424): 365.0}
+"""Pixels: NYUv2's frames without their white rim, and the depth of a Kinect v2."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The two images of one frame."""
+
+    folder: Path
+    """Where what belongs to both lies."""
+    color: Path
+    depth: Path
+    key: str
+    """What the names of its files have in common, such as a number."""
+    index: int
+    """Position among the frames of its folder."""
+
+
+def find_frames(folder: Path) -> list[Frame]:
+    """The RGB-D frames of a folder, directly in it or in folders of it called after what they hold, by their names."""
+    colors: dict[str, Path] = {}
+    depths: dict[str, Path] = {}
+    for file, words in _named_files(folder):
+        key = "-".join(w for w in words if w not in _COLOR | _DEPTH)
+        if file.suffix.lower() in (*IMAGE_SUFFIXES, ".npy") and _DEPTH & {*words}:
+            depths.setdefault(key, file)
+        elif file.suffix.lower() in IMAGE_SUFFIXES and not (key in colors and not _COLOR & {*words}):
+            colors.setdefault(key, file)
+    keys = [key for key in colors if key in depths]
+    if not keys and len(colors) == len(depths) == 1:
+        (key, color), (depth,) = *colors.items(), depths.values()
+        return [Frame(folder, color, depth, key, 0)]
+    return [Frame(folder, colors[key], depths[key], key, i) for i, key in enumerate(keys)]
+
+
+def frame_of(image: Path) -> Frame | None:
+    """The frame that a colour image belongs to, where a depth image lies beside it or in the folder beside its own."""
+    for folder in (image.parent, image.parent.parent):
+        if found := next((f for f in find_frames(folder) if f.color == image), None):
+            return found
+    return None
+
+
+def read_frame(path: Path, frame: Frame, *, units: str | None = None, up: str | None = None) -> View:
+    """The frame as a view of the size of its depth, metres, in a world with z up. `path` is what the user named.
+
+    `units` is that of the depth, `up` the axis of the pose's world, or without a pose of the camera's frame (x right, y down, z
+    ahead), that points up.
+    """
+    stored = read_depth(frame.depth)
+    depth, assumed = _metres(frame.depth, stored, known(units, UNITS, "units"))
+    height, width = depth.shape
+    size = (width, height)
+    image = (
+        torch.from_numpy(read_color(frame.color, size).astype(np.float32) / 255).permute(2, 0, 1).contiguous()
+    )
+    intrinsics, note = _intrinsics(frame, size)
+    assumed += note
+    axis = known(up, UP_ROTATIONS, "up")
+    pose, own_axis, note = _pose(frame)
+    assumed += note if axis is None else []
+    view = View(image, torch.from_numpy(depth), Camera(intrinsics, pose, size))
+    axis = axis or own_axis
+    if axis is None:
+        axis, why = guess_up(view.cloud().points.double().numpy()[:: max(1, len(view) // 200_000)])
+        assumed.append(why)
+    upright = np.eye(4)
+    upright[:3, :3] = UP_ROTATIONS[axis]
+    camera = Camera(intrinsics, upright @ pose, size)
+    unseen = len(view) - int(view.seen.sum())
+    notes = ["; ".join(assumed)]
+    notes += [f"{unseen:,} of {len(view):,} pixels have no depth and get no answer"] * (unseen > 0)
+    return View(image, view.depth, camera, path, tuple(notes))
+
+
+def _words(name: str) -> list[str]:
+    """`frame-000000.color` → frame, 000000, color."""
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+
+
+def _named_files(folder: Path) -> Iterable[tuple[Path, list[str]]]:
+    """Files of a folder, and of folders in it called after images, with the words of their names and of their folder's name."""
+    try:
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError:
+        return
+    yield from ((p, _words(p.stem)) for p in entries if p.is_file())
+    for inner in entries:
+        # `depth` before `depth_bfx`: what was seen before what was filled in.
+        own = {*_words(inner.name)}
+        role = [*(own & (_COLOR | _DEPTH))]
+        if role and own <= {*role} | _OF_FOLDERS and inner.is_dir():
+            for file in sorted(p for p in inner.iterdir() if not p.name.startswith(".")):
+                yield file, role + [w for w in _words(file.stem) if w not in _COLOR | _DEPTH]
+
+
+def _metres(path: Path, stored: np.ndarray, units: str | None) -> tuple[np.ndarray, list[str]]:
+    """(h, w) float32, 0 where the depth is not known, and what was assumed."""
+    known_depth = np.isfinite(stored) & (stored > 0)
+    values = stored[known_depth]
+    if not len(values):
+        raise UserError(f"{path}: has no pixel with a depth; save the depth image again")
+    what = f"depth of {path.name}"
+    if units is not None:
+        scale, note = UNITS[units], []
+    elif stored.dtype.kind == "f":
+        scale, note = 1.0, [f"{what} taken for metres"]
+    elif _are_rotated(values):
+        stored = (stored.astype(np.uint16) >> 3) | (stored.astype(np.uint16) << 13)
+        scale, note = UNITS["mm"], [f"{what} taken for SUN RGB-D's millimetres, turned by three bits"]
+    elif _are_fifths(values):
+        scale, note = 1 / 5000, [f"{what} taken for steps of 0.2 mm, as TUM's"]
+    else:
+        scale, note = UNITS["mm"], [f"{what} taken for millimetres"]
+    depth = np.where(known_depth, stored.astype(np.float64) * scale, 0.0).astype(np.float32)
+    low, high = np.percentile(depth[known_depth], [1, 99])
+    return depth, [f"{n}, {low:.2f} to {high:.2f} m (--units overrules)" for n in note]
+
+
+_FAR = 4000
+"""As millimetres a median that most depth cameras do not reach."""
+_FEWEST_DEPTHS = 20
+
+
+def _are_rotated(values: np.ndarray) -> bool:
+    """SUN RGB-D's way: the three highest bits of the millimetres stand lowest, and are 0 or 1 in rooms."""
+    return _are_odd_units(values) and float(np.mean(values & 7 <= 1)) > 0.99
+
+
+def _are_fifths(values: np.ndarray) -> bool:
+    """TUM's way: whole millimetres times five."""
+    return _are_odd_units(values) and float(np.mean(values % 5 == 0)) > 0.99
+
+
+def _are_odd_units(values: np.ndarray) -> bool:
+    some = values[:: max(1, len(values) // 100_000)]
+    return float(np.median(some)) > _FAR and len(np.unique(some)) > _FEWEST_DEPTHS
+
+
+def _intrinsics(frame: Frame, size: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
+    """(3, 3) for an image of `size`, and what was assumed."""
+    found = _texts(frame, _INTRINSICS, ("intrinsic", "intrinsics"))
+    of_depth = [file for file in found if _DEPTH & {*_words(file.stem)}]
+    file = next(iter(of_depth or found), None)
+    if file is None:
+        focal = _FOCALS.get(size, 525 / 640 * size[0])
+        note = f"no intrinsics: a focal length of {focal:.0f} pixels and a camera that looks through the middle assumed"
+        return Camera.from_focal(focal, size).intrinsics, [note]
+    matrix = _matrix(file)
+    if matrix.shape == (4,):
+        fx, fy, cx, cy = matrix
+        matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    matrix = np.array(matrix[:3, :3])
+    if not (
+        matrix[0, 0] > 0 and matrix[1, 1] > 0 and matrix[0, 2] > 0 and matrix[1, 2] > 0 and matrix[2, 2] == 1
+    ):
+        raise UserError(f"{file}: holds no intrinsics; write f_x 0 c_x, 0 f_y c_y and 0 0 1 in pixels")
+    # They may be those of a larger colour image: its middle lies elsewhere.
+    scale = size[0] / _likely_width(matrix, frame, size)
+    matrix[:2] *= scale
+    matrix[1, 0] = 0
+    return matrix, []
+
+
+def _likely_width(matrix: np.ndarray, frame: Frame, size: tuple[int, int]) -> int:
+    """Of the depth or the colour image, whichever's middle is nearer to the principal point."""
+    from PIL import Image
+
+    with Image.open(frame.color, formats=("JPEG", "PNG")) as image:
+        width = image.width
+    return min((size[0], width), key=lambda w: abs(matrix[0, 2] / w - 0.5))
+
+
+def _pose(frame: Frame) -> tuple[np.ndarray, str | None, list[str]]:
+    """(4, 4) from the camera's frame to the world, the world's axis that points up where that is clear, and what was assumed."""
+    unknown = np.eye(4), _LEVEL_UP, ["no pose: the camera taken for level (--up overrules)"]
+    log = frame.folder / "trajectory.log"
+    if texts := [file for file in _texts(frame, _POSE, ("pose", "poses")) if file.suffix.lower() == ".txt"]:
+        file, matrix = texts[0], _matrix(texts[0])
+    elif log.is_file():
+        # Of each frame a line of three numbers and a 4 x 4 matrix.
+        file, numbers = log, _numbers(log)[19 * frame.index :][3:19]
+        if len(numbers) < 16:
+            raise UserError(
+                f"{log}: ends before frame {frame.index}; name a folder with as many frames as it has"
+            )
+        matrix = numbers.reshape(4, 4)
+    elif files := sorted((frame.folder / "extrinsics").glob("*.txt")):
+        # SUN RGB-D: a rotation that makes z upright for points with x right, y ahead and z up.
+        file = files[-1]
+        matrix = _matrix(file)[:3, :3] @ np.array(UP_ROTATIONS[_LEVEL_UP], np.float64)
+        return _rigid(file, np.column_stack([matrix, np.zeros(3)])), "z", []
+    else:
+        return unknown
+    if matrix.shape not in ((3, 4), (4, 4)):
+        raise UserError(
+            f"{file}: holds no pose; write the 4 x 4 matrix that takes the camera's frame to the world's"
+        )
+    # ScanNet writes infinity where the camera was lost.
+    return (_rigid(file, matrix), None, []) if np.isfinite(matrix).all() else unknown
+
+
+def _rigid(file: Path, matrix: np.ndarray) -> np.ndarray:
+    """A (3, 4) or (4, 4) pose, its rotation made exact."""
+    turn = matrix[:3, :3]
+    if not np.allclose(turn @ turn.T, np.eye(3), atol=0.02) or np.linalg.det(turn) < 0:
+        raise UserError(
+            f"{file}: its matrix scales or mirrors; write the pose that takes the camera's frame to the world's"
+        )
+    left, _, right = np.linalg.svd(turn)
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = left @ right, matrix[:3, 3]
+    return pose
+
+
+def _texts(frame: Frame, wanted: set[str], folders: tuple[str, ...]) -> list[Path]:
+    """Texts called after one of the words, or in a folder called so: those with the frame's key, then those of all frames."""
+    own: list[Path] = []
+    shared: list[Path] = []
+    for place in dict.fromkeys(
+        (frame.folder, frame.color.parent, *(frame.folder / name for name in folders))
+    ):
+        files = sorted(place.iterdir()) if place.is_dir() else []
+        for file in files:
+            words = _words(file.stem)
+            rest = [word for word in words if word not in wanted]
+            is_called_so = len(rest) < len(words)
+            if file.suffix.lower() not in (".txt", ".json"):
+                continue
+            if "-".join(rest) == frame.key and (is_called_so or place.name in folders):
+                own.append(file)
+            elif is_called_so and {*rest} <= _OF_CAMERAS:
+                shared.append(file)
+    return own + shared
+
+
+def _matrix(file: Path) -> np.ndarray:
+    """The numbers of a text as (4,), (3, 3), (3, 4) or (4, 4), or Open3D's `intrinsic_matrix`, column by column."""
+    if file.suffix.lower() == ".json":
+        try:
+            values = np.array(json.loads(_text(file))["intrinsic_matrix"], np.float64)
+            return values.reshape(3, 3).T if values.ndim == 1 else values.reshape(3, 3)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{file}: holds no 'intrinsic_matrix' of 3 x 3 numbers; write it as Open3D does"
+            ) from error
+    values = _numbers(file)
+    shape = {4: (4,), 9: (3, 3), 12: (3, 4), 16: (4, 4)}.get(len(values))
+    if shape is None:
+        raise UserError(f"{file}: holds {len(values)} numbers, no matrix of a camera; write 3 x 3 or 4 x 4")
+    return values.reshape(shape)
+
+
+def _numbers(file: Path) -> np.ndarray:
+    try:
+        return np.array(_text(file).replace(",", " ").split(), np.float64)
+    except ValueError as error:
+        raise UserError(f"{file}: holds more than numbers; write the matrix alone") from error
+
+
+def _text(file: Path) -> str:
+    if file.stat().st_size > _MOST_TEXT:
+        raise UserError(f"{file}: is too long for a matrix of a camera; write the matrix alone")
+    return file.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,106 @@
+"""Images from the outside: turned as they were held, of bounded size, and never taken for what they are not."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gestalt3d.errors import UserError
+from gestalt3d.io.images import MAX_PIXELS, read_color, read_depth, read_photo
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *, bits: int = 8, color: int = 2, data: bytes = b"") -> bytes:
+    """A PNG whose header may claim more than its data hold."""
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(data)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def photo(height: int = 4, width: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+DAMAGED = {
+    "empty": b"",
+    "words": b"this is no image",
+    "a header alone": png(10, 10)[:33],
+    "cut off": png(10, 10, data=bytes(310))[:-30],
+    "fewer rows than claimed": png(10, 10, data=bytes(100)),
+    "many pixels": png(20_000, 20_000),
+    "more pixels than numbers have": png(2**31 - 1, 2**31 - 1),
+    "just too many": png(MAX_PIXELS // 1000 + 1, 1000),
+    "no pixels": png(0, 10),
+    "a GIF": b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;",
+    "a cut JPEG": b"\xff\xd8\xff\xe0\x00\x10JFIF",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("read", [read_photo, read_depth])
+def test_what_is_no_whole_image_is_refused_in_one_line(tmp_path: Path, name: str, read) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(DAMAGED[name])
+    with pytest.raises(UserError, match=r"a\.png: ") as refusal:
+        read(path)
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300 + len(str(path))
+    if "pixels" in name and name != "no pixels":
+        assert "80,000,000 pixels" in str(refusal.value)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_the_camera_was_held(tmp_path: Path, orientation: int) -> None:
+    upright = photo()
+    # What a camera stores so that the viewer, having done what EXIF says, shows it upright.
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.transpose(1, 0, 2), 6: np.rot90(upright), 7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: np.rot90(upright, -1),
+    }[orientation]  # fmt: skip
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.png"), upright)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_of_colour_becomes_red_green_and_blue(tmp_path: Path, mode: str) -> None:
+    Image.fromarray(photo()).convert(mode).save(tmp_path / "a.png")
+    read = read_photo(tmp_path / "a.png")
+    assert read.shape == (4, 6, 3) and read.dtype == np.uint8
+    np.testing.assert_array_equal(read, np.asarray(Image.open(tmp_path / "a.png").convert("RGB")))
+
+
+def test_depth_keeps_its_sixteen_bits(tmp_path: Path) -> None:
+    depth = np.array([[0, 1, 255], [256, 40_000, 65_535]], np.uint16)
+    Image.fromarray(depth).save(tmp_path / "depth.png")
+    np.testing.assert_array_equal(read_depth(tmp_path / "depth.png"), depth)
+    np.save(tmp_path / "depth.npy", depth / 1000)
+    np.testing.assert_array_equal(read_depth(tmp_path / "depth.npy"), depth / 1000)
+
+
+def test_depth_and_colour_are_not_mistaken_for_each_other(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 6), np.uint16)).save(tmp_path / "depth.png")
+    Image.fromarray(photo()).save(tmp_path / "color.png")
+    np.save(tmp_path / "points.npy", np.zeros((5, 3, 2)))
+    with pytest.raises(UserError, match="16-bit numbers, a depth image"):
+        read_photo(tmp_path / "depth.png")
+    with pytest.raises(UserError, match="too few for a depth"):
+        read_depth(tmp_path / "color.png")
+    with pytest.raises(UserError, match="no depth"):
+        read_depth(tmp_path / "points.npy")
+
+
+def test_a_larger_colour_image_becomes_as_small_as_its_depth(tmp_path: Path) -> None:
+    small = photo(8, 12)
+    Image.fromarray(small.repeat(3, 0).repeat(3, 1)).save(tmp_path / "color.png")
+    np.testing.assert_array_equal(read_color(tmp_path / "color.png", (12, 8)), small)
+    with pytest.raises(UserError, match="other proportions"):
+        read_color(tmp_path / "color.png", (12, 12))
