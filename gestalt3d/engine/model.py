@@ -1,4 +1,4 @@
-"""A loaded method that takes clouds as people have them: with NaN points, far from the origin."""
+"""A loaded method that takes inputs as people have them: clouds with NaN points and far from the origin, RGB-D frames, photos."""
 
 import copy
 import os
@@ -7,22 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
-from gestalt3d.io.given import CloudLike, cloud_of
+from gestalt3d.io.given import InputLike, input_of
+from gestalt3d.methods import METHODS, method_class
 from gestalt3d.methods.method import Method
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A method ready to segment: `model(cloud)` is `model.segment(cloud)`."""
+    """A method ready to segment: `model(given)` is `model.segment(given)`."""
 
     name: str
     method: Method[Any]
@@ -54,35 +59,58 @@ class Model:
         method.config = replace(method.config, seed=seed)
         return Model(self.name, method)
 
-    def segment(
-        self, cloud: CloudLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
-    ) -> Instances:
-        """Instances of the cloud, best first, with their visible boxes; points that are not `usable` have none.
+    @property
+    def takes(self) -> type[PointCloud] | type[View]:
+        """What its method is shown; clouds are made of views that have depth."""
+        return self.method.takes
 
-        In place of a cloud, its path will do, or an array (n, 3) of metres, z up, or (n, 6) with r g b, up to 1 or 255.
-        `boxes` are in the frame of `cloud.points`; `to_dicts` gives them in that of the file or array.
+    def segment(
+        self, given: InputLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+    ) -> Instances:
+        """Instances in a cloud or a view, best first; points that are not `usable`, and pixels without depth, have none.
+
+        In place of a cloud or view, its path will do, or an array (n, 3) of metres, z up, or (n, 6) with r g b, up to 1 or 255.
+        A model that takes clouds is shown the cloud of a view, and the answer is of the view's pixels. `boxes` and shapes are in
+        the frame of the cloud, or of `view.cloud()`; visible boxes are the method's own, else those of the points. `to_dicts`
+        gives boxes in the frame of the file or array.
 
         `classes` and `min_score` choose among the instances found; they do not change the segmentation.
-        `UserError` for an unknown class or when no point is finite.
+        `UserError` for an unknown class, when no point is finite, or where the model does not take such an input.
         """
-        cloud = cloud_of(cloud, call="segment(cloud)")
+        given = input_of(given, call="segment(given)")
         wanted = class_ids(self.vocabulary, classes)
+        if self.takes is View:
+            if isinstance(given, PointCloud):
+                raise UserError(f"{self.name} takes photos, and this is a cloud; choose another model")
+            found = self.method.segment(given)
+            return replace(found[_best_first(found, wanted, min_score)], method=self.name)
+        if isinstance(given, PointCloud):
+            return self._segment_cloud(given, wanted, min_score)
+        found = self._segment_cloud(cloud_of_view(given, self.name), wanted, min_score)
+        found = _of_elements(found, given.pixels(), len(given))
+        return replace(found, image_boxes=_pixel_boxes(found.masks, width=given.image.shape[2]))
+
+    def _segment_cloud(self, cloud: PointCloud, wanted: torch.Tensor | None, min_score: float) -> Instances:
         usable = cloud.usable()
         if not bool(usable.any()):
             raise UserError("the cloud has no finite point; nothing to segment")
         chosen = self.for_cloud(cloud)
-        found = chosen.method.segment(_centred(cloud, usable))
-        found = _spread(found, usable)
+        shown, moved_by = _centred(cloud if bool(usable.all()) else cloud[usable])
+        found = chosen.method.segment(shown)
+        found = found if moved_by is None else found.moved(np.linalg.inv(moved_by))
+        found = found if bool(usable.all()) else _of_elements(found, usable.nonzero().flatten(), len(cloud))
         found = found[_best_first(found, wanted, min_score)]
-        with stage("boxes"):
-            boxes = oriented_boxes(cloud.points, found.masks.offsets, found.masks.indices)
+        boxes = found.boxes
+        if boxes is None:
+            with stage("boxes"):
+                boxes = oriented_boxes(cloud.points, found.masks.offsets, found.masks.indices)
         return replace(found, boxes=boxes, method=chosen.name, source_from_cloud=cloud.source_from_cloud)
 
     def __call__(
-        self, cloud: CloudLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+        self, given: InputLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
     ) -> Instances:
         """`segment`."""
-        return self.segment(cloud, classes=classes, min_score=min_score)
+        return self.segment(given, classes=classes, min_score=min_score)
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
@@ -116,25 +144,57 @@ def class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Te
     return torch.tensor([vocabulary.id(name) for name in classes], dtype=torch.int64)
 
 
-def _centred(cloud: PointCloud, usable: torch.Tensor) -> PointCloud:
-    """The usable points, moved to their median: float32 has its best resolution there."""
-    kept = cloud if bool(usable.all()) else cloud[usable]
-    if float(kept.points.abs().max()) < 100.0:
-        return kept
-    centre = kept.points.median(dim=0).values
-    return replace(kept, points=kept.points - centre)
+def cloud_of_view(view: View, name: str) -> PointCloud:
+    """The cloud that a model for clouds, of that name, is shown of a view; `UserError` where there is none."""
+    if view.depth is None:
+        for_photos = [n for n in METHODS if method_class(n).takes is View]
+        remedy = (
+            f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
+        )
+        raise UserError(
+            f"this is a photo without depth, and {name} takes clouds and RGB-D frames (a colour image and its depth "
+            f"in a folder); {remedy}"
+        )
+    if view.camera is None:
+        raise UserError(
+            f"this view has depth but no camera, from which {name} would get a cloud; give it one"
+        )
+    if not bool(view.seen.any()):
+        raise UserError("no pixel of this view has a depth; nothing to segment")
+    return view.cloud()
 
 
-def _spread(found: Instances, usable: torch.Tensor) -> Instances:
-    """Instances of the usable points as instances of all points."""
-    if bool(usable.all()):
-        return found
-    where = usable.nonzero().flatten()
+def _centred(cloud: PointCloud) -> tuple[PointCloud, np.ndarray | None]:
+    """The points moved to their median, where float32 has its best resolution, and the (4, 4) move; None for none."""
+    if float(cloud.points.abs().max()) < 100.0:
+        return cloud, None
+    centre = cloud.points.median(dim=0).values
+    move = np.eye(4)
+    move[:3, 3] = -centre.double().numpy()
+    return replace(cloud, points=cloud.points - centre), move
+
+
+def _of_elements(found: Instances, where: torch.Tensor, size: int) -> Instances:
+    """Instances of some elements, those at `where`, as instances of all `size`."""
     classes = None
     if found.element_classes is not None:
-        classes = torch.full((len(usable),), -1, dtype=torch.int64)
+        classes = torch.full((size,), -1, dtype=torch.int64)
         classes[where] = found.element_classes
-    return replace(found, masks=found.masks.within(where, len(usable)), element_classes=classes)
+    return replace(
+        found,
+        masks=found.masks.within(where, size),
+        whole=None if found.whole is None else found.whole.within(where, size),
+        element_classes=classes,
+    )
+
+
+def _pixel_boxes(masks: Sets, *, width: int) -> Float[torch.Tensor, "i 4"]:
+    """Left, top, right and bottom edge of each mask of an image of this width; zeros for one without pixels."""
+    rows, columns = masks.indices // width, masks.indices % width
+    edges = torch.stack([columns, rows, -columns - 1, -rows - 1], dim=1)
+    least = edges.new_zeros(len(masks), 4)
+    least.scatter_reduce_(0, masks.owners[:, None].expand(-1, 4), edges, "amin", include_self=False)
+    return (least * least.new_tensor([1, 1, -1, -1])).float()
 
 
 def _best_first(found: Instances, wanted: torch.Tensor | None, min_score: float) -> torch.Tensor:

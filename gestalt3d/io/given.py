@@ -1,4 +1,4 @@
-"""What callers hand over in place of a cloud: a path, an array; and instances and cloud in the wrong order."""
+"""What callers hand over in place of an input: a path, an array; and instances and input in the wrong order."""
 
 import os
 from typing import Any
@@ -7,11 +7,23 @@ import numpy as np
 from torch import Tensor
 
 from gestalt3d.io.clouds import load_cloud
+from gestalt3d.io.inputs import load_input
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.view import View
 
 CloudLike = PointCloud | str | os.PathLike[str] | np.ndarray | Tensor
 """A cloud, the path of one, or an array (n, 3) of x y z in metres, z up, or (n, 6) with r g b, up to 1 or to 255."""
+
+InputLike = CloudLike | View
+"""That, or a view, or the path of one."""
+
+
+def input_of(given: InputLike, *, call: str) -> PointCloud | View:
+    """The cloud or view that `given` stands for; `call` begins the sentence of the error where it stands for none."""
+    if isinstance(given, View):
+        return given
+    return load_input(given) if isinstance(given, str | os.PathLike) else cloud_of(given, call=call)
 
 
 def cloud_of(given: CloudLike, *, call: str) -> PointCloud:
@@ -33,19 +45,31 @@ def cloud_of(given: CloudLike, *, call: str) -> PointCloud:
     return PointCloud.from_arrays(array[:, :3], array[:, 3:])
 
 
-def instances_and_cloud(instances: Instances, cloud: CloudLike, *, call: str) -> tuple[Instances, PointCloud]:
-    """Both, of the same points; one sentence where they are something else or stand in the other order."""
+def instances_and_input(
+    instances: Instances, given: InputLike, *, call: str
+) -> tuple[Instances, PointCloud | View]:
+    """Both, of the same points or pixels; one sentence where they are something else or stand in the other order."""
     if not isinstance(instances, Instances):
         remedy = (
-            "swap it with the instances" if isinstance(cloud, Instances) else "pass what segment returned"
+            "swap it with the instances" if isinstance(given, Instances) else "pass what segment returned"
         )
         raise TypeError(f"{call}: got {_kind(instances)} in place of the instances; {remedy}")
-    cloud = cloud_of(cloud, call=call)
-    if instances.masks.size != len(cloud):
+    given = input_of(given, call=call)
+    if instances.masks.size != len(given):
+        what, whole = ("pixels", "view") if isinstance(given, View) else ("points", "cloud")
         raise ValueError(
-            f"{call}: the instances are of {instances.masks.size:,} points, the cloud has {len(cloud):,}; pass its own"
+            f"{call}: the instances are of {instances.masks.size:,} {what}, the {whole} has {len(given):,}; pass its own"
         )
-    return instances, cloud
+    return instances, given
+
+
+def instances_and_cloud(instances: Instances, cloud: CloudLike, *, call: str) -> tuple[Instances, PointCloud]:
+    """`instances_and_input` of a cloud."""
+    if isinstance(instances, Instances):
+        cloud = cloud_of(cloud, call=call)
+    instances, given = instances_and_input(instances, cloud, call=call)
+    assert isinstance(given, PointCloud)
+    return instances, given
 
 
 def expect_path(path: Any, *, call: str) -> None:

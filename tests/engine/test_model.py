@@ -13,9 +13,13 @@ from gestalt3d.engine.model import Model, load
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud, save_cloud
 from gestalt3d.io.ply import write_ply
+from gestalt3d.structures.camera import LEVEL, Camera
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.structures.voxelgrid import VoxelGrid
 from tests.fakes import Fake
 from tests.scenes import tiny_scan
 
@@ -163,6 +167,125 @@ def test_boxes_in_a_table_are_in_the_frame_of_what_was_given(tmp_path: Path, giv
     assert found.boxes is not None and float(found.boxes[:, :3].abs().max()) < 10
 
 
+class Completing:
+    """One chair, the first half of the points, with its whole in a box of its own and as three kinds of shape."""
+
+    vocabulary = S3DIS
+
+    def segment(self, cloud: PointCloud) -> Instances:
+        self.given = cloud
+        low, high = cloud.points.amin(0), cloud.points.amax(0)
+        whole = torch.cat([(low + high) / 2, high - low, torch.tensor([0.25])])[None]
+        corner = low.double()
+        grid = VoxelGrid.from_dense(torch.ones(2, 1, 1, dtype=torch.bool), voxel_size=0.5, origin=corner)
+        shapes = (Mesh(cloud.points[:3], torch.tensor([[0, 1, 2]])), PointCloud(cloud.points[:5]), grid)
+        labels = torch.arange(len(cloud)) % 3
+        found = Instances.from_labels(labels, torch.zeros(3, dtype=torch.int64), vocabulary=S3DIS)
+        return replace(found, boxes=whole.repeat(3, 1), amodal_boxes=whole.repeat(3, 1), shapes=shapes)
+
+
+@pytest.mark.parametrize("kept", ["float32", "with an origin"])
+def test_geometry_of_a_method_comes_back_to_where_the_scan_stands(kept: str) -> None:
+    """UTM coordinates: the method is shown what lies around the origin, and what it answers lies in the frame of the cloud."""
+    points = torch.rand(300, 3) * torch.tensor([4.0, 3.0, 2.0])
+    at = torch.tensor([4096.0, -8192.0, 512.0])
+    cloud = PointCloud(points + at)
+    if kept != "float32":
+        cloud = PointCloud(points + at, origin=torch.from_numpy(UTM))
+    method = Completing()
+    found = Model("completing", method).segment(cloud)
+    assert float(method.given.points.abs().max()) < 10
+    low, high = cloud.points.amin(0), cloud.points.amax(0)
+    for boxes in (found.boxes, found.amodal_boxes):
+        assert boxes is not None
+        torch.testing.assert_close(
+            boxes[0], torch.cat([(low + high) / 2, high - low, torch.tensor([0.25])]), atol=2e-3, rtol=0
+        )
+    mesh, some, grid = found.shapes or ()
+    assert isinstance(mesh, Mesh) and isinstance(some, PointCloud) and isinstance(grid, VoxelGrid)
+    torch.testing.assert_close(mesh.vertices, cloud.points[:3], atol=2e-3, rtol=0)
+    assert some.origin is not None and grid.origin is not None
+    torch.testing.assert_close(some.points + some.origin, cloud.points[:5].double(), atol=2e-3, rtol=0)
+    torch.testing.assert_close(grid.origin, low.double(), atol=2e-3, rtol=0)
+    middle = [found.to_dicts()[0][f"amodal_center_{axis}"] for axis in "xyz"]
+    origin = 0 if cloud.origin is None else UTM
+    np.testing.assert_allclose(middle, ((low + high) / 2).numpy() + origin, atol=2e-3)
+
+
+def test_boxes_that_a_method_gives_stay(tmp_path: Path) -> None:
+    """In the frame of a file in millimetres with y up, too."""
+    points = np.random.default_rng(0).random((300, 3)) * [4000, 2000, 3000]
+    with (tmp_path / "scan.ply").open("wb") as file:
+        write_ply(file, dict(zip("xyz", points.T, strict=True)))
+    cloud = load_cloud(tmp_path / "scan.ply", units="mm", up="y")
+    found = Model("completing", Completing()).segment(cloud)
+    row = found.to_dicts()[0]
+    assert row["yaw"] == pytest.approx(0.25)
+    np.testing.assert_allclose([row[f"size_{axis}"] for axis in "xyz"], np.ptp(points, axis=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        [row[f"center_{axis}"] for axis in "xyz"], (points.min(0) + points.max(0)) / 2, rtol=1e-4
+    )
+
+
+def some_view(*, depth: bool = True, camera: bool = True, at: float = 0.0) -> View:
+    """6 x 4 pixels, two of them without depth, seen from 1 m above (`at`, `at`, 0)."""
+    values = 2 + torch.rand(4, 6)
+    values[0, 0], values[2, 3] = 0, torch.nan
+    pose = LEVEL.copy()
+    pose[:3, 3] = at, at, 1
+    return View(
+        torch.rand(3, 4, 6),
+        values if depth else None,
+        Camera.from_focal(5.0, (6, 4), pose) if camera else None,
+    )
+
+
+@pytest.mark.parametrize("at", [0.0, 5e6])
+def test_the_answer_to_a_view_is_of_its_pixels(at: float) -> None:
+    view, method = some_view(at=at), Halves()
+    found = Model("halves", method).segment(view)
+    assert isinstance(method.given, PointCloud) and len(method.given) == 22
+    assert found.masks.size == 24 and not {0, 15} & set(found.masks.indices.tolist())
+    assert found.element_classes is not None and found.element_classes[[0, 15]].tolist() == [-1, -1]
+    # The method's row 0, the left half, is now the second: a pixel is left if its point is.
+    x = view.cloud().points[:, 0]
+    assert torch.equal(found.elements_of(1), view.pixels()[x <= x.median()])
+    assert found.boxes is not None and found.image_boxes is not None
+    columns = found.elements_of(1) % 6
+    assert found.image_boxes[1].tolist() == [int(columns.min()), 0, int(columns.max()) + 1, 4]
+    middle = found.to_dicts()[1]["center_x"]
+    assert abs(middle - at) < 3, "boxes of a table are in the world of the camera"
+
+
+def test_a_view_without_depth_or_camera_is_refused_by_models_for_clouds() -> None:
+    model = Model("halves", Halves())
+    with pytest.raises(
+        UserError,
+        match=r"photo without depth, and halves takes clouds and RGB-D frames .*; no model takes photos yet",
+    ):
+        model.segment(some_view(depth=False))
+    with pytest.raises(UserError, match="no camera"):
+        model.segment(some_view(camera=False))
+    blind = replace(some_view(), depth=torch.zeros(4, 6))
+    with pytest.raises(UserError, match="no pixel of this view has a depth"):
+        model.segment(blind)
+
+
+def test_a_method_for_views_is_shown_the_view_itself() -> None:
+    class Bright:
+        vocabulary, takes = S3DIS, View
+
+        def segment(self, view: View) -> Instances:
+            bright = (view.image.mean(0) > 0.5).long().reshape(-1) - 1
+            return Instances.from_labels(bright, torch.zeros(1, dtype=torch.int64), vocabulary=S3DIS)
+
+    view = some_view(depth=False)
+    found = Model("bright", Bright()).segment(view)
+    assert found.masks.size == 24 and found.method == "bright"
+    with pytest.raises(UserError, match="bright takes photos, and this is a cloud"):
+        Model("bright", Bright()).segment(tiny_scan(points=50).input)
+
+
 def test_a_path_or_an_array_stands_for_its_cloud(tmp_path: Path) -> None:
     model, cloud = Model("halves", Halves()), cloud_of(torch.rand(60, 3))
     save_cloud(tmp_path / "scan.npz", cloud)
@@ -258,7 +381,7 @@ def test_swapped_and_foreign_arguments_are_said_in_one_sentence_each() -> None:
         "got 'geometric' and 'rooms:val'",
         "TypeError train(recipe, out): wants a recipe, as gestalt3d.recipes.recipe gives it, got 'asis-folder'",
         "TypeError score(kind, gt, pred): wants the names of two folders, got ['a.txt']",
-        "TypeError segment(cloud): a cloud, a path or an array (n, 3) or (n, 6) is wanted, got a NoneType",
-        "TypeError segment(cloud): a cloud, a path or an array (n, 3) or (n, 6) is wanted, got a list",
-        "ValueError segment(cloud): an array of points must be (n, 3) or (n, 6) numbers, got (1,) <U1",
+        "TypeError segment(given): a cloud, a path or an array (n, 3) or (n, 6) is wanted, got a NoneType",
+        "TypeError segment(given): a cloud, a path or an array (n, 3) or (n, 6) is wanted, got a list",
+        "ValueError segment(given): an array of points must be (n, 3) or (n, 6) numbers, got (1,) <U1",
     ]
