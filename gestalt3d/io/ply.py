@@ -114,9 +114,13 @@ def read_header(path: Path, file: BinaryIO) -> Header:
 
 
 def write_ply(
-    file: BinaryIO, table: np.ndarray | dict[str, np.ndarray], *, comments: tuple[str, ...] = ()
+    file: BinaryIO,
+    table: np.ndarray | dict[str, np.ndarray],
+    *,
+    comments: tuple[str, ...] = (),
+    faces: np.ndarray | None = None,
 ) -> None:
-    """Structured array or columns (n,) by name → binary little-endian PLY with these properties.
+    """Structured array or columns (n,) by name → binary little-endian PLY with these properties; and (f, 3) triangles.
 
     PLY has no 64-bit integers, half floats or booleans: they become int or double, float and uchar. Fields
     that are no single number are split (`name_0`, `name_1`) or, when not numeric, left out.
@@ -129,12 +133,18 @@ def write_ply(
     words += [f"comment {' '.join(c.split())}" for c in comments]
     words += [f"element vertex {count}"]
     words += [f"property {PLY_NAMES[code]} {name}" for name, code, _ in columns]
+    if faces is not None:
+        words += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     file.write("\n".join([*words, "end_header\n"]).encode("utf-8"))
     for first in range(0, count, _CHUNK):
         rows = np.empty(min(_CHUNK, count - first), dtype)
         for name, _, column in columns:
             rows[name] = column[first : first + _CHUNK]
         file.write(rows.data)
+    if faces is not None:
+        triangles = np.zeros(len(faces), [("count", "u1"), ("corners", "<i4", 3)])
+        triangles["count"], triangles["corners"] = 3, faces
+        file.write(triangles.data)
 
 
 def _header_lines(path: Path, file: BinaryIO) -> Iterator[str]:

@@ -359,12 +359,12 @@ def test_swapped_and_foreign_arguments_are_said_in_one_sentence_each() -> None:
     """In a process of its own, without the checks of types that tests run under."""
     done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "TypeError save_instances(path, instances, cloud): got a PointCloud in place of the instances; "
+        "TypeError save_instances(path, instances, given): got a PointCloud in place of the instances; "
         "swap it with the instances",
-        "TypeError save_instances(path, instances, cloud): a path is wanted first, got an Instances",
-        "TypeError save_instances(path, instances, cloud): a cloud, a path or an array (n, 3) or (n, 6) is "
+        "TypeError save_instances(path, instances, given): a path is wanted first, got an Instances",
+        "TypeError save_instances(path, instances, given): a cloud, a path or an array (n, 3) or (n, 6) is "
         "wanted, got an Instances",
-        "ValueError save_instances(path, instances, cloud): the instances are of 4 points, the cloud has 2; "
+        "ValueError save_instances(path, instances, given): the instances are of 4 points, the cloud has 2; "
         "pass its own",
         "TypeError save_objects(folder, instances, cloud): a path is wanted first, got an Instances",
         "TypeError save_cloud(path, cloud): wants a path and a PointCloud, got a PointCloud and a str",
