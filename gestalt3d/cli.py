@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from gestalt3d.engine.segment import Result
     from gestalt3d.stages import Stage
     from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.pointcloud import PointCloud
     from gestalt3d.structures.samples import Scan
+    from gestalt3d.structures.view import View
 
 USAGE = """gestalt3d finds the objects in a 3-D scan.
 
@@ -157,7 +159,8 @@ def demo(
     """Segment a synthetic scanned room that training never saw, and show how well that went."""
     from gestalt3d.data import open_data
     from gestalt3d.engine.model import load
-    from gestalt3d.engine.segment import Options, notes_on, result_folder, write_results
+    from gestalt3d.engine.results import ALL, Answer, result_folder, write_results
+    from gestalt3d.engine.segment import notes_on
     from gestalt3d.io import save_cloud
     from gestalt3d.stages import measure, stage
 
@@ -172,9 +175,9 @@ def demo(
             rooms = open_data("rooms:val", vocabulary=ready.vocabulary, limit=seed + 1)
             scan = rooms[seed]
         found = ready.segment(scan.input)
-        notes = notes_on(scan.input, ready)
+        notes = notes_on(scan.input, ready, found)
         with stage("write"):
-            files = write_results(out, "room", scan.input, found, Options(), notes)
+            files = write_results(out, Answer("room", scan.input, found, notes), ALL)
             save_cloud(out / "room.ply", scan.input)
     evaluator = rooms.evaluator(ready.vocabulary)
     evaluator.see(scan, found)
@@ -203,7 +206,14 @@ def demo(
 
 def segment(
     files: Positional[
-        Annotated[tuple[Path, ...], option("clouds, or folders of clouds", "FILE…", default="")]
+        Annotated[
+            tuple[Path, ...],
+            option(
+                "clouds, RGB-D frames (a folder of a colour image and its depth), or folders of them",
+                "FILE…",
+                default="",
+            ),
+        ]
     ] = (),
     *,
     model: ModelName = "auto",
@@ -244,13 +254,14 @@ def segment(
         raise UserError(f"--min-score {min_score}: must lie between 0 and 1")
     _expect_writable(json)
     from gestalt3d.engine.model import load
+    from gestalt3d.engine.results import Kinds
     from gestalt3d.engine.segment import Options, segment_files
 
     ready = load(model, device=device)
     if seed is not None:
         ready = ready.with_seed(seed)
     options = Options(
-        classes or None, min_score, units, up, semantic, objects=objects, picture=picture, page=page
+        classes or None, min_score, units, up, semantic, Kinds(picture=picture, page=page, objects=objects)
     )
     reports: list[dict[str, Any]] = []
     failed: list[str] = []
@@ -958,18 +969,26 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
 
 def _say_result(result: "Result") -> None:
     took = duration(result.work.seconds)
-    say(f"\n{result.source}: {len(result.cloud):,} points, {len(result.instances)} instances in {took}")
+    what = f"{len(result.given):,} {_elements(result.given)}, {len(result.instances)} instances"
+    say(f"\n{result.source}: {what} in {took}")
     for note in result.notes:
         say(f"NOTE {note}")
     say()
-    _say_classes(result.instances)
+    _say_classes(result.instances, elements=_elements(result.given))
     say()
     _say_seconds(result.work)
     _say_files(result.files)
 
 
-def _say_classes(found: "Instances", truth: "Instances | None" = None) -> None:
-    """Instances and points per class, and how many instances there are where that is known."""
+def _elements(given: "PointCloud | View") -> str:
+    """What masks are of."""
+    from gestalt3d.structures.view import View
+
+    return "pixels" if isinstance(given, View) else "points"
+
+
+def _say_classes(found: "Instances", truth: "Instances | None" = None, *, elements: str = "points") -> None:
+    """Instances and points or pixels per class, and how many instances there are where that is known."""
     rows = []
     for c, name in enumerate(found.vocabulary.names):
         mine = found.classes == c
@@ -981,11 +1000,9 @@ def _say_classes(found: "Instances", truth: "Instances | None" = None) -> None:
         row: dict[str, Any] = {"class": name, "instances": count}
         if truth is not None:
             row["there are"] = real
-        points = int(found.sizes[mine].sum())
-        rows.append(
-            row | {"points": points, "mean score": float(found.scores[mine].mean()) if count else None}
-        )
-    rows.append({"class": "none", "points": int((found.to_labels() < 0).sum())})
+        mean = float(found.scores[mine].mean()) if count else None
+        rows.append(row | {elements: int(found.sizes[mine].sum()), "mean score": mean})
+    rows.append({"class": "none", elements: int((found.to_labels() < 0).sum())})
     table("instances per class", rows, digits=2)
 
 
@@ -1020,17 +1037,17 @@ def _say_titles(titles: dict[str, str]) -> None:
 def _summary(result: "Result") -> dict[str, Any]:
     return {
         "file": str(result.source),
-        "points": len(result.cloud),
-        "instances": _objects(result.instances),
+        _elements(result.given): len(result.given),
+        "instances": _objects(result.instances, _elements(result.given)),
         **_seconds(result.work),
         "notes": list(result.notes),
         "files": [str(f) for f in result.files],
     }
 
 
-def _objects(found: "Instances") -> list[dict[str, Any]]:
+def _objects(found: "Instances", elements: str = "points") -> list[dict[str, Any]]:
     rows = zip(found.scores.tolist(), found.sizes.tolist(), strict=True)
-    return [{"class": found.class_name(i), "score": s, "points": n} for i, (s, n) in enumerate(rows)]
+    return [{"class": found.class_name(i), "score": s, elements: n} for i, (s, n) in enumerate(rows)]
 
 
 def _expect_writable(json: Path | None, name: str = "--json") -> None:

@@ -215,16 +215,16 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(
 def test_ctrl_c_keeps_finished_files(
     command: Command, tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gestalt3d.engine import segment
+    from gestalt3d.engine import results
 
-    save = segment.save_picture
+    save = results.write_picture
 
     def interrupted(path: Path, *rest: Any, **options: Any) -> None:
         if "second" in path.name:
             signal.raise_signal(signal.SIGINT)
         save(path, *rest, **options)
 
-    monkeypatch.setattr(segment, "save_picture", interrupted)
+    monkeypatch.setattr(results, "write_picture", interrupted)
     second, out = tmp_path / "second.ply", tmp_path / "out"
     second.write_bytes(scan.read_bytes())
     report = tmp_path / "report.json"

@@ -33,9 +33,9 @@ def load_auto(device: str) -> Auto:
     return Auto(NAME, rooms, Model(TABLE_TOPS, Geometric(config, rooms.vocabulary)))
 
 
-def why(chosen: Model) -> str:
-    """One clause for the user about what `auto` chose, and how to overrule it."""
-    if chosen.name == ROOMS:
+def why(chosen: str) -> str:
+    """One clause for the user about the model that `auto` chose, and how to overrule it."""
+    if chosen == ROOMS:
         return f"model: {ROOMS}, made for rooms; -m overrules"
     return (
         f"model: {TABLE_TOPS}, as the scan is under {TABLE_TOP:g} m along every axis; it finds things and names none; "

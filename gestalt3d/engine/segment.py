@@ -1,29 +1,35 @@
 """From files to files: read, segment, write all results of a file, and go on when one file is bad."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gestalt3d.engine.auto import why
 from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model, class_ids
+from gestalt3d.engine.results import (
+    ALL,
+    Answer,
+    Kinds,
+    expect_free,
+    result_folder,
+    result_names,
+    write_results,
+)
 from gestalt3d.errors import UserError
 from gestalt3d.io import (
     CLOUD_SUFFIXES,
+    INPUT_SUFFIXES,
     expect_writable,
-    find_clouds,
+    find_inputs,
     is_cloud_folder,
-    load_cloud,
-    save_instances,
-    save_objects,
+    is_frame,
+    load_input,
 )
-from gestalt3d.stages import Progress, Stage, counted, measure, stage
+from gestalt3d.stages import Progress, Stage, measure, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.viewer import save_page, save_picture
+from gestalt3d.structures.view import View
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,8 @@ class Options:
     """Axis that points up: x, y, z, -x, -y, -z. Guessed where unset."""
     semantic: str | None = None
     """Property of the points that holds their classes, for models that take semantics."""
-    objects: bool = False
-    """Also write one PLY per object."""
-    picture: bool = True
-    page: bool = True
+    kinds: Kinds = ALL
+    """Files to write."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Result:
     """One segmented file."""
 
     source: Path
-    cloud: PointCloud
+    given: PointCloud | View
     instances: Instances
     files: tuple[Path, ...]
     work: Stage
@@ -78,7 +82,7 @@ def segment_files(
     on_result: Callable[[Result], None] | None = None,
     on_failure: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Segment files, and the clouds directly inside folders, into `out`; go on where one is bad.
+    """Segment files and RGB-D frames, and those directly inside other folders, into `out`; go on where one is bad.
 
     Results are named after the file; of two inputs with one name the second gets a number. Nothing of a
     failed file stays in `out`, and what lay there before stays as it was. `on_start` is told the file, its
@@ -95,7 +99,7 @@ def segment_files(
         if on_failure is not None:
             on_failure(str(problem))
 
-    files = _expand(paths, fail)
+    files = _expand(paths, model, fail)
     with result_folder(out):
         for number, (path, name) in enumerate(_named(files), 1):
             if on_start is not None:
@@ -111,24 +115,28 @@ def segment_files(
     return outcome
 
 
-def _expand(paths: Sequence[Path], fail: Callable[[UserError], None]) -> list[Path]:
-    """Files as given; folders as the clouds directly inside them, by name."""
+def _expand(paths: Sequence[Path], model: Model, fail: Callable[[UserError], None]) -> list[Path]:
+    """Files and RGB-D frames as given; other folders as the inputs directly inside them that the model takes, by name."""
     files: list[Path] = []
     for path in paths:
         try:
-            files.extend(_inside(path) if path.is_dir() and not is_cloud_folder(path) else [path])
+            is_one = not path.is_dir() or is_cloud_folder(path) or is_frame(path)
+            files.extend([path] if is_one else _inside(path, photos=model.takes is View))
         except UserError as problem:
             fail(problem)
     return files
 
 
-def _inside(folder: Path) -> list[Path]:
+def _inside(folder: Path, *, photos: bool) -> list[Path]:
     try:
-        found = find_clouds(folder)
+        found = find_inputs(folder, photos=photos)
     except OSError as problem:
         raise UserError(f"{folder}: cannot be listed ({problem.strerror}); check its permissions") from None
     if not found:
-        raise UserError(f"{folder}: no cloud in this folder; put {' '.join(CLOUD_SUFFIXES)} files there")
+        raise UserError(
+            f"{folder}: no cloud in this folder; put {' '.join(INPUT_SUFFIXES if photos else CLOUD_SUFFIXES)} files there, "
+            "or folders with a colour image and its depth"
+        )
     return found
 
 
@@ -148,108 +156,24 @@ def _segment_file(
 ) -> Result:
     with measure(on_progress) as work:
         with stage("read"):
-            cloud = load_cloud(path, units=options.units, up=options.up, semantic=options.semantic)
+            given = load_input(path, units=options.units, up=options.up, semantic=options.semantic)
             # Before the long part: what cannot be written need not be found.
-            expect_writable(cloud)
-            _expect_free(out, _result_names(name, cloud, options))
-        found = model.segment(cloud, classes=options.classes, min_score=options.min_score)
-        notes = notes_on(cloud, model)
+            if isinstance(given, PointCloud):
+                expect_writable(given)
+            expect_free(out, result_names(name, given, options.kinds))
+        found = model.segment(given, classes=options.classes, min_score=options.min_score)
+        notes = notes_on(given, model, found)
         with stage("write"):
-            files = write_results(out, name, cloud, found, options, notes)
-    return Result(path, cloud, found, files, work, notes)
+            files = write_results(out, Answer(name, given, found, notes), options.kinds)
+    return Result(path, given, found, files, work, notes)
 
 
-def notes_on(cloud: PointCloud, model: Model) -> tuple[str, ...]:
-    """What was decided for the user about the cloud and the model that segments it."""
-    notes = [] if cloud.source is None else list(cloud.source.notes)
-    if cloud.colors is None:
-        notes.append("no colour in the input: objects are told apart by shape alone")
-    chosen = model.for_cloud(cloud)
-    return (*notes, *([why(chosen)] if chosen is not model else []))
-
-
-def write_results(
-    out: Path, name: str, cloud: PointCloud, found: Instances, options: Options, notes: tuple[str, ...] = ()
-) -> tuple[Path, ...]:
-    """Write `name`.instances.{npz,ply,json} (LAS stays LAS), `name`.png, `name`.html: all of them or none."""
-    names = _result_names(name, cloud, options)
-    with _all_or_none(out) as folder:
-        for path in counted([folder / name for name in names]):
-            with stage(_KINDS.get(path.suffix, "results")):
-                if path.suffix == ".png":
-                    save_picture(path, cloud, found, size=(1920, 960), panels=("rgb", "instance"))
-                elif path.suffix == ".html":
-                    save_page(path, cloud, found, title=name, notes=notes)
-                elif path.suffix == ".objects":
-                    path.mkdir()
-                    save_objects(path, found, cloud)
-                else:
-                    save_instances(path, found, cloud)
-    return tuple(out / name for name in names)
-
-
-_KINDS = {".png": "picture", ".html": "page", ".objects": "objects"}
-"""Stages of writing, besides that of the results."""
-
-
-def _result_names(name: str, cloud: PointCloud, options: Options) -> list[str]:
-    """What `write_results` writes; one of `.objects` is a folder."""
-    is_las = cloud.source is not None and cloud.source.kind == "las"
-    cloud_suffix = cloud.source.path.suffix.lower() if is_las and cloud.source else ".ply"
-    kinds = [".instances.npz", f".instances{cloud_suffix}", ".instances.json"]
-    kinds += [".png"] * options.picture + [".html"] * options.page + [".objects"] * options.objects
-    return [name + kind for kind in kinds]
-
-
-def _expect_free(out: Path, names: Iterable[str]) -> None:
-    """A file does not replace a folder, nor a folder a file."""
-    for target in map(out.joinpath, names):
-        if target.exists() and target.is_dir() != (target.suffix == ".objects"):
-            raise UserError(f"{target}: is in the way; remove it or name another folder with -o")
-
-
-@contextmanager
-def result_folder(out: Path) -> Iterator[None]:
-    """Make `out` and see that files can be made there; a folder that stays empty goes again."""
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=out).close()
-        except OSError as problem:
-            raise UserError(
-                f"{out}: cannot write there ({problem.strerror}); name another folder with -o"
-            ) from None
-        yield
-    finally:
-        for folder in made:
-            with suppress(OSError):
-                folder.rmdir()
-
-
-@contextmanager
-def _all_or_none(out: Path) -> Iterator[Path]:
-    """A hidden folder whose files move to `out` at the end, replacing namesakes, and vanish on failure."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=".", dir=out))
-    except OSError as problem:
-        raise UserError(
-            f"{out}: cannot write there ({problem.strerror}); name another folder with -o"
-        ) from None
-    try:
-        yield hidden
-        moves = [(file, out / file.name) for file in sorted(hidden.iterdir())]
-        _expect_free(out, (file.name for file in hidden.iterdir()))
-        for file, target in moves:
-            if target.is_dir():
-                target.rename(hidden / f"{file.name}.old")
-            file.replace(target)
-    except UserError as problem:
-        raise UserError(str(problem).replace(str(hidden), str(out))) from None
-    except OSError as problem:
-        raise UserError(
-            f"{out}: cannot write there ({problem.strerror}); name another folder with -o"
-        ) from None
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+def notes_on(given: PointCloud | View, model: Model, found: Instances) -> tuple[str, ...]:
+    """What was decided for the user about the input and the model that segmented it."""
+    if isinstance(given, View):
+        notes = list(given.notes)
+    else:
+        notes = [] if given.source is None else list(given.source.notes)
+        if given.colors is None:
+            notes.append("no colour in the input: objects are told apart by shape alone")
+    return (*notes, *([why(found.method)] if found.method != model.name else []))

@@ -175,7 +175,7 @@ def _page(path: Path) -> bytes:
 
 def _load(path: Path) -> "tuple[PointCloud, Instances]":
     """A scan and what is known to have been found in it: in the file itself, or in the result beside it."""
-    from gestalt3d.io import load_cloud, load_instances
+    from gestalt3d.io import load_cloud
     from gestalt3d.io.answers import instances_of_points
     from gestalt3d.io.numpy_files import read_members
 
@@ -183,14 +183,22 @@ def _load(path: Path) -> "tuple[PointCloud, Instances]":
     if suffixes[:1] == [".instances"] and suffixes[-1] != ".ply":
         complete = path.with_suffix(".npz")
         if suffixes[-1] == ".npz" or complete.is_file():
-            instances, cloud = load_instances(complete)
-            return cloud, instances
+            return _result(complete)
     if suffixes[-1:] == [".npz"] and len(read_members(path, _OF_RESULTS)) == len(_OF_RESULTS):
-        instances, cloud = load_instances(path)
-        return cloud, instances
+        return _result(path)
     cloud = load_cloud(path)
     found = instances_of_points(cloud)
     return cloud, _nothing_found(cloud) if found is None else found
+
+
+def _result(path: Path) -> "tuple[PointCloud, Instances]":
+    from gestalt3d.io import load_instances
+    from gestalt3d.structures.pointcloud import PointCloud
+
+    instances, given = load_instances(path)
+    if not isinstance(given, PointCloud):
+        raise UserError(f"{path}: is the result of an image; open the page beside it")
+    return given, instances
 
 
 _OF_RESULTS = ("offsets", "scores", "class_names")

@@ -1,14 +1,16 @@
 """Files to files: all results of a scan or none, and names that never collide."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from gestalt3d.engine import segment
+from gestalt3d.engine import results, segment
 from gestalt3d.engine.model import Model, load
-from gestalt3d.engine.segment import Options, result_folder, segment_files, write_results
+from gestalt3d.engine.results import Answer, Kinds, result_folder, write_results
+from gestalt3d.engine.segment import Options, segment_files
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
 from gestalt3d.structures.instances import Instances
@@ -16,7 +18,7 @@ from gestalt3d.structures.pointcloud import PointCloud
 from tests.fakes import Fake
 from tests.scenes import tiny_scan
 
-PLAIN = Options(picture=False, page=False)
+PLAIN = Options(kinds=Kinds(picture=False, page=False))
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +65,6 @@ def test_running_out_of_memory_is_a_matter_of_one_file(tmp_path: Path) -> None:
         save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).input)
 
     class Greedy(Fake):
-        vocabulary = load("geometric").vocabulary
-
         def segment(self, cloud: PointCloud) -> Instances:
             if len(cloud) > 600:
                 torch.empty(2**60)
@@ -80,8 +80,6 @@ def test_a_fault_of_ours_is_named_with_its_place_and_the_next_file_is_tried(tmp_
         save_cloud(tmp_path / name, tiny_scan(points=500 if name == "small.ply" else 900).input)
 
     class Broken(Fake):
-        vocabulary = load("geometric").vocabulary
-
         def segment(self, cloud: PointCloud) -> Instances:
             if len(cloud) > 600:
                 raise RuntimeError("shapes do\nnot match")
@@ -95,7 +93,7 @@ def test_a_fault_of_ours_is_named_with_its_place_and_the_next_file_is_tried(tmp_
     assert not list((tmp_path / "out").glob("*large*")) and not list((tmp_path / "out").glob(".*"))
 
 
-@pytest.mark.parametrize("step", ["load_cloud", "expect_writable", "save_instances", "save_page"])
+@pytest.mark.parametrize("step", ["load_input", "expect_writable", "save_instances", "write_page"])
 @pytest.mark.parametrize(
     "fault", [NotImplementedError("copc"), OSError(5, "Input/output error"), MemoryError()]
 )
@@ -104,15 +102,16 @@ def test_whatever_one_file_does_the_next_is_tried(
 ) -> None:
     for name in ("a.ply", "b.ply"):
         save_cloud(tmp_path / name, tiny_scan(points=500).input)
-    work, calls = getattr(segment, step), iter(range(100))
+    home = segment if hasattr(segment, step) else results
+    work, calls = getattr(home, step), iter(range(100))
 
     def fail_at_first(*args: Any, **options: Any) -> Any:
         if next(calls) == 0:
             raise fault
         return work(*args, **options)
 
-    monkeypatch.setattr(segment, step, fail_at_first)
-    outcome = segment_files(model, [tmp_path], tmp_path / "out", Options(picture=False))
+    monkeypatch.setattr(home, step, fail_at_first)
+    outcome = segment_files(model, [tmp_path], tmp_path / "out", Options(kinds=Kinds(picture=False)))
     assert [p.name for p in outcome.done] == ["b.ply"]
     assert len(outcome.failed) == 1 and outcome.failed[0].startswith(str(tmp_path))
     assert {p.name.split(".")[0] for p in (tmp_path / "out").iterdir()} == {"b"}
@@ -123,8 +122,6 @@ def test_a_folder_in_the_way_is_seen_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "out" / "a.html").mkdir(parents=True)
 
     class Never(Fake):
-        vocabulary = load("geometric").vocabulary
-
         def segment(self, cloud: PointCloud) -> Instances:
             raise AssertionError("worked in vain")
 
@@ -132,21 +129,22 @@ def test_a_folder_in_the_way_is_seen_before_the_work(tmp_path: Path) -> None:
     assert len(outcome.failed) == 1 and "a.html" in outcome.failed[0] and "in the way" in outcome.failed[0]
 
 
-@pytest.mark.parametrize("failing", ["save_instances", "save_picture", "save_page", "save_objects"])
+@pytest.mark.parametrize("failing", ["save_instances", "write_picture", "write_page", "save_objects"])
 def test_what_cannot_be_written_leaves_no_trace(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     scan = tiny_scan(points=500)
     found = model.segment(scan.input)
-    write_results(tmp_path, "room", scan.input, found, Options(objects=True))
+    answer = Answer("room", scan.input, found)
+    write_results(tmp_path, answer, Kinds(objects=True))
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise UserError(f"{path}: cannot be written: the disk is full")
 
-    monkeypatch.setattr(f"gestalt3d.engine.segment.{failing}", refuse)
+    monkeypatch.setattr(f"gestalt3d.engine.results.{failing}", refuse)
     with pytest.raises(UserError) as problem:
-        write_results(tmp_path, "room", scan.input, found[found.scores > 2], Options(objects=True))
+        write_results(tmp_path, replace(answer, found=found[found.scores > 2]), Kinds(objects=True))
     assert str(problem.value).startswith(str(tmp_path / "room."))  # not the hidden place it was written to
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 

@@ -9,6 +9,7 @@ import torch
 from gestalt3d.engine.checkpoint import read, save
 from gestalt3d.engine.initial import initialise
 from gestalt3d.engine.model import load
+from gestalt3d.engine.results import Kinds
 from gestalt3d.engine.segment import Options, segment_files
 from gestalt3d.engine.train import train
 from gestalt3d.errors import UserError
@@ -22,7 +23,7 @@ from tests.scenes import save_folder, tiny_scan
 
 FINE = UNetConfig(voxel_size=0.1, width=4, levels=2, max_extent=2.0)
 TRUE = MTMLConfig(width=4, first_kernel=3, dilations=(2, 2), norm=True, voxel_size=0.2)
-PLAIN = Options(picture=False, page=False)
+PLAIN = Options(kinds=Kinds(picture=False, page=False))
 
 
 @pytest.fixture(scope="module")

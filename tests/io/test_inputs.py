@@ -285,15 +285,15 @@ def test_a_photo_has_neither_depth_nor_camera(tmp_path: Path) -> None:
 
 
 def test_a_cloud_is_read_as_ever(tmp_path: Path) -> None:
-    save_cloud(tmp_path / "a.ply", tiny_scan(points=50).cloud)
+    save_cloud(tmp_path / "a.ply", tiny_scan(points=50).input)
     assert isinstance(load_input(tmp_path / "a.ply"), PointCloud)
     with pytest.raises(UserError, match="is a folder"):
         load_input(tmp_path)
 
 
 def test_a_folder_is_listed_as_what_can_be_segmented_in_it(tmp_path: Path) -> None:
-    save_cloud(tmp_path / "room.ply", tiny_scan(points=50).cloud)
-    save_cloud(tmp_path / "old.ply", tiny_scan(points=50).cloud)
+    save_cloud(tmp_path / "room.ply", tiny_scan(points=50).input)
+    save_cloud(tmp_path / "old.ply", tiny_scan(points=50).input)
     save_color(tmp_path / "old.png")
     (tmp_path / "old.instances.npz").write_bytes(b"a result")
     save_color(tmp_path / "old.instances.png")
@@ -307,7 +307,7 @@ def test_a_folder_is_listed_as_what_can_be_segmented_in_it(tmp_path: Path) -> No
 
 def test_a_cloud_with_two_images_beside_it_is_a_cloud(tmp_path: Path) -> None:
     plain(tmp_path)
-    save_cloud(tmp_path / "room.ply", tiny_scan(points=50).cloud)
+    save_cloud(tmp_path / "room.ply", tiny_scan(points=50).input)
     assert not is_frame(tmp_path)
     assert [p.name for p in find_inputs(tmp_path)] == ["color.png", "room.ply"]
 
