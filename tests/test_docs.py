@@ -1,5 +1,6 @@
 """Commands in README and docs exist, with their options, and all are shown in the same way."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -58,3 +59,19 @@ def test_no_page_but_the_one_on_installing_shows_how_environments_are_entered() 
             blocks = blocks.replace("pip install uv && uv run gestalt3d demo", "")
         assert "uv run" not in blocks, page
         assert page.name in ("README.md", "index.md", "install.md") or "activate" not in blocks, page
+
+
+SOURCES = sorted((ROOT / "gestalt3d").rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_docstring_is_whole(file: Path) -> None:
+    """Each becomes help or a page on its own, so none goes on in the next one."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            text = node.value.value.strip()
+            assert not text.startswith("…") and not text.endswith("…"), f"line {node.lineno}: {text}"

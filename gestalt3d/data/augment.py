@@ -45,23 +45,23 @@ class AugmentConfig:
     """Largest rotation about a horizontal axis, as of a scan levelled badly."""
     p_tilt: Share = 0.5
     elastic: Interval = (0.0, 0.015)
-    """Amplitude of a smooth random displacement …"""
+    """Largest amplitude of a smooth random displacement, in metres."""
     elastic_wavelength: Lengths = (0.6, 3.0)
-    """… and its wavelength."""
+    """Wavelength of that displacement, in metres."""
     p_elastic: Share = 0.5
     p_bumps: Share = 0.0
-    """Dents and swells, as where views of a depth camera are fused that do not quite agree …"""
+    """Probability of dents and swells, as where views of a depth camera are fused that do not quite agree."""
     bumps: Interval = (0.0, 0.04)
-    """… their root mean square along each axis …"""
+    """Root mean square of the dents and swells along each axis, in metres."""
     bump_wavelength: Lengths = (0.25, 1.5)
-    """… and wavelength."""
+    """Wavelength of the dents and swells, in metres."""
     noise: Interval = (0.0, 0.006)
     """Standard deviation of the independent error of every coordinate."""
     p_smooth: Share = 0.0
-    """Points fall onto the plane of their surroundings, as in a surface that was fitted to many views: noise goes, edges grow
-    round and thin things melt …"""
+    """Probability that points fall onto the plane of their surroundings, as in a surface that was fitted to many views: noise
+    goes, edges grow round and thin things melt."""
     smooth: Lengths = (0.02, 0.06)
-    """… which are 3³ voxels of this size."""
+    """The surroundings of a point are 3³ voxels of this side, in metres."""
 
     p_crop: Share = 0.3
     """Keep a part of the room: the points nearest to a random one in an oblong, turned window."""
@@ -104,17 +104,17 @@ class AugmentConfig:
     p_shading: Share = 0.5
     """Light and shadow that vary smoothly over the room, as from lamps, windows and a camera's exposure."""
     shading: Interval = (0.0, 0.35)
-    """Deviation of the brightness, as a factor, from 1 …"""
+    """Deviation from 1 of the factor by which light and shadow change the brightness."""
     shading_wavelength: Lengths = (0.6, 5.0)
-    """… and the metres over which it varies."""
+    """Metres over which light and shadow vary."""
     p_paint: Share = 0.3
-    """Objects, walls and floors are painted anew, each on its own …"""
+    """Probability that objects, walls and floors are painted anew, each with its own contrast, brightness and colour cast."""
     paint_share: Share = 0.5
-    """… this share of them: contrast, brightness and colour cast change."""
+    """Share of the objects, walls and floors that are painted anew."""
     paint_brightness: NotNegative = 0.15
-    """Standard deviations of what is added to all channels …"""
+    """Standard deviation of what painting adds to all channels alike."""
     paint_cast: NotNegative = 0.06
-    """… and to each."""
+    """Standard deviation of what painting adds to each channel on its own."""
 
     min_points: CountOrNone = 500
     """A removal that would leave fewer points does not happen."""

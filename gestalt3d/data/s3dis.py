@@ -60,7 +60,7 @@ _FORMAT = 1  # of the cached arrays
 
 
 def official_rooms(area: str) -> list[str]:
-    """Names of an area's rooms, "office_1" …"""
+    """Names of an area's rooms, such as "office_1"."""
     return [f"{kind}_{k}" for kind, count in ROOMS[area].items() for k in range(1, count + 1)]
 
 

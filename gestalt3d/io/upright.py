@@ -35,9 +35,9 @@ _LEVEL, _LEVEL_OF_SMALL = 0.03, 0.15
 _AXIS_WEIGHTS = (-7.8, 0.72, -1.31)
 _SIGN_WEIGHTS = (4.07, 33.3, 8.93)
 _CELLS = 80
-"""Voxels along the longest extent …"""
+"""Voxels along the longest extent, as long as they are no larger than `_COARSEST`."""
 _COARSEST = 0.15
-"""… which have at most this side in metres."""
+"""Largest side of a voxel in metres."""
 _MOST_VOXELS = 40_000
 _NEIGHBOURS = 16
 _ALONG, _ACROSS = np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12))
@@ -61,13 +61,13 @@ class Along(NamedTuple):
     flatness: float
     """Logarithm of the extent along the axis by the largest across, at most 0.5."""
     lowest: float
-    """Level surface in the lowest 8 % of the extent, two voxels at least …"""
+    """Level surface in the lowest 8 % of the extent, two voxels at least; `highest`: in the highest."""
     highest: float
     lower: float
-    """Anything between there and 35 % …"""
+    """Anything between there and 35 %; `upper`: the same from above."""
     upper: float
     standing: float
-    """Places where something rises from the lowest level …"""
+    """Places where something rises from the lowest level; `hanging`: where something hangs from the highest."""
     hanging: float
 
     def axis_terms(self) -> tuple[float, float, float]:

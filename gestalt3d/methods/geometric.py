@@ -45,17 +45,17 @@ class PlaneConfig:
     """RANSAC. Lengths in metres."""
 
     distance: Positive = 0.03
-    """A voxel agrees with a plane when its mean is at most this far …"""
+    """A voxel agrees with a plane when its mean is at most this many metres from it, and its normal within `angle_degrees`."""
     angle_degrees: Annotated[float, Within(least=0, most=180)] = 30.0
-    """… and its normal is at most this far from the plane's."""
+    """Largest angle between the normals of a plane and of a voxel that agrees with it."""
     min_area: NotNegative = 2.0
     """Square metres of occupied cells."""
     cell: Positive = 0.05
     """Side of those cells: wider than the gaps between points."""
     hypotheses: Count = 400
-    """Drawn for each plane …"""
+    """Planes that are drawn to choose one from."""
     sample: Count = 8000
-    """… and judged on at most this many voxels."""
+    """Most voxels on which a drawn plane is judged."""
     building_only: bool = False
     """Planes are upright, or level and within `band` of the lowest or the highest voxels."""
     band: NotNegative = 0.3
@@ -77,9 +77,9 @@ class DBSCANConfig:
     eps: Positive = 0.075
     min_points: Count = 10
     min_voxels: CountOrNone = 20
-    """Smaller clusters are joined to others …"""
+    """Clusters of fewer voxels are joined to the nearest other within `reach`."""
     reach: Positive = 0.1
-    """… at most this far."""
+    """Metres within which a small cluster is joined to another."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -94,9 +94,9 @@ class RegionsConfig:
     voxel_size: Positive = 0.02
     neighbours: Annotated[int, Within(least=3, most=1000)] = 24
     eps: Positive = 0.075
-    """Voxels this near are neighbours …"""
+    """Voxels at most this many metres apart are neighbours when their normals agree within `angle_degrees`."""
     angle_degrees: Annotated[float, Within(least=0, most=180)] = 15.0
-    """… when their normals differ by no more than this."""
+    """Largest angle between the normals of neighbours."""
     min_points: Count = 3
     """A voxel with fewer such neighbours, itself included, links nothing."""
     min_voxels: CountOrNone = 50

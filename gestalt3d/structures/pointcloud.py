@@ -25,7 +25,7 @@ class Source:
 
     path: Path
     kind: str
-    """The reader's name, "ply", "las", …"""
+    """The reader's name, such as "ply" or "las"."""
     world_from_source: np.ndarray
     """(4, 4) float64: stored coordinates → metres, z up, before `origin` is taken off."""
     table: np.ndarray | None = None
