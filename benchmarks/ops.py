@@ -15,7 +15,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from gestalt3d.nn.dropout import Dropout
+from gestalt3d.ops.aligned_boxes import suppressed, suppressed_reference
 from gestalt3d.ops.ball_query import ball_query
+from gestalt3d.ops.chamfer import chamfer_distance
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
 from gestalt3d.ops.farthest_points import farthest_points, farthest_points_reference
 from gestalt3d.ops.gather import gather, gather_reference
@@ -23,6 +25,7 @@ from gestalt3d.ops.interpolate import interpolate, interpolate_reference, invers
 from gestalt3d.ops.knn import knn
 from gestalt3d.ops.neighbour_max import neighbour_max
 from gestalt3d.ops.norm_relu import norm_relu
+from gestalt3d.ops.roi_align import points_in_boxes, points_in_boxes_reference
 
 
 class Case(NamedTuple):
@@ -121,6 +124,61 @@ def embeddings() -> Iterator[Case]:
                 "torch cdist + topk": lambda x=x, p=p: torch.cdist(x, x, p=p).topk(30, largest=False),
             },
         )
+
+
+def shapes() -> Iterator[Case]:
+    """What comparing and cutting out proposals takes."""
+    g = torch.Generator().manual_seed(0)
+    a, b = (torch.rand(256, 512, 3, generator=g) for _ in range(2))
+
+    def by_distances() -> list[Tensor]:
+        distances = torch.cdist(a, b)
+        return [distances.amin(2), distances.amin(1)]
+
+    def by_trees() -> None:
+        for x, y in zip(a.numpy(), b.numpy(), strict=True):
+            cKDTree(y).query(x)
+            cKDTree(x).query(y)
+
+    def plain() -> list[Tensor]:
+        found = []
+        for x, y in zip(a.split(32), b.split(32), strict=True):  # all at once take more than 2 GB
+            squares = (x[:, :, None] - y[:, None]).square().sum(3)
+            found += [squares.amin(2), squares.amin(1)]
+        return found
+
+    yield Case(
+        "chamfer_distance",
+        "256 pairs of 512 and 512 points",
+        {
+            "gestalt3d": lambda: chamfer_distance(a, b),
+            "scipy cKDTree": by_trees,
+            "torch cdist + min": by_distances,
+            "torch differences": plain,
+        },
+    )
+    scan = room(20_000)[0]
+    centers = scan[torch.randperm(len(scan), generator=g)[:2048]]
+    boxes = torch.cat([centers, 0.2 + 1.5 * torch.rand(2048, 3, generator=g)], dim=1)
+    scores = torch.rand(2048, generator=g)
+    ranked = boxes[scores.argsort(descending=True)]
+    yield Case(
+        "suppressed",
+        "2048 boxes, IoU 0.5",
+        {
+            "gestalt3d": lambda: suppressed(boxes, scores, max_iou=0.5),
+            "torch, a box at a time": lambda: suppressed_reference(ranked, 0.5),
+        },
+    )
+    rois = torch.cat([boxes[:512], torch.zeros(512, 1)], dim=1)
+    yield Case(
+        "points_in_boxes",
+        "20000 points, 512 boxes",
+        {
+            "gestalt3d": lambda: points_in_boxes(scan, rois),
+            "torch, a box at a time": lambda: points_in_boxes_reference(scan, rois),
+        },
+    )
 
 
 def features() -> Iterator[Case]:
@@ -227,7 +285,14 @@ def median(work: Callable[[], object], repeats: int = 5) -> float:
 def run() -> list[dict[str, Any]]:
     torch.manual_seed(0)
     rows = []
-    for case in (*sampling(), *neighbours(torch.get_num_threads()), *embeddings(), *features(), *layers()):
+    for case in (
+        *sampling(),
+        *neighbours(torch.get_num_threads()),
+        *embeddings(),
+        *shapes(),
+        *features(),
+        *layers(),
+    ):
         (_, ours), *others = case.ways.items()
         own = median(ours)
         for name, other in others:

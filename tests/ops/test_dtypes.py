@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 import gestalt3d.ops
+from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 from gestalt3d.ops.average_linkage import average_linkage
 from gestalt3d.ops.ball_query import ball_query
 from gestalt3d.ops.blocks import block_counts, cut_blocks
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.ops.centers import center_coherency, to_centers
+from gestalt3d.ops.chamfer import chamfer_distance, nearest_both_ways
 from gestalt3d.ops.components import dbscan
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
 from gestalt3d.ops.farthest_points import farthest_points
@@ -31,6 +33,7 @@ from gestalt3d.ops.neighbour_max import group_max, neighbour_max
 from gestalt3d.ops.norm_relu import norm_relu
 from gestalt3d.ops.normals import normals_of_neighbours, surface_normals
 from gestalt3d.ops.rasterize import rasterize
+from gestalt3d.ops.roi_align import point_roi_align, points_in_boxes
 from gestalt3d.ops.segment import segment_max, segment_mean, segment_sum
 from gestalt3d.ops.sparse_conv import sparse_conv, submanifold_rules
 from gestalt3d.ops.voxelize import voxel_means, voxelize
@@ -44,6 +47,8 @@ TRIANGLE = torch.tensor([[0, 1, 2]])
 VOXELS = voxelize(CLOUD[0], voxel_size=2.0)
 PLACES = torch.unique(CLOUD[0].long(), dim=0)
 RULES = submanifold_rules(torch.nn.functional.pad(PLACES, (1, 0)))
+
+BOXES = torch.tensor([[1.0, 1, 1, 2, 2, 2, 0], [2, 2, 2, 2, 2, 2, 0]])
 
 COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "segment_sum": (lambda v: segment_sum(v, IDS, 4), (CLOUD[0],)),
@@ -87,6 +92,8 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "smallest": (lambda d: smallest(d, 3), (CLOUD.transpose(1, 2),)),
     "ball_query": (lambda q, p: ball_query(q, p, radius=1.0, k=3), (CLOUD, CLOUD)),
     "knn": (lambda q, p: knn(q, p, k=3), (CLOUD, CLOUD)),
+    "nearest_both_ways": (nearest_both_ways, (CLOUD, CLOUD + 1)),
+    "chamfer_distance": (chamfer_distance, (CLOUD, CLOUD + 1)),
     "knn_among": (lambda p: knn_among(p, k=3), (CLOUD,)),
     "farthest_points": (lambda p: farthest_points(p, 3), (CLOUD,)),
     "embedding_neighbours": (lambda x: embedding_neighbours(x, k=3), (CLOUD,)),
@@ -101,6 +108,10 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
 }
 """What computes with 16-bit floats as with float32, the answer rounded to them."""
 REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
+    "aligned_iou": (lambda a: aligned_iou(a, a), (BOXES[:, :6],)),
+    "suppressed": (lambda a: suppressed(a, torch.ones(len(a)), max_iou=0.5), (BOXES[:, :6],)),
+    "points_in_boxes": (lambda p: points_in_boxes(p, BOXES), (CLOUD[0],)),
+    "point_roi_align": (lambda p: point_roi_align(p, BOXES, torch.zeros(2, 3)).local, (CLOUD[0],)),
     "surface_normals": (lambda p: surface_normals(p, k=3), (CLOUD,)),
     "normals_of_neighbours": (
         lambda p: normals_of_neighbours(p, ROWS.repeat(1, 12, 1)),
@@ -122,6 +133,8 @@ NAN: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "segment_max": (lambda v: segment_max(v, IDS.abs(), 4), (CLOUD[0],)),
     "gather": (lambda f: gather(f, EVERY), (CLOUD,)),
     "neighbour_max": (lambda f: neighbour_max(f, EVERY), (CLOUD,)),
+    "nearest_both_ways": COMPUTED["nearest_both_ways"],
+    "chamfer_distance": COMPUTED["chamfer_distance"],
     "group_max": COMPUTED["group_max"],
     "interpolate": (lambda f: interpolate(f, Neighbours(torch.ones(1, 4, 3), EVERY)), (CLOUD,)),
     "norm_relu": COMPUTED["norm_relu"],
