@@ -167,11 +167,11 @@ class MTMLConfig:
     """`prepare` flips, turns and shifts the voxels."""
     doubt: NotNegative = 0.0
     """In training, standard deviation of what each of some balls adds to the logarithms of the classes' probabilities in it: a
-    semantic stage errs more, and over whole patches, on scans unlike those it has learnt from …"""
+    semantic stage errs more, and over whole patches, on scans unlike those it has learnt from."""
     doubt_balls: CountOrNone = 60
-    """… at most so many balls a scene …"""
+    """Most balls of doubt in a scene."""
     doubt_radius: Interval = (0.15, 0.8)
-    """… of these metres."""
+    """Least and largest radius of these balls, in metres."""
     views: Annotated[int, Within(least=1, most=4)] = 1
     """Quarter turns about the vertical, 1 to 4, that `segment` looks at: all give proposals, directions are their mean."""
     tile_voxels: Count = 500_000

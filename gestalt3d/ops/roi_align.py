@@ -106,5 +106,5 @@ def _cpu(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
 @_op.register_fake
 def _fake(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     count = torch.library.get_ctx().new_dynamic_size()
-    whole = {"dtype": torch.int64}
-    return points.new_empty(len(boxes) + 1, **whole), points.new_empty(count, **whole)
+    offsets = points.new_empty(len(boxes) + 1, dtype=torch.int64)
+    return offsets, points.new_empty(count, dtype=torch.int64)
