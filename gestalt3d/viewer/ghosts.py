@@ -16,7 +16,7 @@ from gestalt3d.viewer.viewpoint import Projection
 Project = Callable[[np.ndarray], Projection]
 _BEHIND = 0.01
 """Share of the distance by which a ghost must stand in front of the scan to cover it: on its surface the scan is seen."""
-_LINE = 3
+_LINE, _DASH = 3, 14.0
 """Pixels."""
 
 
@@ -87,7 +87,7 @@ def _lines(layer: Lines, project: Project, size: tuple[int, int]) -> Ghost:
     draw = ImageDraw.Draw(sheet)
     for line in np.flatnonzero((depth > 0).all(1)).tolist():
         (x0, x1), (y0, y1) = x[line], y[line]
-        for start, end in dashes(float(np.hypot(x1 - x0, y1 - y0))) if layer.dashed else [(0.0, 1.0)]:
+        for start, end in _dashes(float(np.hypot(x1 - x0, y1 - y0))) if layer.dashed else [(0.0, 1.0)]:
             xy = [x0 + start * (x1 - x0), y0 + start * (y1 - y0), x0 + end * (x1 - x0), y0 + end * (y1 - y0)]
             draw.line(xy, fill=line + 1, width=_LINE)
     number = np.asarray(sheet).ravel()
@@ -95,10 +95,10 @@ def _lines(layer: Lines, project: Project, size: tuple[int, int]) -> Ghost:
     return Ghost(at, layer.labels[number[at] - 1], np.ones(len(at)), 0.9)
 
 
-def dashes(length: float, step: float = 14.0) -> list[tuple[float, float]]:
+def _dashes(length: float) -> list[tuple[float, float]]:
     """Parts of a line of `length` pixels that are drawn."""
-    starts = np.arange(0, max(length, 1e-6), step) / max(length, 1e-6)
-    share = 0.55 * step / max(length, 1e-6)
+    length = max(length, 1e-6)
+    starts, share = np.arange(0, length, _DASH) / length, 0.55 * _DASH / length
     return [(s, min(1.0, s + share)) for s in starts.tolist()]
 
 

@@ -5,10 +5,12 @@ from PIL import Image, ImageDraw
 
 from gestalt3d.structures.instances import Instances
 from gestalt3d.viewer.coloring import Mode, instance_table
-from gestalt3d.viewer.ghosts import dashes
 from gestalt3d.viewer.layers import ImagePlane
 from gestalt3d.viewer.palette import NOTHING
 
+_MARGIN = 8
+_LINE = 2
+"""Pixels."""
 _INSIDE = 0.5
 """Share of the instance's colour in a mask; on its edge it is all."""
 
@@ -22,7 +24,9 @@ def photo_panel(
 ) -> np.ndarray:
     """(h, w, 3) uint8 of `size` (width, height): the photo as large as fits; for "rgb" alone, else with its masks."""
     height, width = photo.labels.shape
-    scale = min(size[0] / width, size[1] / height)
+    scale = min(
+        max(1, side - 2 * _MARGIN) / length for side, length in zip(size, (width, height), strict=True)
+    )
     fitted = max(1, round(width * scale)), max(1, round(height * scale))
     image = Image.fromarray(photo.pixels).resize(fitted, Image.Resampling.LANCZOS)
     if mode != "rgb":
@@ -58,7 +62,5 @@ def _draw_outlines(image: Image.Image, photo: ImagePlane, scale: float, table: n
         return
     draw = ImageDraw.Draw(image)
     ends = photo.outlines.ends[..., :2] * [scale, -scale]
-    for (a, b), label in zip(ends, photo.outlines.labels.tolist(), strict=True):
-        for start, end in dashes(float(np.hypot(*(b - a))), step=10.0):
-            xy = [*(a + start * (b - a)).tolist(), *(a + end * (b - a)).tolist()]
-            draw.line(xy, fill=tuple(table[label].tolist()), width=2)
+    for xy, label in zip(ends.reshape(-1, 4).tolist(), photo.outlines.labels.tolist(), strict=True):
+        draw.line(xy, fill=tuple(table[label].tolist()), width=_LINE)

@@ -8,14 +8,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gestalt3d.io.atomic import atomic_path
-from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
+from gestalt3d.io.given import CloudLike, expect_path
 from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.view import View
 from gestalt3d.viewer.coloring import Mode, instance_palette, instance_table, point_colors
 from gestalt3d.viewer.ghosts import ghosts
 from gestalt3d.viewer.palette import class_color, score_colors
 from gestalt3d.viewer.photo import photo_panel
-from gestalt3d.viewer.scene import Room, Scene, scene_of
+from gestalt3d.viewer.scene import Room, Scene, scene_from
 from gestalt3d.viewer.splat import splat
 from gestalt3d.viewer.viewpoint import Projection, Viewpoint, project
 
@@ -41,7 +42,7 @@ class _Entry(NamedTuple):
 
 def save_picture(
     path: str | Path,
-    cloud: CloudLike,
+    cloud: CloudLike | View,
     instances: Instances,
     *,
     color_by: Mode = "instance",
@@ -53,12 +54,12 @@ def save_picture(
 
     `panels` draws the same view several times side by side instead, for example ("rgb", "instance"), with a caption each.
     A cloud without colour is shaded by height for "rgb". Without a `view`, it is one that depends on the scan alone, so
-    that pictures of what several methods found in it can be compared.
+    that pictures of what several methods found in it can be compared. A `View` is shown as its photo, covered by masks.
     """
     call = "save_picture(path, cloud, instances)"
     expect_path(path, call=call)
-    instances, cloud = instances_and_cloud(instances, cloud, call=call)
-    write_picture(path, scene_of(cloud, instances), color_by=color_by, size=size, view=view, panels=panels)
+    scene = scene_from(cloud, instances, call=call)
+    write_picture(path, scene, color_by=color_by, size=size, view=view, panels=panels)
 
 
 def write_picture(

@@ -1,19 +1,27 @@
 """What there is to look at: layers, and whose instances they show. `scene_of` makes it, once for picture and page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
+from PIL import Image
 
 from gestalt3d.errors import UserError
+from gestalt3d.io.given import CloudLike, instances_and_cloud
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 from gestalt3d.viewer.cutaway import cutaway_codes, hidden_from
-from gestalt3d.viewer.layers import ImagePlane, Layer, Points
+from gestalt3d.viewer.layers import ImagePlane, Layer, Points, Triangles
+from gestalt3d.viewer.shapes import outlines, whole_shapes
 from gestalt3d.viewer.viewpoint import Viewpoint, project, visible_value
 
 _SAMPLE = 50_000
+_MOST_PIXELS = 2560
+"""Along a side of a photo; phones take no textures much larger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,25 +92,49 @@ class Scene:
         return replace(self, layers=layers, notes=(*self.notes, note))
 
 
-def scene_of(given: PointCloud, instances: Instances) -> Scene:
+def scene_of(given: PointCloud | View, instances: Instances) -> Scene:
     """The one way from a result to something that is drawn: `save_picture`, `save_page` and `view` all come here.
 
     Labels, boxes and viewpoint are computed once for whoever draws the scene: `write_picture` and `write_page` take it.
-    Where instances overlap the one of the highest score is seen. Points that are not finite, and strays far away, are left
-    out, which a note says.
+    Where instances overlap the one of the highest score is seen. A view is a photo and, where its depth and camera are known,
+    also its points. Whole shapes are ghosts. Points that are not finite, and strays far away, are left out, which a
+    note says; `UserError` where no point is left.
     """
     if len(given) != instances.masks.size:
-        raise ValueError(f"instances describe {instances.masks.size} points, the cloud has {len(given)}")
+        what = "points, the cloud" if isinstance(given, PointCloud) else "pixels, the view"
+        raise ValueError(f"instances describe {instances.masks.size} {what} has {len(given)}")
     labels = instances.to_labels().cpu().numpy()
-    notes = list(given.source.notes) if given.source is not None else []
-    scan, room = _scan_and_room(given, instances, labels, notes)
-    return Scene((scan,), instances, room, tuple(dict.fromkeys(notes)))
+    layers: list[Layer] = []
+    if isinstance(given, View):
+        notes = list(given.notes)
+        layers.append(_photo(given, instances, labels, notes))
+        cloud, unknown = _cloud_of_pixels(given), "pixels have no depth"
+    else:
+        notes = list(given.source.notes) if given.source is not None else []
+        cloud, unknown = given, "points without finite coordinates are not shown"
+    ghosts = whole_shapes(instances, notes)
+    room = None
+    if cloud is not None:
+        scan, room = _scan_and_room(cloud, instances, labels, notes, unknown)
+        layers.append(scan)
+    elif ghosts:
+        room = _room_of(ghosts, instances)
+    return Scene((*layers, *ghosts), instances, room, tuple(dict.fromkeys(notes)))
+
+
+def scene_from(given: CloudLike | View, instances: Instances, *, call: str) -> Scene:
+    """`scene_of` what a caller hands over; `call` begins the sentence of the error where it is something else."""
+    if not isinstance(given, View):
+        instances, given = instances_and_cloud(instances, given, call=call)
+    elif not isinstance(instances, Instances):
+        raise TypeError(f"{call}: instances must be what segment returned, got {type(instances).__name__}")
+    return scene_of(given, instances)
 
 
 def _scan_and_room(
-    cloud: PointCloud, instances: Instances, labels: np.ndarray, notes: list[str]
+    cloud: PointCloud, instances: Instances, labels: np.ndarray, notes: list[str], unknown: str
 ) -> tuple[Points, Room]:
-    """What can be drawn of a cloud; what cannot is added to the notes."""
+    """What can be drawn of a cloud; what cannot is added to the notes, `unknown` being what to say of places not known."""
     positions = cloud.points.detach().cpu().numpy()
     finite = np.isfinite(positions).all(1)
     if not finite.any():
@@ -112,15 +144,11 @@ def _scan_and_room(
         (positions > 6 * bounds[0] - 5 * bounds[1] - 1) & (positions < 6 * bounds[1] - 5 * bounds[0] + 1)
     ).all(1)
     if bad := int((~finite).sum()):
-        notes.append(f"{bad:,} points without finite coordinates are not shown")
+        notes.append(f"{bad:,} {unknown}")
     if stray := int(finite.sum() - near.sum()):
         notes.append(f"{stray:,} stray points far away are not shown")
     shown = near.nonzero()[0]
-    colors = None
-    if cloud.colors is not None:
-        fractions = np.nan_to_num(cloud.colors.detach().cpu().numpy()[shown])
-        colors = np.rint(np.clip(fractions, 0, 1) * 255).astype(np.uint8)
-    elif not any("colour" in note for note in notes):
+    if cloud.colors is None and not any("colour" in note for note in notes):
         notes.append("no colour in the input")
     scan = Points(
         positions[shown].astype(np.float32),
@@ -128,7 +156,7 @@ def _scan_and_room(
         _classes(instances, labels, shown),
         instances.vocabulary,
         bounds,
-        colors,
+        None if cloud.colors is None else _as_bytes(cloud.colors.detach().cpu().numpy()[shown]),
     )
     room = Room(
         bounds=bounds,
@@ -138,6 +166,70 @@ def _scan_and_room(
         origin=np.zeros(3) if cloud.origin is None else cloud.origin.cpu().numpy(),
     )
     return scan, room
+
+
+def _as_bytes(fractions: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(np.nan_to_num(fractions), 0, 1) * 255).astype(np.uint8)
+
+
+def _photo(view: View, instances: Instances, labels: np.ndarray, notes: list[str]) -> ImagePlane:
+    height, width = view.image.shape[1:]
+    shrink = -(-max(height, width) // _MOST_PIXELS)
+    pixels = _as_bytes(view.image.detach().cpu().numpy().transpose(1, 2, 0))
+    if shrink > 1:
+        notes.append(f"the photo is shown at 1 / {shrink} of its {width:,} × {height:,} pixels")
+        pixels = np.asarray(Image.fromarray(pixels).reduce(shrink))
+    whole = instances.whole
+    if instances.image_boxes is None:
+        boxes = _pixel_boxes(instances, width)
+    else:
+        boxes = instances.image_boxes.detach().cpu().numpy().astype(np.float64)
+
+    def shown(labels: np.ndarray) -> np.ndarray:
+        return labels.reshape(height, width)[::shrink, ::shrink]
+
+    return ImagePlane(
+        pixels,
+        shown(labels),
+        boxes / shrink,
+        None if whole is None else shown(whole.to_labels(instances.scores).cpu().numpy()),
+        None if whole is None else outlines(whole, (height, width), shrink),
+    )
+
+
+def _pixel_boxes(instances: Instances, width: int) -> np.ndarray:
+    boxes = np.full((len(instances), 4), np.nan)
+    for box, elements in zip(boxes, instances.masks, strict=True):
+        if len(elements):
+            rows, columns = np.divmod(elements.cpu().numpy(), width)
+            box[:] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    return boxes
+
+
+def _cloud_of_pixels(view: View) -> PointCloud | None:
+    """A point for every pixel, not finite where its depth is not known; none where all are so."""
+    if view.depth is None or view.camera is None or not bool(view.seen.any()):
+        return None
+    known = view.cloud()
+    points = torch.full((len(view), 3), torch.nan)
+    points[view.pixels().cpu()] = known.points
+    return PointCloud(points, view.image.reshape(3, -1).T.cpu(), origin=known.origin)
+
+
+def _room_of(ghosts: Sequence[Points | Triangles], instances: Instances) -> Room:
+    """Where whole shapes are all that stands in space."""
+    positions = np.concatenate([g.positions if isinstance(g, Points) else g.vertices for g in ghosts])
+    bounds = np.stack([positions.min(0), positions.max(0)]).astype(np.float64)
+    boxes = instances.boxes if instances.boxes is not None else instances.amodal_boxes
+    return Room(
+        bounds=bounds,
+        extent=bounds[1] - bounds[0],
+        sample=positions[:: -(-len(positions) // _SAMPLE)].astype(np.float32),
+        boxes=np.full((len(instances), 7), np.nan)
+        if boxes is None
+        else boxes.cpu().numpy().astype(np.float64),
+        origin=np.zeros(3),
+    )
 
 
 def _columns(points: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gestalt3d.io.given import CloudLike
     from gestalt3d.structures.instances import Instances
     from gestalt3d.structures.pointcloud import PointCloud
+    from gestalt3d.structures.view import View
 
 
 def serve(
@@ -38,7 +39,7 @@ def serve(
 
 
 def view(
-    cloud: "CloudLike",
+    cloud: "CloudLike | View",
     instances: "Instances | None" = None,
     *,
     title: str = "scan",
@@ -46,16 +47,18 @@ def view(
     open_browser: bool = True,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Show a cloud and its instances, or the cloud alone, as a web page, served on this machine until Ctrl-C.
+    """Show a cloud or a view and its instances, or it alone, as a web page, served on this machine until Ctrl-C.
 
     `port` 0 takes any free one. `on_ready` is told the address in place of a line on the terminal.
     """
     from gestalt3d.io.given import cloud_of, instances_and_cloud
+    from gestalt3d.structures.view import View
 
     if instances is None:
-        cloud = cloud_of(cloud, call="view(cloud)")
+        cloud = cloud if isinstance(cloud, View) else cloud_of(cloud, call="view(cloud)")
         instances = _nothing_found(cloud)
-    instances, cloud = instances_and_cloud(instances, cloud, call="view(cloud, instances)")
+    if not isinstance(cloud, View):
+        instances, cloud = instances_and_cloud(instances, cloud, call="view(cloud, instances)")
 
     def page() -> bytes:
         from gestalt3d.viewer.page import page_html
@@ -205,7 +208,7 @@ _OF_RESULTS = ("offsets", "scores", "class_names")
 """Arrays that a result has and a scan has not."""
 
 
-def _nothing_found(cloud: "PointCloud") -> "Instances":
+def _nothing_found(cloud: "PointCloud | View") -> "Instances":
     from gestalt3d.structures.instances import Instances
     from gestalt3d.structures.vocabulary import Vocabulary
 

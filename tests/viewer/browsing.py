@@ -13,10 +13,14 @@ def ready(browser: Browser) -> None:
     assert browser.evaluate("gestalt3d.error") is None
 
 
+def drawn(browser: Browser) -> None:
+    """Two frames later what was asked for is on the screen."""
+    browser.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+
+
 def picture(browser: Browser) -> np.ndarray:
     """(h, w, 3) of the whole window."""
-    # Two frames later what was asked for is on the screen.
-    browser.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+    drawn(browser)
     with Image.open(io.BytesIO(browser.screenshot())) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
@@ -30,5 +34,5 @@ def resized(browser: Browser, width: int, height: int) -> None:
     browser.call(
         "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
     )
-    picture(browser)  # sizes are observed between frames
-    picture(browser)
+    drawn(browser)  # sizes are observed between frames
+    drawn(browser)

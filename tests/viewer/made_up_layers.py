@@ -1,11 +1,15 @@
-"""Layers of plain arrays: a box as a surface, its edges as lines, a photo of rectangles."""
+"""Layers of plain arrays: a box as a surface, its edges as lines, a photo of rectangles; and a frame with depth."""
 
 import dataclasses
 
 import numpy as np
 import torch
 
+from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.mesh import Mesh
+from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.viewer.layers import ImagePlane, Lines, Points, Triangles
 from gestalt3d.viewer.scene import Scene, scene_of
@@ -75,3 +79,45 @@ def photo_of_rectangles() -> Scene:
         method="made up",
     )
     return Scene((ImagePlane(pixels, labels, boxes, whole, outlines),), found, None)
+
+
+def frame() -> tuple[View, Instances]:
+    """160 x 120 pixels of a level camera before a wall, with a near box (0) that hides most of a far one (1); some have no depth.
+
+    The near box is a metre wide and stands 2 m ahead; the far one is said to reach behind it, as a mask and as a mesh.
+    """
+    width, height, focal = 160, 120, 120.0
+    camera = Camera.from_focal(focal, (width, height))
+    x, z = camera.rays()[..., 0], -camera.rays()[..., 1]
+    depth, labels, whole = (
+        np.full((height, width), 5.0),
+        np.full((height, width), -1),
+        np.full((height, width), -1),
+    )
+    for label, away, (left, right, low, high) in (
+        (1, 3.0, (-0.2, 0.9, -0.5, 0.9)),
+        (0, 2.0, (0.0, 1.0, -0.5, 0.4)),
+    ):
+        inside = (x * away > left) & (x * away < right) & (z * away > low) & (z * away < high)
+        depth[inside], labels[inside] = away, label
+        whole[inside & (label == 1)] = 1
+    depth[:5, :5] = 0
+    rng = np.random.default_rng(0)
+    image = np.stack([0.3 + 0.2 * labels, 0.5 + 0 * labels, 0.6 - 0.1 * labels]) + rng.normal(
+        0, 0.02, (3, height, width)
+    )
+    mesh = box_mesh((-0.3, 3.0, -0.1), (0.9, 3.6, 0.9), 1)
+    nothing = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+    visible = Sets.from_labels(torch.from_numpy(labels.ravel()), 2)
+    hidden = Sets.from_labels(torch.from_numpy(whole.ravel()), 2)
+    found = Instances(
+        masks=visible,
+        whole=Sets.cat([visible.take(torch.tensor([0])), hidden.take(torch.tensor([1]))]),
+        classes=torch.tensor([S3DIS.id("table"), S3DIS.id("bookcase")]),
+        scores=torch.tensor([0.9, 0.6]),
+        vocabulary=S3DIS,
+        shapes=(nothing, Mesh(torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces))),
+        method="made up",
+    )
+    view = View(torch.from_numpy(image.clip(0, 1)).float(), torch.from_numpy(depth).float(), camera)
+    return view, found

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from gestalt3d.viewer.coloring import instance_colors
-from gestalt3d.viewer.page import write_page
-from tests.viewer.browsing import complaints, picture, ready, resized
+from gestalt3d.viewer.page import save_page, write_page
+from tests.viewer.browsing import complaints, drawn, picture, ready, resized
 from tests.viewer.chromium import Browser, find_chromium
-from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, photo_of_rectangles, room_with_ghosts
+from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, frame, photo_of_rectangles, room_with_ghosts
 
 FLOOR, TABLE = 0, 5
 # Where there is no point of the scan: the upper side of the whole sofa, of the whole bookcase, an edge beside the chair.
@@ -39,7 +39,7 @@ def place(browser: Browser, point: tuple[float, float, float]) -> tuple[int, int
 
 
 def pick(browser: Browser, at: tuple[int, int]) -> int:
-    picture(browser)  # what was asked for before is drawn
+    drawn(browser)
     picked = browser.evaluate(f"gestalt3d.pick({at[0]}, {at[1]})")
     browser.press("Escape")
     return picked
@@ -130,7 +130,7 @@ def test_what_hides_an_object_hides_its_ghost(ghosts: Browser) -> None:
 
 def test_a_distance_is_measured_between_points_of_the_scan_behind_a_ghost(ghosts: Browser) -> None:
     ghosts.press("r")
-    picture(ghosts)
+    drawn(ghosts)
     for point in (ABOVE_SOFA, (2.2, 2.0, 0.76)):
         ghosts.click(*place(ghosts, point))
     ends = ghosts.evaluate("gestalt3d.measured().ends")
@@ -165,8 +165,7 @@ def flat(photo: Browser) -> Browser:
     if photo.evaluate("gestalt3d.state().amodal"):
         photo.press("a")
     photo.press("0")
-    picture(photo)
-    photo.wait_for("!gestalt3d.state().moving")
+    drawn(photo)
     return photo
 
 
@@ -256,3 +255,45 @@ def test_a_photo_has_the_tools_that_it_needs_also_on_a_phone(flat: Browser) -> N
     left, right = pixel(flat, 100, 0), pixel(flat, 100, 319)
     assert 0 <= left[0] < 20 and 370 < right[0] <= 390
     assert pick(flat, pixel(flat, 60, 180)) == 1
+
+
+@pytest.fixture(scope="module")
+def depth(tmp_path_factory: pytest.TempPathFactory):
+    find_chromium()
+    path = tmp_path_factory.mktemp("page") / "frame.html"
+    save_page(path, *frame())
+    with Browser(path, size=(1000, 800)) as browser:
+        ready(browser)
+        yield browser
+        assert not complaints(browser)
+
+
+def test_a_frame_is_a_photo_first_and_its_points_on_demand(depth: Browser) -> None:
+    assert depth.evaluate("gestalt3d.state().flat")
+    assert "160 × 120 pixels · 2 objects" in depth.evaluate("document.getElementById('facts').innerText")
+    assert pick(depth, pixel(depth, 70, 100)) == 0
+    assert not depth.evaluate("document.getElementById('layer-section').checkVisibility()")
+    depth.press("v")
+    assert not depth.evaluate("gestalt3d.state().flat")
+    assert depth.evaluate("document.getElementById('flat').getAttribute('aria-pressed')") == "false"
+    rows = depth.evaluate("[...document.querySelectorAll('#layers .row')].map(r => r.innerText.split('\\n'))")
+    assert rows == [["Points", "19,175 points"], ["Whole shapes", "of 1 object"]]
+    assert depth.evaluate("document.getElementById('layer-section').checkVisibility()")
+    # The near box's face, the far one's mesh beside the points, and nothing.
+    assert pick(depth, place(depth, (0.5, 2.0, 0.0))) == 0
+    veiled = picture(depth)
+    x, y = place(depth, (0.3, 3.3, 0.9))
+    assert pick(depth, (x, y)) == 1
+    assert np.ptp(veiled[y, x]) > 15, "in its colour"
+    depth.press("v")
+    assert depth.evaluate("gestalt3d.state().flat") and pick(depth, pixel(depth, 70, 100)) == 0
+
+
+def test_the_card_says_how_much_of_an_object_is_hidden(depth: Browser) -> None:
+    _, found = frame()
+    assert found.whole is not None
+    depth.evaluate("gestalt3d.isolate(1)")
+    card = depth.evaluate("document.getElementById('card').innerText").split("\n")
+    share = 1 - int(found.sizes[1]) / int(found.whole.sizes[1])
+    assert card[card.index("Hidden") + 1] == f"{round(100 * share)} %" and 0.2 < share < 0.9
+    depth.press("Escape")

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from gestalt3d.io.atomic import atomic_path
-from gestalt3d.io.given import CloudLike, expect_path, instances_and_cloud
+from gestalt3d.io.given import CloudLike, expect_path
 from gestalt3d.io.names import readable
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.view import View
 from gestalt3d.viewer.page.payload import Packed, packed, rounded
 from gestalt3d.viewer.palette import NOTHING, class_colors, instance_colors, score_colors
-from gestalt3d.viewer.scene import Room, Scene, scene_of
+from gestalt3d.viewer.scene import Room, Scene, scene_from, scene_of
 from gestalt3d.viewer.viewpoint import TAN_HALF_FOV
 
 MAX_POINTS = 1_000_000
@@ -56,20 +57,19 @@ SCRIPT = (
 
 def save_page(
     path: str | Path,
-    cloud: CloudLike,
+    cloud: CloudLike | View,
     instances: Instances,
     *,
     title: str = "",
     notes: Sequence[str] = (),
     max_points: int = MAX_POINTS,
 ) -> None:
-    """Write the page, called by `title` or else its file. A cloud above `max_points` is thinned out; instances stay and
-    a note says so.
+    """Write the page of a cloud or a view, called by `title` or else its file. A cloud above `max_points` is thinned out;
+    instances stay and a note says so.
     """
     call = "save_page(path, cloud, instances)"
     expect_path(path, call=call)
-    instances, cloud = instances_and_cloud(instances, cloud, call=call)
-    write_page(path, scene_of(cloud, instances), title=title, notes=notes, max_points=max_points)
+    write_page(path, scene_from(cloud, instances, call=call), title=title, notes=notes, max_points=max_points)
 
 
 def write_page(
@@ -87,7 +87,7 @@ def write_page(
 
 
 def page_html(
-    cloud: PointCloud,
+    cloud: PointCloud | View,
     instances: Instances,
     *,
     title: str,
@@ -184,6 +184,7 @@ def _tables(scene: Scene) -> dict[str, Any]:
             "points": instances.sizes.tolist(),
             "color": instance_colors(len(instances)).ravel().tolist(),
             "boxes": None if scene.room is None else rounded(scene.room.boxes.ravel(), 4),
+            "whole": None if instances.whole is None else instances.whole.sizes.tolist(),
             "amodal": None if amodal is None else rounded(amodal.cpu().numpy().ravel(), 4),
         },
     }

@@ -5,7 +5,7 @@ function buildHeading() {
   const kept = instances.score.filter((s) => !tooLow(s)).length;
   const objects = kept < total ? `${number.format(kept)} of ${some(total, "object")}` : some(total, "object");
   const facts = photo ? [`${number.format(photo.width)} × ${number.format(photo.height)} pixels`] : [shownPoints()];
-  facts.push(about.method || total ? objects : `a ${photo ? "photo" : "scan"} alone`, room && extentOfRoom(), about.method);
+  facts.push(about.method || total ? objects : `a ${photo ? "photo" : "scan"} alone`, scans.length && extentOfRoom(), about.method);
   $("facts").textContent = facts.filter(Boolean).join(" · ");
 }
 function shownPoints() {

@@ -1,0 +1,170 @@
+"""What instances say beyond their visible points, as layers: whole shapes as ghosts, outlines of masks as lines."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gestalt3d.structures.instances import Instances, Shape
+from gestalt3d.structures.mesh import Mesh
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.voxelgrid import VoxelGrid
+from gestalt3d.viewer.layers import GHOST, Lines, Points, Triangles
+
+_MOST_TRIANGLES = 1_000_000
+_MOST_POINTS = 300_000
+_DASHES = 64
+"""As many fit along the longer side of an image."""
+
+
+class _Surface(NamedTuple):
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+def whole_shapes(instances: Instances, notes: list[str]) -> list[Points | Triangles]:
+    """A layer of surfaces, meshes and those of voxels, and one of points, as far as there are any.
+
+    What is too much for a page is left out, the lowest scores first, which is added to the notes.
+    """
+    shapes: list[Shape] = list(instances.shapes or ())
+    by_score = np.argsort(-instances.scores.cpu().numpy(), kind="stable").tolist() if shapes else []
+    solid = {i: _surface(shapes[i]) for i in by_score if not isinstance(shapes[i], PointCloud)}
+    dots = {i: _points(shapes[i]) for i in by_score if isinstance(shapes[i], PointCloud)}
+    shown = _as_fit({i: len(s.faces) for i, s in solid.items()}, _MOST_TRIANGLES)
+    shown_dots = _as_fit({i: len(p) for i, p in dots.items()}, _MOST_POINTS)
+    drawn, wanted = len(shown) + len(shown_dots), len(solid) + len(dots)
+    if drawn < wanted:
+        notes.append(f"{drawn:,} of {wanted:,} whole shapes are shown, those of the highest scores")
+    layers: list[Points | Triangles] = []
+    if any(len(solid[i].faces) for i in shown):
+        layers.append(_joined([solid[i] for i in shown], shown))
+    if any(len(dots[i]) for i in shown_dots):
+        labels = np.repeat(shown_dots, [len(dots[i]) for i in shown_dots])
+        positions = np.concatenate([dots[i] for i in shown_dots])
+        classes = instances.classes.cpu().numpy()[labels]
+        bounds = np.stack([positions.min(0), positions.max(0)]).astype(np.float64)
+        name = "Whole shapes" if not layers else "Whole shapes of points"
+        layers.append(
+            Points(positions, labels, classes, instances.vocabulary, bounds, opacity=GHOST, name=name)
+        )
+    return layers
+
+
+def _as_fit(sizes: dict[int, int], most: int) -> list[int]:
+    """The first keys, as many as have `most` together."""
+    return [
+        i for i, total in zip(sizes, np.cumsum(list(sizes.values())).tolist(), strict=True) if total <= most
+    ]
+
+
+def _joined(surfaces: Sequence[_Surface], labels: Sequence[int]) -> Triangles:
+    firsts = np.cumsum([0, *(len(s.vertices) for s in surfaces)])
+    return Triangles(
+        np.concatenate([s.vertices for s in surfaces]).astype(np.float32),
+        np.concatenate([s.faces + first for s, first in zip(surfaces, firsts[:-1], strict=True)]),
+        np.repeat(labels, [len(s.faces) for s in surfaces]),
+    )
+
+
+def _points(shape: Shape) -> np.ndarray:
+    """(k, 3) float32 in the frame of the input, the finite ones."""
+    assert isinstance(shape, PointCloud)
+    points = shape.points.detach().cpu().numpy()
+    if shape.origin is not None:
+        points = (points + shape.origin.cpu().numpy()).astype(np.float32)
+    return points[np.isfinite(points).all(1)]
+
+
+def _surface(shape: Shape) -> _Surface:
+    if isinstance(shape, Mesh):
+        vertices, faces = shape.vertices.detach().cpu().numpy(), shape.faces.cpu().numpy().astype(np.int64)
+        finite = np.asarray(np.isfinite(vertices).all(1))
+        return _Surface(np.where(finite[:, None], vertices, 0), faces[finite[faces].all(1)])
+    assert isinstance(shape, VoxelGrid)
+    corners, faces = _voxel_faces(shape.coordinates.cpu().numpy().astype(np.int64))
+    origin = 0.0 if shape.origin is None else shape.origin.cpu().numpy()
+    return _Surface(corners * shape.voxel_size + origin, faces)
+
+
+def _voxel_faces(voxels: np.ndarray) -> _Surface:
+    """Between occupied voxels (v, 3) and empty ones: vertices in voxels, two triangles for each run of squares in a row."""
+    padded = voxels - (voxels.min(0) if len(voxels) else 0) + 1
+    occupied = np.zeros(padded.max(0) + 2 if len(voxels) else (1, 1, 1), dtype=bool)
+    occupied[tuple(padded.T)] = True
+    corners = []
+    for axis in range(3):
+        along, across = (axis + 1) % 3, (axis + 2) % 3
+        for side in (0, 1):
+            step = np.eye(3, dtype=np.int64)[axis] * (1 if side else -1)
+            squares = voxels[~occupied[tuple((padded + step).T)]]
+            squares = squares[np.lexsort((squares[:, along], squares[:, across], squares[:, axis]))]
+            breaks = (np.diff(squares, axis=0) != np.eye(3, dtype=np.int64)[along]).any(1)
+            first = np.concatenate([[True], breaks])[: len(squares)]
+            last = np.concatenate([breaks, [True]])[: len(squares)]
+            low, high = squares[first].copy(), squares[last] + 1
+            low[:, axis] = high[:, axis] = squares[first][:, axis] + side
+            quad = np.stack([low, low, high, high], axis=1)
+            quad[:, 1, along], quad[:, 3, along] = high[:, along], low[:, along]
+            corners.append(quad)
+    vertices = np.concatenate(corners).reshape(-1, 3).astype(np.float64)
+    quads = np.arange(len(vertices)).reshape(-1, 4)
+    return _Surface(vertices, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]))
+
+
+def outlines(masks: Sets, size: tuple[int, int], shrink: int) -> Lines:
+    """Dashes around masks of the pixels of an image of `size` (height, width), every `shrink`-th pixel of which is shown."""
+    ends, labels = [np.zeros((0, 2, 2))], [np.zeros(0, dtype=np.int64)]
+    step = max(6, round(max(size) / shrink / _DASHES))
+    for i, elements in enumerate(masks):
+        mask = np.zeros(size, dtype=bool)
+        mask.ravel()[elements.cpu().numpy()] = True
+        own = [dashes for loop in _loops(mask[::shrink, ::shrink]) for dashes in _dashed(loop, step)]
+        ends += own
+        labels += [np.full(len(dashes), i) for dashes in own]
+    rows_columns = np.concatenate(ends)
+    flat = np.zeros((len(rows_columns), 2, 3), dtype=np.float32)
+    flat[..., 0], flat[..., 1] = rows_columns[..., 1], -rows_columns[..., 0]
+    return Lines(flat, np.concatenate(labels), name="Outlines")
+
+
+def _loops(mask: np.ndarray) -> list[np.ndarray]:
+    """Around (h, w) bool: corners of pixels (k, 2), row and column, one after the other; each loop closes with its first."""
+    padded = np.pad(mask, 1)
+    rows, columns = mask.nonzero()
+    starts, stops = [], []
+    for (dr, dc), a, b in (
+        ((-1, 0), (0, 0), (0, 1)),
+        ((0, 1), (0, 1), (1, 1)),
+        ((1, 0), (1, 1), (1, 0)),
+        ((0, -1), (1, 0), (0, 0)),
+    ):
+        free = ~padded[rows + 1 + dr, columns + 1 + dc]
+        pixel = np.stack([rows[free], columns[free]], axis=1)
+        starts.append(pixel + a)
+        stops.append(pixel + b)
+    onward: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for a, b in zip(np.concatenate(starts).tolist(), np.concatenate(stops).tolist(), strict=True):
+        onward.setdefault((a[0], a[1]), []).append((b[0], b[1]))
+    loops = []
+    while onward:
+        at = next(iter(onward))
+        loop = [at]
+        while ways := onward.get(at):
+            at, before = ways.pop(), at
+            if not ways:
+                del onward[before]
+            loop.append(at)
+        loops.append(np.array(loop))
+    return loops
+
+
+def _dashed(loop: np.ndarray, step: int) -> list[np.ndarray]:
+    """Ends (k, 2, 2) of straight pieces of a few pixels that follow three fifths of the loop."""
+    last = len(loop) - 1
+    pieces = []
+    for start in range(0, last, step):
+        at = np.minimum(start + np.linspace(0, 0.6 * step, 4).round().astype(np.int64), last)
+        pieces.append(np.stack([loop[at[:-1]], loop[at[1:]]], axis=1).astype(np.float64))
+    return pieces

@@ -1,0 +1,191 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from gestalt3d.structures.camera import Camera
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.mesh import Mesh
+from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.view import View
+from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.structures.voxelgrid import VoxelGrid
+from gestalt3d.viewer import shapes
+from gestalt3d.viewer.layers import ImagePlane, Points, Triangles
+from gestalt3d.viewer.scene import scene_of
+from gestalt3d.viewer.shapes import outlines, whole_shapes
+from tests.viewer.made_up_layers import frame
+
+
+def found(count: int, **more) -> Instances:
+    made = Instances.from_labels(torch.arange(count), torch.arange(count), vocabulary=S3DIS)
+    return dataclasses.replace(made, **more)
+
+
+def area_and_volume(layer: Triangles) -> tuple[float, float]:
+    a, b, c = (layer.vertices[layer.faces[:, k]].astype(np.float64) for k in range(3))
+    normal = np.cross(b - a, c - a)
+    return float(np.linalg.norm(normal, axis=1).sum() / 2), float(np.abs((a * normal).sum(1)).sum())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_surface_of_voxels_is_where_they_meet_the_empty(seed: int) -> None:
+    occupied = np.random.default_rng(seed).random((5, 6, 7)) < (0.2, 0.5, 0.8, 0.99, 1.0)[seed]
+    grid = VoxelGrid.from_dense(
+        torch.from_numpy(occupied),
+        voxel_size=0.5,
+        origin=torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64),
+    )
+    (layer,) = whole_shapes(found(1, shapes=(grid,)), [])
+    assert isinstance(layer, Triangles) and (layer.labels == 0).all()
+    padded = np.pad(occupied, 1)
+    squares = sum(int((np.diff(padded.astype(int), axis=axis) != 0).sum()) for axis in range(3))
+    assert area_and_volume(layer)[0] == pytest.approx(0.25 * squares, rel=1e-5)
+    # Middles of squares lie half a voxel off the middle of an occupied one.
+    for face in layer.faces:
+        corners = layer.vertices[face]
+        (axis,) = np.flatnonzero(np.ptp(corners, axis=0) == 0)
+        middle = corners.mean(0)
+        sides = [middle + s * 0.25 * np.eye(3)[axis] for s in (-1, 1)]
+        inside = [occupied_at(occupied, (side - [10, 20, 30]) / 0.5) for side in sides]
+        assert inside[0] != inside[1]
+
+
+def occupied_at(occupied: np.ndarray, place: np.ndarray) -> bool:
+    voxel = np.floor(place).astype(int)
+    return bool((voxel >= 0).all() and (voxel < occupied.shape).all() and occupied[tuple(voxel)])
+
+
+def test_a_full_box_of_voxels_has_two_triangles_for_each_row_of_squares() -> None:
+    grid = VoxelGrid.from_dense(torch.ones(4, 5, 6, dtype=torch.bool), voxel_size=1.0)
+    (layer,) = whole_shapes(found(1, shapes=(grid,)), [])
+    assert len(layer) == 2 * 2 * (4 + 5 + 6), "not 2 x 2 x (20 + 24 + 30), one for each square"
+
+
+def test_every_kind_of_shape_stands_where_the_input_does() -> None:
+    mesh = Mesh(torch.eye(3), torch.tensor([[0, 1, 2]]))
+    cloud = PointCloud(torch.zeros(4, 3), origin=torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    grid = VoxelGrid(torch.tensor([[2, 0, 0]]), (3, 1, 1), 0.1)
+    surfaces, points = whole_shapes(found(3, shapes=(mesh, cloud, grid)), [])
+    assert isinstance(surfaces, Triangles) and isinstance(points, Points)
+    np.testing.assert_array_equal(surfaces.vertices[surfaces.faces[surfaces.labels == 0]][0], np.eye(3))
+    own = surfaces.vertices[surfaces.faces[surfaces.labels == 2].ravel()]
+    np.testing.assert_allclose([own.min(0), own.max(0)], [[0.2, 0, 0], [0.3, 0.1, 0.1]], atol=1e-6)
+    np.testing.assert_array_equal(points.positions, np.tile([1, 2, 3], (4, 1)))
+    assert (points.labels == 1).all() and points.opacity < 1 and not points.cutaway.any()
+
+
+def test_shapes_that_are_no_numbers_or_empty_are_left_out() -> None:
+    broken = Mesh(
+        torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [float("nan")] * 3]),
+        torch.tensor([[0, 1, 2], [0, 1, 3]]),
+    )
+    nothing = VoxelGrid(torch.zeros(0, 3, dtype=torch.int64), (3, 1, 1), 0.1)
+    (layer,) = whole_shapes(found(2, shapes=(broken, nothing)), [])
+    assert len(layer) == 1
+    none = PointCloud(torch.full((2, 3), torch.inf))
+    assert whole_shapes(found(2, shapes=(none, nothing)), []) == []
+    assert whole_shapes(found(2), []) == []
+
+
+def test_shapes_too_many_for_a_page_go_by_score_and_a_note_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(shapes, "_MOST_TRIANGLES", 2)
+    mesh = Mesh(torch.eye(3), torch.tensor([[0, 1, 2]]))
+    notes: list[str] = []
+    (layer,) = whole_shapes(found(3, shapes=(mesh,) * 3, scores=torch.tensor([0.1, 0.9, 0.5])), notes)
+    assert isinstance(layer, Triangles) and sorted(layer.labels.tolist()) == [1, 2]
+    assert notes == ["2 of 3 whole shapes are shown, those of the highest scores"]
+
+
+def test_outlines_run_along_the_edges_of_masks() -> None:
+    mask = np.zeros((40, 60), dtype=bool)
+    mask[10:30, 20:50] = True
+    mask[15:20, 30:40] = False
+    masks = Sets.from_labels(torch.from_numpy(np.where(mask, 1, -1).ravel()), 2)
+    lines = outlines(masks, (40, 60), 1)
+    assert (lines.labels == 1).all() and (lines.ends[..., 2] == 0).all()
+    column, row = lines.ends[..., 0], -lines.ends[..., 1]
+    outer = np.isin(column, (20, 50)) | np.isin(row, (10, 30))
+    inner = np.isin(column, (30, 40)) | np.isin(row, (15, 20))
+    # Corners may be cut by a piece of a few pixels.
+    assert (outer | inner).mean() > 0.9
+    length = np.linalg.norm(np.diff(lines.ends, axis=1), axis=-1).sum()
+    assert 0.5 * (2 * 50 + 2 * 15) < length < 0.75 * (2 * 50 + 2 * 15), "three fifths of the edges"
+    assert outlines(Sets.empty(2400), (40, 60), 1).ends.shape == (0, 2, 3)
+
+
+def test_masks_that_touch_at_a_corner_have_closed_outlines() -> None:
+    mask = np.eye(12, dtype=bool)
+    loops = shapes._loops(mask)
+    assert sum(len(loop) - 1 for loop in loops) == 4 * 12
+    for loop in loops:
+        assert (loop[0] == loop[-1]).all() and (np.abs(np.diff(loop, axis=0)).sum(1) == 1).all()
+
+
+def test_a_frame_is_a_photo_and_its_points() -> None:
+    view, instances = frame()
+    scene = scene_of(view, instances)
+    photo, scan, ghost = scene.layers
+    assert isinstance(photo, ImagePlane) and isinstance(scan, Points) and isinstance(ghost, Triangles)
+    labels = instances.to_labels().numpy()
+    np.testing.assert_array_equal(photo.labels.ravel(), labels)
+    np.testing.assert_allclose(photo.pixels / 255, view.image.permute(1, 2, 0), atol=0.002)
+    known = view.pixels().numpy()
+    np.testing.assert_allclose(scan.positions, view.cloud().points.numpy())
+    np.testing.assert_array_equal(scan.labels, labels[known])
+    assert scene.notes == (f"{len(view) - len(known)} pixels have no depth",)
+    assert scene.room is not None
+    # The near box is seen from x = 0 to 1 at a distance of 2.
+    near = scene.room.boxes[0]
+    np.testing.assert_allclose(near[:2] - near[3:5] / 2, [0, 2], atol=0.05)
+
+
+@pytest.mark.parametrize("missing", ["depth", "camera"])
+def test_a_view_without_depth_or_camera_is_a_photo_alone(missing: str) -> None:
+    view, instances = frame()
+    scene = scene_of(
+        dataclasses.replace(view, **{missing: None}), dataclasses.replace(instances, shapes=None)
+    )
+    assert [type(layer) for layer in scene.layers] == [ImagePlane] and scene.room is None
+    blind = dataclasses.replace(view, depth=torch.zeros_like(view.image[0]))
+    assert scene_of(blind, dataclasses.replace(instances, shapes=None)).room is None
+
+
+def test_whole_shapes_of_a_photo_have_a_room_to_stand_in() -> None:
+    view, instances = frame()
+    scene = scene_of(dataclasses.replace(view, depth=None), instances)
+    assert scene.scan is None and scene.room is not None
+    np.testing.assert_allclose(scene.room.bounds[1] - scene.room.bounds[0], [1.2, 0.6, 1.0], atol=1e-5)
+
+
+def test_a_large_photo_is_shown_smaller() -> None:
+    image = torch.rand(3, 40, 6000)
+    labels = torch.full((40, 6000), -1)
+    labels[3:12, 3000:4500] = 0
+    instances = Instances.from_labels(labels.ravel(), torch.tensor([0]), vocabulary=S3DIS)
+    scene = scene_of(View(image), dataclasses.replace(instances, whole=instances.masks))
+    photo = scene.photo
+    assert photo is not None and photo.pixels.shape == (14, 2000, 3) and photo.labels.shape == (14, 2000)
+    np.testing.assert_allclose(photo.boxes, [[1000, 1, 1500, 4]])
+    assert photo.labels[2, 1200] == 0 and photo.outlines is not None
+    assert photo.outlines.ends[..., 0].max() == 1500
+    assert "1 / 3 of its 6,000 × 40 pixels" in scene.notes[0]
+
+
+def test_instances_of_another_view_are_refused() -> None:
+    view, _ = frame()
+    with pytest.raises(ValueError, match="pixels"):
+        scene_of(view, Instances.empty(7, S3DIS))
+
+
+def test_a_camera_far_away_keeps_its_millimetres() -> None:
+    view, instances = frame()
+    assert view.camera is not None
+    pose = view.camera.world_from_camera.copy()
+    pose[:3, 3] += [500_000, 5_000_000, 0]
+    far = dataclasses.replace(view, camera=Camera(view.camera.intrinsics, pose, view.camera.size))
+    scene = scene_of(far, dataclasses.replace(instances, shapes=None))
+    assert scene.room is not None and scene.room.origin[0] == pytest.approx(500_000, abs=10)
+    assert scene.room.extent.max() < 10
