@@ -4,11 +4,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import torch
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_instances, save_objects, save_shapes
@@ -46,15 +44,8 @@ class Answer:
 
     @cached_property
     def scene(self) -> Scene:
-        """For picture and page; of a view the cloud with what was found in it."""
-        if isinstance(self.given, PointCloud):
-            return scene_of(self.given, self.found)
-        where = torch.full((len(self.given),), -1)
-        where[self.given.pixels()] = torch.arange(int(self.given.seen.sum()))
-        masks = replace(self.found.masks, indices=where[self.found.masks.indices], size=int(where.max()) + 1)
-        return scene_of(
-            self.given.cloud(), replace(self.found, masks=masks, whole=None, element_classes=None)
-        )
+        """For picture and page."""
+        return scene_of(self.given, self.found)
 
 
 def write_results(out: Path, answer: Answer, kinds: Kinds) -> tuple[Path, ...]:

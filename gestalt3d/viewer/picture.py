@@ -8,10 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gestalt3d.io.atomic import atomic_path
-from gestalt3d.io.given import CloudLike, expect_path
+from gestalt3d.io.given import InputLike, expect_path
 from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.structures.instances import Instances
-from gestalt3d.structures.view import View
 from gestalt3d.viewer.coloring import Mode, instance_palette, instance_table, point_colors
 from gestalt3d.viewer.ghosts import ghosts
 from gestalt3d.viewer.palette import class_color, score_colors
@@ -42,7 +41,7 @@ class _Entry(NamedTuple):
 
 def save_picture(
     path: str | Path,
-    cloud: CloudLike | View,
+    cloud: InputLike,
     instances: Instances,
     *,
     color_by: Mode = "instance",

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gestalt3d.errors import UserError
-from gestalt3d.io.given import CloudLike, instances_and_cloud
+from gestalt3d.io.given import InputLike, instances_and_input
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
@@ -122,12 +122,9 @@ def scene_of(given: PointCloud | View, instances: Instances) -> Scene:
     return Scene((*layers, *ghosts), instances, room, tuple(dict.fromkeys(notes)))
 
 
-def scene_from(given: CloudLike | View, instances: Instances, *, call: str) -> Scene:
+def scene_from(given: InputLike, instances: Instances, *, call: str) -> Scene:
     """`scene_of` what a caller hands over; `call` begins the sentence of the error where it is something else."""
-    if not isinstance(given, View):
-        instances, given = instances_and_cloud(instances, given, call=call)
-    elif not isinstance(instances, Instances):
-        raise TypeError(f"{call}: instances must be what segment returned, got {type(instances).__name__}")
+    instances, given = instances_and_input(instances, given, call=call)
     return scene_of(given, instances)
 
 

@@ -14,7 +14,7 @@ from gestalt3d.errors import UserError
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
-    from gestalt3d.io.given import CloudLike
+    from gestalt3d.io.given import InputLike
     from gestalt3d.structures.instances import Instances
     from gestalt3d.structures.pointcloud import PointCloud
     from gestalt3d.structures.view import View
@@ -27,19 +27,22 @@ def serve(
     open_browser: bool = True,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Show a file until interrupted: a result (`scan.instances.npz`, `.ply`), a scan, or a page already written.
+    """Show a file until interrupted: a result (`scan.instances.npz`, `.ply`), a scan, a photo, an RGB-D frame (also a folder),
+    or a page already written.
 
     Port 0 takes a free one. The address is printed at once, or given to `on_ready`; a browser that asks for it waits until
     the page is made. No browser is opened where there is no screen, as over SSH. `UserError` for what cannot be read.
     """
+    from gestalt3d.io.inputs import is_frame
+
     path = Path(path)
-    if not path.is_file():
+    if not (path.is_file() or is_frame(path)):
         raise UserError(f"{path}: is no file; name a result (scan.instances.npz), a scan or a page")
     _serve(lambda: _page(path), port, open_browser, on_ready)
 
 
 def view(
-    cloud: "CloudLike | View",
+    cloud: "InputLike",
     instances: "Instances | None" = None,
     *,
     title: str = "scan",
@@ -51,14 +54,12 @@ def view(
 
     `port` 0 takes any free one. `on_ready` is told the address in place of a line on the terminal.
     """
-    from gestalt3d.io.given import cloud_of, instances_and_cloud
-    from gestalt3d.structures.view import View
+    from gestalt3d.io.given import input_of, instances_and_input
 
     if instances is None:
-        cloud = cloud if isinstance(cloud, View) else cloud_of(cloud, call="view(cloud)")
+        cloud = input_of(cloud, call="view(cloud)")
         instances = _nothing_found(cloud)
-    if not isinstance(cloud, View):
-        instances, cloud = instances_and_cloud(instances, cloud, call="view(cloud, instances)")
+    instances, cloud = instances_and_input(instances, cloud, call="view(cloud, instances)")
 
     def page() -> bytes:
         from gestalt3d.viewer.page import page_html
@@ -176,11 +177,12 @@ def _page(path: Path) -> bytes:
     return page_html(cloud, instances, title=re.sub(r"(\.instances)?\.\w+$", "", path.name)).encode()
 
 
-def _load(path: Path) -> "tuple[PointCloud, Instances]":
-    """A scan and what is known to have been found in it: in the file itself, or in the result beside it."""
-    from gestalt3d.io import load_cloud
+def _load(path: Path) -> "tuple[PointCloud | View, Instances]":
+    """A scan or view and what is known to have been found in it: in the file itself, or in the result beside it."""
     from gestalt3d.io.answers import instances_of_points
+    from gestalt3d.io.inputs import load_input
     from gestalt3d.io.numpy_files import read_members
+    from gestalt3d.structures.pointcloud import PointCloud
 
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if suffixes[:1] == [".instances"] and suffixes[-1] != ".ply":
@@ -189,18 +191,15 @@ def _load(path: Path) -> "tuple[PointCloud, Instances]":
             return _result(complete)
     if suffixes[-1:] == [".npz"] and len(read_members(path, _OF_RESULTS)) == len(_OF_RESULTS):
         return _result(path)
-    cloud = load_cloud(path)
-    found = instances_of_points(cloud)
-    return cloud, _nothing_found(cloud) if found is None else found
+    given = load_input(path)
+    found = instances_of_points(given) if isinstance(given, PointCloud) else None
+    return given, _nothing_found(given) if found is None else found
 
 
-def _result(path: Path) -> "tuple[PointCloud, Instances]":
+def _result(path: Path) -> "tuple[PointCloud | View, Instances]":
     from gestalt3d.io import load_instances
-    from gestalt3d.structures.pointcloud import PointCloud
 
     instances, given = load_instances(path)
-    if not isinstance(given, PointCloud):
-        raise UserError(f"{path}: is the result of an image; open the page beside it")
     return given, instances
 
 

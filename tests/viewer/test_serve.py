@@ -3,12 +3,15 @@ import time
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud, save_instances
 from gestalt3d.viewer import serve, view
 from gestalt3d.viewer.serve import announcement, page_server
+from tests.viewer.made_up_layers import frame
 from tests.viewer.made_up_room import made_up_room
 from tests.viewer.test_page import about
 
@@ -155,3 +158,18 @@ def test_over_ssh_the_tunnel_is_said_and_no_browser_opened(monkeypatch, capsys) 
     assert "ssh" not in announcement("http://127.0.0.1:80/")
     view(cloud)
     assert len(opened) == 1
+
+
+def test_a_photo_and_the_result_of_a_frame_are_shown(tmp_path, monkeypatch) -> None:
+    view, instances = frame()
+    save_instances(tmp_path / "desk.instances.npz", instances, view)
+    page = shown(tmp_path / "desk.instances.npz", monkeypatch)
+    assert page["title"] == "desk" and [layer["kind"] for layer in page["layers"]] == [
+        "image",
+        "points",
+        "triangles",
+    ]
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "photo.png")
+    page = shown(tmp_path / "photo.png", monkeypatch)
+    (layer,) = page["layers"]
+    assert (layer["kind"], layer["width"], layer["height"]) == ("image", 30, 20) and page["room"] is None

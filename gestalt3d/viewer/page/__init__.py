@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gestalt3d.io.atomic import atomic_path
-from gestalt3d.io.given import CloudLike, expect_path
+from gestalt3d.io.given import InputLike, expect_path
 from gestalt3d.io.names import readable
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -57,7 +57,7 @@ SCRIPT = (
 
 def save_page(
     path: str | Path,
-    cloud: CloudLike | View,
+    cloud: InputLike,
     instances: Instances,
     *,
     title: str = "",
