@@ -1,7 +1,8 @@
 """gestalt3d: object instances from scans. The public API, loaded on first use so that the import stays cheap."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gestalt3d.lazy import on_first_use
 
 __version__ = "0.1.0"
 
@@ -102,12 +103,7 @@ if TYPE_CHECKING:
     from gestalt3d.viewer import save_page, save_picture, view
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'gestalt3d' has no attribute {name!r}")
-    value = getattr(import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

@@ -24,6 +24,7 @@ from gestalt3d.terminal import Progress, complain, duration, say, streams, table
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
+    from gestalt3d.engine.results import Answer
     from gestalt3d.engine.segment import Result
     from gestalt3d.stages import Stage
     from gestalt3d.structures.instances import Instances
@@ -175,9 +176,9 @@ def demo(
             rooms = open_data("rooms:val", vocabulary=ready.vocabulary, limit=seed + 1)
             scan = rooms[seed]
         found = ready.segment(scan.input)
-        notes = notes_on(scan.input, ready, found)
         with stage("write"):
-            files = write_results(out, Answer("room", scan.input, found, notes), ALL)
+            answer = Answer("room", scan.input, found, notes_on(scan.input, ready, found))
+            files = write_results(out, answer, ALL)
             save_cloud(out / "room.ply", scan.input)
     evaluator = rooms.evaluator(ready.vocabulary)
     evaluator.see(scan, found)
@@ -187,10 +188,10 @@ def demo(
     chosen = ", of the first twenty the one that mtml-rooms does best" if seed == DEMO_ROOM else ""
     say(f"a validation room that training never saw{chosen}")
     say(f"{scan.name}: {len(scan.input):,} points, {len(found)} instances; there are {len(scan.truth)}")
-    for note in notes:
+    for note in answer.notes:
         say(f"NOTE {note}")
     say()
-    _say_classes(found, scan.truth)
+    _say_classes(answer, scan.truth)
     say()
     table("how well, in percent", [{"room": scan.name, **wanted}])
     say()
@@ -968,13 +969,13 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
 
 
 def _say_result(result: "Result") -> None:
-    took = duration(result.work.seconds)
-    what = f"{len(result.given):,} {_elements(result.given)}, {len(result.instances)} instances"
-    say(f"\n{result.source}: {what} in {took}")
-    for note in result.notes:
+    answer, took = result.answer, duration(result.work.seconds)
+    elements = _elements(answer.given)
+    say(f"\n{result.source}: {len(answer.given):,} {elements}, {len(answer.found)} instances in {took}")
+    for note in answer.notes:
         say(f"NOTE {note}")
     say()
-    _say_classes(result.instances, elements=_elements(result.given))
+    _say_classes(answer)
     say()
     _say_seconds(result.work)
     _say_files(result.files)
@@ -987,8 +988,9 @@ def _elements(given: "PointCloud | View") -> str:
     return "pixels" if isinstance(given, View) else "points"
 
 
-def _say_classes(found: "Instances", truth: "Instances | None" = None, *, elements: str = "points") -> None:
+def _say_classes(answer: "Answer", truth: "Instances | None" = None) -> None:
     """Instances and points or pixels per class, and how many instances there are where that is known."""
+    found, elements = answer.found, _elements(answer.given)
     rows = []
     for c, name in enumerate(found.vocabulary.names):
         mine = found.classes == c
@@ -1002,7 +1004,7 @@ def _say_classes(found: "Instances", truth: "Instances | None" = None, *, elemen
             row["there are"] = real
         mean = float(found.scores[mine].mean()) if count else None
         rows.append(row | {elements: int(found.sizes[mine].sum()), "mean score": mean})
-    rows.append({"class": "none", elements: int((found.to_labels() < 0).sum())})
+    rows.append({"class": "none", elements: int((answer.labels < 0).sum())})
     table("instances per class", rows, digits=2)
 
 
@@ -1035,12 +1037,14 @@ def _say_titles(titles: dict[str, str]) -> None:
 
 
 def _summary(result: "Result") -> dict[str, Any]:
+    answer = result.answer
+    elements = _elements(answer.given)
     return {
         "file": str(result.source),
-        _elements(result.given): len(result.given),
-        "instances": _objects(result.instances, _elements(result.given)),
+        elements: len(answer.given),
+        "instances": _objects(answer.found, elements),
         **_seconds(result.work),
-        "notes": list(result.notes),
+        "notes": list(answer.notes),
         "files": [str(f) for f in result.files],
     }
 

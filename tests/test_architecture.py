@@ -21,7 +21,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("nn", "losses"),
     ("ops", "structures", "metrics"),
     ("configs",),
-    ("errors", "encoding", "stages", "memory", "__init__"),
+    ("errors", "encoding", "stages", "memory", "lazy", "__init__"),
 ]
 RANK = {name: i for i, names in enumerate(LAYERS) for name in names}
 BESIDE = {("metrics", "structures.vocabulary")}  # the one exception: tables that need NumPy only

@@ -147,14 +147,7 @@ def class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Te
 def cloud_of_view(view: View, name: str) -> PointCloud:
     """The cloud that a model for clouds, of that name, is shown of a view; `UserError` where there is none."""
     if view.depth is None:
-        for_photos = [n for n in METHODS if method_class(n).takes is View]
-        remedy = (
-            f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
-        )
-        raise UserError(
-            f"this is a photo without depth, and {name} takes clouds and RGB-D frames (a colour image and its depth "
-            f"in a folder); {remedy}"
-        )
+        raise UserError(f"this is a photo without depth; {without_photos(name)}")
     if view.camera is None:
         raise UserError(
             f"this view has depth but no camera, from which {name} would get a cloud; give it one"
@@ -162,6 +155,13 @@ def cloud_of_view(view: View, name: str) -> PointCloud:
     if not bool(view.seen.any()):
         raise UserError("no pixel of this view has a depth; nothing to segment")
     return view.cloud()
+
+
+def without_photos(name: str) -> str:
+    """What a model for clouds, of that name, takes, and which take photos."""
+    for_photos = [n for n in METHODS if method_class(n).takes is View]
+    remedy = f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
+    return f"{name} takes clouds and RGB-D frames (a colour image and its depth in a folder); {remedy}"
 
 
 def _centred(cloud: PointCloud) -> tuple[PointCloud, np.ndarray | None]:

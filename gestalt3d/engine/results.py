@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import torch
+from jaxtyping import Int
+
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_instances, save_objects, save_shapes
 from gestalt3d.stages import counted, stage
@@ -43,9 +46,14 @@ class Answer:
     notes: tuple[str, ...] = ()
 
     @cached_property
+    def labels(self) -> Int[torch.Tensor, "n"]:
+        """The instance of every element, -1 for none."""
+        return self.found.to_labels()
+
+    @cached_property
     def scene(self) -> Scene:
         """For picture and page."""
-        return scene_of(self.given, self.found)
+        return scene_of(self.given, self.found, labels=self.labels)
 
 
 def write_results(out: Path, answer: Answer, kinds: Kinds) -> tuple[Path, ...]:
@@ -143,7 +151,7 @@ def _expect_writable(out: Path) -> Iterator[None]:
 
 
 def _write_instances(path: Path, answer: Answer) -> None:
-    save_instances(path, answer.found, answer.given)
+    save_instances(path, answer.found, answer.given, labels=answer.labels)
 
 
 def _write_picture(path: Path, answer: Answer) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gestalt3d.engine.auto import why
 from gestalt3d.engine.faults import in_one_line
-from gestalt3d.engine.model import Model, class_ids
+from gestalt3d.engine.model import Model, class_ids, without_photos
 from gestalt3d.engine.results import (
     ALL,
     Answer,
@@ -55,12 +55,10 @@ class Result:
     """One segmented file."""
 
     source: Path
-    given: PointCloud | View
-    instances: Instances
+    answer: Answer
     files: tuple[Path, ...]
     work: Stage
     """What took how long."""
-    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -121,21 +119,27 @@ def _expand(paths: Sequence[Path], model: Model, fail: Callable[[UserError], Non
     for path in paths:
         try:
             is_one = not path.is_dir() or is_cloud_folder(path) or is_frame(path)
-            files.extend([path] if is_one else _inside(path, photos=model.takes is View))
+            files.extend([path] if is_one else _inside(path, model))
         except UserError as problem:
             fail(problem)
     return files
 
 
-def _inside(folder: Path, *, photos: bool) -> list[Path]:
+def _inside(folder: Path, model: Model) -> list[Path]:
+    takes_photos = model.takes is View
     try:
-        found = find_inputs(folder, photos=photos)
+        found = find_inputs(folder, photos=takes_photos)
+        photos = [] if found or takes_photos else find_inputs(folder)
     except OSError as problem:
         raise UserError(f"{folder}: cannot be listed ({problem.strerror}); check its permissions") from None
-    if not found:
+    if photos:
         raise UserError(
-            f"{folder}: no cloud in this folder; put {' '.join(INPUT_SUFFIXES if photos else CLOUD_SUFFIXES)} files there, "
-            "or folders with a colour image and its depth"
+            f"{folder}: no cloud in this folder, only photos without depth; {without_photos(model.name)}"
+        )
+    if not found:
+        suffixes = " ".join(INPUT_SUFFIXES if takes_photos else CLOUD_SUFFIXES)
+        raise UserError(
+            f"{folder}: no cloud in this folder; put {suffixes} files there, or folders with a colour image and its depth"
         )
     return found
 
@@ -162,10 +166,10 @@ def _segment_file(
                 expect_writable(given)
             expect_free(out, result_names(name, given, options.kinds))
         found = model.segment(given, classes=options.classes, min_score=options.min_score)
-        notes = notes_on(given, model, found)
+        answer = Answer(name, given, found, notes_on(given, model, found))
         with stage("write"):
-            files = write_results(out, Answer(name, given, found, notes), options.kinds)
-    return Result(path, given, found, files, work, notes)
+            files = write_results(out, answer, options.kinds)
+    return Result(path, answer, files, work)
 
 
 def notes_on(given: PointCloud | View, model: Model, found: Instances) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Files to structures and back. Nothing is imported before it is used."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gestalt3d.lazy import on_first_use
 
 if TYPE_CHECKING:
     from gestalt3d.io.atomic import atomic_path
@@ -36,26 +37,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "load_input": "inputs",
-    "find_inputs": "inputs",
-    "is_frame": "inputs",
-    "INPUT_SUFFIXES": "inputs",
-    "load_cloud": "clouds",
-    "save_cloud": "clouds",
-    "find_clouds": "clouds",
-    "is_cloud_folder": "clouds",
-    "CLOUD_SUFFIXES": "clouds",
-    "load_instances": "instances",
-    "save_instances": "instances",
-    "save_objects": "instances",
-    "save_shapes": "instances",
-    "expect_writable": "instances",
-    "Submission": "submission",
-    "atomic_path": "atomic",
+    "load_input": "gestalt3d.io.inputs",
+    "find_inputs": "gestalt3d.io.inputs",
+    "is_frame": "gestalt3d.io.inputs",
+    "INPUT_SUFFIXES": "gestalt3d.io.inputs",
+    "load_cloud": "gestalt3d.io.clouds",
+    "save_cloud": "gestalt3d.io.clouds",
+    "find_clouds": "gestalt3d.io.clouds",
+    "is_cloud_folder": "gestalt3d.io.clouds",
+    "CLOUD_SUFFIXES": "gestalt3d.io.clouds",
+    "load_instances": "gestalt3d.io.instances",
+    "save_instances": "gestalt3d.io.instances",
+    "save_objects": "gestalt3d.io.instances",
+    "save_shapes": "gestalt3d.io.instances",
+    "expect_writable": "gestalt3d.io.instances",
+    "Submission": "gestalt3d.io.submission",
+    "atomic_path": "gestalt3d.io.atomic",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -1,7 +1,6 @@
 """Clouds by file extension."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,77 +8,30 @@ import numpy as np
 
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
-from gestalt3d.io.columns import Stored
 from gestalt3d.io.frame import place
 from gestalt3d.io.semantic import given_semantic
+from gestalt3d.lazy import imported
 from gestalt3d.structures.pointcloud import PointCloud
 
-
-def _ply(path: Path) -> Stored:
-    from gestalt3d.io.ply import read_ply
-
-    return read_ply(path)
-
-
-def _pcd(path: Path) -> Stored:
-    from gestalt3d.io.pcd import read_pcd
-
-    return read_pcd(path)
-
-
-def _las(path: Path) -> Stored:
-    from gestalt3d.io.las import read_las
-
-    return read_las(path)
-
-
-def _text(path: Path) -> Stored:
-    from gestalt3d.io.text import read_text
-
-    return read_text(path)
-
-
-def _npy(path: Path) -> Stored:
-    from gestalt3d.io.numpy_files import read_npy
-
-    return read_npy(path)
-
-
-def _folder(path: Path) -> Stored:
-    from gestalt3d.io.numpy_files import read_folder
-
-    return read_folder(path)
-
-
-def _npz(path: Path) -> Stored:
-    from gestalt3d.io.numpy_files import read_npz
-
-    return read_npz(path)
-
-
-def _mesh(path: Path) -> Stored:
-    from gestalt3d.io.mesh import read_mesh
-
-    return read_mesh(path)
-
-
-_READERS: dict[str, Callable[[Path], Stored]] = {
-    ".ply": _ply,
-    ".pcd": _pcd,
-    ".las": _las,
-    ".laz": _las,
-    ".xyz": _text,
-    ".txt": _text,
-    ".csv": _text,
-    ".asc": _text,
-    ".pts": _text,
-    ".npy": _npy,
-    ".npz": _npz,
-    ".obj": _mesh,
-    ".glb": _mesh,
-    ".stl": _mesh,
-    ".off": _mesh,
+_READERS = {
+    ".ply": "gestalt3d.io.ply:read_ply",
+    ".pcd": "gestalt3d.io.pcd:read_pcd",
+    ".las": "gestalt3d.io.las:read_las",
+    ".laz": "gestalt3d.io.las:read_las",
+    ".xyz": "gestalt3d.io.text:read_text",
+    ".txt": "gestalt3d.io.text:read_text",
+    ".csv": "gestalt3d.io.text:read_text",
+    ".asc": "gestalt3d.io.text:read_text",
+    ".pts": "gestalt3d.io.text:read_text",
+    ".npy": "gestalt3d.io.numpy_files:read_npy",
+    ".npz": "gestalt3d.io.numpy_files:read_npz",
+    ".obj": "gestalt3d.io.mesh:read_mesh",
+    ".glb": "gestalt3d.io.mesh:read_mesh",
+    ".stl": "gestalt3d.io.mesh:read_mesh",
+    ".off": "gestalt3d.io.mesh:read_mesh",
 }
+"""From a path to the `Stored` in it."""
+_READER_OF_FOLDERS = "gestalt3d.io.numpy_files:read_folder"
 CLOUD_SUFFIXES: tuple[str, ...] = tuple(_READERS)
 _NO_CLOUDS = ("classes.txt", "readme.txt", "license.txt", "licence.txt")
 
@@ -109,16 +61,16 @@ def load_cloud(
             raise UserError(f"{path}: is a folder; name the files in it")
         if not path.exists():
             raise UserError(f"{path}: does not exist; check the name")
-        read = _folder if path.is_dir() else _READERS.get(path.suffix.lower())
-        if read is None:
+        reader = _READER_OF_FOLDERS if path.is_dir() else _READERS.get(path.suffix.lower())
+        if reader is None:
             raise UserError(
                 f"{path}: unknown extension {path.suffix!r}; convert it to one of {' '.join(CLOUD_SUFFIXES)}"
             )
-        if not path.is_file() and read is not _folder:
+        if not path.is_file() and reader is not _READER_OF_FOLDERS:
             raise UserError(f"{path}: is no regular file; save it as a file first")
         if path.stat().st_size == 0:
             raise UserError(f"{path}: is empty; export the scan again")
-        cloud = place(path, read(path), units=units, up=up)
+        cloud = place(path, imported(reader)(path), units=units, up=up)
         return cloud if semantic is None else replace(cloud, semantic=given_semantic(cloud, semantic))
     except OSError as error:
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import archive
@@ -32,8 +32,15 @@ ANSWERS = ("instance", "semantic", "score")
 _NAME_ONE = "name an .instances.npz that segment has written"
 
 
-def save_instances(path: str | os.PathLike[str], instances: Instances, given: InputLike) -> None:
-    """Write by suffix; the file appears complete or not at all. `given` is what was segmented, or its path.
+def save_instances(
+    path: str | os.PathLike[str],
+    instances: Instances,
+    given: InputLike,
+    *,
+    labels: Int[torch.Tensor, "n"] | None = None,
+) -> None:
+    """Write by suffix; the file appears complete or not at all. `given` is what was segmented, or its path; `labels` are
+    `instances.to_labels()`, where they are known already.
 
     `.npz`: everything, in metres, z up, points and boxes relative to `origin`; `load_instances` reads it.
     `.json`, `.csv`: one entry or row per instance, as `Instances.to_dicts`; boxes in the axes, units and origin of
@@ -57,7 +64,11 @@ def save_instances(path: str | os.PathLike[str], instances: Instances, given: In
         raise UserError(
             f"{path}: results are not written as {path.suffix!r}; choose one of {' '.join(writers)}"
         )
-    write(path, instances.to("cpu"), given.to("cpu"))
+    instances = instances.to("cpu")
+    if write not in _OF_LABELS:
+        write(path, instances, given.to("cpu"))
+        return
+    write(path, instances, given.to("cpu"), instances.to_labels() if labels is None else labels.cpu())
 
 
 def expect_writable(cloud: PointCloud) -> None:
@@ -65,7 +76,10 @@ def expect_writable(cloud: PointCloud) -> None:
     if cloud.source is not None and cloud.source.kind == "las":
         from gestalt3d.io.las import expect_extendable
 
-        expect_extendable(cloud.source.path, point_answers(Instances.empty(0, Vocabulary("none", ()))))
+        expect_extendable(
+            cloud.source.path,
+            point_answers(Instances.empty(0, Vocabulary("none", ())), torch.zeros(0, dtype=torch.int64)),
+        )
 
 
 def load_instances(path: str | os.PathLike[str]) -> tuple[Instances, PointCloud | View]:
@@ -147,9 +161,8 @@ def visible_boxes(instances: Instances, cloud: PointCloud) -> Float[torch.Tensor
     return torch.from_numpy(boxes)
 
 
-def point_answers(instances: Instances) -> dict[str, np.ndarray]:
-    """Per point: `instance` (the best score wins, -1 none), `semantic` (-1 unknown), `score` (0 none)."""
-    labels = instances.to_labels()
+def point_answers(instances: Instances, labels: Int[torch.Tensor, "n"]) -> dict[str, np.ndarray]:
+    """Per point: `instance` as labelled (-1 none), `semantic` (-1 unknown), `score` (0 none)."""
     held = labels >= 0
     row = labels.clamp(min=0)
     if instances.element_classes is not None:
@@ -174,8 +187,8 @@ def _own_table(cloud: PointCloud) -> np.ndarray:
     return cloud_table(source_points(cloud), byte_colors(cloud), source_normals(cloud))
 
 
-def _save_ply(path: Path, instances: Instances, cloud: PointCloud) -> None:
-    answers = point_answers(instances)
+def _save_ply(path: Path, instances: Instances, cloud: PointCloud, labels: Int[torch.Tensor, "n"]) -> None:
+    answers = point_answers(instances, labels)
     comments = tuple(f"semantic {i} {name}" for i, name in enumerate(instances.vocabulary.names))
     table = _own_table(cloud)
     source = cloud.source
@@ -187,10 +200,10 @@ def _save_ply(path: Path, instances: Instances, cloud: PointCloud) -> None:
         write_ply(file, {name: table[name] for name in kept} | answers, comments=comments)
 
 
-def _save_las(path: Path, instances: Instances, cloud: PointCloud) -> None:
+def _save_las(path: Path, instances: Instances, cloud: PointCloud, labels: Int[torch.Tensor, "n"]) -> None:
     from gestalt3d.io.las import extend_las, write_las
 
-    answers = point_answers(instances)
+    answers = point_answers(instances, labels)
     if cloud.source is not None and cloud.source.kind == "las":
         extend_las(cloud.source.path, path, answers)
     else:
@@ -251,14 +264,13 @@ def _save_csv(path: Path, instances: Instances, given: PointCloud | View) -> Non
         writer.writerows({name: row[name] for name in writer.fieldnames} for row in rows)
 
 
-def _save_ids(path: Path, instances: Instances, view: PointCloud | View) -> None:
+def _save_ids(path: Path, instances: Instances, view: View, labels: Int[torch.Tensor, "n"]) -> None:
     """0 where there is no instance, else its row and one."""
-    assert isinstance(view, View)
     if len(instances) >= 1 << 16:
         raise UserError(f"{path}: has 16 bits a pixel, too few for {len(instances):,} instances; write .npz")
     from PIL import Image
 
-    ids = (instances.to_labels() + 1).numpy().astype(np.uint16).reshape(view.image.shape[1:])
+    ids = (labels + 1).numpy().astype(np.uint16).reshape(view.image.shape[1:])
     with atomic_path(path) as temporary:
         Image.fromarray(ids).save(temporary, format="PNG")
 
@@ -286,7 +298,9 @@ def _entry(instances: Instances, given: PointCloud | View, row: dict[str, Any]) 
     return entry | {"shape": None if instances.shapes is None else _file_name(instances, i)}
 
 
-_WRITERS: dict[type, dict[str, Callable[[Path, Instances, Any], None]]] = {
+_OF_LABELS = (_save_ply, _save_las, _save_ids)
+"""Writers that also take the one instance of each element."""
+_WRITERS: dict[type, dict[str, Callable[..., None]]] = {
     PointCloud: {
         ".npz": _save_npz,
         ".ply": _save_ply,

@@ -83,7 +83,7 @@ def test_labels_of_the_file_count_when_asked_for_and_only_then(trained: Path, tm
             [path],
             tmp_path / name,
             options,
-            on_result=lambda result, name=name: found.update({name: result.instances}),
+            on_result=lambda result, name=name: found.update({name: result.answer.found}),
         )
     assert torch.equal(found["asked"].element_classes, labels)
     assert not torch.equal(found["not"].element_classes, labels)
