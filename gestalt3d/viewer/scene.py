@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from PIL import Image
 
 from gestalt3d.errors import UserError
@@ -92,22 +93,24 @@ class Scene:
         return replace(self, layers=layers, notes=(*self.notes, note))
 
 
-def scene_of(given: PointCloud | View, instances: Instances) -> Scene:
+def scene_of(
+    given: PointCloud | View, instances: Instances, *, labels: Int[torch.Tensor, "n"] | None = None
+) -> Scene:
     """The one way from a result to something that is drawn: `save_picture`, `save_page` and `view` all come here.
 
     Labels, boxes and viewpoint are computed once for whoever draws the scene: `write_picture` and `write_page` take it.
     Where instances overlap the one of the highest score is seen. A view is a photo and, where its depth and camera are known,
     also its points. Whole shapes are ghosts. Points that are not finite, and strays far away, are left out, which a
-    note says; `UserError` where no point is left.
+    note says; `UserError` where no point is left. `labels` are `instances.to_labels()`, where they are known already.
     """
     if len(given) != instances.masks.size:
         what = "points, the cloud" if isinstance(given, PointCloud) else "pixels, the view"
         raise ValueError(f"instances describe {instances.masks.size} {what} has {len(given)}")
-    labels = instances.to_labels().cpu().numpy()
+    shown = (instances.to_labels() if labels is None else labels).cpu().numpy()
     layers: list[Layer] = []
     if isinstance(given, View):
         notes = list(given.notes)
-        layers.append(_photo(given, instances, labels, notes))
+        layers.append(_photo(given, instances, shown, notes))
         cloud, unknown = _cloud_of_pixels(given), "pixels have no depth"
     else:
         notes = list(given.source.notes) if given.source is not None else []
@@ -115,7 +118,7 @@ def scene_of(given: PointCloud | View, instances: Instances) -> Scene:
     ghosts = whole_shapes(instances, notes)
     room = None
     if cloud is not None:
-        scan, room = _scan_and_room(cloud, instances, labels, notes, unknown)
+        scan, room = _scan_and_room(cloud, instances, shown, notes, unknown)
         layers.append(scan)
     elif ghosts:
         room = _room_of(ghosts, instances)

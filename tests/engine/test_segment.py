@@ -1,21 +1,28 @@
 """Files to files: all results of a scan or none, and names that never collide."""
 
+import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gestalt3d.engine import results, segment
 from gestalt3d.engine.model import Model, load
 from gestalt3d.engine.results import Answer, Kinds, result_folder, write_results
-from gestalt3d.engine.segment import Options, segment_files
+from gestalt3d.engine.segment import Options, Result, segment_files
 from gestalt3d.errors import UserError
-from gestalt3d.io import save_cloud
+from gestalt3d.io import load_instances, save_cloud, save_instances
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.view import View
 from tests.fakes import Fake
+from tests.io.test_inputs import plain, save_color
 from tests.scenes import tiny_scan
 
 PLAIN = Options(kinds=Kinds(picture=False, page=False))
@@ -147,6 +154,71 @@ def test_what_cannot_be_written_leaves_no_trace(
         write_results(tmp_path, replace(answer, found=found[found.scores > 2]), Kinds(objects=True))
     assert str(problem.value).startswith(str(tmp_path / "room."))  # not the hidden place it was written to
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_frame_has_results_of_its_pixels(model: Model, tmp_path: Path) -> None:
+    plain(tmp_path / "in" / "desk")
+    save_color(tmp_path / "in" / "holiday.jpg")
+    save_cloud(tmp_path / "in" / "room.ply", tiny_scan(points=500).input)
+    told: list[Result] = []
+    outcome = segment_files(model, [tmp_path / "in"], tmp_path / "out", on_result=told.append)
+    assert [p.name for p in outcome.done] == ["desk", "room.ply"], (
+        "photos in a folder are left to models for photos"
+    )
+    names = ["desk.html", "desk.instances.json", "desk.instances.npz", "desk.instances.png", "desk.png"]
+    assert sorted(p.name for p in (tmp_path / "out").glob("desk.*")) == names
+    found, view = load_instances(tmp_path / "out" / "desk.instances.npz")
+    assert isinstance(view, View) and found.masks.size == len(view) == 48 * 64
+    ids = np.asarray(Image.open(tmp_path / "out" / "desk.instances.png")).astype(int)
+    np.testing.assert_array_equal(ids.reshape(-1) - 1, found.to_labels().numpy())
+    assert any("taken for millimetres" in note for note in told[0].answer.notes)
+
+
+def test_photos_are_refused_by_name_and_as_a_folder(model: Model, tmp_path: Path) -> None:
+    save_color(tmp_path / "in" / "holiday.jpg")
+    outcome = segment_files(
+        model, [tmp_path / "in", tmp_path / "in" / "holiday.jpg"], tmp_path / "out", PLAIN
+    )
+    folder, photo = outcome.failed
+    assert "only photos without depth; geometric takes clouds and RGB-D frames" in folder
+    assert str(tmp_path / "in" / "holiday.jpg") in photo and "no model takes photos yet" in photo
+
+
+def test_labels_and_scene_of_a_result_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Counter()
+
+    def counting(home: Any, name: str) -> None:
+        work = getattr(home, name)
+
+        def counted(*args: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return work(*args, **options)
+
+        monkeypatch.setattr(home, name, counted)
+
+    counting(Instances, "to_labels")
+    counting(results, "scene_of")
+    scan = tiny_scan(points=500)
+    answer = Answer("room", scan.input, scan.truth)
+    write_results(tmp_path, answer, Kinds(objects=True))
+    assert len(answer.labels) == 500 and calls == {"to_labels": 1, "scene_of": 1}
+
+
+def test_whole_shapes_lie_beside_the_results(tmp_path: Path) -> None:
+    scan = tiny_scan(points=500)
+    whole = tuple(Mesh(torch.rand(3, 3), torch.tensor([[0, 1, 2]])) for _ in range(len(scan.truth)))
+    files = write_results(
+        tmp_path, Answer("room", scan.input, replace(scan.truth, shapes=whole)), PLAIN.kinds
+    )
+    assert files[-1] == tmp_path / "room.shapes" and len(list(files[-1].iterdir())) == len(scan.truth)
+    rows = json.loads((tmp_path / "room.instances.json").read_text())["instances"]
+    assert sorted(row["shape"] for row in rows) == sorted(p.name for p in files[-1].iterdir())
+
+
+def test_a_result_may_be_segmented_again(model: Model, tmp_path: Path) -> None:
+    save_instances(tmp_path / "a.instances.ply", tiny_scan(points=500).truth, tiny_scan(points=500).input)
+    outcome = segment_files(model, [tmp_path / "a.instances.ply"], tmp_path / "out")
+    assert len(outcome.done) == 1 and (tmp_path / "out" / "a.instances.png").is_file()
 
 
 def test_a_folder_made_for_results_that_never_came_goes_again(tmp_path: Path) -> None:
