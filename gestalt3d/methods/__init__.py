@@ -7,6 +7,7 @@ METHODS: dict[str, str] = {
     "asis": "gestalt3d.methods.asis:ASIS",
     "sgpn": "gestalt3d.methods.sgpn:SGPN",
     "mtml": "gestalt3d.methods.mtml:MTML",
+    "gspn": "gestalt3d.methods.gspn:GSPN",
     "unet": "gestalt3d.methods.unet:UNet",
     "components": "gestalt3d.methods.components:Components",
     "geometric": "gestalt3d.methods.geometric:Geometric",

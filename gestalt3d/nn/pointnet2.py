@@ -43,17 +43,28 @@ class PointNet2Features(NamedTuple):
 
 
 @torch.no_grad()
-def pyramid(points: Float[Tensor, "b n 3"], *, radii: Sequence[float], group_size: int) -> tuple[Level, ...]:
-    """Farthest points, the balls around them, and the way back; 1024, 256, 64, 16 points for 4,096."""
+def pyramid(
+    points: Float[Tensor, "b n 3"],
+    *,
+    radii: Sequence[float],
+    group_size: int,
+    counts: Sequence[int] | None = None,
+) -> tuple[Level, ...]:
+    """Farthest points, the balls around them, and the way back: 1024, 256, 64, 16 points for 4,096, or at most `counts`."""
     levels = []
-    for radius in radii:
-        chosen = farthest_points(points, max(1, points.shape[1] // 4))
+    for i, radius in enumerate(radii):
+        below = points.shape[1]
+        chosen = farthest_points(points, max(1, below // 4 if counts is None else min(counts[i], below)))
         centers = gather(points, chosen)
-        group = ball_query(centers, points, radius=radius, k=group_size)
-        group = torch.where(group < 0, group[..., :1], group)
+        group = filled_up(ball_query(centers, points, radius=radius, k=group_size))
         levels.append(Level(centers, group, knn(points, centers, k=3)))
         points = centers
     return tuple(levels)
+
+
+def filled_up(group: Int[Tensor, "b m k"]) -> Int[Tensor, "b m k"]:
+    """The first of each group in the places that have none; -1 stays where a group is empty."""
+    return torch.where(group < 0, group[..., :1], group)
 
 
 class SetAbstraction(nn.Module):
@@ -65,7 +76,11 @@ class SetAbstraction(nn.Module):
         self.rest = point_layers(widths)
 
     def forward(
-        self, points: Float[Tensor, "b n 3"], features: Float[Tensor, "b n c"], level: Level
+        self,
+        points: Float[Tensor, "b n 3"],
+        features: Float[Tensor, "b n c"],
+        centers: Float[Tensor, "b m 3"],
+        group: Int[Tensor, "b m k"],
     ) -> Float[Tensor, "b m d"]:
         weight, bias = self.first.weight_and_bias()
         device = points.device.type
@@ -73,8 +88,8 @@ class SetAbstraction(nn.Module):
         # In float32 whatever autocast says: the difference of two positions would drown in bfloat16's steps.
         with torch.autocast(device, enabled=False):
             each = F.linear(torch.cat([points, features.float()], dim=-1), weight, bias)
-            center = F.linear(level.points, weight[:, :3])
-            grouped = (gather(each, level.group) - center[:, :, None]).to(dtype)
+            center = F.linear(centers, weight[:, :3])
+            grouped = (gather(each, group) - center[:, :, None]).to(dtype)
         return group_max(self.rest(self.first.finish(grouped)))
 
 
@@ -99,10 +114,16 @@ class PointNet2Encoder(nn.Module):
     """Four set abstractions. The first three input channels are the coordinates, metres in the block."""
 
     def __init__(
-        self, inputs: int, *, radii: Sequence[float] = RADII, group_size: int = 32, width_scale: float = 1.0
+        self,
+        inputs: int,
+        *,
+        radii: Sequence[float] = RADII,
+        group_size: int = 32,
+        width_scale: float = 1.0,
+        counts: Sequence[int] | None = None,
     ):
         super().__init__()
-        self.radii, self.group_size = tuple(radii), group_size
+        self.radii, self.group_size, self.counts = tuple(radii), group_size, counts
         channels = [inputs - 3]
         stages = []
         for widths in WIDTHS:
@@ -114,10 +135,10 @@ class PointNet2Encoder(nn.Module):
 
     def forward(self, points: Float[Tensor, "b n c"]) -> PointNet2Features:
         xyz, features = points[..., :3].contiguous(), points[..., 3:]
-        levels = pyramid(xyz, radii=self.radii, group_size=self.group_size)
+        levels = pyramid(xyz, radii=self.radii, group_size=self.group_size, counts=self.counts)
         skips = [features]
         for stage, level in zip(self.stages, levels, strict=True):
-            skips.append(stage(xyz, skips[-1], level))
+            skips.append(stage(xyz, skips[-1], level.points, level.group))
             xyz = level.points
         return PointNet2Features(tuple(skips), levels)
 
@@ -137,9 +158,24 @@ class PointNet2Decoder(nn.Module):
         self.last = PointLayer(coarse, outputs)
 
     def forward(self, features: PointNet2Features) -> Float[Tensor, "b n d"]:
+        """Of every point that the encoder saw."""
+        return self._down(features, features.skips[0], features.levels[0].below)
+
+    def at(
+        self,
+        features: PointNet2Features,
+        places: Float[Tensor, "b m 3"],
+        skip: Float[Tensor, "b m c"],
+    ) -> Float[Tensor, "b m d"]:
+        """Of `places` only, with what the encoder was given of each beside its coordinates."""
+        return self._down(features, skip, knn(places, features.levels[0].points, k=3))
+
+    def _down(
+        self, features: PointNet2Features, skip: Float[Tensor, "b m c"], below: Neighbours
+    ) -> Float[Tensor, "b m d"]:
+        skips = [*reversed(features.skips[1:-1]), skip]
+        ways = [*(level.below for level in reversed(features.levels[1:])), below]
         x = features.skips[-1]
-        for stage, skip, level in zip(
-            self.stages, reversed(features.skips[:-1]), reversed(features.levels), strict=True
-        ):
-            x = stage(x, skip, level.below)
+        for stage, known, way in zip(self.stages, skips, ways, strict=True):
+            x = stage(x, known, way)
         return self.last(x)

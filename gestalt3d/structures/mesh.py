@@ -44,6 +44,19 @@ class Mesh:
         """Its vertices taken through a transform of homogeneous coordinates, float64."""
         return replace(self, vertices=moved_points(self.vertices, transform))
 
+    def sampled(self, count: int, rng: np.random.Generator) -> Float[Tensor, "k 3"]:
+        """Points drawn evenly from the surface; its vertices in turn where no triangle has an area, none where there are none."""
+        a, b, c = self.vertices[self.faces].double().unbind(1)
+        areas = torch.linalg.cross(b - a, c - a).norm(dim=1).cpu().numpy()
+        if not areas.sum() > 0:
+            return self.vertices[
+                torch.arange(count if len(self.vertices) else 0) % max(len(self.vertices), 1)
+            ]
+        rows = torch.from_numpy(rng.choice(len(areas), count, p=areas / areas.sum()))
+        u, v = torch.from_numpy(np.sort(rng.random((2, count)), axis=0))[..., None]  # uniform on the triangle
+        points = a[rows] * u + b[rows] * (v - u) + c[rows] * (1 - v)
+        return points.to(self.vertices.dtype)
+
     def to(self, device: torch.device | str) -> "Mesh":
         return Mesh(self.vertices.to(device), self.faces.to(device))
 

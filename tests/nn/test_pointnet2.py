@@ -41,7 +41,7 @@ def test_set_abstraction_is_the_papers() -> None:
     xyz, features = points[..., :3].contiguous(), points[..., 3:]
     (level,) = pyramid(xyz, radii=(0.4,), group_size=16)
     module = SetAbstraction(6, (8, 8, 16))
-    found = module(xyz, features, level)
+    found = module(xyz, features, level.points, level.group)
     relative = gather(xyz, level.group) - level.points[:, :, None]
     x = torch.cat([relative, gather(features.contiguous(), level.group)], dim=-1)
     for layer in (module.first, *module.rest):

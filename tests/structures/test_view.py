@@ -115,3 +115,19 @@ def test_a_mesh_moves_as_a_whole_and_checks_its_faces() -> None:
     assert moved.faces is mesh.faces and moved != mesh and repr(mesh) == "mesh of 3 vertices and 1 triangle"
     with pytest.raises(ValueError, match=r"faces must lie in \[0, 3\)"):
         Mesh(torch.eye(3), torch.tensor([[0, 1, 3]]))
+
+
+def test_points_of_a_mesh_lie_evenly_on_it() -> None:
+    vertices = torch.tensor([[0.0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 0, 5], [1, 0, 5], [0, 1, 5]])
+    mesh = Mesh(vertices, torch.tensor([[0, 1, 2], [3, 4, 5]]))
+    points = mesh.sampled(5000, np.random.default_rng(0)).double()
+    low = points[:, 2] == 0
+    assert bool((low | (points[:, 2] == 5)).all())
+    assert float(low.double().mean()) == pytest.approx(4 / 5, abs=4 * math.sqrt(0.16 / 5000))  # by area
+    assert bool((points[:, :2] >= 0).all()) and bool((points[low, :2].sum(1) <= 2 + 1e-6).all())
+    assert points[low, :2].mean(0).tolist() == pytest.approx([2 / 3, 2 / 3], abs=0.05)
+    flat = Mesh(vertices, torch.tensor([[0, 0, 1]]))
+    assert flat.sampled(7, np.random.default_rng(0)).shape == (7, 3)
+    assert Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64)).sampled(
+        7, np.random.default_rng(0)
+    ).shape == (0, 3)
