@@ -19,6 +19,9 @@ from gestalt3d.engine import checkpoint
 from gestalt3d.io import load_instances, save_cloud
 from gestalt3d.structures.pointcloud import PointCloud
 from tests.command import Answer, Command, save_weights
+from tests.io.test_images import png
+from tests.io.test_inputs import DAMAGED as DAMAGED_FRAMES
+from tests.io.test_inputs import plain
 from tests.scenes import tiny_scan
 
 
@@ -87,8 +90,12 @@ DAMAGED: dict[str, bytes] = {
     "two_columns.csv": b"x,y\n1,2\n3,4\n",
     "faces_only.obj": b"f 1 2 3\n",
     **{f"junk{suffix}": JUNK for suffix in (
-        ".ply", ".pcd", ".las", ".laz", ".xyz", ".csv", ".pts", ".npy", ".npz", ".obj", ".glb", ".stl", ".off"
+        ".ply", ".pcd", ".las", ".laz", ".xyz", ".csv", ".pts", ".npy", ".npz", ".obj", ".glb", ".stl", ".off",
+        ".png", ".jpg", ".jpeg",
     )},
+    "empty.png": b"",
+    "lying.png": png(30_000, 30_000),
+    "truncated.png": png(100, 100, data=bytes(30_100))[:-60],
     "scan.docx": JUNK,
     "scan": JUNK,
 }  # fmt: skip
@@ -98,6 +105,16 @@ DAMAGED: dict[str, bytes] = {
 def test_a_damaged_scan_is_refused(command: Command, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(DAMAGED[name])
     refused(command("segment", tmp_path / name, "-m", "geometric", "-o", tmp_path / "out"), tmp_path / name)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", DAMAGED_FRAMES)
+def test_a_damaged_frame_is_refused(command: Command, tmp_path: Path, name: str) -> None:
+    file, damage = DAMAGED_FRAMES[name]
+    damage(plain(tmp_path / "desk") / file)
+    refused(
+        command("segment", tmp_path / "desk", "-m", "geometric", "-o", tmp_path / "out"), tmp_path / "desk"
+    )
     assert not (tmp_path / "out").exists()
 
 
