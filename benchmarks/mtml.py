@@ -22,8 +22,10 @@ from torch import Tensor
 from gestalt3d.bench import MAXRSS
 from gestalt3d.data.relabel import relabel
 from gestalt3d.methods.mtml import MTML, MTMLConfig, Prediction
+from gestalt3d.methods.staged import StagedConfig
+from gestalt3d.methods.voxels.grouping import Scored
 from gestalt3d.methods.voxels.labelled import classes_of_voxels, is_object
-from gestalt3d.methods.voxels.proposals import Scored
+from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
 from gestalt3d.ops.centers import to_centers
 from gestalt3d.ops.segment import segment_mode
 from gestalt3d.ops.voxelize import voxelize
@@ -105,18 +107,18 @@ def as_trained(
 
 
 class Stand(MTML):
-    """The network runs; the clustering hears `answers`, one a view."""
+    """The network runs; the clustering hears `answers`, one a look."""
 
     answers: Sequence[Prediction] = ()
 
     def group(
         self,
-        views: Sequence[Prediction],
+        looks: Sequence[Prediction],
         coordinates: Tensor,
         classes: Tensor,
         semantics: Tensor | None = None,
     ) -> Scored:
-        return super().group(self.answers or views, coordinates, classes, semantics)
+        return super().group(self.answers or looks, coordinates, classes, semantics)
 
 
 def measured(name: str, trained: bool, volume: int, config: MTMLConfig) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def measured(name: str, trained: bool, volume: int, config: MTMLConfig) -> dict[
         labels, rooms = scene.owners()
         owners = segment_mode(labels, voxels.voxel_of_point, len(classes), len(rooms))
         seen = owners[objects], rooms, voxels.coordinates[objects], config
-        method.answers = [as_trained(*seen, seed=view) for view in range(config.views)]
+        method.answers = [as_trained(*seen, seed=turn) for turn in range(config.turns)]
     for _ in range(2):
         start, used = time.perf_counter(), time.process_time()
         with measure() as work:
@@ -162,10 +164,14 @@ def peak() -> float | None:
 def run(*, volume: int = VOLUME) -> list[dict[str, Any]]:
     rows, paper = [], MTMLConfig(norm=True)
     rooms = recipe("mtml-rooms").model
-    assert isinstance(rooms, MTMLConfig)
+    assert isinstance(rooms, StagedConfig) and isinstance(rooms.parter, MTMLConfig)
     cases = (
         ("as trained", True, paper),
-        ("as trained, settings of mtml-rooms", True, replace(rooms, semantics=None, doubt=0.0)),
+        (
+            "as trained, settings of mtml-rooms",
+            True,
+            replace(rooms.parter, semantic_noise=SemanticNoiseConfig()),
+        ),
         ("untrained", False, paper),
     )
     spawn = multiprocessing.get_context("spawn")

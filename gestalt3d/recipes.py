@@ -9,14 +9,17 @@ from gestalt3d.configs import Count, CountOrNone, NotNegative, Seed, Share, With
 from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
-from gestalt3d.methods.mtml import MTMLConfig, ProposalConfig
+from gestalt3d.methods.mtml import MTMLConfig
 from gestalt3d.methods.rooms.backbone import PointNet2Config, PointNetConfig
 from gestalt3d.methods.rooms.blocks import LatticeConfig
 from gestalt3d.methods.rooms.blockwise import BlockConfig, TrainingConfig
 from gestalt3d.methods.rooms.merging import AgreementConfig, VotesConfig
 from gestalt3d.methods.sgpn import SGPNConfig
+from gestalt3d.methods.staged import StagedConfig
 from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import UNetConfig
+from gestalt3d.methods.voxels.grouping import ProposalConfig
+from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
 
@@ -55,8 +58,8 @@ class Recipe:
     """Everything that a training depends on, but for the initial weights (`--init`)."""
 
     name: str
-    method: Literal["asis", "sgpn", "mtml", "unet"]
-    model: ASISConfig | SGPNConfig | MTMLConfig | UNetConfig
+    method: Literal["asis", "sgpn", "mtml", "unet", "staged"]
+    model: ASISConfig | SGPNConfig | MTMLConfig | UNetConfig | StagedConfig
     optim: Optim = field(default_factory=Optim)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     data: str = "rooms:train"
@@ -273,7 +276,7 @@ def semantics_rooms() -> Recipe:
         name="semantics-rooms",
         method="unet",
         model=UNetConfig(
-            width=24, class_balance=0.3, max_extent=5.0, views=4, superpoints=SuperpointConfig()
+            width=24, class_balance=0.3, max_extent=5.0, turns=4, superpoints=SuperpointConfig()
         ),
         optim=Optim(
             steps=1_800, lr=8e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
@@ -294,7 +297,7 @@ def mtml_rooms_true() -> Recipe:
         method="mtml",
         model=MTMLConfig(
             norm=True,
-            views=2,
+            turns=2,
             proposals=ProposalConfig(
                 bandwidths=(1.0, 1.5, 2.0), across=True, merge=0.6, unions=False, feature_weight=0.0,
                 size_weight=0.0, large_weight=1.0, min_voxels=5, coherent=True,
@@ -313,11 +316,14 @@ def mtml_rooms_true() -> Recipe:
 
 def mtml_rooms() -> Recipe:
     """MTML on synthetic rooms with predicted semantics; add --init WEIGHTS of mtml-rooms-true and of semantics-rooms."""
-    base = mtml_rooms_true()
+    base, semantics = mtml_rooms_true(), semantics_rooms().model
+    assert isinstance(base.model, MTMLConfig) and isinstance(semantics, UNetConfig)
+    parter = replace(base.model, semantic_noise=SemanticNoiseConfig(deviation=2.5))
     return replace(
         base,
         name="mtml-rooms",
-        model=replace(base.model, semantics=semantics_rooms().model, doubt=2.5),
+        method="staged",
+        model=StagedConfig(semantics, parter),
         optim=replace(base.optim, steps=450, lr=1e-3),
     )
 
@@ -422,25 +428,29 @@ def mtml_row(key: str, *, steps: int | None, seed: int) -> Recipe:
 
     "mtml-rooms-fe" and its counterpart "mtml-rooms-both" learn all but the semantic stage from nothing, on predicted
     semantics that nothing disturbs, at the rate of mtml-rooms-true. Both draw the same proposals from one embedding, and all
-    scores that a row has weigh the same; unions of pieces, superpoints and views, which the paper does not have, take no part.
+    scores that a row has weigh the same; unions of pieces, superpoints and turns, which the paper does not have, take no part.
     """
     name, _, part = key.rpartition("-")
     name = name if part in ("fe", "both") else key
     base = recipe(name)
     on_rooms = name == "mtml-rooms"
-    if not isinstance(base.model, MTMLConfig) or on_rooms != (part == "both" or (on_rooms and part == "fe")):
+    staged = base.model if isinstance(base.model, StagedConfig) else None
+    parter = base.model if staged is None else staged.parter
+    if not isinstance(parter, MTMLConfig) or on_rooms != (part == "both" or (on_rooms and part == "fe")):
         raise UserError(f"no row {key!r}")
     optim = mtml_rooms_true().optim if on_rooms else base.optim
-    scored, semantics = base.model.proposals, base.model.semantics
-    if on_rooms and semantics is not None:
+    scored = parter.proposals
+    if staged is not None:
         scored = replace(scored, feature_weight=1.0, size_weight=1.0, semantic_weight=1.0, merge=None)
-        semantics = replace(semantics, superpoints=None)
+    parter = replace(
+        parter, direction=part != "fe", semantic_noise=SemanticNoiseConfig(), turns=1, proposals=scored
+    )
+    if staged is not None:
+        staged = StagedConfig(replace(staged.semantics, superpoints=None), parter)
     return replace(
         base,
         name=key,
-        model=replace(
-            base.model, direction=part != "fe", doubt=0.0, views=1, proposals=scored, semantics=semantics
-        ),
+        model=staged or parter,
         optim=replace(optim, steps=steps or optim.steps),
         seed=seed,
     )

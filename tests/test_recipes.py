@@ -61,7 +61,7 @@ def test_mtml_on_scannet_is_the_papers() -> None:
     assert (r.optim.lr, r.optim.schedule, r.scans_per_step, r.model.norm) == (5e-4, "constant", 2, False)
     assert r.optim.steps == 100 * 1201 // 2
     assert (r.data, r.validate, r.classes) == ("scannet:train", "scannet:val", "scannet20")
-    assert r.model.semantics is None and r.augment.rotation and not r.augment.p_color
+    assert isinstance(r.model, MTMLConfig) and r.augment.rotation and not r.augment.p_color
 
 
 @pytest.fixture

@@ -224,15 +224,20 @@ def test_a_row_without_directions_differs_in_them_alone() -> None:
 
 def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> None:
     both, features = (recipes.mtml_row(key, steps=9, seed=3) for key in ("mtml-rooms-both", "mtml-rooms-fe"))
-    assert replace(features, name=both.name, model=replace(features.model, direction=True)) == both
     assert (
-        features.model.proposals.feature_weight > 0
+        replace(features, name=both.name, model=changed(features.model, parter={"direction": True})) == both
+    )
+    assert (
+        features.model.parter.proposals.feature_weight > 0
     )  # without directions, too, there is something to score by
-    assert both.optim == replace(recipes.mtml_rooms_true().optim, steps=9) and both.model.doubt == 0
+    assert (
+        both.optim == replace(recipes.mtml_rooms_true().optim, steps=9)
+        and both.model.parter.semantic_noise.deviation == 0
+    )
     # What the paper does not have takes no part but in the last row.
     for recipe in (both, features):
-        assert recipe.model.views == 1 and recipe.model.semantics.superpoints is None
-        assert recipe.model.proposals.merge is None
+        assert recipe.model.parter.turns == 1 and recipe.model.semantics.superpoints is None
+        assert recipe.model.parter.proposals.merge is None
     rows = {row.key: row for row in reproduce.TABLES["mtml-table2"].rows}
     for key in ("mtml-rooms", "components-rooms"):
         model, adjust = load(key), rows[key].adjust
@@ -240,8 +245,8 @@ def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> No
         assert adjust is not None
         adjust(model)
         assert model.method.semantics.config.superpoints is None
-        assert getattr(model.method.config, "views", 1) == 1
-        assert key == "components-rooms" or model.method.config.proposals.merge is None
+        parter = model.method.parter.config
+        assert key == "components-rooms" or (parter.turns == 1 and parter.proposals.merge is None)
     assert rows["mtml-rooms-superpoints"].adjust is None
     assert rows[both.name].init == rows[features.name].init == ("mtml-rooms.semantics",)
     for key in ("mtml-rooms", "mtml-rooms-both-fe", "mtml-toyboxes-both", "asis-rooms-fe"):
@@ -263,10 +268,10 @@ def test_rows_with_and_without_directions_draw_the_same_proposals(monkeypatch: p
     )
     for key in ("mtml-rooms-fe", "mtml-rooms-both", "mtml-rooms-both-scored-as-fe"):
         row = rows[key]
-        config = replace(recipes.mtml_row(row.trained_as or key, steps=1, seed=0).model, semantics=None)
+        config = recipes.mtml_row(row.trained_as or key, steps=1, seed=0).model.parter
         method = MTML.from_config(config, recipes.mtml_rooms().vocabulary())
         if row.adjust is not None:
-            row.adjust(SimpleNamespace(method=method))
+            row.adjust(SimpleNamespace(method=SimpleNamespace(parter=method)))
         seen = Prediction(direction if config.direction else direction[:, :0], embedding)
         method.group([seen], at, classes)
     assert len(drawn[0]) > 10 and drawn[0] == drawn[1] == drawn[2]

@@ -39,7 +39,7 @@ class Untrained(NamedTuple):
     about: str
     vocabulary: Vocabulary = S3DIS
     semantics_of: str | None = None
-    """The shipped model whose semantic stage labels the clouds, and whose vocabulary counts."""
+    """The shipped model of two stages of which this is another second one; its vocabulary counts."""
 
 
 UNTRAINED: dict[str, Untrained] = {
@@ -247,7 +247,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
         if known.semantics_of is None:
             return cls.from_config(config, known.vocabulary)
         learned = load(known.semantics_of, device=device)
-        return cls(config, learned.vocabulary, learned.semantics)
+        return learned.with_parter(cls.from_config(config, learned.vocabulary))
     known = shipped()
     path = known.get(name, Path(name_or_path))
     if name not in known and not path.exists():

@@ -16,27 +16,28 @@ def initialise(method: Any, inits: Sequence[str]) -> str:
     """Take weights over from models or files, one after the other, and say how many tensors are theirs.
 
     Of the method's own kind, tensors that fit are taken; those of other shapes (classifiers of other classes) start anew.
-    "NAME.PART" stands for a part alone: "mtml-rooms.semantics" is the semantic stage of the shipped `mtml-rooms`.
-    A file of another method fills the part of `method` that is of that kind, whole. A part whose weights do not learn must be
-    filled: `UserError` otherwise.
+    "NAME.PART" stands for a part alone: "mtml-rooms.semantics" is the semantic stage of the shipped `mtml-rooms`. A file of
+    another method fills the part of `method` that is of that kind, or gives the part of its own that is of the method's kind.
+    A part whose weights do not learn must be filled, whole and with the settings that it was trained with: `UserError` otherwise.
     """
     parts = _trained_parts(method)
     anew = dict.fromkeys(method.state_dict())
     for init in inits:
-        stored = _stored(init)
+        stored = _stored(init, method.name)
         kind = stored.about.get("method")
+        name = next((name for name, part in parts.items() if part.name == kind), None)
         if kind == method.name:
-            taken = _of_its_own(method, stored, init, tuple(parts))
+            taken = _of_its_own(method, stored, init)
+        elif name is None:
+            known = " or ".join(repr(m.name) for m in (method, *parts.values()))
+            raise UserError(f"--init {init}: holds the method {kind!r}, this recipe takes {known}")
+        elif _learns(parts[name]):
+            taken = [f"{name}.{tensor}" for tensor in _of_its_own(parts[name], stored, init)]
         else:
-            name = next((name for name, part in parts.items() if part.name == kind), None)
-            if name is None:
-                known = " or ".join(repr(m.name) for m in (method, *parts.values()))
-                raise UserError(f"--init {init}: holds the method {kind!r}, this recipe takes {known}")
             taken = [f"{name}.{tensor}" for tensor in _of_a_part(parts[name], stored, init, name)]
         anew = {name: None for name in anew if name not in set(taken)}
     for name, part in parts.items():
-        learns = any(weight.requires_grad for weight in part.parameters())
-        if not learns and any(tensor.startswith(f"{name}.") for tensor in anew):
+        if not _learns(part) and any(tensor.startswith(f"{name}.") for tensor in anew):
             raise UserError(
                 f"this recipe uses {name} as they are, without training them; "
                 f"name a trained {part.name!r} with --init, after other weights if there are any"
@@ -50,13 +51,24 @@ def _trained_parts(method: nn.Module) -> dict[str, Learned[Any, Any, Any]]:
     return {name: part for name, part in method.named_children() if isinstance(part, Learned)}
 
 
-def _stored(init: str) -> checkpoint.Stored:
-    """What is stored under that name, or, after a dot, its part of that name as if it had been stored alone."""
+def _learns(part: nn.Module) -> bool:
+    return any(weight.requires_grad for weight in part.parameters())
+
+
+def _stored(init: str, kind: str) -> checkpoint.Stored:
+    """What is stored under that name, or its part that is meant as if it had been stored alone: the one named after a dot, or, of
+    another method, the one of this kind.
+    """
     file, name = file_and_part(init)
-    if not name:
-        return checkpoint.read(file)
-    whole = init.removesuffix(f".{name}")
+    stored = checkpoint.read(file)
+    if not name and stored.about.get("method") == kind:
+        return stored
+    whole = init.removesuffix(f".{name}") if name else init
     parts = _trained_parts(checkpoint.load(file))
+    if not name:
+        name = next((own for own, part in parts.items() if part.name == kind), "")
+        if not name:
+            return stored
     if name not in parts:
         has = f"its parts are {', '.join(parts)}" if parts else "it has no parts"
         raise UserError(f"--init {init}: {whole} has no part {name!r}; {has}")
@@ -73,11 +85,12 @@ def file_and_part(init: str) -> tuple[Path, str]:
     return file, name
 
 
-def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str, parts: tuple[str, ...]) -> list[str]:
-    """Names of the tensors taken over, most of those outside the parts."""
+def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str) -> list[str]:
+    """Names of the tensors taken over, most of those that learn."""
     differing = set(checkpoint.load_into(method, stored, prefix=checkpoint._prefix(stored), partial=True))
     names = list(method.state_dict())
-    own = [name for name in names if name.partition(".")[0] not in parts]
+    fixed = tuple(f"{name}." for name, part in _trained_parts(method).items() if not _learns(part))
+    own = [name for name in names if not name.startswith(fixed)]
     fitting = [name for name in own if name not in differing]
     if len(fitting) < len(own) / 2:
         raise UserError(

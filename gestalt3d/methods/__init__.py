@@ -9,6 +9,7 @@ METHODS: dict[str, str] = {
     "mtml": "gestalt3d.methods.mtml:MTML",
     "gspn": "gestalt3d.methods.gspn:GSPN",
     "unet": "gestalt3d.methods.unet:UNet",
+    "staged": "gestalt3d.methods.staged:Staged",
     "components": "gestalt3d.methods.components:Components",
     "geometric": "gestalt3d.methods.geometric:Geometric",
 }

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from gestalt3d.configs import Count, Positive, check_ranges
 from gestalt3d.methods.superpoints import by_superpoints
-from gestalt3d.methods.unet import UNet
-from gestalt3d.methods.voxels.labelled import classes_of_voxels, given_classes, is_object, to_points
+from gestalt3d.methods.voxels.labelled import Labelled, classes_of_voxels, given_classes, is_object, to_points
 from gestalt3d.methods.voxels.proposals import split
 from gestalt3d.ops.components import voxel_pairs
 from gestalt3d.ops.voxelize import voxelize
@@ -45,30 +44,32 @@ class ComponentsConfig:
 
 
 class Components:
-    """Nothing to train; `semantics`, trained elsewhere, labels the clouds that carry no classes."""
+    """Nothing to train: a cloud that carries its semantics goes in."""
 
     name = "components"
     takes = PointCloud
     takes_semantics = True
+    superpoints_of_given = False
     config: ComponentsConfig
 
-    def __init__(
-        self, config: ComponentsConfig, vocabulary: Vocabulary, semantics: UNet | None = None
-    ) -> None:
-        self.config, self.vocabulary, self.semantics = config, vocabulary, semantics
+    def __init__(self, config: ComponentsConfig, vocabulary: Vocabulary) -> None:
+        self.config, self.vocabulary = config, vocabulary
 
     @classmethod
     def from_config(cls, config: ComponentsConfig, vocabulary: Vocabulary) -> "Components":
         return cls(config, vocabulary)
 
+    def part(self, labelled: Labelled) -> Instances:
+        """Instances of a cloud that a semantic stage has labelled, made of whole superpoints if there are any."""
+        found = self.segment(labelled.cloud)
+        if labelled.superpoints is None or len(found) == 0:
+            return found
+        with stage("superpoints"):
+            return by_superpoints(found, labelled.superpoints)
+
     def segment(self, cloud: PointCloud) -> Instances:
-        """Instances of a cloud; its semantics, carried or predicted, are its `element_classes`."""
-        c, patches = self.config, None
-        if cloud.semantic is None and self.semantics is not None:
-            with torch.inference_mode():
-                given, patches = self.semantics.classes_and_patches(cloud)
-        else:
-            given = given_classes(cloud, self.vocabulary)
+        """Instances of a cloud; the semantics that it carries are its `element_classes`."""
+        c, given = self.config, given_classes(cloud, self.vocabulary)
         with stage("voxels"):
             voxels = voxelize(cloud.points, voxel_size=c.voxel_size)
             classes = classes_of_voxels(given, voxels, self.vocabulary)
@@ -81,7 +82,7 @@ class Components:
         kinds = classes[rows][found.indices[found.offsets[:-1]]]
         with stage("points"):
             masks = to_points(found, rows, voxels.voxel_of_point)
-        made = Instances(
+        return Instances(
             masks=masks,
             classes=kinds,
             scores=torch.ones(len(kinds)),
@@ -89,10 +90,6 @@ class Components:
             element_classes=given,
             method=self.name,
         )
-        if patches is None:
-            return made
-        with stage("superpoints"):
-            return by_superpoints(made, patches)
 
     def group(self, coordinates: Int[Tensor, "v 3"], classes: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
         """Instance of each voxel; classes are known."""

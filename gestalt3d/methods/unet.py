@@ -15,7 +15,7 @@ Readings:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +24,10 @@ from torch import Tensor, nn
 
 from gestalt3d.configs import Count, Neighbours, Positive, Width, Within, check_ranges
 from gestalt3d.losses.semantic import class_weights, semantic_loss
-from gestalt3d.methods.method import Learned, Moment
+from gestalt3d.methods.method import Learned, Migrated, Moment
 from gestalt3d.methods.superpoints import SuperpointConfig, classes_by_superpoint, superpoints
+from gestalt3d.methods.voxels import earlier
+from gestalt3d.methods.voxels.labelled import Labelled, VoxelScores
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.sparse_unet import SparseUNet
 from gestalt3d.nn.tiles import by_tiles
@@ -60,10 +62,10 @@ class UNetConfig:
     max_extent: Positive | None = None
     """Metres: a training sample is a window this wide about a random point, as high as the scan."""
     superpoints: SuperpointConfig | None = None
-    """Patches whose points `segment` gives one class, and which MTML and its baselines take into one instance where this is
-    their semantic stage; None: points have their voxels' classes.
+    """Superpoints, whose points get one class and, where this is a semantic stage, whole instances; without, points have the
+    classes of their voxels.
     """
-    views: Annotated[int, Within(least=1, most=4)] = 1
+    turns: Annotated[int, Within(least=1, most=4)] = 1
     """Quarter turns about the vertical whose answers `segment` averages, 1 to 4."""
     tile_voxels: Count = 500_000
     """Most voxels that `segment` looks at at once, of 2 kB each; larger scans are cut into tiles that overlap by the receptive
@@ -99,7 +101,7 @@ class Prediction(NamedTuple):
 class UNet(Learned[PointCloud, Batch, Prediction]):
     name = "unet"
     takes = PointCloud
-    not_trained = ("superpoints", "views", "tile_voxels")
+    not_trained = ("superpoints", "turns", "tile_voxels")
     config: UNetConfig
 
     def __init__(self, config: UNetConfig, vocabulary: Vocabulary, trunk: SparseUNet) -> None:
@@ -114,6 +116,11 @@ class UNet(Learned[PointCloud, Batch, Prediction]):
         inputs = FEATURES + (6 if config.normals else 0)
         trunk = SparseUNet(inputs, width=config.width, levels=config.levels, repeats=config.repeats)
         return cls(config, vocabulary, trunk)
+
+    @classmethod
+    def migrated(cls, config: dict[str, Any]) -> Migrated:
+        """Settings had other names before."""
+        return earlier.of_unet(config)
 
     @property
     def finds_instances(self) -> bool:
@@ -142,21 +149,23 @@ class UNet(Learned[PointCloud, Batch, Prediction]):
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
         """The class of every point as `element_classes`, and no instances."""
-        classes, _ = self.classes_and_patches(cloud)
+        classes = self.label(cloud).cloud.semantic
         return replace(Instances.empty(len(cloud), self.vocabulary, self.name), element_classes=classes)
 
-    def classes_and_patches(self, cloud: PointCloud) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"] | None]:
-        """Class of each point, and `patches`."""
-        patches = self.patches(cloud)
+    @torch.inference_mode()
+    def label(self, cloud: PointCloud) -> Labelled:
+        """The cloud with the class of each point, and the probabilities and superpoints that the classes come from."""
+        surfaces, size = self.superpoints(cloud), self.config.voxel_size
         with stage("voxels"):
-            voxels = voxelize(cloud.points, voxel_size=self.config.voxel_size)
+            voxels = voxelize(cloud.points, voxel_size=size)
             features = voxel_features(cloud, voxels, self.config)
         with stage("network"), evaluating(self):
             scores = self.scores(voxels.coordinates, features)
         with stage("superpoints"):
-            return classes_by_superpoint(scores, voxels.voxel_of_point, patches), patches
+            classes = classes_by_superpoint(scores, voxels.voxel_of_point, surfaces)
+        return Labelled(replace(cloud, semantic=classes), VoxelScores(voxels, size, scores), surfaces)
 
-    def patches(self, cloud: PointCloud) -> Int[Tensor, "n"] | None:
+    def superpoints(self, cloud: PointCloud) -> Int[Tensor, "n"] | None:
         """Superpoint of each point; None where voxels decide."""
         if self.config.superpoints is None:
             return None
@@ -164,19 +173,19 @@ class UNet(Learned[PointCloud, Batch, Prediction]):
             return superpoints(cloud, self.config.superpoints)
 
     def scores(self, coordinates: Int[Tensor, "v 3"], features: Float[Tensor, "v f"]) -> Float[Tensor, "v c"]:
-        """Probabilities of the classes, the mean of all `views`, on the CPU; for a network in eval mode."""
+        """Probabilities of the classes, the mean of all `turns`, on the CPU; for a network in eval mode."""
         if len(features) == 0:
             return features.new_zeros(0, len(self.vocabulary))
         device, c = self.class_weights.device, self.config
 
         def network(at: Tensor, values: Tensor) -> tuple[Tensor]:
             total = torch.zeros(len(values), len(self.vocabulary))
-            for view in counted(range(c.views)):
-                if view:
+            for turn in counted(range(c.turns)):
+                if turn:
                     at, values = quarter_turn(at, values)
                 batch = Batch(at, values, torch.full_like(at[:, 0], -1), torch.tensor([len(at)]))
                 total += self(batch.to(device)).logits.softmax(1).cpu()
-            return (total / c.views,)
+            return (total / c.turns,)
 
         return by_tiles(network, coordinates, features, halo=self.trunk.reach, most=c.tile_voxels)[0]
 

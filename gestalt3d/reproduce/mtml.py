@@ -133,20 +133,21 @@ def _room_row(i: int, label: str, key: str, **settings: Any) -> Row:
 
 
 def _as_in_the_paper(model: Any) -> None:
-    """Without superpoints, in one view, with the proposals of the embedding and the classes alone."""
+    """Without superpoints, in one look, with the proposals of the embedding and the classes alone."""
     from gestalt3d.methods.mtml import MTMLConfig
 
-    method = model.method
-    method.semantics.config = replace(method.semantics.config, superpoints=None)
-    if isinstance(method.config, MTMLConfig):
-        proposals = replace(method.config.proposals, merge=None)
-        method.config = replace(method.config, views=1, proposals=proposals)
+    semantics, parter = model.method.semantics, model.method.parter
+    semantics.config = replace(semantics.config, superpoints=None)
+    if isinstance(parter.config, MTMLConfig):
+        proposals = replace(parter.config.proposals, merge=None)
+        parter.config = replace(parter.config, turns=1, proposals=proposals)
 
 
 def _without_directional_score(model: Any) -> None:
     """The post-processing of "FE only": directions were learnt, but nothing is scored by them."""
-    config = model.method.config
-    model.method.config = replace(config, proposals=replace(config.proposals, direction_weight=0.0))
+    parter = model.method.parter
+    proposals = replace(parter.config.proposals, direction_weight=0.0)
+    parter.config = replace(parter.config, proposals=proposals)
 
 
 def _order(*keys: str, metrics: tuple[str, ...]) -> tuple[Claim, ...]:

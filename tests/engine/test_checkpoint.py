@@ -13,7 +13,8 @@ import torch
 from gestalt3d.engine import checkpoint
 from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
-from gestalt3d.methods.mtml import MTML, MTMLConfig, ProposalConfig
+from gestalt3d.methods.mtml import MTML, MTMLConfig
+from gestalt3d.methods.voxels.grouping import ProposalConfig
 from gestalt3d.structures.vocabulary import S3DIS, VOCABULARIES, Vocabulary
 from tests.command import save_weights
 from tests.scenes import tiny_scan

@@ -15,8 +15,10 @@ from gestalt3d.engine.train import train
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
 from gestalt3d.io.ply import write_ply
-from gestalt3d.methods.mtml import MTML, MTMLConfig
+from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.methods.staged import Staged, StagedConfig
 from gestalt3d.methods.unet import UNetConfig
+from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
 from gestalt3d.recipes import Optim, Recipe, recipe
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import save_folder, tiny_scan
@@ -24,6 +26,7 @@ from tests.scenes import save_folder, tiny_scan
 FINE = UNetConfig(voxel_size=0.1, width=4, levels=2, max_extent=2.0)
 TRUE = MTMLConfig(width=4, first_kernel=3, dilations=(2, 2), norm=True, voxel_size=0.2)
 PLAIN = Options(kinds=Kinds(picture=False, page=False))
+NOISE = SemanticNoiseConfig(deviation=2.5)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     semantics = train(base, out / "semantics", device="cpu")
     true = train(replace(base, method="mtml", model=TRUE), out / "true", device="cpu")
-    joint = replace(base, method="mtml", model=replace(TRUE, semantics=FINE, doubt=2.5))
+    joint = replace(base, method="staged", model=StagedConfig(FINE, replace(TRUE, semantic_noise=NOISE)))
     train(joint, out / "predicted", device="cpu", init=[str(true), str(semantics)])
     return out
 
@@ -58,7 +61,7 @@ def test_fine_tuning_leaves_the_stage_as_it_was(trained: Path) -> None:
             rest = name.removeprefix("ema.")
             assert torch.equal(joint[f"model.semantics.{rest}"], value), name
             assert torch.equal(joint[f"ema.semantics.{rest}"], value), name
-    assert not torch.equal(joint["model.embed.weight"], true["model.embed.weight"])
+    assert not torch.equal(joint["model.parter.embed.weight"], true["model.embed.weight"])
 
 
 def test_a_scan_without_labels_is_segmented(trained: Path, tmp_path: Path) -> None:
@@ -107,9 +110,10 @@ def test_what_cannot_be_is_one_line(trained: Path, tmp_path: Path) -> None:
 
 def test_the_recipes_fit_each_other() -> None:
     stage, true, joint = (recipe(name) for name in ("semantics-rooms", "mtml-rooms-true", "mtml-rooms"))
-    assert isinstance(joint.model, MTMLConfig) and joint.model.semantics == stage.model
-    # Only the third step sees semantics that err, and only its own training is to doubt them.
-    assert replace(joint.model, semantics=None, doubt=true.model.doubt) == true.model
+    # Only the third step sees semantics that err, and only in its own training are they to err more.
+    assert isinstance(true.model, MTMLConfig)
+    noisy = replace(true.model, semantic_noise=SemanticNoiseConfig(deviation=2.5))
+    assert joint.model == StagedConfig(stage.model, noisy)
     assert len({r.classes for r in (stage, true, joint)}) == 1
 
 
@@ -120,11 +124,11 @@ def test_settings_that_only_segment_knows_may_differ(trained: Path, tmp_path: Pa
         "config": {k: v for k, v in stored.about["config"].items() if k != "tile_voxels"},
     }
     save(tmp_path / "older.safetensors", stored.tensors, older)
-    joint = MTML.from_config(replace(TRUE, semantics=replace(FINE, views=4)), S3DIS)
+    joint = Staged.from_config(StagedConfig(replace(FINE, turns=4), TRUE), S3DIS)
     said = initialise(
         joint, [str(trained / "true" / "last.safetensors"), str(tmp_path / "older.safetensors")]
     )
     assert "anew" not in said
-    other = MTML.from_config(replace(TRUE, semantics=replace(FINE, normals=0)), S3DIS)
+    other = Staged.from_config(StagedConfig(replace(FINE, normals=0), TRUE), S3DIS)
     with pytest.raises(UserError, match="its normals is 16, this recipe's 0"):
         initialise(other, [str(tmp_path / "older.safetensors")])

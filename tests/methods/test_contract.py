@@ -13,13 +13,14 @@ from sklearn.metrics import adjusted_rand_score
 from gestalt3d.engine.checkpoint import config_class
 from gestalt3d.methods import method_class
 from gestalt3d.methods.method import START
-from gestalt3d.methods.mtml import ProposalConfig
+from gestalt3d.methods.mtml import MTMLConfig
 from gestalt3d.methods.rooms.backbone import PointNet2Config, PointNetConfig
 from gestalt3d.methods.rooms.blocks import LatticeConfig
 from gestalt3d.methods.rooms.blockwise import TrainingConfig
 from gestalt3d.methods.rooms.merging import AgreementConfig, BlockMergingConfig, VotesConfig
 from gestalt3d.methods.superpoints import SuperpointConfig, superpoints
 from gestalt3d.methods.unet import UNetConfig
+from gestalt3d.methods.voxels.grouping import ProposalConfig
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS
@@ -69,16 +70,15 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "sgpn": ("sgpn", {"backbone": WIDE, "loss_rows": 128, "min_group": 160, "min_confidence": 0.0}),
     "mtml": ("mtml", {"norm": True, "proposals": ProposalConfig(coherent=True)}),
-    "mtml-overlapping": ("mtml", {"views": 2}),
+    "mtml-overlapping": ("mtml", {"turns": 2}),
     "mtml-dense": ("mtml", {"space": "dense"}),
     "mtml-embedding-only": ("mtml", {"direction": False}),
-    "mtml-unlabelled": ("mtml", {"norm": True, "semantics": UNetConfig(**FINE)}),
-    "mtml-unlabelled-superpoints": (
-        "mtml",
+    "staged": ("staged", {"parter": MTMLConfig(**VOXELS, norm=True)}),
+    "staged-superpoints": (
+        "staged",
         {
-            "norm": True,
             "semantics": UNetConfig(**FINE, superpoints=SURFACES),
-            "proposals": ProposalConfig(coherent=True),
+            "parter": MTMLConfig(**VOXELS, norm=True, proposals=ProposalConfig(coherent=True)),
         },
     ),
     "unet": ("unet", {"voxel_size": 0.1, "width": 8}),
@@ -91,7 +91,7 @@ def build(case: str, **changes: Any) -> Any:
     name, own = TRAINED[case]
     cls = method_class(name)
     torch.manual_seed(0)
-    base = {"mtml": VOXELS, "unet": FINE}.get(name, SMALL)
+    base = {"mtml": VOXELS, "unet": FINE, "staged": {"semantics": UNetConfig(**FINE)}}.get(name, SMALL)
     return cls.from_config(config_class(cls)(**{**base, **own, **changes}), S3DIS)
 
 
@@ -157,7 +157,7 @@ def test_every_parameter_receives_gradient(case: str) -> None:
 )
 def test_overfits_one_scene(case: str, steps: int, rate: float) -> None:
     if case in ("mtml", "unet"):
-        method = build(case, **({"turns": False} if case == "mtml" else {"max_extent": None}))
+        method = build(case, **({"random_turns": False} if case == "mtml" else {"max_extent": None}))
     else:
         dropout = {} if case == "sgpn" else {"dropout": 0.0}
         method = build(

@@ -9,14 +9,10 @@ import torch
 from gestalt3d.data.toyboxes import Toyboxes
 from gestalt3d.errors import UserError
 from gestalt3d.methods.method import START
-from gestalt3d.methods.mtml import (
-    MTML,
-    Batch,
-    MTMLConfig,
-    Prediction,
-    ProposalConfig,
-    turned,
-)
+from gestalt3d.methods.mtml import MTML, Batch, MTMLConfig, Prediction
+from gestalt3d.methods.voxels.grouping import ProposalConfig
+from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
+from gestalt3d.methods.voxels.turns import random_turn
 from gestalt3d.ops.centers import to_centers
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
 from tests.scenes import tiny_scan
@@ -93,8 +89,8 @@ def test_directions_decide_between_two_boxes_and_their_union() -> None:
     assert found.proposals.sizes.tolist() == [72]
 
 
-def test_each_view_gives_proposals() -> None:
-    """What one view's features do not part another's do; of opposite directions nothing is left."""
+def test_each_look_gives_proposals() -> None:
+    """What one look's features do not part another's do; of opposite directions nothing is left."""
     at = torch.ones(8, 3, 3).nonzero()
     instances = (at[:, 0] >= 4).long()
     batch = Batch(at, torch.zeros(len(at), 5), instances, torch.tensor([len(at)]))
@@ -103,21 +99,21 @@ def test_each_view_gives_proposals() -> None:
     config = ProposalConfig(bandwidths=(0.5,), feature_weight=0.0, coherent=True)
     method, classes = build(replace(SMALL, proposals=config)), torch.zeros_like(instances)
     assert method.group([blind], at, classes).proposals.sizes.tolist() == [72]
-    for views in ([seeing, blind], [blind, seeing]):
-        found = method.group(views, at, classes)
+    for looks in ([seeing, blind], [blind, seeing]):
+        found = method.group(looks, at, classes)
         assert sorted(found.proposals.sizes.tolist()) == [36, 36]
         assert bool((found.scores > 0.9).all())
     other = Prediction(-2 * seeing.direction, seeing.embedding)
     assert float(method.group([seeing, other], at, classes).scores.max()) < 0.6
 
 
-def test_a_view_is_what_the_network_says_of_the_turned_scene() -> None:
-    """Turned by the caller or by `views`: the same features, and directions that turn along."""
+def test_a_look_is_what_the_network_says_of_the_turned_scene() -> None:
+    """Turned by the caller or by `turns`: the same features, and directions that turn along."""
     scene = Toyboxes("train", count=1)[0]
     method = build().eval()
     batch = method.prepare(scene, np.random.default_rng(0))
     with torch.inference_mode():
-        plain = method._view(0, batch.coordinates, batch.features)
+        plain = method.look(batch.coordinates, batch.features, 0)
         for turns in (1, 2, 3):
             x, y, z = batch.coordinates.unbind(1)
             for _ in range(turns):
@@ -130,21 +126,21 @@ def test_a_view_is_what_the_network_says_of_the_turned_scene() -> None:
                 cells = (before[:, None] // 2 == before // 2) & (before[:, None] != before)
                 assert torch.equal(together, cells) == (turns % 2 == 0)
             turned_scene = method(Batch(at, batch.features, batch.instances, batch.sizes))
-            view = method._view(turns, batch.coordinates, batch.features)
-            torch.testing.assert_close(view.embedding, turned_scene.embedding, atol=1e-5, rtol=1e-4)
-            x, y, z = view.direction.unbind(1)
+            look = method.look(batch.coordinates, batch.features, turns)
+            torch.testing.assert_close(look.embedding, turned_scene.embedding, atol=1e-5, rtol=1e-4)
+            x, y, z = look.direction.unbind(1)
             for _ in range(turns):
                 x, y = -y, x
             found = torch.stack([x, y, z], dim=1)
             torch.testing.assert_close(found, turned_scene.direction, atol=1e-5, rtol=1e-4)
-            assert not torch.allclose(view.embedding, plain.embedding, atol=1e-3)
+            assert not torch.allclose(look.embedding, plain.embedding, atol=1e-3)
 
 
 def test_turns_are_those_of_a_rigid_body() -> None:
     at = torch.tensor([[0, 0, 0], [3, 0, 0], [3, 1, 5], [2, 7, 1]])
     seen = set()
     for seed in range(60):
-        moved = turned(at, np.random.default_rng(seed))
+        moved = random_turn(at, np.random.default_rng(seed))
         torch.testing.assert_close(
             torch.cdist(moved.float(), moved.float()), torch.cdist(at.float(), at.float())
         )
@@ -154,14 +150,14 @@ def test_turns_are_those_of_a_rigid_body() -> None:
     assert len(seen) == 8
 
 
-def test_doubt_reaches_the_network_in_training_alone() -> None:
+def test_semantic_noise_reaches_the_network_in_training_alone() -> None:
     scene = Toyboxes("train", count=1)[0]
-    method = build(replace(SMALL, doubt=4.0, doubt_radius=(3.0, 3.0)))
+    method = build(replace(SMALL, semantic_noise=SemanticNoiseConfig(4.0, radius=(3.0, 3.0))))
     sure, unsure = (m.prepare(scene, np.random.default_rng(0)) for m in (build(), method))
-    assert torch.equal(sure.features, unsure.features) and len(unsure.doubt) == len(sure.features)
+    assert torch.equal(sure.features, unsure.features) and len(unsure.noise) == len(sure.features)
     assert not torch.allclose(method(unsure).embedding, method(sure).embedding, atol=1e-3)
     again = method.prepare(scene, np.random.default_rng(0))
-    assert torch.equal(again.doubt, unsure.doubt)
+    assert torch.equal(again.noise, unsure.noise)
     pair = Batch(*(torch.cat(parts) for parts in zip(unsure, again, strict=True)))
     torch.testing.assert_close(
         method(pair).embedding, method(unsure).embedding.repeat(2, 1), atol=1e-5, rtol=1e-4
@@ -239,14 +235,17 @@ def test_nothing_known_is_no_instance() -> None:
         {"first_kernel": 4},
         {"inputs": "features"},
         {"width": 0},
-        {"views": 0},
-        {"views": 5},
-        {"doubt": 1.0, "inputs": "features", "features": 3},
-        {"doubt": -1.0},
-        {"doubt_balls": -1},
-        {"doubt_radius": (0.8, 0.15)},
+        {"turns": 0},
+        {"turns": 5},
+        {"semantic_noise": SemanticNoiseConfig(1.0), "inputs": "features", "features": 3},
     ],
 )
-def test_impossible_settings_say_which(changes: dict) -> None:
+def test_impossible_settings_of_the_network_say_which(changes: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
         MTMLConfig(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"deviation": -1.0}, {"balls": -1}, {"radius": (0.8, 0.15)}])
+def test_impossible_settings_of_noise_say_which(changes: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        SemanticNoiseConfig(**changes)

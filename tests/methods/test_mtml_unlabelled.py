@@ -1,4 +1,4 @@
-"""MTML with its semantic stage: clouds without labels."""
+"""MTML behind a semantic stage: clouds without labels."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from gestalt3d.errors import UserError
+from gestalt3d.methods.components import ComponentsConfig
 from gestalt3d.methods.method import START
-from gestalt3d.methods.mtml import MTML, Batch, MTMLConfig
+from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.methods.staged import Batch, Staged, StagedConfig
 from gestalt3d.methods.unet import Prediction, UNetConfig
 from gestalt3d.methods.voxels.labelled import nested, probable_class
 from gestalt3d.ops.voxelize import voxelize
@@ -18,12 +20,12 @@ from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan
 
 FINE = UNetConfig(voxel_size=0.05, width=4, levels=2)
-SMALL = MTMLConfig(width=4, first_kernel=3, dilations=(2, 2), norm=True, structure=True, semantics=FINE)
+PARTER = MTMLConfig(width=4, first_kernel=3, dilations=(2, 2), norm=True, structure=True)
 
 
-def build(config: MTMLConfig = SMALL) -> MTML:
+def build(parter: MTMLConfig | ComponentsConfig = PARTER) -> Staged:
     torch.manual_seed(0)
-    return MTML.from_config(config, S3DIS)
+    return Staged.from_config(StagedConfig(FINE, parter), S3DIS)
 
 
 def by_height(batch: Any) -> Prediction:
@@ -35,7 +37,6 @@ def by_height(batch: Any) -> Prediction:
 def test_given_semantics_and_the_same_predicted_ones_give_the_same_answer() -> None:
     cloud = replace(tiny_scan().input, semantic=None)
     method = build().eval()
-    assert method.semantics is not None
     method.semantics.forward = by_height
     predicted = method.segment(cloud)
     given = method.segment(replace(cloud, semantic=predicted.element_classes))
@@ -48,25 +49,25 @@ def test_given_semantics_and_the_same_predicted_ones_give_the_same_answer() -> N
 def test_training_sees_what_the_stage_predicts_and_segment_the_same() -> None:
     scan = tiny_scan()
     cloud = replace(scan.input, semantic=None)
-    method = build(replace(SMALL, turns=False)).eval()
+    method = build(replace(PARTER, random_turns=False)).eval()
     batch = method.prepare(replace(scan, input=cloud), np.random.default_rng(0))
-    assert batch.features.shape[1] == 0
-    torch.testing.assert_close(method._predicted(batch), method._input(cloud).features)
+    assert batch.parted.features.shape[1] == 0
+    torch.testing.assert_close(method.predicted(batch), method.labelled(cloud).seen.coarser(0.1).scores)
     other = method.prepare(replace(tiny_scan(1), input=replace(tiny_scan(1).input, semantic=None)),
                            np.random.default_rng(0))  # fmt: skip
-    both = Batch(*(torch.cat(parts) for parts in zip(batch, other, strict=True)))
-    torch.testing.assert_close(method._predicted(both)[: len(batch.instances)], method._predicted(batch))
+    both = Batch.cat([batch, other])
+    torch.testing.assert_close(method.predicted(both)[: len(batch.parted.instances)], method.predicted(batch))
 
 
 def test_turned_voxels_keep_their_scores() -> None:
     scan = replace(tiny_scan(), input=replace(tiny_scan().input, semantic=None))
-    still, turned = (build(replace(SMALL, turns=turns)).eval() for turns in (False, True))
+    still, turned = (build(replace(PARTER, random_turns=turns)).eval() for turns in (False, True))
     a, b = (method.prepare(scan, np.random.default_rng(3)) for method in (still, turned))
-    assert not torch.equal(a.coordinates, b.coordinates)
+    assert not torch.equal(a.parted.coordinates, b.parted.coordinates)
 
-    def rows(method: MTML, batch: Batch) -> torch.Tensor:
-        known = batch.coordinates[:, 2:], batch.instances[:, None]
-        return torch.cat([method._predicted(batch), *known], dim=1)
+    def rows(method: Staged, batch: Batch) -> torch.Tensor:
+        known = batch.parted.coordinates[:, 2:], batch.parted.instances[:, None]
+        return torch.cat([method.predicted(batch), *known], dim=1)
 
     one, other = rows(still, a), rows(turned, b)
     # The turn shifts the height by a whole voxel or none.
@@ -78,7 +79,6 @@ def test_turned_voxels_keep_their_scores() -> None:
 
 def test_the_stage_is_frozen() -> None:
     method = build().train()
-    assert method.semantics is not None
     before = {name: value.clone() for name, value in method.semantics.state_dict().items()}
     optimizer = torch.optim.Adam(method.parameters(), lr=0.1)
     batch = method.prepare(tiny_scan(), np.random.default_rng(0))
@@ -117,4 +117,4 @@ def test_probable_class() -> None:
 @pytest.mark.parametrize("changes", [{"voxel_size": 0.12}, {"voxel_size": 0.02}])
 def test_voxels_that_do_not_nest_are_refused(changes: dict) -> None:
     with pytest.raises(ValueError, match="whole multiple"):
-        replace(SMALL, **changes)
+        StagedConfig(FINE, replace(PARTER, **changes))

@@ -92,9 +92,9 @@ def test_impossible_settings_say_which(changes: dict) -> None:
         UNetConfig(**changes)
 
 
-@pytest.mark.parametrize("views", [1, 4])
-def test_a_wide_scan_is_labelled_tile_by_tile(views: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud, method = tiny_scan(points=20000).input, build(replace(SMALL, voxel_size=0.04, views=views))
+@pytest.mark.parametrize("turns", [1, 4])
+def test_a_wide_scan_is_labelled_tile_by_tile(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud, method = tiny_scan(points=20000).input, build(replace(SMALL, voxel_size=0.04, turns=turns))
     whole = method.segment(cloud).element_classes
     method.config = replace(method.config, tile_voxels=2000)
     seen = []
@@ -102,7 +102,7 @@ def test_a_wide_scan_is_labelled_tile_by_tile(views: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(UNet, "forward", lambda self, b: seen.append(len(b.coordinates)) or forward(self, b))
     tiled = method.segment(cloud).element_classes
     assert whole is not None and tiled is not None
-    assert len(seen) > views
+    assert len(seen) > turns
     assert (
         float((whole == tiled).float().mean()) > 0.999
     )  # rounding decides between classes that are as likely
@@ -121,10 +121,10 @@ def test_a_quarter_turn_of_the_voxels_is_that_of_the_cloud() -> None:
     torch.testing.assert_close(values[order], features(turned), atol=1e-4, rtol=0)
 
 
-def test_the_mean_of_all_views_does_not_depend_on_the_first() -> None:
+def test_the_mean_of_all_turns_does_not_depend_on_the_first() -> None:
     cloud = tiny_scan(points=2000).input
     at, values = voxelize(cloud.points, voxel_size=0.1).coordinates, features(cloud)
-    one, four = (build(replace(SMALL, views=n)).eval() for n in (1, 4))
+    one, four = (build(replace(SMALL, turns=n)).eval() for n in (1, 4))
     with torch.inference_mode():
         for method, same in ((one, False), (four, True)):
             first, other = method.scores(at, values), method.scores(*quarter_turn(at, values))

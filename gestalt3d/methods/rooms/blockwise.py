@@ -58,6 +58,7 @@ from gestalt3d.methods.rooms.merging import AgreementConfig, BlockMergingConfig,
 from gestalt3d.methods.superpoints import superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.norm import statistics_of
+from gestalt3d.ops.renumber import renumbered
 from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.stages import counted, stage
@@ -199,7 +200,7 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
         rows = torch.from_numpy(order[np.stack([np.resize(block.rows, c.points) for block in blocks])])
         labels = scan.truth.to_labels()
         classes = scan.truth.classes_of_elements()
-        instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
+        instances = torch.stack([renumbered(block) for block in labels[rows]])
         return Batch(block_features(cloud, rows, blocks, c.normals), classes[rows].long(), instances)
 
     def lattice(self, scan: Scan) -> Iterator[Batch]:
@@ -212,7 +213,7 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
         for first in range(0, len(look.tasks), _BLOCKS_AT_ONCE):
             tasks = look.tasks[first : first + _BLOCKS_AT_ONCE]
             rows = self._rows(tasks)
-            instances = torch.stack([_count_from_zero(block) for block in labels[rows]])
+            instances = torch.stack([renumbered(block) for block in labels[rows]])
             features = block_features(look.cloud, rows, tasks, self.config.blocks.normals)
             yield Batch(features, classes[rows], instances)
 
@@ -400,8 +401,3 @@ def _unlabelled(points: Float[Tensor, "b n f"]) -> Batch:
 def _one(prediction: Any, block: int, count: int) -> Any:
     """The first `count` points of one block, as a batch of one."""
     return type(prediction)(*(values[block : block + 1, :count] for values in prediction))
-
-
-def _count_from_zero(labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
-    ids, index = labels.unique(return_inverse=True)
-    return index - int((ids < 0).sum())

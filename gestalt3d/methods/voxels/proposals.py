@@ -23,9 +23,11 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from gestalt3d.methods.voxels import labelled
 from gestalt3d.ops.centers import center_coherency
 from gestalt3d.ops.components import graph_components, voxel_pairs
 from gestalt3d.ops.mean_shift import mean_shift
+from gestalt3d.ops.renumber import renumbered
 from gestalt3d.ops.segment import segment_mean
 from gestalt3d.stages import counted, stage
 from gestalt3d.structures.sets import Sets
@@ -34,12 +36,6 @@ _MEMBERS_AT_ONCE = 2**20
 """What scores gather has room for this many voxels, or for the largest proposal."""
 _ROWS_AT_ONCE = 256
 """Proposals whose overlaps with all others are known at a time."""
-
-
-class Scored(NamedTuple):
-    proposals: Sets
-    classes: Int[Tensor, "p"]
-    scores: Float[Tensor, "p"]
 
 
 # ── proposals ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,7 +104,7 @@ def unions(
     other neighbour, and more than `min_gain`, become one. Ties: the pair with the lowest labels.
     """
     found = []
-    labels = _consecutive(labels)
+    labels = renumbered(labels)
     count = int(labels.max()) + 1 if len(labels) else 0
     known, own = _Gains(labels[:0], directions.new_zeros(0)), directions.new_zeros(count)
     changed = torch.ones(count, dtype=torch.bool)
@@ -160,12 +156,6 @@ class _Gains(NamedTuple):
             same = self.keys[at] == keys
             found[same] = self.values[at[same]]
         return found
-
-
-def _consecutive(labels: Int[Tensor, "v"]) -> Int[Tensor, "v"]:
-    """Numbered anew from 0 in their order; negative ones are -1."""
-    ids, index = labels.clamp(min=-1).unique(return_inverse=True)
-    return index - int((ids < 0).sum())
 
 
 def _apart(labels: Int[Tensor, "v"], pairs: Int[Tensor, "2 m"]) -> Bool[Tensor, "m"]:
@@ -287,11 +277,7 @@ def _mean_semantics(semantics: Float[Tensor, "v c"], proposals: Sets) -> Float[T
 
 def probable_class(semantics: Float[Tensor, "v c"], proposals: Sets) -> Int[Tensor, "p"]:
     """The class with the highest mean probability in the proposal, the lowest on ties; -1 where all are zero."""
-    mean = _mean_semantics(semantics, proposals)
-    if mean.shape[1] == 0 or len(mean) == 0:
-        return proposals.sizes.new_full((len(mean),), -1)
-    best = mean.max(dim=1)
-    return best.indices.masked_fill(best.values <= 0, -1)
+    return labelled.probable_class(_mean_semantics(semantics, proposals))
 
 
 def class_probability(
