@@ -45,16 +45,19 @@ class ASISConfig(BlockConfig):
     instance_fusion: bool = True
     """Eq. 6; off in "vanilla"."""
     embedding: Width = 5
-    """N_E."""
+    """Channels of the instance embedding, N_E."""
     neighbours: Count = 30
     """K of Eq. 6, the point itself included."""
     delta_var: Positive = 0.5
+    """Distance from its instance's mean within which an embedding costs nothing (Eq. 2)."""
     delta_dist: Positive = 1.5
+    """Half the distance from which on two means cost nothing (Eq. 3)."""
     alpha: NotNegative = 0.001
     """Weight of the regularisation in Eq. 1."""
     bandwidth: Positive = 0.6
-    """Of mean shift."""
+    """Bandwidth of mean shift, in the unit of the embedding."""
     dropout: Annotated[float, Within(least=0, below=1)] = 0.5
+    """Share of the features that training leaves out before both output layers."""
 
 
 class Prediction(NamedTuple):

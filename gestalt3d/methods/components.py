@@ -26,12 +26,12 @@ from gestalt3d.structures.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class ComponentsConfig:
-    """Of the voxels."""
+    """Which voxels are one instance."""
 
     connected: bool = True
     """Off: every class is one instance."""
     voxel_size: Positive = 0.1
-    """Metres, MTML's (Sec. 3.1)."""
+    """Edge of a voxel in metres, MTML's (Sec. 3.1)."""
     connectivity: Literal[6, 18, 26] = 26
     """Neighbours that are connected: 6 (faces), 18 (and edges) or 26 (and corners)."""
     min_voxels: Count = 1

@@ -42,23 +42,24 @@ _LEVEL = 0.7  # |z| of a floor's normal, at least
 
 @dataclass(frozen=True)
 class PlaneConfig:
-    """RANSAC. Lengths in metres."""
+    """How RANSAC finds the planes of the building. Lengths in metres."""
 
     distance: Positive = 0.03
-    """A voxel agrees with a plane when its mean is at most this many metres from it, and its normal within `angle_degrees`."""
+    """Greatest distance from a plane to the mean of a voxel that agrees with it."""
     angle_degrees: Annotated[float, Within(least=0, most=180)] = 30.0
-    """Largest angle between the normals of a plane and of a voxel that agrees with it."""
+    """Greatest angle between a plane's normal and that of a voxel that agrees with it."""
     min_area: NotNegative = 2.0
-    """Square metres of occupied cells."""
+    """Least area of a plane in square metres of occupied cells."""
     cell: Positive = 0.05
     """Side of those cells: wider than the gaps between points."""
     hypotheses: Count = 400
-    """Planes that are drawn to choose one from."""
+    """Hypotheses drawn for each plane."""
     sample: Count = 8000
-    """Most voxels on which a drawn plane is judged."""
+    """Most voxels on which hypotheses are judged."""
     building_only: bool = False
     """Planes are upright, or level and within `band` of the lowest or the highest voxels."""
     band: NotNegative = 0.3
+    """Greatest distance of level planes from the lowest or the highest voxels, where `building_only` asks for it."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -66,20 +67,24 @@ class PlaneConfig:
 
 @dataclass(frozen=True)
 class DBSCANConfig:
-    """Of variant "dbscan"."""
+    """Settings of the variant "dbscan": what no plane takes is clustered by density. Lengths in metres."""
 
     planes: PlaneConfig = PlaneConfig()
+    """The planes that are taken away first."""
     full_width: Positive = 4.0
-    """Metres: the wider horizontal extent from which lengths count as they are."""
+    """The wider horizontal extent of a scan from which lengths count as they are; in smaller scans they are smaller."""
     voxel_size: Positive = 0.03
+    """Edge of a voxel."""
     neighbours: Annotated[int, Within(least=3, most=1000)] = 16
     """Voxels from which a normal is estimated."""
     eps: Positive = 0.075
+    """Greatest distance between neighbours."""
     min_points: Count = 10
+    """Least neighbours of a voxel that links others, itself included."""
     min_voxels: CountOrNone = 20
-    """Clusters of fewer voxels are joined to the nearest other within `reach`."""
+    """Clusters of fewer voxels are joined to others within `reach`."""
     reach: Positive = 0.1
-    """Metres within which a small cluster is joined to another."""
+    """Greatest distance between clusters that are joined because one is small."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -87,20 +92,26 @@ class DBSCANConfig:
 
 @dataclass(frozen=True)
 class RegionsConfig:
-    """Of variant "regions"."""
+    """Settings of the variant "regions": what no plane takes grows over smooth surface. Lengths in metres."""
 
     planes: PlaneConfig = PlaneConfig(distance=0.025, building_only=True)
+    """The planes that are taken away first."""
     full_width: Positive = 2.0
+    """The wider horizontal extent of a scan from which lengths count as they are; in smaller scans they are smaller."""
     voxel_size: Positive = 0.02
+    """Edge of a voxel."""
     neighbours: Annotated[int, Within(least=3, most=1000)] = 24
+    """Voxels from which a normal is estimated."""
     eps: Positive = 0.075
-    """Voxels at most this many metres apart are neighbours when their normals agree within `angle_degrees`."""
+    """Greatest distance between neighbours."""
     angle_degrees: Annotated[float, Within(least=0, most=180)] = 15.0
-    """Largest angle between the normals of neighbours."""
+    """Greatest angle between the normals of neighbours."""
     min_points: Count = 3
-    """A voxel with fewer such neighbours, itself included, links nothing."""
+    """Least neighbours of a voxel that links others, itself included."""
     min_voxels: CountOrNone = 50
+    """Regions of fewer voxels are joined to others within `reach`."""
     reach: Positive = 0.1
+    """Greatest distance between regions that are joined because one is small."""
     sparse_unit: Annotated[float, Within(least=1)] = 1.0
     """Where voxels hold fewer than two points on average, every length grows, up to this many times itself."""
 
@@ -124,15 +135,18 @@ TABLE_TOPS = RegionsConfig(
 
 @dataclass(frozen=True)
 class GeometricConfig:
-    """Lengths suit rooms."""
+    """Defaults suit rooms."""
 
     variant: Literal["dbscan", "regions"] = "dbscan"
+    """How what no plane takes becomes objects: by density, or by regions of smooth surface."""
     seed: Seed = 0
-    """Of RANSAC."""
+    """Seed of RANSAC's draws."""
     dbscan: DBSCANConfig = DBSCANConfig()
+    """Settings of the variant "dbscan"."""
     regions: RegionsConfig = RegionsConfig()
+    """Settings of the variant "regions"."""
     table_tops: RegionsConfig = TABLE_TOPS
-    """Instead of `regions`, for scans that measure less than `TABLE_TOP` along every axis."""
+    """Settings in place of `regions`, for scans that measure less than `TABLE_TOP` along every axis."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -51,20 +51,25 @@ class SGPNConfig(BlockConfig):
     similarity: Width = 128
     """Channels of each head."""
     k1: NotNegative = 10.0
+    """Distance S from which on points of one class in two instances cost nothing; those of a proposal are nearer."""
     k2: NotNegative = 80.0
+    """Distance S from which on points of two classes cost nothing."""
     epochs: Count = 200
-    """Over which alpha's schedule is laid."""
+    """Epochs over which alpha's schedule is laid."""
     semantics_only: bool = False
     """Train and predict classes alone: the network that SGPN starts from."""
     loss_rows: Count | None = None
     """Points per block that are compared with all others in training; all where unset."""
     min_confidence: Share = 0.4
+    """Least confidence of a point whose proposal counts."""
     min_proposal: CountOrNone = 5
     """A proposal has more points than this, of the authors' 4,096 in a block; in proportion where `blocks.points` differs."""
     merge_iou: Share = 0.6
+    """Proposals that overlap by a larger IoU are one group."""
     merge_containment: Share = 0.8
+    """Proposals of which one holds a larger share of the other are one group."""
     min_group: CountOrNone = 50
-    """A group has more points than this, of 4,096 as well."""
+    """A group has more points than this, of the authors' 4,096 in a block as well."""
 
     @property
     def share_of_points(self) -> float:

@@ -1,15 +1,15 @@
-"""Superpoints: patches of surface in which neither inclination nor colour changes abruptly, and answers that go by them.
+"""Superpoints: pieces of surface in which neither inclination nor colour changes abruptly, and answers that go by them.
 
 Networks on voxels or blocks see where an object's border runs to within their voxels; the surface itself shows it to within
 its own. So classes are averaged over superpoints, and each goes to one instance as a whole.
 
 Readings, of Felzenszwalb & Huttenlocher's segments (`ops.graph_segments`) on a cloud:
-- Nodes are voxels, so the density of the scan does not matter; links go to the nearest others within `reach`. (The patches
-  that ScanNet's annotators painted are segments of a mesh, linked by its edges.)
+- Nodes are voxels, so the density of the scan does not matter; links go to the nearest others within `reach`. (The segments
+  that ScanNet's annotators painted are those of a mesh, linked by its edges.)
 - A link weighs 1 - |cosine| of the normals, whether the edge is convex or concave, plus the squared difference of the
-  colours where there are colours. Voxels without a normal, on a line or alone, join others only where patches are too small.
+  colours where there are colours. Voxels without a normal, on a line or alone, join others only where superpoints are too small.
 - A cloud of more than a million voxels is cut into tiles of fewer, so that links and normals are held of one tile only. No
-  patch crosses a cut, and normals beside it see one side.
+  superpoint crosses a cut, and normals beside it see one side.
 - Weights are rounded to a millionth, so that what is equal but for the order of additions is equal: the order of the points
   has as good as no say.
 """
@@ -46,24 +46,24 @@ _LINKS_AT_ONCE = 2**18
 
 @dataclass(frozen=True)
 class SuperpointConfig:
-    """For scans of rooms."""
+    """How a scan becomes superpoints. Defaults suit rooms."""
 
     voxel_size: Positive = 0.02
-    """Metres."""
+    """Edge in metres of the voxels that are joined."""
     neighbours: Annotated[int, Within(least=3, most=1000)] = 16
     """Voxels from which a normal is estimated, the voxel itself included."""
     links: Count = 8
     """Nearest voxels that each one is compared with."""
     reach: Positive = 0.2
-    """Metres: farther voxels are no neighbours, so that stray points stay alone."""
+    """Farther voxels, in metres, are no neighbours, so that stray points stay alone."""
     color_weight: NotNegative = 0.5
     """Weight of the squared difference of two colours, which is 3 between black and white."""
     scale: Annotated[float, Within(above=0, below=1)] = 0.05
-    """Larger makes larger patches: one of n voxels bears steps that are `scale / n` greater than those in it. Of 1 and
+    """A larger one makes larger superpoints: one of n voxels bears steps that are `scale / n` greater than those in it. Of 1 and
     more, voxels without a normal would join whatever is near.
     """
     min_voxels: Count = 20
-    """Smaller patches join what they resemble most, where something is in reach."""
+    """Smaller superpoints join what they resemble most, where something is in reach."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -103,7 +103,7 @@ def _means(points: Float[Tensor, "n 3"], voxels: Voxels, voxel_size: float) -> F
 def _segments(
     means: Float[Tensor, "v 3"], colors: Float[Tensor, "v 3"] | None, config: SuperpointConfig
 ) -> Int[Tensor, "v"]:
-    """Patch of each voxel, numbered from 0."""
+    """Superpoint of each voxel, numbered from 0."""
     near = knn_among(means[None], k=config.neighbours, reach=config.reach)
     normals, ends = normals_of_neighbours(means[None], near)[0], near[0, :, : config.links + 1]
     rows = torch.arange(len(means), dtype=torch.int32)[:, None].expand_as(ends)
@@ -137,20 +137,20 @@ def _step(
 
 
 def classes_by_superpoint(
-    scores: Float[Tensor, "v c"], voxel_of_point: Int[Tensor, "n"], patches: Int[Tensor, "n"] | None
+    scores: Float[Tensor, "v c"], voxel_of_point: Int[Tensor, "n"], superpoints: Int[Tensor, "n"] | None
 ) -> Int[Tensor, "n"]:
     """Class of each point from its voxel's scores: that of the highest mean over its superpoint's points, or over its voxel
     alone where there are no superpoints; the lowest on ties.
     """
-    if patches is None:
+    if superpoints is None:
         return scores.argmax(1)[voxel_of_point]
-    return mean_by_points(scores, voxel_of_point, patches).argmax(1)[patches]
+    return mean_by_points(scores, voxel_of_point, superpoints).argmax(1)[superpoints]
 
 
 def mean_by_points(
     values: Float[Tensor, "s c"], source: Int[Tensor, "n"], target: Int[Tensor, "n"]
 ) -> Float[Tensor, "t c"]:
-    """Each target's mean, over its points, of what the sources of these have; targets are 0, 1, … without gaps."""
+    """Each target's mean, over its points, of what the sources of these have; targets are numbered from 0 without gaps."""
     count = int(target.max()) + 1 if len(target) else 0
     sums = np.zeros((count, values.shape[1]))
     for own, given in zip(target.split(_POINTS_AT_ONCE), source.split(_POINTS_AT_ONCE), strict=True):
@@ -162,18 +162,18 @@ def mean_by_points(
     return torch.from_numpy(sums / torch.bincount(target, minlength=count).numpy()[:, None]).float()
 
 
-def most_frequent(labels: Int[Tensor, "n"], patches: Int[Tensor, "n"]) -> Int[Tensor, "p"]:
-    """What more points of each patch have than anything else; -1, none, counts like a label. Ties: the lowest."""
-    count = int(patches.max()) + 1 if len(patches) else 0
-    return segment_mode(labels + 1, patches, count, int(labels.max()) + 2 if len(labels) else 1) - 1
+def most_frequent(labels: Int[Tensor, "n"], superpoints: Int[Tensor, "n"]) -> Int[Tensor, "p"]:
+    """What more points of each superpoint have than anything else; -1, none, counts like a label. Ties: the lowest."""
+    count = int(superpoints.max()) + 1 if len(superpoints) else 0
+    return segment_mode(labels + 1, superpoints, count, int(labels.max()) + 2 if len(labels) else 1) - 1
 
 
-def by_superpoints(found: Instances, patches: Int[Tensor, "n"]) -> Instances:
-    """Each patch as a whole in the instance, or in none, that more of its points are in than in any other.
+def by_superpoints(found: Instances, superpoints: Int[Tensor, "n"]) -> Instances:
+    """Each superpoint as a whole in the instance, or in none, that more of its points are in than in any other.
 
-    Where instances overlap, points count for the one with the highest score. Those that win no patch are gone.
+    Where instances overlap, points count for the one with the highest score. Those that win no superpoint are gone.
     """
-    labels = most_frequent(found.to_labels(), patches)[patches]
+    labels = most_frequent(found.to_labels(), superpoints)[superpoints]
     made = Instances.from_labels(
         labels,
         found.classes,

@@ -48,19 +48,22 @@ _OFFSET = slice(6, 8)
 
 @dataclass(frozen=True)
 class UNetConfig:
+    """Defaults suit rooms."""
+
     voxel_size: Positive = 0.05
-    """Metres; ScanNet is usually seen at 0.02 to 0.05."""
+    """Edge of a voxel in metres; ScanNet is usually seen at 0.02 to 0.05."""
     width: Width = 16
-    """Channels of the first level; those below have two, three … times as many."""
+    """Channels of the first level; the second has twice as many, the third three times, and so on."""
     levels: Annotated[int, Within(least=1, most=16)] = 5
+    """Levels of the U, each of half the resolution of the one above it."""
     repeats: Annotated[int, Within(least=1, most=64)] = 1
     """Layers at each level, on the way down and on the way up."""
     normals: Neighbours = 16
-    """Voxels from which a surface normal is estimated; 0: none."""
+    """Voxels from which a surface normal is estimated, as six more features; 0 estimates none."""
     class_balance: Annotated[float, Within(least=0, most=4)] = 0.0
     """Classes weigh frequency ** -class_balance in the cross entropy."""
     max_extent: Positive | None = None
-    """Metres: a training sample is a window this wide about a random point, as high as the scan."""
+    """Width in metres of a training sample, a window about a random point as high as the scan; by default the whole scan."""
     superpoints: SuperpointConfig | None = None
     """Superpoints, whose points get one class and, where this is a semantic stage, whole instances; without, points have the
     classes of their voxels.
