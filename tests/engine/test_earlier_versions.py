@@ -195,7 +195,7 @@ def test_a_run_whose_network_was_in_another_order_says_why_it_cannot_go_on(tmp_p
     tensors = {f"model.{n}": v for n, v in as_before(Staged.from_config(STAGED, S3DIS)).items()}
     run = {"step": 1, "best": 0.0, "seconds": 1.0, "best_step": 0}
     written(out / "last.safetensors", tensors, {**about("mtml", OF_MTML), "recipe": plain, "run": run})
-    with pytest.raises(UserError, match="in another order.*start from its weights with --init"):
+    with pytest.raises(UserError, match=r"in another order.*start from its weights with --init"):
         train(recipe, out, resume=True, device="cpu")
 
 

@@ -10,6 +10,7 @@ from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
 from gestalt3d.methods.components import Components, ComponentsConfig
+from gestalt3d.methods.staged import Staged
 from gestalt3d.methods.unet import UNet, UNetConfig
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
@@ -23,7 +24,7 @@ def cloud(cells: torch.Tensor = CELLS, classes: torch.Tensor = CLASSES) -> Point
     return PointCloud((cells + 0.5) * 0.1, semantic=classes)
 
 
-def sets(method: Components, of: PointCloud) -> list[tuple[int, list[int]]]:
+def sets(method: Components | Staged, of: PointCloud) -> list[tuple[int, list[int]]]:
     found = method.segment(of)
     return sorted((int(found.classes[i]), found.elements_of(i).tolist()) for i in range(len(found)))
 
@@ -76,7 +77,7 @@ def test_models_by_name_score_as_the_better_and_the_worse_baseline() -> None:
 def test_a_semantic_stage_labels_what_carries_no_classes() -> None:
     torch.manual_seed(0)
     stage = UNet.from_config(UNetConfig(voxel_size=0.1, width=4, levels=2), S3DIS).eval()
-    method = Components(ComponentsConfig(structure=True), S3DIS, stage)
+    method = Staged(stage, Components(ComponentsConfig(structure=True), S3DIS))
     scan = tiny_scan()
     bare = replace(scan.input, semantic=None)
     seen = stage.segment(bare).element_classes

@@ -98,7 +98,7 @@ def build(case: str, **changes: Any) -> Any:
 def scan_for(case: str, **options: Any) -> Scan:
     """The tiny scan, without semantics unless the case is one that takes them as its input."""
     scan = tiny_scan(**options)
-    if case.startswith("mtml") and not case.startswith("mtml-unlabelled"):
+    if case.startswith("mtml"):
         return scan
     return replace(scan, input=replace(scan.input, semantic=None))
 
@@ -114,13 +114,36 @@ def segmenter(case: str) -> Any:
         "sgpn": ("similarity", "similarity", 0.05),
         "mtml": ("embed", "embedding", 2.0),
         "unet": ("classify", "logits", 2.0),
-    }[method.name]
-    layer = getattr(method, attribute)
+    }[getattr(method, "parter", method).name]
+    layer = getattr(getattr(method, "parter", method), attribute)
     with torch.no_grad():
         method(batch)
         method.eval()
         layer.weight *= spread / getattr(method(batch), feature).std()
     return method
+
+
+LABELS = ("classes", "instances", "parted.instances")
+
+
+def tensors_of(batch: Any, prefix: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of a batch by name, "part.name" those of a batch in it."""
+    found = {}
+    for name, value in batch._asdict().items():
+        of_part = {prefix + name: value} if isinstance(value, torch.Tensor) else tensors_of(value, f"{name}.")
+        found.update(of_part)
+    return found
+
+
+def unlabelled(batch: Any) -> Any:
+    """The batch without labels, in its parts neither."""
+    changed = {}
+    for name, value in batch._asdict().items():
+        if not isinstance(value, torch.Tensor):
+            changed[name] = unlabelled(value)
+        elif name in LABELS:
+            changed[name] = torch.full_like(value, -1)
+    return batch._replace(**changed)
 
 
 trained = pytest.mark.parametrize("case", TRAINED)
@@ -205,10 +228,10 @@ def test_permuted_points_give_the_same_partition(case: str) -> None:
 @pytest.mark.parametrize("case", [case for case in TRAINED if case.endswith("superpoints")])
 def test_a_superpoint_has_one_class_and_is_in_one_instance(case: str) -> None:
     cloud = scan_for(case).input
-    found, patches = segmenter(case).segment(cloud), superpoints(cloud, SURFACES)
+    found, own = segmenter(case).segment(cloud), superpoints(cloud, SURFACES)
     for answer in (found.element_classes, found.to_labels()):
-        pairs = torch.stack([patches, answer]).unique(dim=1)
-        assert pairs.shape[1] == int(patches.max()) + 1
+        pairs = torch.stack([own, answer]).unique(dim=1)
+        assert pairs.shape[1] == int(own.max()) + 1
 
 
 @trained
@@ -235,19 +258,21 @@ def test_labels_change_only_the_labels_of_a_batch(case: str) -> None:
         element_classes=scan.truth.element_classes[order],
     )
     one, other = (
-        method.prepare(Scan("", scan.input, i), np.random.default_rng(0)) for i in (scan.truth, shuffled)
+        tensors_of(method.prepare(Scan("", scan.input, i), np.random.default_rng(0)))
+        for i in (scan.truth, shuffled)
     )
-    for name in one._fields:
-        same = torch.equal(getattr(one, name), getattr(other, name))
-        assert same == (name not in ("classes", "instances")), name
+    for name, value in one.items():
+        assert torch.equal(value, other[name]) == (name not in LABELS), name
 
 
 @trained
 def test_prepare_repeats_with_its_generator(case: str) -> None:
     method = build(case)
-    one, same, other = (method.prepare(scan_for(case), np.random.default_rng(seed)) for seed in (0, 0, 1))
-    assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
-    assert not torch.equal(one[0], other[0])
+    one, same, other = (
+        tensors_of(method.prepare(scan_for(case), np.random.default_rng(seed))) for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(value, same[name]) for name, value in one.items())
+    assert any(not torch.equal(value, other[name]) for name, value in one.items())
 
 
 @trained
@@ -294,8 +319,7 @@ def test_config_and_weights_rebuild_the_method(case: str) -> None:
 def test_losses_ignore_points_without_labels(case: str) -> None:
     method = build(case)
     batch = method.prepare(scan_for(case), np.random.default_rng(0))
-    labels = {name for name in ("classes", "instances") if name in batch._fields}
-    blank = batch._replace(**{name: torch.full_like(getattr(batch, name), -1) for name in labels})
+    blank = unlabelled(batch)
     assert all(float(term.detach()) == 0 for term in method.losses(method(blank), blank, START).values())
 
 

@@ -54,7 +54,7 @@ def test_scenes_of_a_batch_do_not_see_each_other() -> None:
 
 def test_perfect_predictions_cost_the_least_and_give_the_truth() -> None:
     scenes = Toyboxes("train", count=3)
-    method = build(replace(SMALL, turns=False, proposals=ProposalConfig(coherent=True)))
+    method = build(replace(SMALL, random_turns=False, proposals=ProposalConfig(coherent=True)))
     method.fit(scenes)
     batch = method.prepare(scenes[0], np.random.default_rng(0))
     losses = method.losses(perfect(batch), batch, START)

@@ -18,7 +18,7 @@ UNTRAINED = {
 }
 
 
-TRAINED = ("asis-agreement", "sgpn", "mtml-overlapping", "mtml-unlabelled-superpoints", "unet-superpoints")
+TRAINED = ("asis-agreement", "sgpn", "mtml-overlapping", "staged-superpoints", "unet-superpoints")
 
 
 @pytest.mark.parametrize("case", [*TRAINED, *UNTRAINED])
