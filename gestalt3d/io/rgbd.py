@@ -17,6 +17,7 @@ import torch
 
 from gestalt3d.errors import UserError
 from gestalt3d.io.frame import UNITS, UP_ROTATIONS, guess_up, known
+from gestalt3d.io.gravity import find_gravity, upright_from
 from gestalt3d.io.images import IMAGE_SUFFIXES, read_color, read_depth
 from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.view import View
@@ -91,8 +92,12 @@ def read_frame(path: Path, frame: Frame, *, units: str | None = None, up: str | 
     intrinsics, note = _intrinsics(frame, size)
     assumed += note
     axis = known(up, UP_ROTATIONS, "up")
-    pose, own_axis, note = _pose(frame)
-    assumed += note if axis is None else []
+    pose, own_axis = _pose(frame)
+    if pose is None:
+        pose, own_axis = np.eye(4), _LEVEL_UP
+        if axis is None:
+            pose[:3, :3], own_axis, why = _levelled(depth, intrinsics)
+            assumed.append(why)
     view = View(image, torch.from_numpy(depth), Camera(intrinsics, pose, size))
     axis = axis or own_axis
     if axis is None:
@@ -205,9 +210,20 @@ def _likely_width(matrix: np.ndarray, frame: Frame, size: tuple[int, int]) -> in
     return min((size[0], width), key=lambda w: abs(matrix[0, 2] / w - 0.5))
 
 
-def _pose(frame: Frame) -> tuple[np.ndarray, str | None, list[str]]:
-    """(4, 4) from the camera's frame to the world, the world's axis that points up where that is clear, and what was assumed."""
-    unknown = np.eye(4), _LEVEL_UP, ["no pose: the camera taken for level (--up overrules)"]
+def _levelled(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, str, str]:
+    """(3, 3) of a camera without a pose, from its frame to one of which the named axis points up, and what was assumed."""
+    height, width = depth.shape
+    rays = Camera(intrinsics, np.eye(4), (width, height)).rays()
+    up = find_gravity(rays * depth[..., None])
+    if up is None:
+        return np.eye(3), _LEVEL_UP, "no pose: the camera taken for level (--up overrules)"
+    down = np.rad2deg(np.arcsin(-up[2]))
+    looks = f"looks {abs(down):.0f} degrees {'down' if down > 0 else 'up'}"
+    return upright_from(up), "z", f"no pose: by the surfaces that it sees the camera {looks} (--up overrules)"
+
+
+def _pose(frame: Frame) -> tuple[np.ndarray | None, str | None]:
+    """(4, 4) from the camera's frame to the world and, where that is clear, the world's axis that points up."""
     log = frame.folder / "trajectory.log"
     if texts := [file for file in _texts(frame, _POSE, ("pose", "poses")) if file.suffix.lower() == ".txt"]:
         file, matrix = texts[0], _matrix(texts[0])
@@ -223,15 +239,15 @@ def _pose(frame: Frame) -> tuple[np.ndarray, str | None, list[str]]:
         # SUN RGB-D: a rotation that makes z upright for points with x right, y ahead and z up.
         file = files[-1]
         matrix = _matrix(file)[:3, :3] @ np.array(UP_ROTATIONS[_LEVEL_UP], np.float64)
-        return _rigid(file, np.column_stack([matrix, np.zeros(3)])), "z", []
+        return _rigid(file, np.column_stack([matrix, np.zeros(3)])), "z"
     else:
-        return unknown
+        return None, None
     if matrix.shape not in ((3, 4), (4, 4)):
         raise UserError(
             f"{file}: holds no pose; write the 4 x 4 matrix that takes the camera's frame to the world's"
         )
     # ScanNet writes infinity where the camera was lost.
-    return (_rigid(file, matrix), None, []) if np.isfinite(matrix).all() else unknown
+    return (_rigid(file, matrix) if np.isfinite(matrix).all() else None), None
 
 
 def _rigid(file: Path, matrix: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from PIL import Image
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
 from gestalt3d.io.inputs import find_inputs, is_frame, load_input
+from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
 from tests.scenes import tiny_scan
@@ -189,10 +190,39 @@ def test_without_pose_and_intrinsics_a_level_camera_is_assumed_and_said(tmp_path
     (tmp_path / "intrinsics.txt").unlink()
     view = read(tmp_path)
     (note,) = view.notes
-    assert "no intrinsics: a focal length of 52" in note and "no pose" in note and "millimetres" in note
+    assert (
+        "no intrinsics: a focal length of 52" in note and "looks 0 degrees" in note and "millimetres" in note
+    )
     points = points_in(view)
-    assert abs(points[:, 1].max() - 3.0) < 0.002, "the wall is ahead, along y"
+    assert abs(points[:, 1].max() - 3.0) < 0.01, "the wall is ahead, along y"
     assert abs(points[-1, 2] + 1.2) < 0.1, "the floor is below"
+
+
+@pytest.mark.parametrize("down", [-15.0, 20.0, 40.0])
+def test_a_camera_without_a_pose_is_levelled_by_what_it_sees(tmp_path: Path, down: float) -> None:
+    """A floor 1.2 m below and a wall 3 m ahead of a camera that looks down, or up and then sees the wall alone."""
+    plain(tmp_path)
+    (tmp_path / "pose.txt").unlink()
+    c, s = np.cos(np.deg2rad(down)), np.sin(np.deg2rad(down))
+    rays = Camera(INTRINSICS, np.eye(4), (WIDTH, HEIGHT)).rays()
+    ahead, below = c * rays[..., 2] - s * rays[..., 1], s * rays[..., 2] + c * rays[..., 1]
+    with np.errstate(divide="ignore"):
+        floor, wall = (np.where(r > 0, d / r, np.inf) for r, d in ((below, 1.2), (ahead, 3.0)))
+    save_depth(tmp_path / "depth.png", np.minimum(floor, wall))
+    view = read(tmp_path)
+    assert f"the camera looks {abs(down):.0f} degrees {'down' if down > 0 else 'up'}" in view.notes[0]
+    points = points_in(view).reshape(HEIGHT, WIDTH, 3)
+    on_floor = floor < wall - 0.01
+    assert np.abs(points[on_floor][:, 2] + 1.2).max(initial=0) < 0.03
+    assert np.abs(points[~on_floor][:, 1] - 3.0).max() < 0.05
+    assert np.ptp(points[..., 0], axis=1).min() > 1, "x points right"
+
+
+def test_where_nothing_is_level_or_upright_the_camera_is_taken_for_level(tmp_path: Path) -> None:
+    plain(tmp_path)
+    (tmp_path / "pose.txt").unlink()
+    save_depth(tmp_path / "depth.png", np.random.default_rng(0).uniform(1, 3, (HEIGHT, WIDTH)))
+    assert "no pose: the camera taken for level" in read(tmp_path).notes[0]
 
 
 def test_pixels_without_depth_are_counted(tmp_path: Path) -> None:
