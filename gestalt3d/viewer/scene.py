@@ -111,14 +111,15 @@ def scene_of(
     if isinstance(given, View):
         notes = list(given.notes)
         layers.append(_photo(given, instances, shown, notes))
-        cloud, unknown = _cloud_of_pixels(given), "pixels have no depth"
+        cloud, unknown, is_told = _cloud_of_pixels(given), "pixels have no depth", given.path is not None
     else:
         notes = list(given.source.notes) if given.source is not None else []
         cloud, unknown = given, "points without finite coordinates are not shown"
+        is_told = given.source is not None
     ghosts = whole_shapes(instances, notes)
     room = None
     if cloud is not None:
-        scan, room = _scan_and_room(cloud, instances, shown, notes, unknown)
+        scan, room = _scan_and_room(cloud, instances, shown, notes, unknown, is_told)
         layers.append(scan)
     elif ghosts:
         room = _room_of(ghosts, instances)
@@ -132,9 +133,11 @@ def scene_from(given: InputLike, instances: Instances, *, call: str) -> Scene:
 
 
 def _scan_and_room(
-    cloud: PointCloud, instances: Instances, labels: np.ndarray, notes: list[str], unknown: str
+    cloud: PointCloud, instances: Instances, labels: np.ndarray, notes: list[str], unknown: str, is_told: bool
 ) -> tuple[Points, Room]:
-    """What can be drawn of a cloud; what cannot is added to the notes, `unknown` being what to say of places not known."""
+    """What can be drawn of a cloud. What cannot is added to the notes, unless a reader told (`is_told`) what gets no answer;
+    `unknown` is what to say of places that are not known.
+    """
     positions = cloud.points.detach().cpu().numpy()
     finite = np.isfinite(positions).all(1)
     if not finite.any():
@@ -143,9 +146,12 @@ def _scan_and_room(
     near = finite & (
         (positions > 6 * bounds[0] - 5 * bounds[1] - 1) & (positions < 6 * bounds[1] - 5 * bounds[0] + 1)
     ).all(1)
-    if bad := int((~finite).sum()):
+    lost = finite & ~near
+    if is_told:
+        lost &= cloud.usable().cpu().numpy()
+    elif bad := int((~finite).sum()):
         notes.append(f"{bad:,} {unknown}")
-    if stray := int(finite.sum() - near.sum()):
+    if stray := int(lost.sum()):
         notes.append(f"{stray:,} stray points far away are not shown")
     shown = near.nonzero()[0]
     if cloud.colors is None and not any("colour" in note for note in notes):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gestalt3d.errors import UserError
+from gestalt3d.io import load_cloud
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud, Source
 from gestalt3d.structures.sets import Sets
@@ -16,6 +17,7 @@ from gestalt3d.viewer.page import write_page
 from gestalt3d.viewer.picture import write_picture
 from gestalt3d.viewer.scene import Scene, scene_of
 from gestalt3d.viewer.viewpoint import Viewpoint, project, visible_value
+from tests.viewer.made_up_layers import frame
 from tests.viewer.made_up_room import SIZE, made_up_room
 
 
@@ -193,6 +195,27 @@ def test_labels_and_viewpoint_are_found_once_for_picture_and_page(tmp_path, monk
     write_page(tmp_path / "room.html", scene)
     assert calls.count("labels") == 1
     assert calls.count("view") == 16, "azimuths of one look around"
+
+
+def test_what_a_reader_told_is_not_told_again(tmp_path) -> None:
+    cloud, _ = made_up_room(5000)
+    cloud.points[0], cloud.points[1], cloud.points[2] = torch.nan, 1e5, 60.0
+    np.save(tmp_path / "room.npy", cloud.points.numpy())
+    read = load_cloud(tmp_path / "room.npy")
+    assert read.source is not None
+    notes = scene_of(read, Instances.empty(5000, S3DIS)).notes
+    assert notes[: len(read.source.notes)] == read.source.notes
+    # The point that methods see, but that would make the room a speck, no reader told of.
+    assert notes[len(read.source.notes) :] == (
+        "1 stray points far away are not shown",
+        "no colour in the input",
+    )
+    told = "\n".join(notes)
+    assert told.count("finite") == 1 and told.count("far from all others") == 1
+    view, instances = frame()
+    notes = ("25 of 19,200 pixels have no depth and get no answer",)
+    read = dataclasses.replace(view, path=tmp_path, notes=notes)
+    assert scene_of(read, instances).notes == notes
 
 
 @pytest.mark.parametrize(

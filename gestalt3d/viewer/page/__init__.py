@@ -123,7 +123,7 @@ def page_of(scene: Scene, *, title: str, notes: Sequence[str] = (), max_points: 
         "about": _json(about),
         "planes": _text(layers),
     }
-    template = (folder / "page.html").read_text(encoding="utf-8")
+    template = _terse((folder / "page.html").read_text(encoding="utf-8"))
     # One pass: what is put in is not searched again.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
@@ -133,9 +133,9 @@ def _script(parts: Sequence[str]) -> str:
 
 
 def _terse(code: str) -> str:
-    """Without indentation and whole lines of comment: every page carries the code."""
-    lines = (line.strip() for line in code.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+    """Without indentation and comments that begin with `//` after a blank: every page carries the code."""
+    lines = (re.sub(r"(^|\s+)// .*", "", line.strip()) for line in code.splitlines())
+    return "".join(f"{line}\n" for line in lines if line)
 
 
 def _text(layers: Sequence[Packed]) -> str:
