@@ -324,7 +324,7 @@ def train(arguments: list[str]) -> None:
         _say_recipes()
         return
     from gestalt3d.engine.train import train as train_recipe
-    from gestalt3d.recipes import RECIPES, chain, recipe
+    from gestalt3d.recipes import RECIPES, chain, makers, recipe
 
     named = "" if arguments[0].startswith("-") else arguments[0]
     given = arguments[1:] if named else arguments
@@ -335,8 +335,9 @@ def train(arguments: list[str]) -> None:
         default = _resumed(given, default)
     assert default is not None
     default, given = _with_choices(default, given)
-    about = _first_line(RECIPES.get(default.name, train))
-    if default.name in RECIPES:
+    make = RECIPES.get(default.name) or makers().get(default.name)
+    about = _first_line(make or train)
+    if make is not None:
         about += "\n\n" + "\n".join(["From nothing to its weights", *(f"  {x}" for x in chain(default.name))])
     if parts := _choices(default):
         rows = (f"  {option} {{{','.join(found)}}}" for option, (_, found) in parts.items())
@@ -347,10 +348,8 @@ def train(arguments: list[str]) -> None:
         args=given,
         description=f"{about}\n\n{_examples('train')}",
     )
-    if (run.recipe.name, run.recipe.method) != (default.name, default.method):
-        raise UserError(
-            "--name and --method are the recipe's own; name another recipe, or a folder with --out"
-        )
+    if run.recipe.name != default.name:
+        raise UserError("--name is the recipe's own; name another recipe, or a folder with --out")
     if run.epochs is not None and any(word.startswith("--optim.steps") for word in given):
         raise UserError("--epochs and --optim.steps both say how long to train; give one of them")
     out = run.out or Path("runs") / default.name
@@ -360,7 +359,6 @@ def train(arguments: list[str]) -> None:
             run.recipe,
             out,
             resume=run.resume,
-            init=run.init,
             device=run.device,
             stop_after=run.stop_after,
             epochs=run.epochs,
@@ -486,11 +484,12 @@ def _as_typed(problem: UserError, recipe: Any) -> str:
 
 
 def _say_recipes() -> None:
-    from gestalt3d.recipes import RECIPES
+    from gestalt3d.recipes import makers
 
     say(f"usage: gestalt3d train RECIPE [OPTIONS]\n\n{_description('train')}\n\nRecipes")
-    for name, make in RECIPES.items():
+    for name, make in makers().items():
         say(f"  {name:<20} {_first_line(make)}")
+    _say_broken()
     say("\n`gestalt3d train RECIPE --help` shows the options: every field of the recipe is one.")
 
 
@@ -501,14 +500,6 @@ class _TrainOptions:
     resume: Annotated[
         bool, option("continue the run in --out, whose settings are taken from there", default="")
     ] = False
-    init: Annotated[
-        tuple[str, ...],
-        option(
-            "start from the weights of this model or file, or of a part, MODEL.PART; several for several parts",
-            "MODEL…",
-            default="",
-        ),
-    ] = ()
     device: Device = "auto"
     stop_after: Annotated[
         int | None, option("end early after this step; continue with --resume", "STEP", default="")
@@ -741,6 +732,7 @@ def reproduce(
 
     if not name:
         _say_titles(tables.titles())
+        _say_broken()
         return
     _expect_writable(json)
     if retrain or quick:
@@ -838,6 +830,7 @@ def models(*, json: Json = None) -> None:
         say(f"{card.name:<20} {card.about}")
         for line in card.lines:
             say(f"{'':<20} {line}")
+    _say_broken()
     if json is not None:
         _write_json(json, {"models": [dataclasses.asdict(card) for card in found]})
 
@@ -1034,6 +1027,14 @@ def _say_files(files: tuple[Path, ...]) -> None:
 def _say_titles(titles: dict[str, str]) -> None:
     for name, title in titles.items():
         say(f"  {name:<14} {title}")
+
+
+def _say_broken() -> None:
+    """Methods of other packages that cannot be used."""
+    from gestalt3d import plugins
+
+    for line in plugins.broken():
+        say(f"NOTE {line}")
 
 
 def _summary(result: "Result") -> dict[str, Any]:

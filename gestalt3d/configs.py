@@ -233,6 +233,8 @@ def _value(hint: Any, plain: Any, where: str) -> Any:
         return tuple(_value(h, v, where) for h, v in zip(inner, plain, strict=True))
     if dataclasses.is_dataclass(hint):
         return from_plain(hint, plain, where)  # type: ignore[arg-type]
+    if hint is Any:
+        return plain
     if hint is float and isinstance(plain, (int, float)) and not isinstance(plain, bool):
         return float(plain)
     if hint is Path and isinstance(plain, str):

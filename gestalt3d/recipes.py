@@ -1,12 +1,11 @@
 """Named experiments: each function returns a frozen `Recipe`, whose fields are the command line's options."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from typing import Annotated, Literal
+from dataclasses import fields, replace
 
-from gestalt3d.configs import Count, CountOrNone, NotNegative, Seed, Share, Within, check_ranges
-from gestalt3d.data.augment import AugmentConfig
+from gestalt3d import plugins
+from gestalt3d.data.augment import PLAIN, AugmentConfig
+from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig
@@ -20,112 +19,6 @@ from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.methods.voxels.grouping import ProposalConfig
 from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
-from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
-
-
-@dataclass(frozen=True)
-class Optim:
-    """Adam and its schedules."""
-
-    steps: Count = 10_000
-    """Optimiser steps."""
-    lr: Annotated[float, Within(above=0, most=10)] = 1e-3
-    """Learning rate after warm-up."""
-    lr_floor: Annotated[float, Within(least=0, most=10)] = 1e-5
-    """The rate never falls below this."""
-    schedule: Literal["halving", "cosine", "constant"] = "halving"
-    halve_every: Count = 300_000
-    """Samples (blocks) after which "halving" halves the rate and batch norm's momentum."""
-    samples_per_step: Count = 24
-    """Blocks in a step, for the schedules that count samples."""
-    warmup: CountOrNone = 0
-    """Steps over which the rate rises linearly at the start."""
-    weight_decay: NotNegative = 0.0
-    clip: NotNegative = 0.0
-    """Largest gradient norm; 0 leaves gradients alone."""
-    bn_momentum: Share = 0.5
-    """Share of the newest batch in batch norm's running means and variances."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    ema: Annotated[float, Within(least=0, below=1)] = 0.0
-    """Decay of the averaged weights; 0 keeps none."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that a training depends on, but for the initial weights (`--init`)."""
-
-    name: str
-    method: Literal["asis", "sgpn", "mtml", "unet", "staged"]
-    model: ASISConfig | SGPNConfig | MTMLConfig | UNetConfig | StagedConfig
-    optim: Optim = field(default_factory=Optim)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    data: str = "rooms:train"
-    """Data set and split to train on: rooms:train, s3dis:not5, folder."""
-    root: Path | None = None
-    """Folder of the data set; not for synthetic ones."""
-    count: Count | None = None
-    """Use only this many scans."""
-    semantics: Path | None = None
-    """ScanNet: folder of given classes, <scene>.txt with a NYU40 id per vertex, for methods that take classes as input.
-    Without it MTML trains on the true ones.
-    """
-    classes: str = "s3dis"
-    """Vocabulary that the scans are mapped to; empty: the data's own classes."""
-    hold_out: Annotated[float, Within(least=0, below=1)] = 0.0
-    """Share of the scans, chosen by the seed, that is used for validation instead of training; 0: `validate` names the scans."""
-    validate: str = "rooms:val"
-    """Data set and split to validate on, where nothing is held out."""
-    validate_every: CountOrNone = 0
-    """Steps between validations; there is one more at the end. 0 never validates. `best.safetensors` is kept."""
-    validate_count: Count = 4
-    """Most scans of a validation."""
-    validate_by: tuple[str, ...] = ("mCov", "mPrec", "mRec", "AP50", "mIoU")
-    """Figures that a validation says; by the first `best` is chosen."""
-    scans_per_step: Count = 4
-    """Scans in a step, over all processes."""
-    stored_blocks: bool = False
-    """For methods that look at blocks: all blocks of all scans are cut once, into the cache, and an epoch sees each of them
-    once, in an order of its own; a "scan" of `scans_per_step` is then `blocks_per_scan` of these. Otherwise random blocks of
-    a random scan.
-    """
-    separate_scans: bool = False
-    """The scans of a step go through the network one after another, so that batch norm's statistics are those of one scan
-    and memory is that of one; otherwise together."""
-    workers: Annotated[int, Within(least=0, most=1024)] = 1
-    """Data-loader processes."""
-    freeze_bn: bool = False
-    """Batch norm keeps the statistics of the initial weights."""
-    log_every: Count = 20
-    """Steps over which logged losses are averaged."""
-    checkpoint_every: Count = 200
-    """Steps between checkpoints."""
-    seed: Seed = 0
-    """Of the initial weights, the order of the scans and all random changes."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-    def vocabulary(self) -> Vocabulary | None:
-        """The vocabulary named by `classes`; None takes the data's own."""
-        if not self.classes:
-            return None
-        if self.classes not in VOCABULARIES:
-            raise UserError(
-                f"--classes {self.classes}: no such vocabulary; there are {', '.join(VOCABULARIES)}"
-            )
-        return VOCABULARIES[self.classes]
-
-
-# The paper augments nothing.
-PLAIN = AugmentConfig(
-    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, p_bumps=0.0, noise=(0.0, 0.0),
-    p_smooth=0.0, p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
-    p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, p_paint=0.0,
-)  # fmt: skip
-
 
 # Of a network that parts nothing.
 _SEMANTIC = ("mIoU", "oAcc")
@@ -144,7 +37,6 @@ def asis_rooms() -> Recipe:
     """
     return Recipe(
         name="asis-rooms",
-        method="asis",
         model=ASISConfig(
             backbone=PointNet2Config(radii=(0.12, 0.25, 0.5, 1.0), group_size=16),
             blocks=LatticeConfig(size=2.0, stride=1.0, grid=0.03, normals=16),
@@ -164,6 +56,9 @@ def asis_rooms() -> Recipe:
             precision="bf16",
             ema=0.995,
         ),
+        data="rooms:train",
+        validate="rooms:val",
+        classes="s3dis",
         augment=_ROOMS,
         count=5000,
         scans_per_step=2,
@@ -185,7 +80,7 @@ def asis_folder() -> Recipe:
         hold_out=0.2,
         validate_every=100,
         validate_count=6,
-        augment=replace(base.augment, p_bumps=0.0, p_smooth=0.0),  # real scans have that already
+        augment=replace(_ROOMS, p_bumps=0.0, p_smooth=0.0),  # real scans have that already
         optim=replace(base.optim, steps=500, lr=5e-4, warmup=20, ema=0.0),
     )
 
@@ -194,9 +89,9 @@ def asis_s3dis() -> Recipe:
     """The paper's ASIS (PN++) on S3DIS, tested on Area 5: 100 epochs, batch 24; add --root DIR. Needs a GPU."""
     return Recipe(
         name="asis-s3dis",
-        method="asis",
         model=ASISConfig(training=TrainingConfig(blocks_per_scan=1)),
         optim=Optim(steps=100 * _S3DIS_STEPS),
+        classes="s3dis",
         augment=PLAIN,
         data="s3dis:not5",
         validate="s3dis:area5",
@@ -221,7 +116,6 @@ def sgpn_s3dis_semantics() -> Recipe:
     return replace(
         asis_s3dis_pointnet(),
         name="sgpn-s3dis-semantics",
-        method="sgpn",
         model=SGPNConfig(
             backbone=PointNetConfig(), training=TrainingConfig(blocks_per_scan=1), semantics_only=True
         ),
@@ -249,7 +143,6 @@ def mtml_toyboxes() -> Recipe:
     """MTML on the toy boxes of its Sec. 4.1, true semantics as input; a quarter of an hour on one CPU core."""
     return Recipe(
         name="mtml-toyboxes",
-        method="mtml",
         model=MTMLConfig(norm=True, proposals=ProposalConfig(coherent=True)),
         optim=Optim(
             steps=3_000, lr=3e-3, schedule="cosine", samples_per_step=2, warmup=50, clip=1.0, bn_momentum=0.1,
@@ -274,7 +167,6 @@ def semantics_rooms() -> Recipe:
     """MTML's semantic stage on synthetic rooms, made to work on real scans, too; one CPU core, about an hour."""
     return Recipe(
         name="semantics-rooms",
-        method="unet",
         model=UNetConfig(
             width=24, class_balance=0.3, max_extent=5.0, turns=4, superpoints=SuperpointConfig()
         ),
@@ -282,6 +174,8 @@ def semantics_rooms() -> Recipe:
             steps=1_800, lr=8e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,
         ),
+        data="rooms:train",
+        validate="rooms:val",
         augment=_ROOMS,
         classes="scannet21",
         count=2000,
@@ -294,7 +188,6 @@ def mtml_rooms_true() -> Recipe:
     """The first stage of mtml-rooms: MTML on synthetic rooms with their true semantics (its Sec. 3.3)."""
     return Recipe(
         name="mtml-rooms-true",
-        method="mtml",
         model=MTMLConfig(
             norm=True,
             turns=2,
@@ -307,6 +200,8 @@ def mtml_rooms_true() -> Recipe:
             steps=3_000, lr=3e-3, schedule="cosine", samples_per_step=4, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,
         ),
+        data="rooms:train",
+        validate="rooms:val",
         augment=_ROOMS,
         classes="scannet21",
         count=2000,
@@ -322,7 +217,6 @@ def mtml_rooms() -> Recipe:
     return replace(
         base,
         name="mtml-rooms",
-        method="staged",
         model=StagedConfig(semantics, parter),
         optim=replace(base.optim, steps=450, lr=1e-3),
     )
@@ -332,7 +226,6 @@ def semantics_scannet() -> Recipe:
     """Semantics of ScanNet for mtml-scannet: a U-Net like the one its paper takes them from; add --root DIR. Needs a GPU."""
     return Recipe(
         name="semantics-scannet",
-        method="unet",
         model=UNetConfig(width=16, levels=7, normals=0),
         optim=Optim(
             steps=60_000, lr=1e-3, schedule="cosine", samples_per_step=4, bn_momentum=0.1, halve_every=1_000_000,
@@ -349,7 +242,6 @@ def mtml_scannet() -> Recipe:
     """The paper's MTML on ScanNet: 100 epochs, batch 2; add --root DIR, later --semantics DIR and --init. Needs a GPU."""
     return Recipe(
         name="mtml-scannet",
-        method="mtml",
         model=MTMLConfig(),
         optim=Optim(
             steps=_SCANNET_EPOCHS * _SCANNET_SCANS // 2, lr=5e-4, schedule="constant", samples_per_step=2
@@ -411,10 +303,12 @@ def table_row(key: str, *, steps: int, seed: int) -> Recipe:
         )
     return Recipe(
         name=key,
-        method="sgpn" if isinstance(model, SGPNConfig) else "asis",
         model=model,
         optim=Optim(steps=steps, lr=1e-3 if long and kind != "start" else 2e-3, schedule="cosine", samples_per_step=4,
                     clip=1.0, bn_momentum=0.1, halve_every=1_000_000, precision="bf16"),
+        data="rooms:train",
+        validate="rooms:val",
+        classes="s3dis",
         augment=replace(PLAIN, rotation=True, flip=True),
         scans_per_step=1,
         separate_scans=True,
@@ -509,6 +403,14 @@ _CHAINS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+def makers() -> dict[str, Callable[[], Recipe]]:
+    """Every recipe by name, ours first, then those of methods from elsewhere."""
+    known = dict(RECIPES)
+    for _, module in plugins.working():
+        known |= {name: make for name, make in getattr(module, "RECIPES", {}).items() if name not in known}
+    return known
+
+
 def chain(name: str) -> tuple[str, ...]:
     """The commands that make the weights of a recipe from nothing, one after the other; DIR is the folder of the data."""
     synthetic = recipe(name).data.partition(":")[0] in ("rooms", "toyboxes", "toyboxes-hard")
@@ -517,6 +419,9 @@ def chain(name: str) -> tuple[str, ...]:
 
 def recipe(name: str) -> Recipe:
     """The recipe of that name; `UserError` listing the known ones."""
-    if name not in RECIPES:
-        raise UserError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
-    return RECIPES[name]()
+    if name in RECIPES:
+        return RECIPES[name]()
+    known = makers()
+    if name not in known:
+        raise UserError("; ".join([f"no recipe {name!r}; there are {', '.join(known)}", *plugins.broken()]))
+    return known[name]()

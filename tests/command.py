@@ -12,7 +12,7 @@ import torch
 from gestalt3d import terminal
 from gestalt3d.cli import main
 from gestalt3d.engine import checkpoint
-from gestalt3d.methods import method_class
+from gestalt3d.methods import config_class, method_class
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.settings import changed
 
@@ -53,7 +53,7 @@ def save_weights(path: Path, method: str = "asis", **settings: Any) -> Path:
     """Weights of a small, untrained method."""
     cls = method_class(method)
     small = changed(
-        checkpoint.config_class(cls)(),
+        config_class(method)(),
         width=16,
         backbone={"width_scale": 0.25, "group_size": 8},
         blocks={"points": 256},

@@ -14,13 +14,14 @@ LAYERS: list[tuple[str, ...]] = [
     ("__main__",),
     ("cli",),
     ("reproduce", "bench", "terminal"),
-    ("engine",),
     ("recipes",),
+    ("engine",),
     ("viewer", "data"),
     ("methods", "synth", "io"),
     ("nn", "losses"),
     ("ops", "structures", "metrics"),
     ("configs",),
+    ("plugins",),
     ("errors", "encoding", "stages", "memory", "lazy", "__init__"),
 ]
 RANK = {name: i for i, names in enumerate(LAYERS) for name in names}

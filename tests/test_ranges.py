@@ -13,10 +13,11 @@ import torch
 
 from gestalt3d.configs import OutOfRange, Within, check_ranges, from_plain, to_plain
 from gestalt3d.data.augment import augment
+from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods import method_class
 from gestalt3d.methods.method import START
-from gestalt3d.recipes import RECIPES, Optim, Recipe, recipe
+from gestalt3d.recipes import RECIPES, recipe
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.command import Command
 from tests.scenes import tiny_scan

@@ -12,9 +12,9 @@ import torch
 
 from gestalt3d import recipes, reproduce
 from gestalt3d.engine.model import load
+from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.mtml import MTML, Prediction
-from gestalt3d.recipes import Recipe
 from gestalt3d.reproduce.claim import Claim, Faster, Measured, Target
 from gestalt3d.reproduce.run import one_run
 from tests.settings import changed

@@ -122,6 +122,22 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         check_ranges(self)
 
+    def __call__(self, sample: Scan, rng: np.random.Generator) -> Scan:
+        """`augment`."""
+        return augment(sample, rng, self)
+
+    def changes_nothing(self) -> bool:
+        """Whether every scan stays what it is."""
+        return self == PLAIN
+
+
+PLAIN = AugmentConfig(
+    rotation=False, flip=False, scale=(1.0, 1.0), stretch=0.0, p_tilt=0.0, p_elastic=0.0, p_bumps=0.0, noise=(0.0, 0.0),
+    p_smooth=0.0, p_crop=0.0, p_no_ceiling=0.0, p_cut_height=0.0, p_thin=0.0, p_dropout=0.0, p_falloff=0.0, p_holes=0.0,
+    p_no_color=0.0, p_gray=0.0, p_color=0.0, p_shading=0.0, p_paint=0.0,
+)  # fmt: skip
+"""Every scan stays what it is."""
+
 
 def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = AugmentConfig()) -> Scan:
     """A changed copy: instances that lost all their points are gone, and so are boxes, shapes and normals."""

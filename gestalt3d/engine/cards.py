@@ -4,10 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from gestalt3d import plugins
 from gestalt3d.engine import auto, checkpoint
 from gestalt3d.errors import UserError
+from gestalt3d.methods import choice
+from gestalt3d.methods.untrained import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,17 @@ class Card:
 
 def cards() -> list[Card]:
     """The one that chooses by the scan, the shipped models, then those that need no training."""
-    default = Card(auto.NAME, f"the default: {auto.ABOUT}")
+    default = Card(auto.NAME, f"the default: {choice.ABOUT}")
     trained = [_card(name, path) for name, path in checkpoint.shipped().items()]
-    untrained = [Card(name, f"{it.about}; not trained") for name, it in checkpoint.UNTRAINED.items()]
-    return [default, *trained, *untrained]
+    untrained = [Card(name, f"{it.about}; not trained") for name, it in UNTRAINED.items()]
+    return [default, *trained, *untrained, *(_of_a_package(*found) for found in plugins.working())]
+
+
+def _of_a_package(name: str, module: ModuleType) -> Card:
+    recipes = ", ".join(getattr(module, "RECIPES", {}))
+    how = f"train it: gestalt3d train {recipes}" if recipes else "not trained"
+    about = next(iter((module.METHOD.__doc__ or "").strip().splitlines()), "")
+    return Card(name, f"{about} From {module.__name__}; {how}".strip())
 
 
 def _card(name: str, weights: Path) -> Card:

@@ -6,12 +6,11 @@ continues bit for bit.
 """
 
 import json
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,57 +18,20 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 import gestalt3d
+from gestalt3d import plugins
 from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
-from gestalt3d.methods import METHODS, method_class
-from gestalt3d.methods.method import Learned, Migrated
-from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
+from gestalt3d.methods import config_class, is_known, method_class, names
+from gestalt3d.methods.method import Learned, Method, Migrated
+from gestalt3d.methods.untrained import UNTRAINED
+from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 
 SUFFIX = ".safetensors"
 PREFIXES = ("ema.", "model.")
 """What the names of a checkpoint's weights begin with, the averaged ones first."""
 IDENTITY = ("format", "version", "method", "config", "vocabulary")
 """What of a file's metadata says which network it holds."""
-
-
-class Untrained(NamedTuple):
-    method: str
-    settings: dict[str, Any]
-    about: str
-    vocabulary: Vocabulary = S3DIS
-    semantics_of: str | None = None
-    """The shipped model of two stages of which this is another second one; its vocabulary counts."""
-
-
-UNTRAINED: dict[str, Untrained] = {
-    "geometric": Untrained("geometric", {"variant": "dbscan"}, "RANSAC planes, then DBSCAN"),
-    "geometric-regions": Untrained(
-        "geometric", {"variant": "regions"}, "RANSAC planes, then region growing by smoothness"
-    ),
-    "components": Untrained(
-        "components", {}, "connected components of the given classes (toy boxes)", TOYBOXES
-    ),
-    "semantics": Untrained(
-        "components",
-        {"connected": False},
-        "each given class as one instance (toy boxes)",
-        TOYBOXES,
-    ),
-    "components-rooms": Untrained(
-        "components",
-        {"min_voxels": 3},
-        "connected components of the classes that mtml-rooms predicts",
-        semantics_of="mtml-rooms",
-    ),
-    "classes-rooms": Untrained(
-        "components",
-        {"connected": False},
-        "each class that mtml-rooms predicts as one instance",
-        semantics_of="mtml-rooms",
-    ),
-}
-"""Models that need no weights of their own."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +66,11 @@ def describe(method: nn.Module, extra: dict[str, Any] | None = None) -> dict[str
 def build(about: dict[str, Any], where: str) -> Any:
     """An untrained method from metadata."""
     name = about.get("method")
-    if about.get("format") != "gestalt3d" or name not in METHODS:
-        raise UserError(f"{where}: not a weight file of gestalt3d; known methods are {', '.join(METHODS)}")
+    if about.get("format") != "gestalt3d" or not isinstance(name, str) or not is_known(name):
+        raise UserError(f"{where}: not a weight file of gestalt3d; known methods are {', '.join(names())}")
     cls = method_class(name)
     vocabulary = _vocabulary(about.get("vocabulary"), where)
-    config = from_plain(config_class(cls), about.get("config"), f"{where}: config")
+    config = from_plain(config_class(name), about.get("config"), f"{where}: config")
     try:
         return cls.from_config(config, vocabulary)
     except UserError:
@@ -131,11 +93,6 @@ def _vocabulary(words: Any, where: str) -> Vocabulary:
 
 def _first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0]
-
-
-def config_class(method: type) -> type:
-    """The dataclass a method declares as its `config`."""
-    return typing.get_type_hints(method)["config"]
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -185,7 +142,7 @@ def _migrated(stored: Stored) -> Stored:
 
 def _now(method: str, config: dict[str, Any]) -> Migrated:
     """The network of that name and plain configuration in the words of this version."""
-    cls = method_class(method) if method in METHODS else None
+    cls = method_class(method) if is_known(method) else None
     return cls.migrated(config) if cls is not None and issubclass(cls, Learned) else Migrated(method, config)
 
 
@@ -242,8 +199,8 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
     name, target = str(name_or_path), usable_device(device)
     if name in UNTRAINED:
         known = UNTRAINED[name]
-        cls = method_class(known.method)
-        config = config_class(cls)(**known.settings)
+        cls: Any = method_class(known.method)
+        config = config_class(known.method)(**known.settings)
         if known.semantics_of is None:
             return cls.from_config(config, known.vocabulary)
         learned = load(known.semantics_of, device=device)
@@ -251,6 +208,8 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
     known = shipped()
     path = known.get(name, Path(name_or_path))
     if name not in known and not path.exists():
+        if name in plugins.announced():
+            return _from_a_package(name)
         raise UserError(
             f"{name}: neither a shipped model nor a file; shipped are {', '.join([*known, *UNTRAINED])}"
             + ("" if path.suffix == SUFFIX else f" (a weight file ends in {SUFFIX})")
@@ -258,7 +217,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
     stored = read(path)
     # First without memory of its own: the file's metadata may claim layers of any size. Tensors that a module makes when
     # it is imported would stay without memory for good, so the import comes before.
-    if stored.about.get("method") in METHODS:
+    if is_known(stored.about.get("method")):
         method_class(stored.about["method"])
     with torch.device("meta"):
         _fit(build(stored.about, str(path)), stored, _prefix(stored))
@@ -271,6 +230,16 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
             f"{path}: {broken[0]} holds values that are not finite; its training diverged, take another file"
         )
     return method.to(target).eval()
+
+
+def _from_a_package(name: str) -> Method[Any]:
+    """The announced method with its defaults, where it has nothing to learn."""
+    cls = method_class(name)
+    if issubclass(cls, Learned):
+        raise UserError(
+            f"{name}: has to be trained, see `gestalt3d train`; name the weight file that comes out"
+        )
+    return cls.from_config(config_class(name)(), S3DIS)
 
 
 def _prefix(stored: Stored) -> str:

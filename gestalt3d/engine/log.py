@@ -4,7 +4,6 @@ import json
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 
@@ -48,12 +47,7 @@ class Log:
                 if isinstance(value, (int, float)):
                     self._board.add_scalar(name, value, step)
 
-    def __enter__(self) -> "Log":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
-from gestalt3d.methods import METHODS, method_class
 from gestalt3d.methods.method import Method
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
@@ -114,9 +113,9 @@ class Model:
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
-    """A shipped model by name ("asis-rooms", "geometric", …) or a weight file by path, ready to `segment`.
+    """A shipped model by name (`gestalt3d models` lists them) or a weight file by path, ready to `segment`.
 
-    "auto" chooses for each scan: `mtml-rooms`, or `geometric-regions` for what is smaller than a room.
+    "auto" chooses for each scan, as `methods.choice` says.
 
     Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
     """
@@ -159,7 +158,7 @@ def cloud_of_view(view: View, name: str) -> PointCloud:
 
 def without_photos(name: str) -> str:
     """What a model for clouds, of that name, takes, and which take photos."""
-    for_photos = [n for n in METHODS if method_class(n).takes is View]
+    for_photos = [n for n in methods.METHODS if methods.method_class(n).takes is View]
     remedy = f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
     return f"{name} takes clouds and RGB-D frames (a colour image and its depth in a folder); {remedy}"
 

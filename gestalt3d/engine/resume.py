@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gestalt3d.configs import KIND, from_plain, to_plain
+from gestalt3d.configs import KIND
 from gestalt3d.engine.checkpoint import migrated_recipe
+from gestalt3d.engine.recipe import Optim, Recipe, from_plain, to_plain
 from gestalt3d.errors import UserError
-from gestalt3d.recipes import Optim, Recipe
 
 _FREE_TO_CHANGE = {
     "workers",
@@ -19,6 +19,7 @@ _FREE_TO_CHANGE = {
     "validate_count",
     "validate_by",
     "root",
+    "init",
 }
 """Fields that change what is reported or where the same scans lie, not what is learnt."""
 
@@ -28,7 +29,7 @@ def recipe_of(out: Path) -> Recipe:
     file = out / "recipe.json"
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
-        return from_plain(Recipe, migrated_recipe(plain) if isinstance(plain, dict) else plain, str(file))
+        return from_plain(migrated_recipe(plain) if isinstance(plain, dict) else plain, str(file))
     except FileNotFoundError:
         raise UserError(f"{out}: holds no run to --resume ({file.name} is missing)") from None
     except (OSError, ValueError) as problem:

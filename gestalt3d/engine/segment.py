@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gestalt3d.engine.auto import why
 from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model, class_ids, without_photos
 from gestalt3d.engine.results import (
@@ -26,6 +25,7 @@ from gestalt3d.io import (
     is_frame,
     load_input,
 )
+from gestalt3d.methods.choice import why
 from gestalt3d.stages import Progress, Stage, measure, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud

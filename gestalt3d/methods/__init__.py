@@ -1,26 +1,61 @@
-"""One paper, one file. Names resolve lazily, so that naming a method does not import torch."""
+"""One paper, one file. Names resolve lazily, so that naming a method does not import torch.
 
+A method's module holds its configuration and, as `METHOD`, its class; so do those of methods from elsewhere (`plugins`).
+"""
+
+import typing
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from gestalt3d import plugins
+from gestalt3d.errors import UserError
+
+if TYPE_CHECKING:
+    from gestalt3d.methods.method import Method
 
 METHODS: dict[str, str] = {
-    "asis": "gestalt3d.methods.asis:ASIS",
-    "sgpn": "gestalt3d.methods.sgpn:SGPN",
-    "mtml": "gestalt3d.methods.mtml:MTML",
-    "gspn": "gestalt3d.methods.gspn:GSPN",
-    "unet": "gestalt3d.methods.unet:UNet",
-    "staged": "gestalt3d.methods.staged:Staged",
-    "components": "gestalt3d.methods.components:Components",
-    "geometric": "gestalt3d.methods.geometric:Geometric",
+    "asis": "gestalt3d.methods.asis",
+    "sgpn": "gestalt3d.methods.sgpn",
+    "mtml": "gestalt3d.methods.mtml",
+    "gspn": "gestalt3d.methods.gspn",
+    "unet": "gestalt3d.methods.unet",
+    "staged": "gestalt3d.methods.staged",
+    "components": "gestalt3d.methods.components",
+    "geometric": "gestalt3d.methods.geometric",
 }
-"""Name of a method → "module:Class"."""
+"""Name of a method of ours → its module."""
 
 
-def method_class(name: str) -> Any:
-    """The class behind a name of `METHODS`."""
-    from gestalt3d.errors import UserError
+def is_known(name: Any) -> bool:
+    """Whether there is a method of that name, here or announced by a package."""
+    return isinstance(name, str) and (name in METHODS or name in plugins.announced())
 
-    if name not in METHODS:
-        raise UserError(f"no method {name!r}; there are {', '.join(METHODS)}")
-    module, attribute = METHODS[name].split(":")
-    return getattr(import_module(module), attribute)
+
+def names() -> list[str]:
+    """All methods, those that packages announce last."""
+    return list(dict.fromkeys([*METHODS, *plugins.announced()]))
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a method; `UserError` for a name that there is not."""
+    if name in METHODS:
+        return import_module(METHODS[name])
+    if name not in plugins.announced():
+        raise UserError(f"no method {name!r}; there are {', '.join(names())}")
+    return plugins.module(name)
+
+
+def method_class(name: str) -> "type[Method[Any]]":
+    """The class of a method."""
+    return module_of(name).METHOD
+
+
+def config_class(name: str) -> type[Any]:
+    """The dataclass that configures a method."""
+    return typing.get_type_hints(method_class(name))["config"]
+
+
+def method_of(config: Any) -> "type[Method[Any]]":
+    """The class that a configuration is one of: they stand in one module."""
+    return import_module(type(config).__module__).METHOD

@@ -132,3 +132,6 @@ class ASIS(BlockMethod[Prediction]):
     def group(self, prediction: Prediction) -> Int[Tensor, "n"]:
         """Instances of one block: mean shift on the embedding (Sec. 3.1)."""
         return mean_shift(prediction.embedding[0], bandwidth=self.config.bandwidth).labels
+
+
+METHOD = ASIS

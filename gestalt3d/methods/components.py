@@ -97,3 +97,6 @@ class Components:
             return classes
         pairs = voxel_pairs(coordinates, connectivity=self.config.connectivity)
         return split(torch.zeros_like(classes), classes, pairs)
+
+
+METHOD = Components

@@ -422,3 +422,6 @@ def _joined(centers: np.ndarray, labels: np.ndarray, known: np.ndarray, reach: f
     labels = labels.copy()
     labels[~known] = np.append(labels[known], -1)[nearest]
     return labels
+
+
+METHOD = Geometric

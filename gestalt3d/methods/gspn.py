@@ -553,3 +553,6 @@ def _target(
             "--model.target scanned"
         )
     return shape.points
+
+
+METHOD = GSPN

@@ -16,7 +16,7 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan, Scans
 from gestalt3d.structures.vocabulary import Vocabulary
 
-Given = TypeVar("Given")
+Given = TypeVar("Given", contravariant=True)
 """What is segmented: a `PointCloud`."""
 AnyBatch = TypeVar("AnyBatch", bound="Batch")
 Predicted = TypeVar("Predicted")
@@ -26,15 +26,10 @@ Predicted = TypeVar("Predicted")
 class Method(Protocol[Given]):
     """Anything that segments."""
 
-    @property
-    def name(self) -> str:
-        """That of `METHODS`, by which a weight file names it."""
-        ...
-
-    @property
-    def takes(self) -> type[Given]:
-        """The type of its input."""
-        ...
+    name: ClassVar[str]
+    """That of `METHODS`, by which a weight file names it."""
+    takes: ClassVar[type[Any]]
+    """The type of its input."""
 
     @property
     def takes_semantics(self) -> bool:
@@ -105,7 +100,7 @@ class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
     """Base of the methods that learn: a network that is a `Method`."""
 
     name: ClassVar[str]
-    takes: type[Given]
+    takes: ClassVar[type[Any]]
     takes_semantics = False
     not_trained: tuple[str, ...] = ()
     """Settings that only `segment` knows: weights fit whatever they are."""
@@ -114,8 +109,9 @@ class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
 
     @classmethod
     def from_config(cls, config: Any, vocabulary: Vocabulary) -> "Learned[Given, AnyBatch, Predicted]":
-        """Untrained, its weights drawn from torch's global generator."""
-        raise NotImplementedError
+        """Untrained, its weights drawn from torch's global generator; by default `cls(config, vocabulary)`."""
+        make: Any = cls
+        return make(config, vocabulary)
 
     @classmethod
     def migrated(cls, config: dict[str, Any]) -> Migrated:

@@ -394,3 +394,6 @@ class MTML(Learned[PointCloud, Batch, Prediction]):
         c = self.config
         channels = c.features if c.inputs == "features" else None
         return given_scores(cloud, self.vocabulary, voxel_size=c.voxel_size, channels=channels)
+
+
+METHOD = MTML

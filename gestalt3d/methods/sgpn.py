@@ -203,3 +203,6 @@ def balanced_cross_entropy(logits: Float[Tensor, "b n c"], classes: Int[Tensor, 
 
 def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+METHOD = SGPN

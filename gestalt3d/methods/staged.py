@@ -155,3 +155,6 @@ class Staged(Learned[PointCloud, Batch, mtml.Prediction]):
         if isinstance(self.parter, MTML):
             return self.parter
         raise UserError(f"{self.parter.name} behind a semantic stage has nothing to learn")
+
+
+METHOD = Staged

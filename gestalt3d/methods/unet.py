@@ -250,3 +250,6 @@ def _window(points: Float[Tensor, "n 3"], extent: float, rng: np.random.Generato
         return torch.ones(len(flat), dtype=torch.bool)
     center = flat[int(rng.integers(len(flat)))]
     return ((flat - center).abs() <= extent / 2).all(1)
+
+
+METHOD = UNet

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from gestalt3d import plugins
 from gestalt3d.errors import UserError
 from gestalt3d.reproduce import asis, mtml
 from gestalt3d.reproduce.result import assemble, render
@@ -23,13 +24,24 @@ TABLES: dict[str, Table] = {**asis.TABLES, **mtml.TABLES}
 
 def titles() -> dict[str, str]:
     """Name → title of every table."""
-    return {name: table.title for name, table in TABLES.items()}
+    return {name: table.title for name, table in _all().items()}
+
+
+def _all() -> dict[str, Table]:
+    """Ours, and those of methods from elsewhere."""
+    known = dict(TABLES)
+    for _, module in plugins.working():
+        known |= {name: table for name, table in getattr(module, "TABLES", {}).items() if name not in known}
+    return known
 
 
 def table_of(name: str) -> Table:
-    if name not in TABLES:
-        raise UserError(f"no table {name!r}; there are {', '.join(TABLES)}")
-    return TABLES[name]
+    if name in TABLES:
+        return TABLES[name]
+    known = _all()
+    if name not in known:
+        raise UserError("; ".join([f"no table {name!r}; there are {', '.join(known)}", *plugins.broken()]))
+    return known[name]
 
 
 def committed(name: str) -> dict[str, Any]:

@@ -113,10 +113,10 @@ def _trained_by_key(
 
     out = folder / f"{key}-seed{seed}"
     last = out / f"last{checkpoint.SUFFIX}"
-    recipe = replace(table.setting.recipe(key, budget.steps, seed), count=budget.train)
+    recipe = replace(table.setting.recipe(key, budget.steps, seed), count=budget.train, init=init)
     report = lambda step, steps, _terms: say(f"train {key} seed {seed}", step, steps)  # noqa: E731
     if _reached(last)["step"] < recipe.optim.steps:
-        train(recipe, out, init=init, resume=last.exists(), device=device, report=report)
+        train(recipe, out, resume=last.exists(), device=device, report=report)
     return str(last)
 
 

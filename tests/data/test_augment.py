@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d.data.augment import AugmentConfig, augment
-from gestalt3d.recipes import PLAIN
+from gestalt3d.data.augment import PLAIN, AugmentConfig, augment
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan

@@ -8,13 +8,13 @@ import torch
 from accelerate import Accelerator
 
 from gestalt3d.data import open_data
-from gestalt3d.engine.train import StepBatches
+from gestalt3d.engine.batches import StepBatches
+from gestalt3d.engine.recipe import Recipe
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.method import START
 from gestalt3d.methods.rooms.backbone import PointNet2Config
 from gestalt3d.methods.rooms.blocks import LatticeConfig
 from gestalt3d.methods.rooms.blockwise import TrainingConfig
-from gestalt3d.recipes import Recipe
 
 folder = Path(os.environ["GESTALT3D_TEST_SCANS"])
 accelerator = Accelerator(cpu=True)
@@ -27,7 +27,7 @@ model = ASISConfig(
     neighbours=4,
     dropout=0.0,
 )
-recipe = Recipe(name="gradients", method="asis", model=model, data="folder", root=folder, scans_per_step=2)
+recipe = Recipe(name="gradients", model=model, data="folder", root=folder, scans_per_step=2)
 torch.manual_seed(0)
 method = ASIS.from_config(model, scans.vocabulary)
 rank, world = accelerator.process_index, accelerator.num_processes

@@ -8,8 +8,10 @@ import torch
 
 import gestalt3d as g3
 from gestalt3d.data.folder import save_scan
-from gestalt3d.engine.auto import ROOMS, TABLE_TOPS, Auto
+from gestalt3d.engine.auto import Auto
 from gestalt3d.engine.model import load
+from gestalt3d.methods.choice import SMALL as TABLE_TOPS
+from gestalt3d.methods.choice import USUAL as ROOMS
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.synth.table_tops import make_table_top
 from tests.command import Command
@@ -71,8 +73,8 @@ def test_both_answer_in_one_vocabulary_and_the_instances_say_which_it_was(auto: 
 
 def test_the_seed_reaches_both(auto: Auto) -> None:
     other = auto.with_seed(7)
-    assert isinstance(other, Auto) and other.table_tops.method.config.seed == 7
-    assert auto.table_tops.method.config.seed == 0
+    assert isinstance(other, Auto) and other.for_small.method.config.seed == 7
+    assert auto.for_small.method.config.seed == 0
 
 
 def test_models_that_do_not_choose_are_themselves() -> None:

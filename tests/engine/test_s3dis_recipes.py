@@ -9,10 +9,11 @@ import pytest
 from gestalt3d.data import open_data
 from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.model import load
+from gestalt3d.engine.recipe import Recipe
 from gestalt3d.engine.train import train
 from gestalt3d.errors import UserError
 from gestalt3d.ops.blocks import cut_blocks
-from gestalt3d.recipes import Recipe, recipe
+from gestalt3d.recipes import recipe
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import tiny_scan
 from tests.settings import changed
@@ -83,7 +84,12 @@ def test_sgpn_starts_from_its_semantics_and_not_without(root: Path, tmp_path: Pa
     found = evaluate(load(first), open_data("s3dis:area5", root=root, vocabulary=S3DIS))["pooled"]
     assert found["mIoU"] is not None and found["mPrec"] is None  # it parts nothing into instances
     said: list[str] = []
-    train(small("sgpn-s3dis", root), tmp_path / "sgpn", device="cpu", init=str(first), note=said.append)
+    train(
+        replace(small("sgpn-s3dis", root), init=(str(first),)),
+        tmp_path / "sgpn",
+        device="cpu",
+        note=said.append,
+    )
     assert "anew" not in said[0]
 
 

@@ -9,6 +9,7 @@ import torch
 from gestalt3d.engine.checkpoint import read, save
 from gestalt3d.engine.initial import initialise
 from gestalt3d.engine.model import load
+from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.engine.results import Kinds
 from gestalt3d.engine.segment import Options, segment_files
 from gestalt3d.engine.train import train
@@ -19,7 +20,7 @@ from gestalt3d.methods.mtml import MTMLConfig
 from gestalt3d.methods.staged import Staged, StagedConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
-from gestalt3d.recipes import Optim, Recipe, recipe
+from gestalt3d.recipes import recipe
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.scenes import save_folder, tiny_scan
 
@@ -36,7 +37,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = save_folder(out / "scans")
     base = Recipe(
         name="tiny",
-        method="unet",
         model=FINE,
         optim=Optim(steps=2, ema=0.9),
         data="folder",
@@ -46,9 +46,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         workers=0,
     )
     semantics = train(base, out / "semantics", device="cpu")
-    true = train(replace(base, method="mtml", model=TRUE), out / "true", device="cpu")
-    joint = replace(base, method="staged", model=StagedConfig(FINE, replace(TRUE, semantic_noise=NOISE)))
-    train(joint, out / "predicted", device="cpu", init=[str(true), str(semantics)])
+    true = train(replace(base, model=TRUE), out / "true", device="cpu")
+    joint = StagedConfig(FINE, replace(TRUE, semantic_noise=NOISE))
+    train(replace(base, model=joint, init=(str(true), str(semantics))), out / "predicted", device="cpu")
     return out
 
 

@@ -15,18 +15,21 @@ import pytest
 import torch
 
 from gestalt3d.data import open_data
-from gestalt3d.data.augment import AugmentConfig
+from gestalt3d.data.augment import PLAIN, AugmentConfig
 from gestalt3d.data.block_store import BlockStore
 from gestalt3d.engine import checkpoint, provenance
+from gestalt3d.engine.batches import StepBatches
 from gestalt3d.engine.log import read_log
+from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.engine.resume import carried_on
-from gestalt3d.engine.train import StepBatches, bn_momentum, learning_rate, train
+from gestalt3d.engine.schedules import bn_momentum, learning_rate
+from gestalt3d.engine.train import train
 from gestalt3d.errors import UserError
 from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig
 from gestalt3d.methods.rooms.backbone import PointNetConfig
 from gestalt3d.methods.unet import UNetConfig
-from gestalt3d.recipes import PLAIN, Optim, Recipe, table_row
+from gestalt3d.recipes import table_row
 from tests.scenes import save_folder
 from tests.settings import changed
 
@@ -50,7 +53,6 @@ def tiny(folder: Path, **changes: object) -> Recipe:
     )
     recipe = Recipe(
         name="tiny",
-        method="asis",
         model=model,
         optim=Optim(steps=6, ema=0.9, clip=1.0),
         data="folder",
@@ -151,7 +153,9 @@ def test_more_steps_go_on_as_if_they_had_been_planned_where_the_rate_knows_no_en
 
 
 def test_more_steps_of_a_cosine_say_what_becomes_of_the_rate() -> None:
-    short = Recipe("a", "asis", ASISConfig(), optim=Optim(steps=100, schedule="cosine", lr=1e-3))
+    short = Recipe(
+        name="a", data="folder", model=ASISConfig(), optim=Optim(steps=100, schedule="cosine", lr=1e-3)
+    )
     long = replace(short, optim=replace(short.optim, steps=200))
     line = carried_on(short, long, 100, learning_rate)
     assert "step 101 of 200 instead of 100" in line and "goes on at 0.0005 (it would be 1e-05" in line
@@ -251,7 +255,6 @@ def test_the_best_is_that_of_the_first_figure_that_the_recipe_validates_by(
 ) -> None:
     recipe = tiny(
         folder,
-        method="unet",
         model=UNetConfig(width=4, levels=2, voxel_size=0.2),
         hold_out=0.3,
         validate_every=2,
@@ -296,7 +299,7 @@ def test_weights_know_their_code_seed_and_initial_files(
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
     monkeypatch.setattr(provenance, "commit", lambda: "0123456789ab")
     later = tiny(folder, optim=Optim(steps=3), seed=7)
-    last = train(later, tmp_path / "b", device="cpu", init=str(first), stop_after=1)
+    last = train(replace(later, init=(str(first),)), tmp_path / "b", device="cpu", stop_after=1)
     began = checkpoint.read(last).about["origin"]
     hashed = hashlib.sha256(first.read_bytes()).hexdigest()
     assert began["init"] == [{"name": str(first), "sha256": hashed}]
@@ -334,7 +337,7 @@ def test_initial_weights_fit_other_classes(folder: Path, tmp_path: Path) -> None
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
     other = tiny(folder, classes="scannet20", optim=Optim(steps=1, lr=1e-30, lr_floor=0.0))
     said: list[str] = []
-    second = train(other, tmp_path / "b", device="cpu", init=str(first), note=said.append)
+    second = train(replace(other, init=(str(first),)), tmp_path / "b", device="cpu", note=said.append)
     a, b = tensors(first), tensors(second)
     (taken,) = [line for line in said if "tensors are those of" in line]
     assert "classify.weight" in taken and "embed.weight" not in taken
@@ -346,7 +349,7 @@ def test_initial_weights_of_another_network_are_refused(folder: Path, tmp_path: 
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "a", device="cpu")
     other = tiny(folder, model=replace(tiny(folder).model, backbone=PointNetConfig()))
     with pytest.raises(UserError, match="tensors fit; it is another network"):
-        train(other, tmp_path / "b", device="cpu", init=str(first))
+        train(replace(other, init=(str(first),)), tmp_path / "b", device="cpu")
 
 
 def test_class_weights_are_those_of_the_scans_trained_on(folder: Path, tmp_path: Path) -> None:
@@ -354,7 +357,7 @@ def test_class_weights_are_those_of_the_scans_trained_on(folder: Path, tmp_path:
     balanced = tiny(
         folder, model=changed(tiny(folder).model, training={"class_balance": 0.5}), optim=Optim(steps=1)
     )
-    second = train(balanced, tmp_path / "b", device="cpu", init=str(first))
+    second = train(replace(balanced, init=(str(first),)), tmp_path / "b", device="cpu")
     assert bool((tensors(first)["model.class_weights"] == 1).all())
     assert float(tensors(second)["model.class_weights"].std()) > 0
 
@@ -394,8 +397,10 @@ def test_separate_scans_take_the_mean_gradient(folder: Path, tmp_path: Path) -> 
     first = str(train(tiny(folder, optim=Optim(steps=1)), tmp_path / "first", device="cpu"))
     recipe = tiny(folder, optim=Optim(steps=1, lr=1e-3, clip=1.0), freeze_bn=True)
     recipe = replace(recipe, model=replace(recipe.model, dropout=0.0, neighbours=1))  # type: ignore[call-arg]
-    together = train(recipe, tmp_path / "together", device="cpu", init=first)
-    apart = train(replace(recipe, separate_scans=True), tmp_path / "apart", device="cpu", init=first)
+    together = train(replace(recipe, init=(first,)), tmp_path / "together", device="cpu")
+    apart = train(
+        replace(replace(recipe, separate_scans=True), init=(first,)), tmp_path / "apart", device="cpu"
+    )
     logs = [json.loads((file.parent / "log.jsonl").read_text())["loss"] for file in (together, apart)]
     assert logs[0] == pytest.approx(logs[1], rel=1e-5)
     one, other = (
@@ -436,7 +441,7 @@ def test_batch_norm_that_was_never_trained_is_not_frozen(folder: Path, tmp_path:
     assert not (tmp_path / "a").exists()
     first = train(tiny(folder, optim=Optim(steps=1)), tmp_path / "first", device="cpu")
     frozen = tiny(folder, freeze_bn=True, optim=Optim(steps=2))
-    train(frozen, tmp_path / "b", device="cpu", init=str(first), stop_after=1)
+    train(replace(frozen, init=(str(first),)), tmp_path / "b", device="cpu", stop_after=1)
     last = train(frozen, tmp_path / "b", device="cpu", resume=True)
     before, after = tensors(first), tensors(last)
     norms = [name for name in before if name.startswith("model.") and "running_" in name]

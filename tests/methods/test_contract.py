@@ -10,8 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
-from gestalt3d.engine.checkpoint import config_class
-from gestalt3d.methods import method_class
+from gestalt3d.methods import config_class, method_class
 from gestalt3d.methods.method import START
 from gestalt3d.methods.mtml import MTMLConfig
 from gestalt3d.methods.rooms.backbone import PointNet2Config, PointNetConfig
@@ -92,7 +91,7 @@ def build(case: str, **changes: Any) -> Any:
     cls = method_class(name)
     torch.manual_seed(0)
     base = {"mtml": VOXELS, "unet": FINE, "staged": {"semantics": UNetConfig(**FINE)}}.get(name, SMALL)
-    return cls.from_config(config_class(cls)(**{**base, **own, **changes}), S3DIS)
+    return cls.from_config(config_class(name)(**{**base, **own, **changes}), S3DIS)
 
 
 def scan_for(case: str, **options: Any) -> Scan:

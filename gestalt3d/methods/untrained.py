@@ -1,0 +1,43 @@
+"""Models that need no weights of their own, and the choice between models where none is named."""
+
+from typing import Any, NamedTuple
+
+from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
+
+
+class Untrained(NamedTuple):
+    method: str
+    settings: dict[str, Any]
+    about: str
+    vocabulary: Vocabulary = S3DIS
+    semantics_of: str | None = None
+    """The shipped model of two stages of which this is another second one; its vocabulary counts."""
+
+
+UNTRAINED: dict[str, Untrained] = {
+    "geometric": Untrained("geometric", {"variant": "dbscan"}, "RANSAC planes, then DBSCAN"),
+    "geometric-regions": Untrained(
+        "geometric", {"variant": "regions"}, "RANSAC planes, then region growing by smoothness"
+    ),
+    "components": Untrained(
+        "components", {}, "connected components of the given classes (toy boxes)", TOYBOXES
+    ),
+    "semantics": Untrained(
+        "components",
+        {"connected": False},
+        "each given class as one instance (toy boxes)",
+        TOYBOXES,
+    ),
+    "components-rooms": Untrained(
+        "components",
+        {"min_voxels": 3},
+        "connected components of the classes that mtml-rooms predicts",
+        semantics_of="mtml-rooms",
+    ),
+    "classes-rooms": Untrained(
+        "components",
+        {"connected": False},
+        "each class that mtml-rooms predicts as one instance",
+        semantics_of="mtml-rooms",
+    ),
+}
