@@ -1,11 +1,15 @@
 """The layers of the package, read from the imports: a layer may import only those after it in one of the lists."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from gestalt3d.data import KNOWN
+from gestalt3d.methods import METHODS
 
 PACKAGE = Path(__file__).parents[1] / "gestalt3d"
 
@@ -83,3 +87,31 @@ def test_score_needs_numpy_only() -> None:
     assert not {"torch", "numba", "scipy"} & loaded_by(
         "import gestalt3d; gestalt3d.score; import gestalt3d.cli"
     )
+
+
+def words_of(file: Path) -> set[str]:
+    """Of all identifiers and texts in a file."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+        elif isinstance(node, ast.Name):
+            found.append(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.append(node.attr)
+        elif isinstance(node, ast.alias | ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module)
+    return set(re.split(r"[^a-z0-9]+", " ".join(found).lower()))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*sorted((PACKAGE / "engine").glob("*.py")), PACKAGE / "reproduce" / "run.py"],
+    ids=lambda f: str(f.relative_to(PACKAGE)),
+)
+def test_what_trains_and_measures_names_no_method_and_no_data_set(file: Path) -> None:
+    named = {part for name in (*METHODS, *KNOWN) for part in name.split("-")}
+    anybodys = {"components", "hard", "folder", "table", "tops", "aligned"}
+    assert not words_of(file) & (named - anybodys)

@@ -1,5 +1,6 @@
 """A method of your own in one file: a small network tells classes by height, DBSCAN parts each class."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
         return Batch(self.heights.to(device), self.classes.to(device))
 
     @classmethod
-    def cat(cls, parts: "list[Batch]") -> "Batch":
+    def cat(cls, parts: Sequence["Batch"]) -> "Batch":
         return Batch(*map(torch.cat, zip(*parts, strict=True)))
 
 

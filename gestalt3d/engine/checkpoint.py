@@ -24,8 +24,8 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.methods import config_class, is_known, method_class, names
 from gestalt3d.methods.method import Learned, Method, Migrated
-from gestalt3d.methods.untrained import UNTRAINED
-from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
+from gestalt3d.methods.untrained import UNTRAINED, VOCABULARY
+from gestalt3d.structures.vocabulary import Vocabulary
 
 SUFFIX = ".safetensors"
 PREFIXES = ("ema.", "model.")
@@ -239,7 +239,7 @@ def _from_a_package(name: str) -> Method[Any]:
         raise UserError(
             f"{name}: has to be trained, see `gestalt3d train`; name the weight file that comes out"
         )
-    return cls.from_config(config_class(name)(), S3DIS)
+    return cls.from_config(config_class(name)(), VOCABULARY)
 
 
 def _prefix(stored: Stored) -> str:

@@ -4,12 +4,15 @@ from typing import Any, NamedTuple
 
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
 
+VOCABULARY = S3DIS
+"""Of methods without weights that say nothing else."""
+
 
 class Untrained(NamedTuple):
     method: str
     settings: dict[str, Any]
     about: str
-    vocabulary: Vocabulary = S3DIS
+    vocabulary: Vocabulary = VOCABULARY
     semantics_of: str | None = None
     """The shipped model of two stages of which this is another second one; its vocabulary counts."""
 

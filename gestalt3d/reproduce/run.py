@@ -9,10 +9,7 @@ from typing import Any, NamedTuple
 import gestalt3d
 from gestalt3d.errors import UserError
 from gestalt3d.reproduce.claim import Measured
-from gestalt3d.reproduce.table import Budget, Progress, Row, Table
-
-# What fields were called when all scans were rooms.
-_FORMER = {"train_rooms": "train_scans", "test_rooms": "test_scans"}
+from gestalt3d.reproduce.table import FORMER, Budget, Progress, Row, Table
 
 
 class Run(NamedTuple):
@@ -81,7 +78,7 @@ def one_run(
 def read(file: Path) -> Run:
     try:
         kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return Run(**{_FORMER.get(name, name): value for name, value in kept.items()})
+        return Run(**{FORMER.get(name, name): value for name, value in kept.items()})
     except (ValueError, TypeError, AttributeError) as problem:
         raise UserError(f"{file}: not the result of a run ({problem}); delete it to make it again") from None
 

@@ -10,6 +10,10 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 
+FORMER = {"train_rooms": "train_scans", "test_rooms": "test_scans"}
+"""What fields of a run's file were called when all scans were rooms."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """What every row of a table gets."""
