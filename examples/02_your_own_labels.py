@@ -41,9 +41,8 @@ base = recipe("asis-folder")
 short = replace(base.optim, steps=4, precision="no")
 run = Path("runs/mine")
 weights = g3.train(
-    replace(base, root=Path("my_scans"), optim=short, scans_per_step=1, workers=0),
+    replace(base, root=Path("my_scans"), init=(start,), optim=short, scans_per_step=1, workers=0),
     run,
-    init=start,
     resume=(run / "last.safetensors").exists(),  # run again, this goes on, or has nothing left to do
 )
 

@@ -16,9 +16,9 @@ def initialise(method: Any, inits: Sequence[str]) -> str:
     """Take weights over from models or files, one after the other, and say how many tensors are theirs.
 
     Of the method's own kind, tensors that fit are taken; those of other shapes (classifiers of other classes) start anew.
-    "NAME.PART" stands for a part alone, "NAME.semantics" for the semantic stage of a model that has one.
-    A file of another method fills the part of `method` that is of that kind, whole. A part whose weights do not learn must be
-    filled: `UserError` otherwise.
+    "NAME.PART" stands for a part alone, "NAME.semantics" for the semantic stage of a model that has one. A file of
+    another method fills the part of `method` that is of that kind, or gives the part of its own that is of the method's kind.
+    A part whose weights do not learn must be filled, whole and with the settings that it was trained with: `UserError` otherwise.
     """
     parts = _trained_parts(method)
     anew = dict.fromkeys(method.state_dict())

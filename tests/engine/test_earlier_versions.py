@@ -179,14 +179,13 @@ def test_mtml_alone_and_the_semantic_stage_alone_have_other_settings_only(tmp_pa
 
 
 def test_a_run_whose_network_was_in_another_order_says_why_it_cannot_go_on(tmp_path: Path) -> None:
-    from gestalt3d.configs import to_plain
+    from gestalt3d.engine.recipe import Optim, Recipe, to_plain
     from gestalt3d.engine.train import train
-    from gestalt3d.recipes import Optim, Recipe
     from tests.scenes import save_folder
 
     root = save_folder(tmp_path / "scans", count=1)
     recipe = Recipe(
-        name="tiny", method="staged", model=STAGED, optim=Optim(steps=2), data="folder", root=root, classes="s3dis",
+        name="tiny", model=STAGED, optim=Optim(steps=2), data="folder", root=root, classes="s3dis",
         scans_per_step=1, workers=0,
     )  # fmt: skip
     plain = {**to_plain(recipe), "method": "mtml", "model": OF_MTML}
@@ -224,7 +223,7 @@ def test_a_damaged_flat_table_is_refused_by_name(tmp_path: Path, changes: dict[s
 
 
 def test_a_run_with_a_flat_table_goes_on_with_the_same_settings(tmp_path: Path) -> None:
-    from gestalt3d.configs import to_plain
+    from gestalt3d.engine.recipe import to_plain
     from gestalt3d.recipes import recipe
 
     plain = {**to_plain(recipe("asis-rooms")), "model": {**BLOCKS, **OF_ASIS}}

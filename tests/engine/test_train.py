@@ -486,7 +486,7 @@ def test_epochs_of_stored_blocks_are_counted_in_blocks(folder: Path, tmp_path: P
     ("changes", "words"),
     [
         ({"augment": AugmentConfig()}, "cannot be augmented"),
-        ({"method": "mtml", "model": MTMLConfig(norm=True)}, "'mtml' has no blocks"),
+        ({"model": MTMLConfig(norm=True)}, "'mtml' has no blocks"),
     ],
 )
 def test_blocks_are_stored_only_where_they_can_be(
