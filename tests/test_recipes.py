@@ -33,7 +33,7 @@ def test_the_commands_of_a_chain_parse_and_each_starts_from_what_was_made(name: 
         if verb == "train":
             default = recipe(rest[0])
             run = tyro.cli(_TrainOptions, args=rest[1:], default=_TrainOptions(default))
-            assert set(run.init) <= made
+            assert set(run.recipe.init) <= made
             made.add(f"{run.out}/last.safetensors")
             assert (run.recipe.root is not None) == (
                 default.data.split(":")[0] not in ("rooms", "toyboxes", "toyboxes-hard")
@@ -172,7 +172,7 @@ def test_a_card_holds_the_commands_that_rebuild_its_weights(name: str) -> None:
             made.add(rest[-1])
         elif program == "gestalt3d" and verb == "train":
             run = tyro.cli(_TrainOptions, args=rest[1:], default=_TrainOptions(recipe(rest[0])))
-            assert all(init in made or init.rpartition(".")[0] in made for init in run.init)
+            assert all(init in made or init.rpartition(".")[0] in made for init in run.recipe.init)
             made.add(f"{run.out}/last.safetensors")
         elif program == "gestalt3d":
             assert verb == "average" and set(rest[: rest.index("--shares")]) <= made

@@ -292,7 +292,7 @@ def test_a_row_that_scores_otherwise_shares_the_training(
 def test_rows_from_one_start_share_its_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[Any] = []
     monkeypatch.setattr(
-        "gestalt3d.engine.train.train", lambda _, out, init, **__: trained.append((out.name, init))
+        "gestalt3d.engine.train.train", lambda recipe, out, **__: trained.append((out.name, recipe.init))
     )
     table = reproduce.TABLES["asis-table3-long"]
     for row in table.rows[:2]:
@@ -310,7 +310,7 @@ def test_rows_from_one_start_share_its_training(tmp_path: Path, monkeypatch: pyt
 
 def test_a_row_starts_from_the_weights_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("gestalt3d.engine.train.train", lambda *_, init, **__: seen.append(init))
+    monkeypatch.setattr("gestalt3d.engine.train.train", lambda recipe, *_, **__: seen.append(recipe.init))
     table = reproduce.TABLES["mtml-table2"]
     row = next(row for row in table.rows if row.init)
     with pytest.raises(UserError, match=r"last\.safetensors"):  # nothing was trained
