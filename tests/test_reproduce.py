@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d import recipes, reproduce
+from gestalt3d import reproduce
 from gestalt3d.engine.model import load
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.mtml import MTML, Prediction
+from gestalt3d.recipes import mtml
+from gestalt3d.reproduce import asis_rows, mtml_rows
 from gestalt3d.reproduce.claim import Claim, Faster, Measured, Target
 from gestalt3d.reproduce.run import one_run
 from tests.settings import changed
@@ -23,7 +25,7 @@ from tests.settings import changed
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Rows as they are, with networks of a few channels."""
-    make = recipes.table_row
+    make = asis_rows.row
 
     def small(key: str, *, steps: int, seed: int) -> Recipe:
         row = make(key, steps=steps, seed=seed)
@@ -38,7 +40,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             row, model=model, workers=0, scans_per_step=1, optim=replace(row.optim, precision="no")
         )
 
-    monkeypatch.setattr(recipes, "table_row", small)
+    monkeypatch.setattr(asis_rows, "row", small)
     monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path / "cache"))
 
 
@@ -194,9 +196,9 @@ def test_a_target_is_reached_by_the_mean_in_every_metric() -> None:
 
 
 def test_toy_boxes_have_a_table_on_true_semantics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = recipes.mtml_row
+    make = mtml_rows.row
     small = lambda key, **given: replace(make(key, **given), workers=0)  # noqa: E731
-    monkeypatch.setattr(recipes, "mtml_row", small)
+    monkeypatch.setattr(mtml_rows, "row", small)
     result = reproduce.retrain("mtml-table1", tmp_path, quick=True)
     assert [row["row"] for row in result["rows"]] == [
         "connected components, true semantics",
@@ -215,15 +217,13 @@ def test_toy_boxes_have_a_table_on_true_semantics(tmp_path: Path, monkeypatch: p
 
 
 def test_a_row_without_directions_differs_in_them_alone() -> None:
-    both, features = (
-        recipes.mtml_row(key, steps=None, seed=3) for key in ("mtml-toyboxes", "mtml-toyboxes-fe")
-    )
+    both, features = (mtml_rows.row(key, steps=None, seed=3) for key in ("mtml-toyboxes", "mtml-toyboxes-fe"))
     assert replace(features, name=both.name, model=replace(features.model, direction=True)) == both
-    assert both == replace(recipes.mtml_toyboxes(), seed=3)
+    assert both == replace(mtml.mtml_toyboxes(), seed=3)
 
 
 def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> None:
-    both, features = (recipes.mtml_row(key, steps=9, seed=3) for key in ("mtml-rooms-both", "mtml-rooms-fe"))
+    both, features = (mtml_rows.row(key, steps=9, seed=3) for key in ("mtml-rooms-both", "mtml-rooms-fe"))
     assert (
         replace(features, name=both.name, model=changed(features.model, parter={"direction": True})) == both
     )
@@ -231,7 +231,7 @@ def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> No
         features.model.parter.proposals.feature_weight > 0
     )  # without directions, too, there is something to score by
     assert (
-        both.optim == replace(recipes.mtml_rooms_true().optim, steps=9)
+        both.optim == replace(mtml.mtml_rooms_true().optim, steps=9)
         and both.model.parter.semantic_noise.deviation == 0
     )
     # What the paper does not have takes no part but in the last row.
@@ -251,7 +251,7 @@ def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> No
     assert rows[both.name].init == rows[features.name].init == ("mtml-rooms.semantics",)
     for key in ("mtml-rooms", "mtml-rooms-both-fe", "mtml-toyboxes-both", "asis-rooms-fe"):
         with pytest.raises(UserError, match="no r"):
-            recipes.mtml_row(key, steps=9, seed=0)
+            mtml_rows.row(key, steps=9, seed=0)
 
 
 def test_rows_with_and_without_directions_draw_the_same_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,8 +268,8 @@ def test_rows_with_and_without_directions_draw_the_same_proposals(monkeypatch: p
     )
     for key in ("mtml-rooms-fe", "mtml-rooms-both", "mtml-rooms-both-scored-as-fe"):
         row = rows[key]
-        config = recipes.mtml_row(row.trained_as or key, steps=1, seed=0).model.parter
-        method = MTML.from_config(config, recipes.mtml_rooms().vocabulary())
+        config = mtml_rows.row(row.trained_as or key, steps=1, seed=0).model.parter
+        method = MTML.from_config(config, mtml.mtml_rooms().vocabulary())
         if row.adjust is not None:
             row.adjust(SimpleNamespace(method=SimpleNamespace(parter=method)))
         seen = Prediction(direction if config.direction else direction[:, :0], embedding)

@@ -51,6 +51,10 @@ class Optim:
         check_ranges(self)
 
 
+SEMANTIC = ("mIoU", "oAcc")
+"""What a validation says of a network that parts nothing."""
+
+
 @runtime_checkable
 class Augment(Protocol):
     """Settings, a frozen dataclass, that change a sample at random."""

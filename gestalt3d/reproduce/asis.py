@@ -26,9 +26,9 @@ def _classes(metric: str, mean: float, *values: float) -> dict[str, float]:
 
 
 def _recipe(key: str, steps: int | None, seed: int) -> Any:
-    from gestalt3d.recipes import table_row
+    from gestalt3d.reproduce import asis_rows
 
-    return table_row(key, steps=steps or ROOMS.full.steps or 0, seed=seed)
+    return asis_rows.row(key, steps=steps or ROOMS.full.steps or 0, seed=seed)
 
 
 def _measured(model: Any, scans: Any, say: Progress) -> Figures:

@@ -10,12 +10,12 @@ from gestalt3d.reproduce.table import Budget, Figures, Progress, Row, Setting, T
 
 
 def _recipe(key: str, steps: int | None, seed: int) -> Any:
-    from gestalt3d.recipes import mtml_row, table_row
+    from gestalt3d.reproduce import asis_rows, mtml_rows
 
     if key == "sgpn-rooms":
         steps = SGPN_STEPS if steps == ROOMS.full.steps else steps or 0
-        return replace(table_row("sgpn-pn2", steps=steps, seed=seed), name=key, classes="scannet21")
-    return mtml_row(key, steps=steps, seed=seed)
+        return replace(asis_rows.row("sgpn-pn2", steps=steps, seed=seed), name=key, classes="scannet21")
+    return mtml_rows.row(key, steps=steps, seed=seed)
 
 
 def _measured(model: Any, scans: Any, say: Progress) -> Figures:

@@ -29,7 +29,7 @@ from gestalt3d.methods.asis import ASIS, ASISConfig
 from gestalt3d.methods.mtml import MTMLConfig
 from gestalt3d.methods.rooms.backbone import PointNetConfig
 from gestalt3d.methods.unet import UNetConfig
-from gestalt3d.recipes import table_row
+from gestalt3d.reproduce import asis_rows
 from tests.scenes import save_folder
 from tests.settings import changed
 
@@ -510,7 +510,7 @@ def test_schedules() -> None:
 
 
 def test_rows_of_a_table_differ_in_the_method_alone() -> None:
-    rows = [table_row(key, steps=10, seed=1) for key in ("vanilla-pn", "if-pn", "sa-pn", "asis-pn")]
+    rows = [asis_rows.row(key, steps=10, seed=1) for key in ("vanilla-pn", "if-pn", "sa-pn", "asis-pn")]
     for row in rows[1:]:
         same = replace(row, name=rows[0].name, model=rows[0].model)
         assert same == rows[0]

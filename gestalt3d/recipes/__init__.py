@@ -1,0 +1,37 @@
+"""Named experiments, one file a paper: each function returns a frozen `Recipe`, whose fields are the command line's options."""
+
+from collections.abc import Callable
+
+from gestalt3d import plugins
+from gestalt3d.engine.recipe import Recipe
+from gestalt3d.errors import UserError
+from gestalt3d.recipes import asis, mtml, sgpn
+from gestalt3d.recipes.commands import ROOT, training
+
+RECIPES: dict[str, Callable[[], Recipe]] = {**asis.RECIPES, **sgpn.RECIPES, **mtml.RECIPES}
+"""Ours, by name."""
+_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS}
+
+
+def makers() -> dict[str, Callable[[], Recipe]]:
+    """Every recipe by name, ours first, then those of methods from elsewhere."""
+    known = dict(RECIPES)
+    for _, module in plugins.working():
+        known |= {name: make for name, make in getattr(module, "RECIPES", {}).items() if name not in known}
+    return known
+
+
+def chain(name: str) -> tuple[str, ...]:
+    """The commands that make the weights of a recipe from nothing, one after the other; DIR is the folder of the data."""
+    synthetic = recipe(name).data.partition(":")[0] in ("rooms", "toyboxes", "toyboxes-hard")
+    return _CHAINS.get(name, (training(name) if synthetic else training(name, ROOT),))
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; `UserError` listing the known ones."""
+    if name in RECIPES:
+        return RECIPES[name]()
+    known = makers()
+    if name not in known:
+        raise UserError("; ".join([f"no recipe {name!r}; there are {', '.join(known)}", *plugins.broken()]))
+    return known[name]()
