@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d.configs import OutOfRange, Within, check_ranges, from_plain, to_plain
+from gestalt3d.configs import OutOfRange, Within, check_ranges
 from gestalt3d.data.augment import augment
-from gestalt3d.engine.recipe import Optim, Recipe
+from gestalt3d.engine.recipe import Optim, from_plain, to_plain
 from gestalt3d.errors import UserError
 from gestalt3d.methods import method_class
 from gestalt3d.methods.method import START
@@ -154,7 +154,7 @@ def test_a_stored_setting_out_of_range_is_named_with_its_file() -> None:
     with pytest.raises(
         UserError, match=r"^run\.json\.model\.merging\.superpoints\.links 0: must be at least 1$"
     ):
-        from_plain(Recipe, plain, "run.json")
+        from_plain(plain, "run.json")
 
 
 def test_ranges_have_open_and_closed_ends() -> None:

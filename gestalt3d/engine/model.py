@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from gestalt3d import methods
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
