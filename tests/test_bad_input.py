@@ -428,7 +428,6 @@ PLAIN = ["--optim.precision", "no"]
             ["train", "asis-folder", *PLAIN, "--root", ".", "--out", "no/such", "--resume"],
             ["no/such", "--resume"],
         ),
-        (["train", "asis-folder", "--root", ".", "--method", "sgpn"], ["--method"]),
     ],
     ids=lambda v: " ".join(v),
 )
