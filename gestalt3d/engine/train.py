@@ -57,10 +57,10 @@ def train(
     """Train `recipe` into folder `out` and return the file of the final weights (`last.safetensors`).
 
     `out` receives `recipe.json`, `log.jsonl`, `loss.png`, `last.safetensors` (every `checkpoint_every` steps) and, when the
-    recipe validates, `best.safetensors`. `note` is told
-    in words what there is to learn from, which tensors start anew and how well it validates. `stop_after` ends early at that
-    step, for tests and budgets; `epochs` sets the recipe's steps to so many passes over the scans. The first Ctrl-C or SIGTERM
-    finishes the step, saves and raises `KeyboardInterrupt` with the command that goes on; the second ends at once.
+    recipe validates, `best.safetensors`. `note` is told in words what there is to learn from, which tensors start anew and how
+    well it validates. `stop_after` ends early at that step, for tests and budgets; `epochs` sets the recipe's steps to so many
+    passes over the scans. The first Ctrl-C or SIGTERM finishes the step, saves and raises `KeyboardInterrupt` with the
+    command that goes on; the second ends at once.
     Raises `UserError` when `out` holds another run, when there is nothing to resume or to learn from, and when the loss is not
     finite.
     """
@@ -79,7 +79,8 @@ def train(
     scans, kept = parted(scans, recipe, say, instances=method.finds_instances)
     if not resume:
         taken = initialise(method, recipe.init)
-        say(taken) if recipe.init else None
+        if recipe.init:
+            say(taken)
         if recipe.freeze_bn:
             _expect_trained_norms(method, recipe.name)
     method.fit(scans)  # of these scans, not of those the initial weights saw

@@ -36,6 +36,7 @@ from gestalt3d.configs import Count, Positive, Share, Width, Within, check_range
 from gestalt3d.errors import UserError
 from gestalt3d.losses.variational import Gaussian, kl_divergence
 from gestalt3d.methods.method import Learned, Moment
+from gestalt3d.methods.voxels.labelled import is_object
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.point_decoder import PointSetDecoder
 from gestalt3d.nn.pointnet import point_layers, scaled
@@ -269,12 +270,11 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         order = torch.from_numpy(rng.permutation(len(cloud)))
         rows = self._thinned(cloud.points, order)
         seeds = torch.from_numpy(rng.choice(len(rows), c.seeds, replace=len(rows) < c.seeds))
-        structure = torch.from_numpy(np.append(truth.vocabulary.is_structure, True))
-        is_object = ~structure[truth.classes] & (truth.sizes > 0)
-        number = torch.cat([torch.where(is_object, is_object.cumsum(0) - 1, -1), torch.tensor([-1])])
+        objects = is_object(truth.classes, truth.vocabulary, structure=False) & (truth.sizes > 0)
+        number = torch.cat([torch.where(objects, objects.cumsum(0) - 1, -1), torch.tensor([-1])])
         owner = number[truth.to_labels()[rows[seeds]]]
         shapes, boxes = [], []
-        for i in is_object.nonzero().flatten().tolist():
+        for i in objects.nonzero().flatten().tolist():
             own = _target(cloud, truth, i, rng, whole=c.target == "whole")
             low, high = own.amin(0), own.amax(0)
             drawn = own[torch.from_numpy(_drawn(len(own), PointSetDecoder.points, rng))]
@@ -306,10 +306,9 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         prior = self._gaussian(self.prior(f_c))
         proposal = self._recognised(f_c, batch, prior)
         z = prior.mean
-        if self.config.variational and self.training_draws(batch):
-            noise = torch.randn_like(proposal.mean)
-            known = (batch.owner >= 0)[..., None]
-            z = torch.where(known, proposal.sample(noise), prior.mean)
+        known = (batch.owner >= 0)[..., None]
+        if self.config.variational and bool(known.any()):
+            z = torch.where(known, proposal.sample(torch.randn_like(proposal.mean)), prior.mean)
         # The decoder knows context and z only.
         codes = torch.cat([self.condition(f_c).float(), z], dim=-1)
         made = self.decoder(codes.flatten(0, 1)).float().unflatten(0, codes.shape[:2])
@@ -317,11 +316,6 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         return Prediction(
             direction, distance, center, f_c, objectness, made[..., :3], made[..., 3], prior, proposal
         )
-
-    @staticmethod
-    def training_draws(batch: Batch) -> bool:
-        """Whether anything in the batch can be recognised."""
-        return bool((batch.owner >= 0).any())
 
     def _centers(
         self, points: Float[Tensor, "b n 3"], places: Float[Tensor, "b s 3"]
