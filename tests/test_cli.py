@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import gestalt3d
-from gestalt3d import cli
+from gestalt3d.cli import view
+from gestalt3d.cli.verbs import VERBS
 from gestalt3d.data import open_data
 from gestalt3d.data.folder import save_scan
 from gestalt3d.data.posed import Posed
@@ -50,17 +51,16 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_lists_every_verb_with_what_it_does(command: Command, words: tuple[str, ...]) -> None:
     answer = command(*words)
     assert answer.code == 0 and not answer.err
-    for verb, function in cli.VERBS.items():
-        assert f"  {verb} " in answer.out
-        assert (function.__doc__ or "").splitlines()[0] in answer.out
+    for verb in VERBS.values():
+        assert re.search(rf"^  {verb.name} +{re.escape(verb.summary)}$", answer.out, re.MULTILINE)
     assert max(len(line) for line in answer.out.splitlines()) <= 110
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb_shows_three_commands(command: Command, verb: str) -> None:
     answer = command(verb, "--help")
     assert answer.code == 0 and not answer.err
-    for example in cli.EXAMPLES[verb]:
+    for example in VERBS[verb].examples:
         assert example in answer.out
     assert "None}" not in answer.out  # an option that may be left out does not offer the word None
     assert answer.out == command("help", verb).out
@@ -91,10 +91,10 @@ def test_recipes_are_listed(command: Command) -> None:
 
 
 def test_examples_are_commands(command: Command) -> None:
-    known = {*cli.VERBS, "--version"}
-    for examples in cli.EXAMPLES.values():
-        assert len(set(examples)) == 3
-        assert all(line.split()[0] == "gestalt3d" and line.split()[1] in known for line in examples)
+    known = {*VERBS, "--version"}
+    for verb in VERBS.values():
+        assert len(set(verb.examples)) == 3
+        assert all(line.split()[0] == "gestalt3d" and line.split()[1] in known for line in verb.examples)
 
 
 def test_version(command: Command) -> None:
@@ -104,7 +104,9 @@ def test_version(command: Command) -> None:
 def test_help_and_version_load_nothing_heavy() -> None:
     code = "import sys; from gestalt3d.cli import main; main(['--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "numba", "scipy", "numpy", "rich"} & set(done.stdout.split())
+    loaded = set(done.stdout.split())
+    assert not {"torch", "numba", "scipy", "numpy", "rich", "tyro"} & loaded
+    assert not {f"gestalt3d.cli.{verb}" for verb in VERBS} & loaded
 
 
 def test_score_loads_neither_torch_nor_what_tyro_checks_types_with(tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ def test_view_serves_the_page_until_ctrl_c(
 
         threading.Thread(target=fetch).start()
 
-    monkeypatch.setattr(cli, "say", visit)
+    monkeypatch.setattr(view, "say", visit)
     answer = command("view", tmp_path / "room.instances.npz", "--no-browser")
     assert answer.code == 0 and not answer.err
     assert pages and pages[0].startswith(b"<!doctype html>")

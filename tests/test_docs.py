@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gestalt3d import cli
+from gestalt3d.cli.verbs import VERBS
 from gestalt3d.recipes import RECIPES
 from tests.command import Command
 
@@ -43,7 +43,7 @@ def test_commands_in_the_docs_exist_with_their_options(
     for _, verb, *words in commands(page):
         if verb in ("VERB", "TABLE", "…") or verb.startswith("-"):
             continue
-        assert verb in cli.VERBS, f"{page.name}: gestalt3d {verb}"
+        assert verb in VERBS, f"{page.name}: gestalt3d {verb}"
         named = words[0] if verb == "train" and words and words[0] in RECIPES else "asis-folder"
         text = help_of(command, verb, named) if verb == "train" else help_of(command, verb)
         for word in words:

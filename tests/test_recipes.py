@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tyro
 
-from gestalt3d.cli import VERBS, _TrainOptions
+from gestalt3d.cli.train import TrainOptions
+from gestalt3d.cli.verbs import VERBS
 from gestalt3d.data import open_data
 from gestalt3d.engine import checkpoint
 from gestalt3d.engine.cards import read_card
@@ -32,7 +33,7 @@ def test_the_commands_of_a_chain_parse_and_each_starts_from_what_was_made(name: 
         assert program == "gestalt3d" and verb in VERBS
         if verb == "train":
             default = recipe(rest[0])
-            run = tyro.cli(_TrainOptions, args=rest[1:], default=_TrainOptions(default))
+            run = tyro.cli(TrainOptions, args=rest[1:], default=TrainOptions(default))
             assert set(run.recipe.init) <= made
             made.add(f"{run.out}/last.safetensors")
             assert (run.recipe.root is not None) == (
@@ -171,7 +172,7 @@ def test_a_card_holds_the_commands_that_rebuild_its_weights(name: str) -> None:
             assert commit.removesuffix("~1") == card["history"][-1]["weights_in_commit"]
             made.add(rest[-1])
         elif program == "gestalt3d" and verb == "train":
-            run = tyro.cli(_TrainOptions, args=rest[1:], default=_TrainOptions(recipe(rest[0])))
+            run = tyro.cli(TrainOptions, args=rest[1:], default=TrainOptions(recipe(rest[0])))
             assert all(init in made or init.rpartition(".")[0] in made for init in run.recipe.init)
             made.add(f"{run.out}/last.safetensors")
         elif program == "gestalt3d":

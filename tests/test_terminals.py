@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gestalt3d.cli import EXAMPLES, VERBS, main
+from gestalt3d.cli import main
+from gestalt3d.cli.verbs import VERBS
 from gestalt3d.io import load_instances, save_cloud
 from gestalt3d.io.names import readable
 from gestalt3d.terminal import say
@@ -168,7 +169,8 @@ def test_any_name_works_in_an_ascii_locale(tmp_path: Path) -> None:
 
 WITHOUT_DOCSTRINGS = """
 import sys
-from gestalt3d.cli import EXAMPLES, VERBS, main
+from gestalt3d.cli import main
+from gestalt3d.cli.verbs import VERBS
 assert False, "asserts are dropped, too"
 light = [[], *([verb, "--help"] for verb in VERBS if verb != "train")]
 heavy = [["train"], ["train", "asis-rooms", "--help"], ["models"], ["reproduce"], ["bench"], sys.argv[1:]]
@@ -191,7 +193,7 @@ def without_docstrings(*words: str) -> str:
 def test_every_verb_has_its_help_without_docstrings() -> None:
     shown = without_docstrings()
     assert all(f"  {verb}" in shown for verb in VERBS)
-    assert all(EXAMPLES[verb][0] in shown for verb in VERBS if verb != "train")
+    assert all(VERBS[verb].examples[0] in shown for verb in VERBS if verb != "train")
 
 
 @pytest.mark.slow  # Python compiles torch anew for -OO

@@ -1,0 +1,40 @@
+"""`gestalt3d data`."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional
+
+from gestalt3d.cli.options import Json, expect_writable, option
+from gestalt3d.cli.report import write_json
+from gestalt3d.terminal import say, table
+
+
+def data(
+    action: Positional[Annotated[Literal["check"], option("the only action there is", default="")]],
+    kind: Positional[Annotated[Literal["s3dis", "scannet", "folder"], option("which data set", default="")]],
+    *,
+    root: Annotated[Path, option("its folder", "DIR", default="")],
+    json: Json = None,
+) -> None:
+    """Print what a data set's folder holds and what is wrong; exit code 2 where it is not complete."""
+    from gestalt3d.data.check import check
+
+    expect_writable(json)
+    report = check(kind, root)
+    rows = [{"what": c.name, "found": c.found, "expected": c.expected, "": c.unit} for c in report.counts]
+    if not any(c.expected for c in report.counts):
+        rows = [{k: v for k, v in row.items() if k != "expected"} for row in rows]
+    table(f"{kind} in {root}", rows)
+    say()
+    for note in report.notes:
+        say(f"NOTE {note}")
+    for problem in report.problems:
+        say(f"PROBLEM {problem}")
+    say(report.advice)
+    if json is not None:
+        write_json(json, {**dataclasses.asdict(report), "counts": [c._asdict() for c in report.counts]})
+    if not report.is_complete:
+        sys.exit(2)

@@ -1,0 +1,157 @@
+"""`gestalt3d evaluate`."""
+
+import os
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Optional
+
+from gestalt3d.cli.options import DataName, Device, Json, ModelName, expect_writable, option
+from gestalt3d.cli.report import say_meanings, write_json
+from gestalt3d.errors import UserError
+from gestalt3d.terminal import Progress, complain, say, table
+
+_FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAcc", "mIoU")
+
+
+def evaluate(
+    *,
+    model: ModelName = "asis-rooms",
+    data: DataName = "rooms:val",
+    root: Annotated[
+        Path | None, option("folder of the data set; not for synthetic ones", "DIR", default="")
+    ] = None,
+    limit: Annotated[int | None, option("only this many scans", "N", default="")] = None,
+    class_agnostic: Annotated[
+        bool,
+        option(
+            "compare instances whatever their classes; walls, floors and ceilings do not count", default=""
+        ),
+    ] = False,
+    blocks: Annotated[
+        bool,
+        option(
+            "count the points of sampled blocks, as the ASIS paper does, instead of all points", default=""
+        ),
+    ] = False,
+    seeds: Annotated[
+        tuple[int, ...],
+        option("of the random choices in the method; of several the mean is shown", "N…", default="0"),
+    ] = (),
+    poses: Annotated[
+        int,
+        option(
+            "measure each scan this often, first as it is, then turned and moved; the mean is shown",
+            "N",
+            default="1",
+        ),
+    ] = 1,
+    submission: Annotated[
+        Path | None,
+        option(
+            "scannet and s3dis only: write the results to this new folder, in the format that `score` reads",
+            "DIR",
+            default="",
+        ),
+    ] = None,
+    add_to: Annotated[
+        Optional[Path],  # noqa: UP045
+        option(
+            "add these scans to the counts in this file; the figures are of all scans in it",
+            "FILE",
+            default="",
+        ),
+    ] = None,
+    semantics: Annotated[
+        Optional[Path],  # noqa: UP045
+        option(
+            "scannet only: folder of given classes, <scene>.txt with a NYU40 id per vertex",
+            "DIR",
+            default="",
+        ),
+    ] = None,
+    device: Device = "cpu",
+    json: Json = None,
+) -> None:
+    """Measure a model, once for each seed and pose. Scans that fail are told and left out; exit code 2 at the end."""
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit {limit}: must be at least 1")
+    if poses < 1:
+        raise UserError(f"--poses {poses}: must be at least 1")
+    for name, place in (("--submission", submission), ("--add-to", add_to)):
+        if place is not None and (len(seeds) > 1 or poses > 1):
+            raise UserError(
+                f"{name} {place}: holds one answer per scan; give one of the --seeds and no --poses"
+            )
+    expect_writable(json)
+    expect_writable(add_to, "--add-to")
+    from gestalt3d.data import Seen, open_data
+    from gestalt3d.data.posed import Posed
+    from gestalt3d.data.sampled_blocks import in_sampled_blocks
+    from gestalt3d.engine.evaluate import averaged
+    from gestalt3d.engine.evaluate import evaluate as evaluate_model
+    from gestalt3d.engine.model import load
+
+    ready = load(model, device=device)
+    scans = open_data(
+        data,
+        root=root,
+        vocabulary=None if class_agnostic else ready.vocabulary,
+        limit=limit,
+        semantics=semantics,
+    )
+    results, failed = [], {}
+
+    def on_failure(line: str) -> None:
+        if line not in failed:  # of several seeds and poses the first says it
+            complain(f"gestalt3d evaluate: {line}")
+        failed[line] = None
+
+    with Progress() as on_progress:
+        seeded = [ready.with_seed(seed) for seed in seeds] or [ready]
+        for one, pose in product(seeded, range(poses)):
+            on_progress.begin(data)
+            results.append(
+                evaluate_model(
+                    one,
+                    Posed(scans, pose) if poses > 1 else scans,
+                    data=data,
+                    class_agnostic=class_agnostic,
+                    seen_as=in_sampled_blocks if blocks else Seen,
+                    submission=submission,
+                    add_to=add_to,
+                    report=lambda done, total, name: on_progress("", done, total, name),
+                    on_failure=on_failure,
+                )
+            )
+    several = len(results) > 1
+    result = {**averaged(results), "seeds": list(seeds), "poses": poses} if several else results[0]
+    keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
+    shown = scans.names if add_to is not None else result["scans"]
+    figures = {name: result["scans"][name] for name in shown if name in result["scans"]}
+    rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in figures.items()]
+    together = f"all {len(result['scans'])} in {add_to}" if "parts" in result else "all"
+    rows.append({"scan": together, **{k: result["pooled"].get(k) for k in keys}})
+    if several:
+        rows.append({"scan": "± sd over seeds and poses", **{k: result["pooled_sd"].get(k) for k in keys}})
+    table(f"{model} on {data}, percent", rows)
+    per_class = result["pooled"].get("per_class")
+    if per_class and not class_agnostic:
+        say()
+        table("per class", [{"class": name, **values} for name, values in per_class.items()])
+        keys = (*keys, "n_gt", "n_pred")
+    say()
+    say_meanings(keys)
+    for note in scans.notes:
+        say(f"NOTE {note}")
+    for name, using in result.get("models", {}).items():
+        say(f"{name}: segmented by {using}")
+    if result["skipped"]:
+        say(f"without instance labels, not scored: {', '.join(result['skipped'])}")
+    if submission is not None and submission.is_dir():
+        say(f"wrote    {submission}{os.sep}{{{','.join(sorted(p.name for p in submission.iterdir()))}}}")
+    if json is not None:
+        write_json(json, result)
+    if failed:
+        complain(f"gestalt3d evaluate: {len(scans) - len(failed)} scans done, {len(failed)} could not be")
+        sys.exit(2)

@@ -1,0 +1,45 @@
+"""Options that several verbs share, and how `--help` shows an option."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import tyro
+from tyro.conf import arg
+
+from gestalt3d.errors import UserError
+
+
+def option(
+    help: str, metavar: str | None = None, *, short: str | None = None, default: str | None = None
+) -> Any:
+    """What `--help` says about an option; `default` in words, "" for nothing, None for the value itself."""
+    hint = None if default is None else f"(default: {default})" if default else ""
+    return arg(help=help, metavar=metavar, aliases=[short] if short else None, help_behavior_hint=hint)
+
+
+ModelName = Annotated[
+    str,
+    option(
+        "shipped model (`gestalt3d models`), weight file, or auto: mtml-rooms, for table tops geometric-regions",
+        "MODEL",
+        short="-m",
+    ),
+]
+Out = Annotated[Path, option("folder for the results; created if missing", "DIR", short="-o")]
+DataName = Annotated[
+    str, option("data set: rooms:val, toyboxes:test, s3dis:area5, scannet:val, folder, …", "DATA", short="-d")
+]
+Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto: a GPU where there is one", "DEVICE")]
+# `Optional`, because of `Path | None` tyro asks a library that takes longer to import than `score` to run.
+Json = Annotated[Optional[Path], option("also write the figures to this file", "FILE", default="")]  # noqa: UP045
+
+STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
+
+
+def expect_writable(json: Path | None, name: str = "--json") -> None:
+    """Find out before the work, not after it, that an option names no place to write to."""
+    if json is not None and (
+        json.is_dir() or not json.parent.is_dir() or not os.access(json.parent, os.W_OK)
+    ):
+        raise UserError(f"{name} {json}: cannot be written there; name a file in a folder that exists")

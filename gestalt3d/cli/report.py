@@ -1,0 +1,91 @@
+"""What several verbs say about a result, and write with `--json`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gestalt3d.terminal import say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from gestalt3d.engine.results import Answer
+    from gestalt3d.stages import Stage
+    from gestalt3d.structures.instances import Instances
+    from gestalt3d.structures.pointcloud import PointCloud
+    from gestalt3d.structures.view import View
+
+
+def say_classes(answer: "Answer", truth: "Instances | None" = None) -> None:
+    """Instances and points or pixels per class, and how many instances there are where that is known."""
+    found, elements = answer.found, elements_of(answer.given)
+    rows = []
+    for c, name in enumerate(found.vocabulary.names):
+        mine = found.classes == c
+        real = int((truth.classes == c).sum()) if truth is not None else 0
+        count = int(mine.sum())
+        # Some models label walls and floors without parting them.
+        if not count and (not real or name in found.vocabulary.structure):
+            continue
+        row: dict[str, Any] = {"class": name, "instances": count}
+        if truth is not None:
+            row["there are"] = real
+        mean = float(found.scores[mine].mean()) if count else None
+        rows.append(row | {elements: int(found.sizes[mine].sum()), "mean score": mean})
+    rows.append({"class": "none", elements: int((answer.labels < 0).sum())})
+    table("instances per class", rows, digits=2)
+
+
+def elements_of(given: "PointCloud | View") -> str:
+    """What masks are of."""
+    from gestalt3d.structures.view import View
+
+    return "pixels" if isinstance(given, View) else "points"
+
+
+def say_meanings(shown: "Container[str]") -> None:
+    from gestalt3d.metrics.report import meanings
+
+    for line in meanings(shown):
+        say(line)
+
+
+def say_seconds(work: "Stage", with_start_up: float | None = None) -> None:
+    """What took how long: stages in brackets are parts of the one before them, the others add up to the last figure."""
+    more = "" if with_start_up is None else f", with start-up {with_start_up:.1f}"
+    say(f"seconds  {work} = {work.seconds:.1f}{more}")
+
+
+def timings(work: "Stage") -> dict[str, dict[str, float]]:
+    """The seconds of `say_seconds` for `--json`."""
+    return {"seconds": work.shares, "seconds_within": work.within}
+
+
+def say_files(files: tuple[Path, ...]) -> None:
+    # As a shell writes several names, so that the line can be copied.
+    start = str(files[0]).removesuffix("instances.npz")
+    say(f"wrote    {start}{{{','.join(str(file).removeprefix(start) for file in files)}}}")
+
+
+def say_titles(titles: dict[str, str]) -> None:
+    for name, title in titles.items():
+        say(f"  {name:<14} {title}")
+
+
+def say_broken() -> None:
+    """Methods of other packages that cannot be used."""
+    from gestalt3d import plugins
+
+    for line in plugins.broken():
+        say(f"NOTE {line}")
+
+
+def object_rows(found: "Instances", elements: str = "points") -> list[dict[str, Any]]:
+    """The instances for `--json`; `elements` names what their sizes count."""
+    rows = zip(found.scores.tolist(), found.sizes.tolist(), strict=True)
+    return [{"class": found.class_name(i), "score": s, elements: n} for i, (s, n) in enumerate(rows)]
+
+
+def write_json(path: Path, result: dict[str, Any]) -> None:
+    from gestalt3d.io import json_files  # and with it NumPy, which help does not need
+
+    json_files.write_json(path, result)

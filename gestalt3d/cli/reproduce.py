@@ -1,0 +1,50 @@
+"""`gestalt3d reproduce`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional
+
+from gestalt3d.cli.options import Device, Json, Out, expect_writable, option
+from gestalt3d.cli.report import say_broken, say_titles, write_json
+from gestalt3d.errors import UserError
+from gestalt3d.terminal import Progress, say
+
+
+def reproduce(
+    name: Positional[
+        Annotated[str, option("such as asis-table1; without it all tables are listed", "TABLE", default="")]
+    ] = "",
+    *,
+    retrain: Annotated[bool, option("train every row again; can be stopped and resumed", default="")] = False,
+    quick: Annotated[
+        bool, option("a tiny version of --retrain, to see that everything runs", default="")
+    ] = False,
+    rows: Annotated[
+        tuple[str, ...], option("with --retrain: only these, such as asis-pn2", "ROW…", default="all")
+    ] = (),
+    seeds: Annotated[tuple[int, ...], option("with --retrain: only these", "N…", default="all")] = (),
+    out: Out = Path("runs/reproduce"),
+    device: Device = "cpu",
+    json: Json = None,
+) -> None:
+    """Print the committed table, or with `retrain` or `quick` one of new trainings; without a name the list of tables."""
+    from gestalt3d import reproduce as tables
+
+    if not name:
+        say_titles(tables.titles())
+        say_broken()
+        return
+    expect_writable(json)
+    if retrain or quick:
+        with Progress() as on_progress:
+            result = tables.retrain(
+                name, out, rows=rows, seeds=seeds, quick=quick, device=device, on_progress=on_progress
+            )
+    elif rows or seeds:
+        raise UserError("--rows and --seeds choose what to train; add --retrain")
+    else:
+        result = tables.committed(name)
+    say(tables.render(result))
+    if json is not None:
+        write_json(json, result)

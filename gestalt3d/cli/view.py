@@ -1,0 +1,28 @@
+"""`gestalt3d view`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional
+
+from gestalt3d.cli.options import option
+from gestalt3d.terminal import say
+
+
+def view(
+    file: Positional[
+        Annotated[Path, option("a result such as scan.instances.npz, a scan, or a page", "FILE", default="")]
+    ],
+    *,
+    port: Annotated[int, option("port on this machine; 0: any free one", "PORT")] = 0,
+    browser: Annotated[bool, option("do not open a browser", default="")] = True,
+) -> None:
+    """Serve the page of a file until Ctrl-C."""
+    from gestalt3d.viewer.serve import announcement, serve
+
+    serve(
+        file,
+        port=port,
+        open_browser=browser,
+        on_ready=lambda address: say(announcement(address, str(file))),
+    )
