@@ -1,5 +1,6 @@
 """Recipes say what the papers say, and the commands that lead to their weights fit together."""
 
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_the_commands_of_a_chain_parse_and_each_starts_from_what_was_made(name: 
             assert set(run.recipe.init) <= made
             made.add(f"{run.out}/last.safetensors")
             assert (run.recipe.root is not None) == (
-                default.data.split(":")[0] not in ("rooms", "toyboxes", "toyboxes-hard")
+                re.split("[:-]", default.data)[0] not in ("rooms", "toyboxes", "parts")
             )
             assert run.recipe.semantics is None or str(run.recipe.semantics.parent) in made
         elif verb == "average":

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from gestalt3d.data.part_names import part_name
 from gestalt3d.errors import UserError
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
@@ -98,11 +99,26 @@ KNOWN = {
     "table-tops": "table-tops:train, table-tops:val, table-tops:test",
     "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
     "toyboxes-hard": "toyboxes-hard:train, …",
+    "parts": "parts:train, parts-chair:val, parts-lamp-2:test, … (category, level of detail 1 to 3)",
     "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
     "scannet": "scannet:train, scannet:val, scannet:test, scannet:all; with --root",
     "scannet-aligned": "scannet-aligned:train, … (walls along x and y)",
     "folder": "folder, any folder of clouds with labels beside them; with --root",
 }
+
+
+_MADE = ("rooms", "table-tops", "toyboxes", "toyboxes-hard", "parts")
+
+
+def needs_root(spec: str) -> bool:
+    """Whether that data lies in a folder of the user's, and is not made here."""
+    return _known(spec.partition(":")[0]) not in _MADE
+
+
+def _known(name: str) -> str:
+    """The name in `KNOWN`, less what is said behind it of parts; as it is where there is none."""
+    parts = part_name(name)
+    return name if name in KNOWN or parts is None or parts.data != "parts" else parts.data
 
 
 def open_data(
@@ -120,7 +136,7 @@ def open_data(
     scans of ScanNet, in the format of its benchmark. An unknown name, split or folder is a `UserError`.
     """
     name, _, split = spec.partition(":")
-    if name not in KNOWN:
+    if _known(name) not in KNOWN:
         raise UserError(f"no data set {spec!r}; there are {'; '.join(KNOWN.values())}")
     if semantics is not None and not name.startswith("scannet"):
         raise UserError(f"{spec}: classes that are given are read for scannet only; drop --semantics")
@@ -140,6 +156,12 @@ def open_data(
 
         preset = name.partition("-")[2] or "default"
         return Toyboxes(split or "test", preset=preset, count=limit, vocabulary=vocabulary or TOYBOXES)
+    if (parts := part_name(name)) is not None and parts.data == "parts":
+        from gestalt3d.data.parts import Parts
+
+        return Parts(
+            split or "test", category=parts.category, level=parts.level, count=limit, vocabulary=vocabulary
+        )
     if root is None:
         raise UserError(f"{spec} lies in a folder of yours; name it with --root DIR")
     if name == "s3dis":

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gestalt3d import plugins
+from gestalt3d.data import needs_root
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.recipes import asis, mtml, sgpn
@@ -23,8 +24,8 @@ def makers() -> dict[str, Callable[[], Recipe]]:
 
 def chain(name: str) -> tuple[str, ...]:
     """The commands that make the weights of a recipe from nothing, one after the other; DIR is the folder of the data."""
-    synthetic = recipe(name).data.partition(":")[0] in ("rooms", "toyboxes", "toyboxes-hard")
-    return _CHAINS.get(name, (training(name) if synthetic else training(name, ROOT),))
+    alone = training(name, ROOT) if needs_root(recipe(name).data) else training(name)
+    return _CHAINS.get(name, (alone,))
 
 
 def recipe(name: str) -> Recipe:

@@ -5,6 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from gestalt3d.structures.partnet_classes import PARTS
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -152,6 +154,35 @@ TABLE_TOPS = Vocabulary("table-tops", ("table", "object"), structure=frozenset({
 
 TOYBOXES = Vocabulary("toyboxes", ("box1", "box2", "box3", "box4", "box5"))
 
+PARTNET: dict[tuple[str, int], Vocabulary] = {
+    (category, level): Vocabulary(
+        f"partnet-{category.replace('_', '')}-{level}",
+        tuple(name for _, name, levels in parts if level in levels),
+        official_ids=tuple(number for number, _, levels in parts if level in levels),
+    )
+    for category, parts in PARTS.items()
+    for level in (1, 2, 3)
+}
+"""Classes of parts by category and level of detail, under their paths in PartNet, such as "chair/chair_back/back_surface"."""
+PARTNET_ALL: dict[int, Vocabulary] = {
+    level: Vocabulary(
+        f"partnet-{level}", tuple(name for category in PARTS for name in PARTNET[category, level].names)
+    )
+    for level in (1, 2, 3)
+}
+"""Those of the four categories together, by level."""
+
 VOCABULARIES: dict[str, Vocabulary] = {
-    v.title: v for v in (SYNTH, S3DIS, SCANNET20, SCANNET21, SCANNET18, TABLE_TOPS, TOYBOXES)
+    v.title: v
+    for v in (
+        SYNTH,
+        S3DIS,
+        SCANNET20,
+        SCANNET21,
+        SCANNET18,
+        TABLE_TOPS,
+        TOYBOXES,
+        *PARTNET.values(),
+        *PARTNET_ALL.values(),
+    )
 }
