@@ -291,6 +291,25 @@ def test_toy_boxes_become_a_folder_with_the_same_labels(
     assert names[0] == names[1]
 
 
+def test_objects_in_parts_become_a_folder_that_passes_the_check(command: Command, tmp_path: Path) -> None:
+    from gestalt3d.data import open_data
+    from gestalt3d.synth.parts.objects import make_object
+
+    root = tmp_path / "lamps"
+    answer = command("synth", "parts", "-n", 2, "--seed", 5, "--category", "lamp", "--level", 2, "-o", root)
+    assert answer.code == 0 and "data check folder" in answer.out, answer.err
+    written, made = open_data("folder", root=root)[1], make_object(6, "lamp", level=2)
+    assert torch.equal(written.input.points, made.input.points)
+    assert torch.equal(written.truth.to_labels(), made.truth.to_labels())
+    assert written.truth.vocabulary.names == made.truth.vocabulary.names
+    assert command("data", "check", "folder", "--root", root).code == 0
+    mixed = tmp_path / "mixed"
+    assert command("synth", "parts", "-n", 4, "-o", mixed).code == 0
+    assert {scan.name.rpartition("_")[0] for scan in map(open_data("folder", root=mixed).__getitem__, range(4))} == {
+        "chair", "table", "lamp", "storage_furniture",
+    }  # fmt: skip
+
+
 def test_data_check_says_what_is_missing_with_exit_code_2(command: Command, tmp_path: Path) -> None:
     answer = command("data", "check", "s3dis", "--root", tmp_path)
     assert answer.code == 2 and "Area_1" in answer.out and "Traceback" not in answer.err

@@ -28,7 +28,12 @@ ModelName = Annotated[
 ]
 Out = Annotated[Path, option("folder for the results; created if missing", "DIR", short="-o")]
 DataName = Annotated[
-    str, option("data set: rooms:val, toyboxes:test, s3dis:area5, scannet:val, folder, …", "DATA", short="-d")
+    str,
+    option(
+        "data set: rooms:val, toyboxes:test, parts-chair:val, s3dis:area5, scannet:val, folder, …",
+        "DATA",
+        short="-d",
+    ),
 ]
 Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto: a GPU where there is one", "DEVICE")]
 # `Optional`, because of `Path | None` tyro asks a library that takes longer to import than `score` to run.

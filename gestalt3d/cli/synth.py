@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
 
 def synth(
-    what: Positional[Annotated[Literal["rooms", "toyboxes"], option("kind of scan", default="")]],
+    what: Positional[Annotated[Literal["rooms", "toyboxes", "parts"], option("kind of scan", default="")]],
     *,
     count: Annotated[int, option("number of scans", "N", short="-n")] = 10,
     seed: Annotated[int, option("seed of the first scan; the others count on from it", "N")] = 0,
     preset: Annotated[Literal["default", "hard"], option("toyboxes only: how often boxes touch")] = "default",
+    category: Annotated[
+        Literal["chair", "table", "lamp", "storagefurniture"] | None,
+        option("parts only: what objects", default="all four in turn"),
+    ] = None,
+    level: Annotated[
+        Literal[1, 2, 3] | None,
+        option("parts only: how fine the parts are, 1 coarse to 3", default="3"),
+    ] = None,
     out: Out = Path("data"),
 ) -> None:
     """Write the scans of `count` seeds into a folder of labelled clouds."""
@@ -28,18 +36,23 @@ def synth(
         raise UserError(f"-n {count}: must be at least 1")
     if seed < 0:
         raise UserError(f"--seed {seed}: must be 0 or more")
-    if what == "rooms" and preset != "default":
-        raise UserError(f"--preset {preset}: rooms have no presets, toyboxes do")
+    if what != "toyboxes" and preset != "default":
+        raise UserError(f"--preset {preset}: {what} have no presets, toyboxes do")
+    for name, given in (("category", category), ("level", level)):
+        if what != "parts" and given is not None:
+            raise UserError(f"--{name} {given}: {what} have none; synth parts does")
     from gestalt3d.data.folder import save_scan
 
-    make = _maker(what, preset)
+    make = _part_maker(category, level or 3) if what == "parts" else _maker(what, preset)
     with Progress() as on_progress:
         for i in range(count):
             on_progress(what, i, count)
-            save_scan(out, make(seed + i))
+            file = save_scan(out, make(seed + i))
     say(f"{count} {what} in {out}")
     if what == "rooms":
         say(f"train on them: gestalt3d train asis-folder --root {out} --init asis-rooms")
+    elif what == "parts":
+        say(f"look at one: gestalt3d view {file}; check them: gestalt3d data check folder --root {out}")
     else:
         say(f"points are the centres of 10 cm voxels; in Python: gestalt3d.open_data('folder', root='{out}')")
 
@@ -54,3 +67,16 @@ def _maker(what: str, preset: str) -> "Callable[[int], Scan]":
 
     name = "toybox" if preset == "default" else f"toybox_{preset}"
     return lambda seed: scan_of(make_toybox(seed, PRESETS[preset]), f"{name}_{seed:07d}")
+
+
+def _part_maker(category: str | None, level: int) -> "Callable[[int], Scan]":
+    """From a seed to its object; all of one folder have one vocabulary."""
+    from gestalt3d.data.relabel import relabel
+    from gestalt3d.structures.vocabulary import PARTNET_ALL
+    from gestalt3d.synth.parts.objects import CATEGORIES, make_object
+
+    known = {name.replace("_", ""): name for name in CATEGORIES}
+    if category is not None:
+        return lambda seed: make_object(seed, known[category], level=level)
+    all_of_them = PARTNET_ALL[level]
+    return lambda seed: relabel(make_object(seed, CATEGORIES[seed % 4], level=level), all_of_them)

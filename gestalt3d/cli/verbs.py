@@ -111,7 +111,7 @@ VERBS = {
             (
                 "gestalt3d synth rooms -n 100 --seed 5000 -o my_rooms",
                 "gestalt3d synth toyboxes -n 20 --preset hard -o boxes",
-                "gestalt3d segment my_rooms/ -o out",
+                "gestalt3d synth parts -n 20 --category chair --level 2 -o chairs",
             ),
         ),
         Verb(
