@@ -310,6 +310,23 @@ def test_objects_in_parts_become_a_folder_that_passes_the_check(command: Command
     }  # fmt: skip
 
 
+def test_score_partnet_shows_three_thresholds(command: Command, tmp_path: Path) -> None:
+    masks = np.repeat(np.eye(2, dtype=bool), 5, axis=1)
+    np.savez(
+        tmp_path / "chair.npz",
+        gt_mask=masks, gt_mask_label=[0, 1], gt_mask_valid=[True, True], gt_mask_other=np.zeros(10, bool),
+        pred_mask=masks[:1], pred_label=[0], pred_valid=[True], pred_conf=[0.5],
+    )  # fmt: skip
+    (tmp_path / "part_names.txt").write_text("3 seat leaf\n5 back leaf\n")
+    answer = command(
+        "score", "partnet", "--gt", tmp_path, "--pred", tmp_path, "--json", tmp_path / "out.json"
+    )
+    assert answer.code == 0, answer.err
+    thresholds = [line.split()[0] for line in answer.out.splitlines() if line.startswith("0.")]
+    assert thresholds == ["0.5000", "0.2500", "0.7500"] and "PartNet's rule" in answer.out
+    assert json.loads((tmp_path / "out.json").read_text())["mAP"] == 0.5
+
+
 def test_data_check_says_what_is_missing_with_exit_code_2(command: Command, tmp_path: Path) -> None:
     answer = command("data", "check", "s3dis", "--root", tmp_path)
     assert answer.code == 2 and "Area_1" in answer.out and "Traceback" not in answer.err

@@ -12,6 +12,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.terminal import Progress, complain, say, table
 
 _FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAcc", "mIoU")
+_OF_PARTS = ("mAP", "shape_mAP")
 
 
 def evaluate(
@@ -49,7 +50,7 @@ def evaluate(
     submission: Annotated[
         Path | None,
         option(
-            "scannet and s3dis only: write the results to this new folder, in the format that `score` reads",
+            "scannet, s3dis and parts only: write the results to this new folder, in the format that `score` reads",
             "DIR",
             default="",
         ),
@@ -127,6 +128,7 @@ def evaluate(
     several = len(results) > 1
     result = {**averaged(results), "seeds": list(seeds), "poses": poses} if several else results[0]
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
+    keys = (*(key for key in _OF_PARTS if key in result["pooled"]), *keys)
     shown = scans.names if add_to is not None else result["scans"]
     figures = {name: result["scans"][name] for name in shown if name in result["scans"]}
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in figures.items()]

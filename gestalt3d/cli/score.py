@@ -1,7 +1,7 @@
 """`gestalt3d score`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
@@ -13,7 +13,7 @@ from gestalt3d.terminal import say, table
 def score(
     benchmark: Positional[
         Annotated[
-            Literal["scannet", "scannet-semantic", "s3dis"],
+            Literal["scannet", "scannet-semantic", "s3dis", "partnet"],
             option("benchmark whose rules and formats apply", default=""),
         ]
     ],
@@ -31,10 +31,20 @@ def score(
         name: v if isinstance(v, dict) else {"IoU": v} for name, v in result.get("per_class", {}).items()
     }
     rows = [{"class": name, **values} for name, values in per_class.items()]
-    table(f"{benchmark}, all", [{k: v for k, v in result.items() if not isinstance(v, dict)}], digits=4)
+    means = [_numbers(result)]
+    means += [
+        {"iou_threshold": float(k[3:]), **_numbers(v)} for k, v in result.items() if k.startswith("at_")
+    ]
+    table(f"{benchmark}, all", means, digits=4)
     say()
     table("per class", rows, digits=4)
     say()
-    say_meanings({key for row in (result, *rows) for key in row})
+    of_one_threshold = {"AP"} if benchmark == "partnet" else set()
+    say_meanings({key for row in (result, *rows) for key in row} - of_one_threshold)
     if json is not None:
         write_json(json, result)
+
+
+def _numbers(result: dict[str, Any]) -> dict[str, Any]:
+    """What is neither by class nor by shape."""
+    return {key: value for key, value in result.items() if not isinstance(value, dict | list)}

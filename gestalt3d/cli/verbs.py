@@ -89,11 +89,11 @@ VERBS = {
         ),
         Verb(
             "score",
-            "Score files in the formats of ScanNet or S3DIS by the official rules (fractions).",
+            "Score files in the formats of ScanNet, S3DIS or PartNet by the official rules (fractions).",
             (
                 "gestalt3d score scannet --gt gt --pred pred",
-                "gestalt3d score scannet-semantic --gt gt --pred pred --json figures.json",
                 "gestalt3d score s3dis --gt rooms --pred rooms",
+                "gestalt3d score partnet --gt shapes --pred shapes --json figures.json",
             ),
         ),
         Verb(

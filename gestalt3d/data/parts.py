@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gestalt3d.data.cache import digest
 from gestalt3d.data.relabel import relabel
-from gestalt3d.data.scoring import LabelledClouds
+from gestalt3d.data.scoring import LabelledParts
 from gestalt3d.errors import UserError
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import PARTNET, PARTNET_ALL, Vocabulary, mapping
@@ -15,11 +15,8 @@ COUNTS = {"train": 20_000, "val": 100, "test": 400}
 _BY_WORD = {category.replace("_", ""): category for category in CATEGORIES}
 
 
-class Parts(LabelledClouds):
+class Parts(LabelledParts):
     """Object `i` of a split is `make_object(SPLITS[split] + i, category, level=level)`; without a category they alternate."""
-
-    min_region = 1
-    """A knob has some dozens of points: the 100 that ScanNet's benchmark asks of a region would drop it."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 """What benchmarks take. ScanNet's: a folder per task, a text file per scene, a line per vertex of its mesh. S3DIS's: an
-archive per room, four numbers a point.
+archive per room, four numbers a point. PartNet's: an archive per shape, a mask for each part.
 """
 
 import os
@@ -104,6 +104,59 @@ class RoomSubmission:
                 pred_sem=predicted_semantic.astype(np.int32),
                 pred_ins=predicted_instance.astype(np.int32),
             )
+
+
+class PartSubmission:
+    """A new folder of shapes in the format that `gestalt3d score partnet` reads, truth and prediction in one file.
+
+    - `<shape>.npz`: gt_mask (g, n) bool, gt_mask_label (g,), gt_mask_valid (g,), gt_mask_other (n,) bool for points in no part;
+      pred_mask (p, n) bool, pred_label (p,), pred_valid (p,), pred_conf (p,) float32
+    - `part_names.txt`: lines "id name leaf"; label i is line i
+    """
+
+    def __init__(self, folder: Path | str, vocabulary: Vocabulary, truth: Vocabulary) -> None:
+        """Vocabularies of the answers and of the truth, which must be one; a class is named without its blanks."""
+        self.folder = Path(folder)
+        if vocabulary.names != truth.names:
+            raise UserError(
+                f"{folder}: parts are scored in the classes of the data, {truth.title!r}, not in those of "
+                f"{vocabulary.title!r}; take a model that knows them"
+            )
+        _expect_new(self.folder)
+        ids = vocabulary.official_ids or range(1, len(vocabulary) + 1)
+        names = ("_".join(name.split()) for name in vocabulary.names)
+        lines = [f"{number} {name} leaf\n" for number, name in zip(ids, names, strict=True)]
+        _write(self.folder / "part_names.txt", "".join(lines).encode())
+
+    def add(self, shape: str, *, truth: Instances, found: Instances) -> None:
+        """Write a shape. Parts without a class or without points are left out."""
+        _expect_name(shape)
+        masks, labels, _ = _masks(truth)
+        predicted, predicted_labels, scores = _masks(found.to("cpu"))
+        if not np.isfinite(scores).all():
+            raise ValueError(f"scores of {shape} must be finite")
+        with atomic_path(self.folder / f"{shape}.npz") as temporary:
+            np.savez_compressed(
+                temporary,
+                gt_mask=masks,
+                gt_mask_label=labels,
+                gt_mask_valid=np.ones(len(masks), dtype=bool),
+                gt_mask_other=~masks.any(axis=0),
+                pred_mask=predicted,
+                pred_label=predicted_labels,
+                pred_valid=np.ones(len(predicted), dtype=bool),
+                pred_conf=scores,
+            )
+
+
+def _masks(found: Instances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(i, n) bool, (i,) int32 classes, (i,) float32 scores of the instances with a class and points."""
+    wanted = np.flatnonzero((found.classes.numpy() >= 0) & (found.sizes.numpy() > 0)).tolist()
+    masks = np.zeros((len(wanted), found.masks.size), dtype=bool)
+    for row, i in enumerate(wanted):
+        masks[row, found.elements_of(i).numpy()] = True
+    classes, scores = found.classes.numpy()[wanted], found.scores.numpy()[wanted]
+    return masks, classes.astype(np.int32), scores.astype(np.float32)
 
 
 def _official(source: Vocabulary, target: Vocabulary) -> np.ndarray:

@@ -1,7 +1,10 @@
 """Columns of integers from text files and `.npz` archives; no loop over the lines of plain text."""
 
 import io
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,8 +60,30 @@ def read_last_columns(path: Path, *, count: int) -> tuple[np.ndarray, ...]:
     return tuple(table.astype(np.int64).T)
 
 
+class Layout(NamedTuple):
+    """What an array of an archive must be: `kinds` are NumPy's letters, such as "iu" for whole numbers."""
+
+    dims: int
+    kinds: str
+
+    def __str__(self) -> str:
+        words = {"b": "booleans", "i": "integers", "f": "floats"}
+        shape = "(n,)" if self.dims == 1 else "(m, n)"
+        return f"{' or '.join(words[kind] for kind in self.kinds if kind in words)} {shape}"
+
+
+MOST_BYTES = 1 << 30
+"""Of one array: a small archive may unpack to very much."""
+
+
 def read_arrays(path: Path, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     """The named arrays of an `.npz` archive, (n,) int64 each; allocates only what the file holds."""
+    found = read_layouts(path, dict.fromkeys(names, Layout(1, "iu")))
+    return tuple(array.astype(np.int64) for array in found)
+
+
+def read_layouts(path: Path, wanted: Mapping[str, Layout]) -> list[np.ndarray]:
+    """The named arrays of an `.npz` archive, each of the layout that is wanted; allocates only what the file holds."""
     import zipfile
     import zlib
 
@@ -66,9 +91,15 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
         raise UserError(f"{path}: no such file; check the folder and the name")
     try:
         with zipfile.ZipFile(path) as archive:
-            return tuple(_member(archive.read(f"{name}.npy"), name) for name in names)
+            found = []
+            for name, layout in wanted.items():
+                if archive.getinfo(f"{name}.npy").file_size > MOST_BYTES:
+                    raise ValueError(f"{name} would unpack to more than {MOST_BYTES >> 20} MiB")
+                found.append(_member(archive.read(f"{name}.npy"), name, layout))
+            return found
     except KeyError as error:
-        raise UserError(f"{path}: has no array {error.args[0]!r}; it must hold {', '.join(names)}") from error
+        missing = next(name for name in wanted if f"{name}.npy" in str(error))
+        raise UserError(f"{path}: has no array {missing!r}; it must hold {', '.join(wanted)}") from error
     except (
         OSError,
         ValueError,
@@ -81,18 +112,20 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
         raise UserError(f"{path}: cannot be read as .npz ({error}); write it with numpy.savez") from error
 
 
-def _member(data: bytes, name: str) -> np.ndarray:
+def _member(data: bytes, name: str, layout: Layout) -> np.ndarray:
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     read_header = (
         np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     )
-    shape, _, dtype = read_header(stream)
-    if len(shape) != 1 or not np.issubdtype(dtype, np.integer):
-        raise ValueError(f"{name} must be integers (n,), is {dtype} {shape}")
-    if shape[0] * dtype.itemsize != len(data) - stream.tell():
-        raise ValueError(f"{name} claims {shape[0]} entries and holds {len(data) - stream.tell()} bytes")
-    return np.frombuffer(data, dtype=dtype, offset=stream.tell()).astype(np.int64)
+    shape, is_fortran, dtype = read_header(stream)
+    if len(shape) != layout.dims or dtype.kind not in layout.kinds:
+        raise ValueError(f"{name} must be {layout}, is {dtype} {shape}")
+    count = math.prod(shape)
+    if count * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{name} claims {count} entries and holds {len(data) - stream.tell()} bytes")
+    flat = np.frombuffer(data, dtype=dtype, offset=stream.tell())
+    return flat.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _bytes(path: Path) -> np.ndarray:

@@ -18,7 +18,7 @@ _NO_PRECISION: dict[str, Any] = {"AP": None, "AP50": None, "AP25": None}
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Kept:
     """What remains of a scan: tables of counts, no array as long as the cloud."""
 
     overlaps: Overlaps
@@ -49,7 +49,7 @@ class CloudEvaluator:
         self.classes = [vocabulary.id(name) for name in names]
         self.class_agnostic = class_agnostic
         self.min_region = min_region
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, Kept] = {}
         self._skipped: list[str] = []
 
     def add(
@@ -98,7 +98,7 @@ class CloudEvaluator:
             region_structure=own if gt_structure is None else np.asarray(gt_structure, dtype=bool),
             prediction_structure=own,
         )
-        self._kept[name] = _Kept(overlaps, objects, self._confusion(gt_semantic, point_classes))
+        self._kept[name] = Kept(overlaps, objects, self._confusion(gt_semantic, point_classes))
         return True
 
     def counts(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class CloudEvaluator:
         try:
             settings, skipped = counts["settings"], [str(name) for name in counts["skipped"]]
             scans = {
-                str(name): _Kept(
+                str(name): Kept(
                     overlaps_of_plain(scan["overlaps"]),
                     overlaps_of_plain(scan["objects"]),
                     table_of_plain(scan["confusion"], num_classes=len(self.vocabulary)),
@@ -183,7 +183,7 @@ class CloudEvaluator:
             return np.zeros((num_classes, num_classes + 1), dtype=np.int64)
         return confusion(truth, predicted, num_classes=num_classes)
 
-    def _scores(self, kept: Sequence[_Kept]) -> dict[str, Any]:
+    def _scores(self, kept: Sequence[Kept]) -> dict[str, Any]:
         objects = self._instance_scores([k.objects for k in kept], [0])[0]
         if self.class_agnostic:
             return objects

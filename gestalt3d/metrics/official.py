@@ -5,6 +5,8 @@
 `scannet-semantic`  gt/<scene>.txt, pred/<scene>.txt: one NYU40 label per vertex
 `s3dis`             <room>.npz with gt_sem, gt_ins, pred_sem, pred_ins; or, as the authors' script reads them,
                     <room>_gt.txt and <room>_pred.txt, whose last two columns are class and instance
+`partnet`           <shape>.npz with gt_mask, gt_mask_label, gt_mask_valid, gt_mask_other, and pred_mask, pred_label, pred_valid,
+                    pred_conf, a shape's part of the authors' HDF5 files; part_names.txt, lines "id name kind", beside the truth
 
 Where the authors' S3DIS script is known to be wrong, the right form is computed: a region is matched once,
 points of instance -1 form no region, points of class -1 are left out.
@@ -25,6 +27,8 @@ from gestalt3d.metrics.average_precision import average_precision, nan_mean
 from gestalt3d.metrics.columns import read_arrays, read_integers, read_last_columns, read_nonzero
 from gestalt3d.metrics.coverage import coverage
 from gestalt3d.metrics.matching import Overlaps, Regions, compact, overlaps_of_labels
+from gestalt3d.metrics.part_files import read_part_names, read_shape
+from gestalt3d.metrics.part_precision import part_precision
 from gestalt3d.metrics.report import by_class, defined, room_scores
 from gestalt3d.metrics.semantic import confusion, semantic
 from gestalt3d.structures.vocabulary import S3DIS, SCANNET18, SCANNET20
@@ -34,7 +38,7 @@ _LINE = "'mask-file label confidence'"
 
 
 def score(kind: str, gt: str | os.PathLike[str], pred: str | os.PathLike[str]) -> dict[str, Any]:
-    """Score the files in folder `pred` by the truth in folder `gt`, by the rules of "scannet", "scannet-semantic" or "s3dis".
+    """Score the files in folder `pred` by the truth in folder `gt`, by the rules of a benchmark in `KINDS`.
 
     Fractions by the name of the metric, and `per_class`; None where undefined. A file that is missing, of another length or not
     in the benchmark's format is a `UserError` that names it.
@@ -98,10 +102,29 @@ def score_s3dis(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
     return room_scores(S3DIS.names, coverage(scans, num_classes=num_classes), semantic(counts))
 
 
+def score_partnet(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
+    """Keys `mAP`, `shape_mAP`, `per_class`, `per_shape` at `iou_threshold` .5, and the same under `at_0.25` and `at_0.75`."""
+    files = _pairs(gt_dir, ".npz", pred_dir, ".npz")
+    names = read_part_names(gt_dir)
+    shapes = [read_shape(*pair, len(names)) for pair in files]
+
+    def at(threshold: float) -> dict[str, Any]:
+        found = part_precision(shapes, num_classes=len(names), threshold=threshold)
+        return {
+            "mAP": defined(found.mean),
+            "shape_mAP": defined(found.shape_mean),
+            "per_class": by_class(names, {"AP": found.per_class, "n_gt": found.num_true}),
+            "per_shape": [defined(value) for value in found.per_shape.tolist()],
+        }
+
+    return {"iou_threshold": 0.5, **at(0.5), "at_0.25": at(0.25), "at_0.75": at(0.75)}
+
+
 KINDS: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
     "scannet": score_scannet,
     "scannet-semantic": score_scannet_semantic,
     "s3dis": score_s3dis,
+    "partnet": score_partnet,
 }
 
 

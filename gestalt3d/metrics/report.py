@@ -25,6 +25,10 @@ _MEANINGS = (
         "AP25": "at .25",
     },
     {
+        "mAP": "average precision by PartNet's rule, at IoU .5 or as shown, mean of the kinds of parts",
+        "shape_mAP": "mean of the shapes",
+    },
+    {
         "AP50, any class": "whatever the class, walls and floors left out",
         "AP25, any class": "the same at .25",
     },

@@ -18,6 +18,7 @@ GOLDEN = {
     "scannet": ("scannet_ap", 23),
     "scannet-semantic": ("scannet_semantic", 16),
     "s3dis": ("s3dis_coverage", 21),
+    "partnet": ("partnet_ap", 19),
 }
 NOTES = {"evaluator", "case", "exercises", "note", "alternatives", "rule", "arguments"}
 
@@ -54,7 +55,7 @@ def test_golden_folders_are_complete(shared) -> None:
 def test_golden(shared, kind, case) -> None:
     folder = shared / "golden" / case
     expected = json.loads((folder / "expected.json").read_text())
-    gt, pred = (folder, folder) if kind == "s3dis" else (folder / "gt", folder / "pred")
+    gt, pred = (folder, folder) if kind in ("s3dis", "partnet") else (folder / "gt", folder / "pred")
     accepted = [expected, *expected.get("alternatives", [])]
     assert min(_difference(score(kind, gt, pred), values) for values in accepted) < 1e-6
 
@@ -263,3 +264,69 @@ def test_wrong_rooms_are_named(tmp_path, changes, message) -> None:
     _save_room(tmp_path / "room.npz", **changes)
     with pytest.raises(UserError, match=message):
         score("s3dis", tmp_path, tmp_path)
+
+
+def _shape(**changes) -> dict[str, np.ndarray]:
+    """Two parts of five points each, one of them found."""
+    masks = np.repeat(np.eye(2, dtype=bool), 5, axis=1)
+    arrays = {
+        "gt_mask": masks,
+        "gt_mask_label": np.array([0, 1], np.uint8),
+        "gt_mask_valid": np.ones(2, bool),
+        "gt_mask_other": np.zeros(10, bool),
+        "pred_mask": masks[:1],
+        "pred_label": np.array([0], np.uint8),
+        "pred_valid": np.ones(1, bool),
+        "pred_conf": np.ones(1, np.float32),
+    }
+    return arrays | changes
+
+
+def _save_shape(folder: Path, names: str = "3 seat leaf\n5 back leaf\n", **changes) -> None:
+    (folder / "part_names.txt").write_text(names)
+    np.savez(folder / "chair.npz", **_shape(**changes))
+
+
+def test_parts_by_hand(tmp_path) -> None:
+    _save_shape(tmp_path)
+    found = score("partnet", tmp_path, tmp_path)
+    assert (found["mAP"], found["shape_mAP"], found["per_shape"]) == (0.5, 0.5, [0.5])
+    assert found["per_class"] == {"seat": {"AP": 1.0, "n_gt": 1}, "back": {"AP": 0.0, "n_gt": 1}}
+    assert found["at_0.75"] == {k: v for k, v in found.items() if not k.startswith(("at_", "iou"))}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pred_label": np.array([2])}, r"chair\.npz: label 2, but part_names\.txt has 2 lines"),
+        ({"gt_mask_label": np.array([0, -1])}, "label -1"),
+        ({"pred_conf": np.array([np.nan], np.float32)}, "no finite number"),
+        ({"pred_conf": np.ones(2, np.float32)}, "1 rows of pred_mask and 2 of pred_conf"),
+        ({"pred_mask": np.ones((1, 9), bool)}, r"over 9 points, those of .* are over 10"),
+        ({"gt_mask_other": np.zeros(9, bool)}, "gt_mask is over 10 points, gt_mask_other over 9"),
+        ({"gt_mask": np.ones(10, bool)}, r"gt_mask must be booleans or integers \(m, n\)"),
+        ({"pred_label": np.array(["seat"])}, "pred_label must be integers"),
+        ({"pred_label": np.array([None], dtype=object)}, "cannot be read as .npz"),
+        ({"names": "3 seat\n\n5\n"}, "line '5' is not 'id name kind'"),
+        ({"names": "3 seat leaf\n4 seat leaf\n"}, "must name every part once"),
+        ({"names": ""}, "at least one"),
+    ],
+)
+def test_wrong_shapes_are_named(tmp_path, changes, message) -> None:
+    _save_shape(tmp_path, **changes)
+    with pytest.raises(UserError, match=message):
+        score("partnet", tmp_path, tmp_path)
+
+
+def test_part_names_are_asked_for(tmp_path) -> None:
+    _save_shape(tmp_path)
+    (tmp_path / "part_names.txt").unlink()
+    with pytest.raises(UserError, match="after_merging_label_ids"):
+        score("partnet", tmp_path, tmp_path)
+
+
+def test_an_archive_that_unpacks_to_very_much_is_refused(tmp_path, monkeypatch) -> None:
+    _save_shape(tmp_path)
+    monkeypatch.setattr("gestalt3d.metrics.columns.MOST_BYTES", 100)
+    with pytest.raises(UserError, match="gt_mask would unpack to more than"):
+        score("partnet", tmp_path, tmp_path)
