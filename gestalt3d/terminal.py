@@ -3,7 +3,10 @@
 import codecs
 import contextlib
 import errno
+import io
+import math
 import os
+import shutil
 import sys
 import threading
 import time
@@ -19,6 +22,7 @@ _PLAIN = {
     "³": "^3",
     "–": "-",
     "—": "-",
+    "─": "-",
     "·": "|",
     "×": "x",
     "±": "+-",
@@ -75,9 +79,14 @@ def complain(text: str) -> None:
 
 
 def _write(stream: Any, text: str) -> None:
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    line = readable(text).encode(encoding, "gestalt3d.plainer").decode(encoding) + "\n"
+    line = _as_shown(text, stream) + "\n"
     _attempt(stream, lambda: (stream.write(line), stream.flush()))
+
+
+def _as_shown(text: str, stream: Any) -> str:
+    """In the characters that the stream's encoding has."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return readable(text).encode(encoding, "gestalt3d.plainer").decode(encoding)
 
 
 def _attempt(stream: Any, write: Any) -> None:
@@ -94,18 +103,58 @@ def _attempt(stream: Any, write: Any) -> None:
 
 
 def table(title: str, rows: Sequence[dict[str, Any]], *, digits: int = 1) -> None:
-    """Rows as columns under a title; floats get `digits` decimals, counts separators, `None` a dash."""
-    from gestalt3d.metrics.report import text_table  # and with it NumPy, which `--help` does not need
+    """Rows as columns under a title; floats get `digits` decimals, counts separators, undefined is a dash.
+
+    On a terminal narrower than the table headings and the first column go over several lines. Figures stay whole, also where
+    that makes lines too long for it, and so does everything in a file or a pipe.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_grouped(row.get(name)) for name in columns] for row in rows]
-    head, rule, *body = text_table(columns, cells, digits=digits).splitlines()
-    say("\n".join([bold(title), bold(head), rule, *body]))
+    # Aligned as they will be seen: what replaces a character may be wider.
+    heads = [_as_shown(name, sys.stdout) for name in columns]
+    cells = [[_as_shown(_cell(row.get(name), digits), sys.stdout) for name in columns] for row in rows]
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    least = 0
+    for i, head in enumerate(heads):
+        whole = max(map(cell_len, ["", *head.split(), *(row[i] for row in cells)]))
+        least += (needed := whole if i else min(whole, _LEAST_NAME)) + 2
+        shown.add_column(Text(head), justify="right" if i else "left", overflow="fold", min_width=needed)
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    edge = shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_EDGE
+    text = io.StringIO()
+    Console(
+        file=text,
+        width=max(edge, least),  # of a smaller width rich drops columns
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,
+        legacy_windows=False,
+    ).print(shown, crop=False)
+    lines = [line.rstrip() for line in text.getvalue().rstrip("\n").split("\n")]
+    rule = next(i for i, line in enumerate(lines) if line and not line.strip("─")) if rows else 0
+    say("\n".join([*map(bold, filter(None, (title, *lines[:rule]))), *lines[rule:]]))
 
 
-def _grouped(value: Any) -> Any:
+_LEAST_NAME = 12
+"""Columns of a terminal that names in a table's first column get, if they need them, however narrow it is."""
+
+_NO_EDGE = 10_000
+"""Columns of a file or a pipe."""
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.{digits}f}"
     is_count = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}" if is_count else value
+    return f"{value:,}" if is_count else str(value)
 
 
 def bold(text: str) -> str:

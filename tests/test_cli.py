@@ -118,7 +118,7 @@ main(["score", "scannet", "--gt", {str(folder / "gt")!r}, "--pred", {str(folder 
 print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "numba", "scipy", "rich", "typeguard"} & set(done.stdout.split())
+    assert not {"torch", "numba", "scipy", "typeguard"} & set(done.stdout.split())
 
 
 # --- segment, view ---

@@ -8,7 +8,7 @@ from tyro.conf import Positional
 from gestalt3d.cli.options import Device, Json, Out, expect_writable, option
 from gestalt3d.cli.report import say_broken, say_titles, write_json
 from gestalt3d.errors import UserError
-from gestalt3d.terminal import Progress, say
+from gestalt3d.terminal import Progress, bold, say, table
 
 
 def reproduce(
@@ -45,6 +45,8 @@ def reproduce(
         raise UserError("--rows and --seeds choose what to train; add --retrain")
     else:
         result = tables.committed(name)
-    say(tables.render(result))
+    say(f"{bold(result['title'])}\n{result['data']}\n{result['device']}; commit {result['commit']}\n")
+    table("", tables.shown_rows(result))
+    say("\n".join(tables.judgements(result)))
     if json is not None:
         write_json(json, result)

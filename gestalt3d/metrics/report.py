@@ -1,4 +1,4 @@
-"""Results as plain dicts, JSON files and aligned text tables."""
+"""Results as plain dicts, and what their figures mean."""
 
 import math
 from collections.abc import Container, Mapping, Sequence
@@ -90,25 +90,3 @@ def room_scores(names: Sequence[str], instances: Coverage, semantics: Semantic) 
         "nan_skipped": {f"m{column}": defined(nan_mean(values)) for column, values in columns.items()},
         "per_class": by_class(names, columns | counts),
     }
-
-
-def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, digits: int = 1) -> str:
-    """Columns aligned by spaces, the first to the left. Floats get `digits` decimals, undefined is "–"."""
-    cells = [[str(c) for c in columns], *([_cell(value, digits) for value in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
-    return "\n".join(
-        line.rstrip() for line in [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
-    )
-
-
-def _cell(value: Any, digits: int) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

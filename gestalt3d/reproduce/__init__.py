@@ -13,11 +13,11 @@ from typing import Any
 from gestalt3d import plugins
 from gestalt3d.errors import UserError
 from gestalt3d.reproduce import asis, mtml
-from gestalt3d.reproduce.result import assemble, render
+from gestalt3d.reproduce.result import assemble, judgements, shown_rows
 from gestalt3d.reproduce.run import one_run, read
 from gestalt3d.reproduce.table import Progress, Table
 
-__all__ = ["TABLES", "committed", "render", "retrain", "table_of", "titles"]
+__all__ = ["TABLES", "committed", "judgements", "retrain", "shown_rows", "table_of", "titles"]
 
 TABLES: dict[str, Table] = {**asis.TABLES, **mtml.TABLES}
 

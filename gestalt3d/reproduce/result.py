@@ -1,4 +1,4 @@
-"""A table put together from its runs, and as text."""
+"""A table put together from its runs, and its cells and claims as text."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -44,37 +44,23 @@ def _all(values: Iterable[Any]) -> str:
     return ", ".join(str(v) for v in dict.fromkeys(values))
 
 
-def render(result: dict[str, Any]) -> str:
-    """The table as text: ours ± sd, the paper's in brackets, then the claims."""
-    metrics = list(result["rows"][0]["ours"])
-    lines = [
-        result.get("title", result["table"]),
-        result["data"],
-        f"{result['device']}; commit {result['commit']}",
-        "",
-    ]
-    label = max(len(r["row"]) for r in result["rows"])
-    cells = [[_cell(r, m) for m in metrics] for r in result["rows"]]
+def shown_rows(result: dict[str, Any]) -> list[dict[str, str]]:
+    """Ours ± sd and the paper's in brackets, a row of the paper's table each; turned where metrics are many."""
+    metrics, rows = list(result["rows"][0]["ours"]), result["rows"]
     if len(metrics) > 10:  # one line per metric reads better than forty columns
-        width = max(len(m) for m in metrics)
-        lines.append(" " * width + "".join(f"  {r['row']:>28}" for r in result["rows"]))
-        lines += [
-            f"{m:<{width}}" + "".join(f"  {row[i]:>28}" for row in cells) for i, m in enumerate(metrics)
-        ]
-    else:
-        widths = [max(len(m), *(len(row[i]) for row in cells)) for i, m in enumerate(metrics)]
-        lines.append(" " * label + "".join(f"  {m:>{w}}" for m, w in zip(metrics, widths, strict=True)))
-        for r, row in zip(result["rows"], cells, strict=True):
-            lines.append(
-                f"{r['row']:<{label}}" + "".join(f"  {c:>{w}}" for c, w in zip(row, widths, strict=True))
-            )
+        return [{"": metric, **{row["row"]: _cell(row, metric) for row in rows}} for metric in metrics]
+    return [{"": row["row"], **{metric: _cell(row, metric) for metric in metrics}} for row in rows]
+
+
+def judgements(result: dict[str, Any]) -> list[str]:
+    """What was there to find, and which claims hold: a line each."""
+    lines = []
     if result.get("n_gt"):
         true = ", ".join(f"{name} {count}" for name, count in result["n_gt"].items() if count)
         lines += ["", f"true instances: {true}"]
     if result["claims"]:
         lines += ["", "claims, with the 95 % interval of the paired difference:"]
-    lines += [f"{claim['claim']}: {_verdict(claim)}{_detail(claim)}" for claim in result["claims"]]
-    return "\n".join(lines)
+    return lines + [f"{claim['claim']}: {_verdict(claim)}{_detail(claim)}" for claim in result["claims"]]
 
 
 def _verdict(claim: dict[str, Any]) -> str:

@@ -1,10 +1,9 @@
-"""Results on paper: JSON without NaN, tables that line up."""
+"""Results as dicts, and their figures in words."""
 
-import math
 from pathlib import Path
 
 from gestalt3d.metrics.evaluator import CloudEvaluator
-from gestalt3d.metrics.report import meanings, percent, text_table
+from gestalt3d.metrics.report import meanings, percent
 from gestalt3d.structures.vocabulary import S3DIS
 
 _PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -17,19 +16,6 @@ def test_percent_scales_fractions_and_leaves_counts() -> None:
         "none": None,
         "in": {"IoU": 100.0},
     }
-
-
-def test_table_lines_up() -> None:
-    table = text_table(
-        ["class", "AP", "n"], [["chair", 33.333, 12], ["bathtub", None, 0], ["x", math.nan, 5]]
-    )
-    assert table.splitlines() == [
-        "class      AP   n",
-        "-------  ----  --",
-        "chair    33.3  12",
-        "bathtub     –   0",
-        "x           –   5",
-    ]
 
 
 def test_every_metric_is_said_in_a_line_and_on_the_page_of_metrics() -> None:
