@@ -29,7 +29,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.configs import Count, Positive, Share, Width, Within, check_ranges
@@ -82,6 +82,8 @@ class GSPNConfig:
     """Points of a scene that the network sees, farthest from each other."""
     seeds: Count = 512
     """Seeds of a scene in training, random ones."""
+    seeds_on_objects: Share = 0.0
+    """At least this share of the seeds in training lies on objects, where there are any; the paper's are random alone."""
     test_seeds: Count = 2048
     """Seeds of a scene in `segment`, farthest from each other."""
     contexts: tuple[Context, ...] = PAPER_CONTEXTS
@@ -269,10 +271,10 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         cloud, truth, c = sample.input, sample.truth, self.config
         order = torch.from_numpy(rng.permutation(len(cloud)))
         rows = self._thinned(cloud.points, order)
-        seeds = torch.from_numpy(rng.choice(len(rows), c.seeds, replace=len(rows) < c.seeds))
         objects = is_object(truth.classes, truth.vocabulary, structure=False) & (truth.sizes > 0)
         number = torch.cat([torch.where(objects, objects.cumsum(0) - 1, -1), torch.tensor([-1])])
-        owner = number[truth.to_labels()[rows[seeds]]]
+        owner = number[truth.to_labels()[rows]]
+        seeds = self._seeds(owner >= 0, rng)
         shapes, boxes = [], []
         for i in objects.nonzero().flatten().tolist():
             own = _target(cloud, truth, i, rng, whole=c.target == "whole")
@@ -285,7 +287,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
             cloud.points[rows][None],
             _about_grey(cloud, rows)[None],
             seeds[None],
-            owner[None],
+            owner[seeds][None],
             torch.stack(shapes) if shapes else none[0],
             torch.stack(boxes) if boxes else none[1],
             torch.tensor([len(shapes)]),
@@ -296,6 +298,15 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         wanted = self.config.points
         chosen = order[farthest_points(points[order][None], min(wanted, len(order)))[0]]
         return chosen[torch.arange(wanted) % len(chosen)]
+
+    def _seeds(self, on_object: Bool[Tensor, "n"], rng: np.random.Generator) -> Int[Tensor, "s"]:
+        """`config.seeds` rows in random order."""
+        wanted = self.config.seeds
+        objects = on_object.nonzero()[:, 0].numpy()
+        chosen = rng.choice(objects, int(wanted * self.config.seeds_on_objects) if len(objects) else 0)
+        count = wanted - len(chosen)
+        anywhere = rng.choice(len(on_object), count, replace=len(on_object) < count)
+        return torch.from_numpy(rng.permutation(np.concatenate([chosen, anywhere])))
 
     # --- the network ---
 

@@ -6,10 +6,10 @@ from gestalt3d import plugins
 from gestalt3d.data import needs_root
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
-from gestalt3d.recipes import asis, mtml, sgpn
+from gestalt3d.recipes import asis, gspn, mtml, sgpn
 from gestalt3d.recipes.commands import ROOT, training
 
-RECIPES: dict[str, Callable[[], Recipe]] = {**asis.RECIPES, **sgpn.RECIPES, **mtml.RECIPES}
+RECIPES: dict[str, Callable[[], Recipe]] = {**asis.RECIPES, **sgpn.RECIPES, **mtml.RECIPES, **gspn.RECIPES}
 """Ours, by name."""
 _CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS}
 

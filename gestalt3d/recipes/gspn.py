@@ -1,0 +1,56 @@
+"""GSPN on synthetic rooms, for a CPU, and as in the paper on ScanNet."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gestalt3d.data.augment import PLAIN
+from gestalt3d.engine.recipe import Optim, Recipe
+from gestalt3d.methods.gspn import Context, GSPNConfig
+from gestalt3d.recipes import rooms
+
+_SCANNET_EPOCHS, _SCANNET_SCANS = 800, 1201
+
+
+def gspn_rooms() -> Recipe:
+    """GSPN on synthetic rooms, half as wide as the paper's; about an hour on one CPU core."""
+    return Recipe(
+        name="gspn-rooms",
+        model=GSPNConfig(
+            points=16_384,
+            seeds=128,
+            seeds_on_objects=0.5,
+            test_seeds=1024,
+            contexts=(Context(0.4, 64), Context(0.8, 64), Context(1.6, 128)),
+            width_scale=0.5,
+            latent=64,
+            kl_every=400,
+        ),
+        optim=Optim(
+            steps=3_000, lr=2e-3, schedule="cosine", samples_per_step=2, warmup=50, clip=1.0, bn_momentum=0.1,
+            halve_every=1_000_000, precision="bf16", ema=0.995,
+        ),
+        data="rooms:train",
+        augment=rooms.AUGMENT,
+        classes="scannet21",
+        count=2000,
+        scans_per_step=2,
+        checkpoint_every=100,
+    )  # fmt: skip
+
+
+def gspn_scannet() -> Recipe:
+    """The paper's GSPN on ScanNet, batch 2, 800 epochs; add --root DIR. Needs a GPU."""
+    return Recipe(
+        name="gspn-scannet",
+        model=GSPNConfig(),
+        optim=Optim(
+            steps=_SCANNET_EPOCHS * _SCANNET_SCANS // 2, lr=1e-3, samples_per_step=2, halve_every=110_000
+        ),
+        data="scannet:train",
+        augment=replace(PLAIN, rotation=True),
+        classes="scannet18",
+        scans_per_step=2,
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"gspn-rooms": gspn_rooms, "gspn-scannet": gspn_scannet}
