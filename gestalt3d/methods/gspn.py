@@ -36,6 +36,7 @@ from gestalt3d.configs import Count, Positive, Share, Width, Within, check_range
 from gestalt3d.errors import UserError
 from gestalt3d.losses.variational import Gaussian, kl_divergence
 from gestalt3d.methods.method import Learned, Moment
+from gestalt3d.methods.regions.scene import about_grey, order_of_places, random_order, thinned
 from gestalt3d.methods.voxels.labelled import is_object
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.point_decoder import PointSetDecoder
@@ -104,6 +105,8 @@ class GSPNConfig:
     """What the generator learns: the object's points in the scan, or its whole shape, which only `Instances.shapes` know."""
     confident: Positive = 0.1
     """A generated point this near to the object is right, in half diagonals of the object's box: epsilon of L_e."""
+    least_radius: Positive = 0.05
+    """In metres: smaller objects, such as what a crop leaves of one, count as if half their diagonal were this."""
     kl: Literal["printed", "bound"] = "printed"
     """Direction of the KL loss: that of Eq. 2 as printed, or that of the bound in Eq. 1."""
     kl_decay: Share = 0.7
@@ -269,8 +272,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
     def prepare(self, sample: Scan, rng: np.random.Generator) -> Batch:
         """The scene and its objects, with random seeds."""
         cloud, truth, c = sample.input, sample.truth, self.config
-        order = torch.from_numpy(rng.permutation(len(cloud)))
-        rows = self._thinned(cloud.points, order)
+        rows = thinned(cloud.points, random_order(cloud, rng), wanted=c.points)
         objects = is_object(truth.classes, truth.vocabulary, structure=False) & (truth.sizes > 0)
         number = torch.cat([torch.where(objects, objects.cumsum(0) - 1, -1), torch.tensor([-1])])
         owner = number[truth.to_labels()[rows]]
@@ -285,19 +287,13 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         none = torch.zeros(0, PointSetDecoder.points, 3), torch.zeros(0, 6)
         return Batch(
             cloud.points[rows][None],
-            _about_grey(cloud, rows)[None],
+            about_grey(cloud, rows)[None],
             seeds[None],
             owner[seeds][None],
             torch.stack(shapes) if shapes else none[0],
             torch.stack(boxes) if boxes else none[1],
             torch.tensor([len(shapes)]),
         )
-
-    def _thinned(self, points: Float[Tensor, "n 3"], order: Int[Tensor, "n"]) -> Int[Tensor, "k"]:
-        """`config.points` rows, farthest from each other; repeated where there are too few."""
-        wanted = self.config.points
-        chosen = order[farthest_points(points[order][None], min(wanted, len(order)))[0]]
-        return chosen[torch.arange(wanted) % len(chosen)]
 
     def _seeds(self, on_object: Bool[Tensor, "n"], rng: np.random.Generator) -> Int[Tensor, "s"]:
         """`config.seeds` rows in random order."""
@@ -360,9 +356,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         known = owner >= 0
         own = owner[known]
         count = max(len(own), 1)
-        radius = (batch.boxes[:, 3:].norm(dim=1) / 2).clamp(min=1e-3)[
-            own
-        ]  # half diagonals; no object is a point
+        radius = (batch.boxes[own, 3:].norm(dim=1) / 2).clamp(min=c.least_radius)
         terms: dict[str, Tensor] = {}
         if len(own):
             # Truth and generated points in the frame of the predicted centre, in units of the object.
@@ -431,10 +425,8 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
     def _segment(self, cloud: PointCloud) -> Instances:
         c = self.config
         with stage("seeds"):
-            # An order that depends on where the points are, not on where they stand in the file.
-            order = torch.from_numpy(np.lexsort(cloud.points.numpy().T))
-            rows = self._thinned(cloud.points, order)
-            points, colors = cloud.points[rows][None], _about_grey(cloud, rows)[None]
+            rows = thinned(cloud.points, order_of_places(cloud), wanted=c.points)
+            points, colors = cloud.points[rows][None], about_grey(cloud, rows)[None]
             count = min(c.test_seeds, len(torch.unique(rows)))
             seeds = farthest_points(points, count)
         with stage("proposals"):
@@ -532,10 +524,6 @@ def _boxes(prediction: Prediction) -> Float[Tensor, "b s 6"]:
     low = prediction.shape.masked_fill(~counts, torch.inf).amin(2)
     high = prediction.shape.masked_fill(~counts, -torch.inf).amax(2)
     return torch.cat([prediction.center + (low + high) / 2, high - low], dim=-1)
-
-
-def _about_grey(cloud: PointCloud, rows: Int[Tensor, "k"]) -> Float[Tensor, "k 3"]:
-    return torch.zeros(len(rows), 3) if cloud.colors is None else cloud.colors[rows] - 0.5
 
 
 def _drawn(have: int, want: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,18 +1,19 @@
-"""GSPN on synthetic rooms, for a CPU, and as in the paper on ScanNet."""
+"""GSPN and the networks around it on synthetic rooms, for a CPU, and as in the paper on ScanNet."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from gestalt3d.data.augment import PLAIN
-from gestalt3d.engine.recipe import Optim, Recipe
+from gestalt3d.engine.recipe import SEMANTIC, Optim, Recipe
 from gestalt3d.methods.gspn import Context, GSPNConfig
+from gestalt3d.methods.pointnet2 import PointNet2Config
 from gestalt3d.recipes import rooms
 
 _SCANNET_EPOCHS, _SCANNET_SCANS = 800, 1201
 
 
 def gspn_rooms() -> Recipe:
-    """GSPN on synthetic rooms, half as wide as the paper's; about an hour on one CPU core."""
+    """GSPN and the networks around it on synthetic rooms, half as wide as the paper's; about an hour on one CPU core."""
     return Recipe(
         name="gspn-rooms",
         model=GSPNConfig(
@@ -23,6 +24,7 @@ def gspn_rooms() -> Recipe:
             contexts=(Context(0.4, 64), Context(0.8, 64), Context(1.6, 128)),
             width_scale=0.5,
             latent=64,
+            least_radius=0.1,
             kl_every=400,
         ),
         optim=Optim(
@@ -36,6 +38,18 @@ def gspn_rooms() -> Recipe:
         scans_per_step=2,
         checkpoint_every=100,
     )  # fmt: skip
+
+
+def pointnet2_rooms() -> Recipe:
+    """The semantic stage of rpointnet-rooms: PointNet++ on whole rooms; half an hour on one CPU core."""
+    return replace(
+        gspn_rooms(),
+        name="pointnet2-rooms",
+        model=PointNet2Config(points=16_384, height=True, normals=16, dropout=0.3, class_balance=0.3),
+        optim=replace(gspn_rooms().optim, steps=2_000),
+        validate="rooms:val",
+        validate_by=SEMANTIC,
+    )
 
 
 def gspn_scannet() -> Recipe:
@@ -53,4 +67,8 @@ def gspn_scannet() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"gspn-rooms": gspn_rooms, "gspn-scannet": gspn_scannet}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "gspn-rooms": gspn_rooms,
+    "pointnet2-rooms": pointnet2_rooms,
+    "gspn-scannet": gspn_scannet,
+}
