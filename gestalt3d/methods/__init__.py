@@ -19,6 +19,7 @@ METHODS: dict[str, str] = {
     "sgpn": "gestalt3d.methods.sgpn",
     "mtml": "gestalt3d.methods.mtml",
     "gspn": "gestalt3d.methods.gspn",
+    "rpointnet": "gestalt3d.methods.rpointnet",
     "pointnet2": "gestalt3d.methods.pointnet2",
     "unet": "gestalt3d.methods.unet",
     "staged": "gestalt3d.methods.staged",

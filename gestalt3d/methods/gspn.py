@@ -41,7 +41,13 @@ from gestalt3d.methods.voxels.labelled import is_object
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.point_decoder import PointSetDecoder
 from gestalt3d.nn.pointnet import point_layers, scaled
-from gestalt3d.nn.pointnet2 import PointNet2Decoder, PointNet2Encoder, SetAbstraction, filled_up
+from gestalt3d.nn.pointnet2 import (
+    PointNet2Decoder,
+    PointNet2Encoder,
+    PointNet2Features,
+    SetAbstraction,
+    filled_up,
+)
 from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 from gestalt3d.ops.ball_query import ball_query
 from gestalt3d.ops.chamfer import nearest_both_ways
@@ -221,11 +227,9 @@ class CenterNet(nn.Module):
         self.decoder = PointNet2Decoder(self.encoder, width, width_scale=config.width_scale)
         self.out = nn.Linear(width, 4)
 
-    def forward(
-        self, points: Float[Tensor, "b n 3"], places: Float[Tensor, "b s 3"]
-    ) -> Float[Tensor, "b s 4"]:
+    def forward(self, scene: PointNet2Features, places: Float[Tensor, "b s 3"]) -> Float[Tensor, "b s 4"]:
         nothing = places.new_zeros(*places.shape[:2], 0)
-        return self.out(self.decoder.at(self.encoder(points), places, nothing)).float()
+        return self.out(self.decoder.at(scene, places, nothing)).float()
 
 
 class Head(nn.Module):
@@ -267,15 +271,22 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
     def from_config(cls, config: GSPNConfig, vocabulary: Vocabulary) -> "GSPN":
         return cls(config, vocabulary)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
+
     # --- from a scene to a batch ---
 
     def prepare(self, sample: Scan, rng: np.random.Generator) -> Batch:
         """The scene and its objects, with random seeds."""
+        rows = thinned(sample.input.points, random_order(sample.input, rng), wanted=self.config.points)
+        return self.batch_of(sample, rows, rng)
+
+    def batch_of(self, sample: Scan, rows: Int[Tensor, "n"], rng: np.random.Generator) -> Batch:
+        """These points of the scene and all its objects, with random seeds."""
         cloud, truth, c = sample.input, sample.truth, self.config
-        rows = thinned(cloud.points, random_order(cloud, rng), wanted=c.points)
-        objects = is_object(truth.classes, truth.vocabulary, structure=False) & (truth.sizes > 0)
-        number = torch.cat([torch.where(objects, objects.cumsum(0) - 1, -1), torch.tensor([-1])])
-        owner = number[truth.to_labels()[rows]]
+        objects, owner = objects_of(truth, rows)
         seeds = self._seeds(owner >= 0, rng)
         shapes, boxes = [], []
         for i in objects.nonzero().flatten().tolist():
@@ -307,8 +318,16 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
     # --- the network ---
 
     def forward(self, batch: Batch) -> Prediction:
+        return self.at_seeds(batch, self.encoded(batch.points))
+
+    def encoded(self, points: Float[Tensor, "b n 3"]) -> PointNet2Features | None:
+        """What the centre network sees of scenes, whatever their seeds; None where there is none."""
+        return None if self.center_net is None else self.center_net.encoder(points)
+
+    def at_seeds(self, batch: Batch, scene: PointNet2Features | None) -> Prediction:
+        """What `forward` predicts, of a scene that is `encoded`."""
         places = gather(batch.points, batch.seeds)
-        direction, distance, center = self._centers(batch.points, places)
+        direction, distance, center = self._centers(scene, places)
         f_c = self.context(batch.points, batch.colors, center.detach(), batch.seeds)
         prior = self._gaussian(self.prior(f_c))
         proposal = self._recognised(f_c, batch, prior)
@@ -325,11 +344,11 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         )
 
     def _centers(
-        self, points: Float[Tensor, "b n 3"], places: Float[Tensor, "b s 3"]
+        self, scene: PointNet2Features | None, places: Float[Tensor, "b s 3"]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if self.center_net is None:
+        if self.center_net is None or scene is None:
             return torch.zeros_like(places), places.new_zeros(places.shape[:2]), places
-        direction, distance = self.center_net(points, places).split([3, 1], dim=-1)
+        direction, distance = self.center_net(scene, places).split([3, 1], dim=-1)
         return direction, distance[..., 0], places + F.normalize(direction, dim=-1) * distance
 
     def _gaussian(self, values: Float[Tensor, "b s zz"]) -> Gaussian:
@@ -400,7 +419,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
     @torch.no_grad()
     def _overlap(self, prediction: Prediction, batch: Batch) -> Float[Tensor, "b s"]:
         """Largest IoU of each proposal's box with any object of its scene; 0 for seeds of no object."""
-        boxes = _boxes(prediction)
+        boxes = boxes_of(prediction)
         best = boxes.new_zeros(batch.owner.shape)
         for k, truth in enumerate(batch.boxes.split(batch.objects.tolist())):
             if len(truth):
@@ -440,23 +459,15 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         self, points: Float[Tensor, "1 n 3"], colors: Float[Tensor, "1 n 3"], seeds: Int[Tensor, "1 s"]
     ) -> "Proposals":
         """A shape for each seed of one scene, some at a time; on the CPU."""
-        device = next(self.parameters()).device
+        device = self.device
         none = torch.zeros(0, PointSetDecoder.points, 3), torch.zeros(0, 6), torch.zeros(1, dtype=torch.int64)
         found: list[Proposals] = []
+        scene = self.encoded(points.to(device))
         for some in counted(seeds.split(self.config.seeds_at_once, dim=1)):
             unknown = torch.full_like(some, -2)
             batch = Batch(points, colors, some, unknown, *none).to(device)
-            made = self(batch)
-            found.append(
-                Proposals(
-                    made.center[0].cpu(),
-                    made.shape[0].cpu(),
-                    made.confidence[0].sigmoid().cpu(),
-                    made.objectness[0].sigmoid().cpu(),
-                    made.context[0].float().cpu(),
-                    _boxes(made)[0].cpu(),
-                )
-            )
+            made = self.at_seeds(batch, scene)
+            found.append(Proposals(*(values.cpu() for values in Proposals.of(made, 0))))
         return Proposals(*map(torch.cat, zip(*found, strict=True)))
 
     def _instances(self, cloud: PointCloud, proposals: "Proposals", kept: Int[Tensor, "k"]) -> Instances:
@@ -502,6 +513,18 @@ class Proposals(NamedTuple):
     boxes: Float[Tensor, "s 6"]
     """Of the confident points: centre and size."""
 
+    @classmethod
+    def of(cls, made: Prediction, k: int) -> "Proposals":
+        """Those of scene `k`."""
+        return cls(
+            made.center[k],
+            made.shape[k],
+            made.confidence[k].sigmoid(),
+            made.objectness[k].sigmoid(),
+            made.context[k].float(),
+            boxes_of(made)[k],
+        )
+
     def points_of(self, i: int) -> Float[Tensor, "k 3"]:
         """The confident points of a shape, all where there are none, in the scene's frame."""
         return self.shape[i][_counted(self.confidence[i])] + self.center[i]
@@ -518,12 +541,19 @@ def _counted(confidence: Float[Tensor, "*s p"]) -> Tensor:
     return sure | ~sure.any(-1, keepdim=True)
 
 
-def _boxes(prediction: Prediction) -> Float[Tensor, "b s 6"]:
+def boxes_of(prediction: Prediction) -> Float[Tensor, "b s 6"]:
     """Centre and size of the boxes along the axes around the points that count."""
     counts = _counted(prediction.confidence.sigmoid())[..., None]
     low = prediction.shape.masked_fill(~counts, torch.inf).amin(2)
     high = prediction.shape.masked_fill(~counts, -torch.inf).amax(2)
     return torch.cat([prediction.center + (low + high) / 2, high - low], dim=-1)
+
+
+def objects_of(truth: Instances, rows: Int[Tensor, "n"]) -> tuple[Bool[Tensor, "i"], Int[Tensor, "n"]]:
+    """Which instances are objects, not the building, and the object that some elements belong to, counted from 0; -1: none."""
+    objects = is_object(truth.classes, truth.vocabulary, structure=False) & (truth.sizes > 0)
+    number = torch.cat([torch.where(objects, objects.cumsum(0) - 1, -1), torch.tensor([-1])])
+    return objects, number[truth.to_labels()[rows]]
 
 
 def _drawn(have: int, want: int, rng: np.random.Generator) -> np.ndarray:

@@ -7,8 +7,6 @@ Readings, where GSPN (Yi et al., CVPR 2019, Sec. 3.2) is silent:
   propagations. The head has one layer with dropout before it.
 - It may also see the height over the floor, the 0.5th percentile of the heights, and the products of the surface normal's
   coordinates, which do not depend on the normal's sign; the paper's sees neither.
-- f_sem of a point are the outputs of the four set abstractions, each interpolated from its three nearest points
-  (`hypercolumn`).
 - A point that the network did not see has the probabilities of the nearest one that it saw.
 """
 
@@ -109,11 +107,6 @@ class PointNet2(Learned[PointCloud, Batch, Prediction]):
     def finds_instances(self) -> bool:
         return False
 
-    @property
-    def channels(self) -> int:
-        """Of `hypercolumn`."""
-        return sum(self.encoder.channels[1:])
-
     def prepare(self, sample: Scan, rng: np.random.Generator) -> Batch:
         """The scene and the classes of its points."""
         cloud = sample.input
@@ -135,9 +128,12 @@ class PointNet2(Learned[PointCloud, Batch, Prediction]):
         """The levels of the network, without a decision."""
         return self.encoder(torch.cat([points, features], dim=-1))
 
-    def forward(self, batch: Batch) -> Prediction:
-        seen = self.encoded(batch.points, batch.features)
+    def decided(self, seen: PointNet2Features) -> Prediction:
+        """The classes of the points that were encoded."""
         return Prediction(self.classify(self.dropout(self.decoder(seen))).float())
+
+    def forward(self, batch: Batch) -> Prediction:
+        return self.decided(self.encoded(batch.points, batch.features))
 
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         return {"semantic": semantic_loss(prediction.logits, batch.classes, self.class_weights)}
