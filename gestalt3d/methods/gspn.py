@@ -9,7 +9,8 @@ paper's.
 Readings, where the paper is silent or the authors' code differs:
 - Spheres stand about the predicted centre, through which no gradient flows, as in the code. A sphere without points sees the
   seed alone.
-- The centre network is the PointNet++ of Table 7, without colours, as in the code, not the K PointNets of the text.
+- The centre network is the PointNet++ of Table 7, without colours, as in the code, or by option the K PointNets of the text,
+  which see the contexts about the seed, with colours: `center`.
 - The decoder sees the context's features and z only, never coordinates: with these it would copy instead of generate.
 - All losses of an object are in units of half the diagonal of its box, as in the code, so that small objects count like large
   ones. Chamfer distances are squared.
@@ -95,8 +96,10 @@ class GSPNConfig:
     """Seeds of a scene in `segment`, farthest from each other."""
     contexts: tuple[Context, ...] = PAPER_CONTEXTS
     """From the smallest object to the largest; the ablation "1-Context" has the largest alone."""
-    center: bool = True
-    """Predict the object's centre; off, the ablation "No Center Pred", shapes and contexts stand about the seed."""
+    center: Literal["pointnet2", "contexts", "none"] = "pointnet2"
+    """What predicts the object's centre: the PointNet++ of Table 7, or PointNets on the contexts about the seed (Sec. 3.1); with
+    "none", the ablation "No Center Pred", shapes and contexts stand about the seed.
+    """
     variational: bool = True
     """Off, the ablation "E-D": the code is decoded as it is, and nothing recognises the object."""
     latent: Width = 256
@@ -104,7 +107,7 @@ class GSPNConfig:
     width_scale: Annotated[float, Within(above=0, most=64)] = 1.0
     """Factor for the widths of all layers."""
     center_points: tuple[Count, Count, Count, Count] = (2048, 512, 128, 32)
-    """Points of the levels of the centre network."""
+    """Points of the levels of the PointNet++ that predicts centres."""
     center_radii: tuple[Positive, Positive, Positive, Positive] = (0.2, 0.4, 0.8, 1.6)
     """Radii of its balls, in metres."""
     target: Literal["scanned", "whole"] = "scanned"
@@ -215,23 +218,6 @@ class ContextEncoder(nn.Module):
         return torch.cat(found, dim=-1)
 
 
-class CenterNet(nn.Module):
-    """PointNet++ of Table 7: the direction and the distance from each seed to the centre of its object."""
-
-    def __init__(self, config: GSPNConfig) -> None:
-        super().__init__()
-        self.encoder = PointNet2Encoder(
-            3, radii=config.center_radii, width_scale=config.width_scale, counts=config.center_points
-        )
-        width = scaled(128, config.width_scale)
-        self.decoder = PointNet2Decoder(self.encoder, width, width_scale=config.width_scale)
-        self.out = nn.Linear(width, 4)
-
-    def forward(self, scene: PointNet2Features, places: Float[Tensor, "b s 3"]) -> Float[Tensor, "b s 4"]:
-        nothing = places.new_zeros(*places.shape[:2], 0)
-        return self.out(self.decoder.at(scene, places, nothing)).float()
-
-
 class Head(nn.Module):
     """Layers shared by all seeds, the last one linear."""
 
@@ -244,6 +230,47 @@ class Head(nn.Module):
         return self.out(self.hidden(x)).float()
 
 
+class SceneCenters(nn.Module):
+    """PointNet++ of Table 7: the direction and the distance from each seed to the centre of its object."""
+
+    def __init__(self, config: GSPNConfig) -> None:
+        super().__init__()
+        self.encoder = PointNet2Encoder(
+            3, radii=config.center_radii, width_scale=config.width_scale, counts=config.center_points
+        )
+        width = scaled(128, config.width_scale)
+        self.decoder = PointNet2Decoder(self.encoder, width, width_scale=config.width_scale)
+        self.out = nn.Linear(width, 4)
+
+    def forward(
+        self, batch: Batch, places: Float[Tensor, "b s 3"], scene: PointNet2Features | None
+    ) -> Float[Tensor, "b s 4"]:
+        nothing = places.new_zeros(*places.shape[:2], 0)
+        scene = self.encoder(batch.points) if scene is None else scene
+        return self.out(self.decoder.at(scene, places, nothing)).float()
+
+
+class ContextCenters(nn.Module):
+    """The same from the contexts about the seed, each through a PointNet (Sec. 3.1)."""
+
+    def __init__(self, config: GSPNConfig) -> None:
+        super().__init__()
+        self.context = ContextEncoder(config.contexts, config.width_scale)
+        width = scaled(256, config.width_scale)
+        self.out = Head(self.context.channels, [width, width], 4)
+
+    def forward(
+        self, batch: Batch, places: Float[Tensor, "b s 3"], scene: PointNet2Features | None
+    ) -> Float[Tensor, "b s 4"]:
+        return self.out(self.context(batch.points, batch.colors, places, batch.seeds))
+
+
+_CENTERS: dict[str, type[SceneCenters] | type[ContextCenters]] = {
+    "pointnet2": SceneCenters,
+    "contexts": ContextCenters,
+}
+
+
 class GSPN(Learned[PointCloud, Batch, Prediction]):
     name = "gspn"
     takes = PointCloud
@@ -254,7 +281,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         widths = [scaled(width, config.width_scale) for width in (256, 512)]
-        self.center_net = CenterNet(config) if config.center else None
+        self.center_net = _CENTERS[config.center](config) if config.center != "none" else None
         self.context = ContextEncoder(config.contexts, config.width_scale)
         features, z = self.context.channels, config.latent
         self.objectness = Head(features, [widths[0], scaled(64, config.width_scale)], 1)
@@ -321,13 +348,13 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         return self.at_seeds(batch, self.encoded(batch.points))
 
     def encoded(self, points: Float[Tensor, "b n 3"]) -> PointNet2Features | None:
-        """What the centre network sees of scenes, whatever their seeds; None where there is none."""
-        return None if self.center_net is None else self.center_net.encoder(points)
+        """What the centre network sees of scenes whatever their seeds; None where that is nothing."""
+        return self.center_net.encoder(points) if isinstance(self.center_net, SceneCenters) else None
 
     def at_seeds(self, batch: Batch, scene: PointNet2Features | None) -> Prediction:
         """What `forward` predicts, of a scene that is `encoded`."""
         places = gather(batch.points, batch.seeds)
-        direction, distance, center = self._centers(scene, places)
+        direction, distance, center = self._centers(batch, places, scene)
         f_c = self.context(batch.points, batch.colors, center.detach(), batch.seeds)
         prior = self._gaussian(self.prior(f_c))
         proposal = self._recognised(f_c, batch, prior)
@@ -344,11 +371,11 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         )
 
     def _centers(
-        self, scene: PointNet2Features | None, places: Float[Tensor, "b s 3"]
+        self, batch: Batch, places: Float[Tensor, "b s 3"], scene: PointNet2Features | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if self.center_net is None or scene is None:
+        if self.center_net is None:
             return torch.zeros_like(places), places.new_zeros(places.shape[:2]), places
-        direction, distance = self.center_net(scene, places).split([3, 1], dim=-1)
+        direction, distance = self.center_net(batch, places, scene).split([3, 1], dim=-1)
         return direction, distance[..., 0], places + F.normalize(direction, dim=-1) * distance
 
     def _gaussian(self, values: Float[Tensor, "b s zz"]) -> Gaussian:

@@ -233,7 +233,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
             return self.gspn(gspn.Batch(scene.points, scene.colors, scene.seeds, unknown, *none))
 
     def _known(
-        self, scene: gspn.Batch, features: Float[Tensor, "b n f"], context: Float[Tensor, "b s f"]
+        self, scene: gspn.Batch, features: Float[Tensor, "b n f"], context: Float[Tensor, "b s c"]
     ) -> tuple[Backbone, pointnet2.Prediction | None]:
         """The feature backbone of Sec. 3.2 and, where it learns, what the semantic network says."""
         near = knn(scene.points, gather(scene.points, scene.seeds), k=3)
@@ -443,7 +443,6 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         generator = torch.Generator().manual_seed(self.config.seed)
         k = self.config.test_region_points
         return (torch.arange(k) + torch.rand(1, count, 1, generator=generator)) / k
-
 
 
 class _Detected(NamedTuple):

@@ -31,8 +31,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "full": {},
     "E-D": {"variational": False},
     "1-context": {"contexts": (Context(0.8, 32),)},
-    "no center": {"center": False},
+    "no center": {"center": "none"},
     "bound": {"kl": "bound"},
+    "contexts": {"center": "contexts"},
 }
 every = pytest.mark.parametrize("case", ABLATIONS)
 
