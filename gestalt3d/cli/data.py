@@ -14,7 +14,9 @@ from gestalt3d.terminal import say, table
 
 def data(
     action: Positional[Annotated[Literal["check"], option("the only action there is", default="")]],
-    kind: Positional[Annotated[Literal["s3dis", "scannet", "folder"], option("which data set", default="")]],
+    kind: Positional[
+        Annotated[Literal["s3dis", "scannet", "partnet", "folder"], option("which data set", default="")]
+    ],
     *,
     root: Annotated[Path, option("its folder", "DIR", default="")],
     json: Json = None,

@@ -100,6 +100,7 @@ KNOWN = {
     "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
     "toyboxes-hard": "toyboxes-hard:train, …",
     "parts": "parts:train, parts-chair:val, parts-lamp-2:test, … (category, level of detail 1 to 3)",
+    "partnet": "partnet-chair:val, partnet-lamp-2:test, partnet:all, …; with --root",
     "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
     "scannet": "scannet:train, scannet:val, scannet:test, scannet:all; with --root",
     "scannet-aligned": "scannet-aligned:train, … (walls along x and y)",
@@ -118,7 +119,7 @@ def needs_root(spec: str) -> bool:
 def _known(name: str) -> str:
     """The name in `KNOWN`, less what is said behind it of parts; as it is where there is none."""
     parts = part_name(name)
-    return name if name in KNOWN or parts is None or parts.data != "parts" else parts.data
+    return name if name in KNOWN or parts is None or parts.data not in ("parts", "partnet") else parts.data
 
 
 def open_data(
@@ -164,6 +165,17 @@ def open_data(
         )
     if root is None:
         raise UserError(f"{spec} lies in a folder of yours; name it with --root DIR")
+    if parts is not None and parts.data == "partnet":
+        from gestalt3d.data.partnet import PartNet
+
+        return PartNet(
+            root,
+            split or "all",
+            category=parts.category,
+            level=parts.level,
+            vocabulary=vocabulary,
+            limit=limit,
+        )
     if name == "s3dis":
         from gestalt3d.data.s3dis import S3DIS
 

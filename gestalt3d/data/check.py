@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gestalt3d.data.folder import Folder
+from gestalt3d.data.part_names import LEVELS
+from gestalt3d.data.partnet import SPLITS as PARTNET_SPLITS
+from gestalt3d.data.partnet import count_shapes, find_files, part_classes, read_shape
 from gestalt3d.data.s3dis import (
     ROOMS,
     annotation_files,
@@ -20,7 +23,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.structures.vocabulary import S3DIS, mapping
 
-KINDS = ("s3dis", "scannet", "folder")
+KINDS = ("s3dis", "scannet", "partnet", "folder")
 
 
 class Count(NamedTuple):
@@ -49,7 +52,9 @@ class Report:
 
 
 def check(kind: str, root: Path | str) -> Report:
-    """Look at the data set of `kind` below `root`; S3DIS's text files are counted, ScanNet's labels are read."""
+    """Look at the data set of `kind` below `root`; S3DIS's text files are counted, ScanNet's labels are read, of each of
+    PartNet's files the first and the last shape.
+    """
     if kind not in KINDS:
         raise UserError(f"cannot check {kind!r}; data sets with files of yours are {', '.join(KINDS)}")
     return _CHECKS[kind](Path(root))
@@ -162,6 +167,53 @@ def _check_scannet_labels(root: Path, scenes: list[Scene], problems: list[str], 
     return readable
 
 
+_PARTNET_SHAPES = {
+    "Chair": (4489, 617, 1217),
+    "Table": (5707, 843, 1668),
+    "Lamp": (1554, 234, 419),
+    "StorageFurniture": (1588, 230, 451),
+}
+"""How many shapes the four largest categories have to train, validate and test."""
+
+
+def _check_partnet(root: Path) -> Report:
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; name the one that holds ins_seg_h5_gt")
+    counts: list[Count] = []
+    problems: list[str] = []
+    for level in LEVELS:
+        found: dict[tuple[str, str], int] = {}
+        classes: dict[str, int] = {}
+        for file in find_files(root, level):
+            found.setdefault((file.category, file.split), 0)
+            try:
+                if file.category not in classes:
+                    classes[file.category] = len(part_classes(root, file.category, level))
+                shapes = count_shapes(file.path)
+                for row in sorted({0, shapes - 1} - {-1}):
+                    read_shape(file.path, row, classes[file.category])
+            except UserError as error:
+                problems.append(str(error))
+                continue
+            found[file.category, file.split] += shapes
+        for category in sorted({category for category, _ in found}):
+            expected = _PARTNET_SHAPES.get(category, (None, None, None))
+            for split, official in zip(PARTNET_SPLITS, expected, strict=True):
+                number = found.get((category, split), 0)
+                counts.append(Count(f"{category}-{level} {split}", number, official, "shapes"))
+                if official is not None and number != official:
+                    problems.append(f"{category}-{level} {split}: {number:,} of {official:,} shapes")
+    if not counts:
+        problems.append("no folder such as ins_seg_h5_for_detection/Chair-3 or ins_seg_h5_gt/Chair-3")
+        advice = "Ask for ins_seg_h5.zip of PartNet at https://shapenet.org, unpack it and name the folder of ins_seg_h5_gt."
+    elif problems:
+        advice = "Unpack the archive again for what is missing; splits work with the files that are there."
+    else:
+        category = counts[0].name.partition("-")[0].lower()
+        advice = f"All is there; in Python: gestalt3d.open_data('partnet-{category}:val', root='{root}')"
+    return Report("partnet", root, tuple(counts), tuple(dict.fromkeys(problems)), (), advice)
+
+
 def _check_folder(root: Path) -> Report:
     try:
         data = Folder(root)
@@ -235,4 +287,9 @@ def _listed(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-_CHECKS = {"s3dis": _check_s3dis, "scannet": _check_scannet, "folder": _check_folder}
+_CHECKS = {
+    "s3dis": _check_s3dis,
+    "scannet": _check_scannet,
+    "partnet": _check_partnet,
+    "folder": _check_folder,
+}

@@ -39,6 +39,7 @@ def examine() -> list[Finding]:
         *(_examined(what, check) for what, check in checks.items()),
         *(_library(name) for name in ("numpy", "scipy", "accelerate", "safetensors", "trimesh", "laspy")),
         _library("tensorboard", optional=True, remedy='logs for TensorBoard: pip install "gestalt3d[log]"'),
+        _library("h5py", optional=True, remedy="files in HDF5: pip install h5py"),
     ]
 
 

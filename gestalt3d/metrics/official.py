@@ -5,8 +5,9 @@
 `scannet-semantic`  gt/<scene>.txt, pred/<scene>.txt: one NYU40 label per vertex
 `s3dis`             <room>.npz with gt_sem, gt_ins, pred_sem, pred_ins; or, as the authors' script reads them,
                     <room>_gt.txt and <room>_pred.txt, whose last two columns are class and instance
-`partnet`           <shape>.npz with gt_mask, gt_mask_label, gt_mask_valid, gt_mask_other, and pred_mask, pred_label, pred_valid,
-                    pred_conf, a shape's part of the authors' HDF5 files; part_names.txt, lines "id name kind", beside the truth
+`partnet`           test-xx.h5 as in ins_seg_h5_gt/Chair-3, and as the authors' scripts write predictions; or <shape>.npz with a
+                    shape's rows: gt_mask, gt_mask_label, gt_mask_valid, gt_mask_other, and pred_mask, pred_label, pred_valid,
+                    pred_conf; part_names.txt, lines "id name kind", beside the truth
 
 Where the authors' S3DIS script is known to be wrong, the right form is computed: a region is matched once,
 points of instance -1 form no region, points of class -1 are left out.
@@ -27,7 +28,7 @@ from gestalt3d.metrics.average_precision import average_precision, nan_mean
 from gestalt3d.metrics.columns import read_arrays, read_integers, read_last_columns, read_nonzero
 from gestalt3d.metrics.coverage import coverage
 from gestalt3d.metrics.matching import Overlaps, Regions, compact, overlaps_of_labels
-from gestalt3d.metrics.part_files import read_part_names, read_shape
+from gestalt3d.metrics.part_files import read_part_names, read_shape, read_shapes
 from gestalt3d.metrics.part_precision import part_precision
 from gestalt3d.metrics.report import by_class, defined, room_scores
 from gestalt3d.metrics.semantic import confusion, semantic
@@ -104,9 +105,13 @@ def score_s3dis(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
 
 def score_partnet(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
     """Keys `mAP`, `shape_mAP`, `per_class`, `per_shape` at `iou_threshold` .5, and the same under `at_0.25` and `at_0.75`."""
-    files = _pairs(gt_dir, ".npz", pred_dir, ".npz")
+    suffix = ".npz" if _stems(gt_dir, ".npz") else ".h5"
+    files = _pairs(gt_dir, suffix, pred_dir, suffix)
     names = read_part_names(gt_dir)
-    shapes = [read_shape(*pair, len(names)) for pair in files]
+    if suffix == ".npz":
+        shapes = [read_shape(*pair, len(names)) for pair in files]
+    else:
+        shapes = [shape for pair in files for shape in read_shapes(*pair, len(names))]
 
     def at(threshold: float) -> dict[str, Any]:
         found = part_precision(shapes, num_classes=len(names), threshold=threshold)

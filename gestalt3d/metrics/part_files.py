@@ -1,5 +1,6 @@
 """Files of PartNet's benchmark: shapes with true and predicted parts as masks over points."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,8 +8,10 @@ import numpy as np
 
 from gestalt3d.encoding import decode
 from gestalt3d.errors import UserError
+from gestalt3d.hdf5 import Wanted, opened
 from gestalt3d.metrics.columns import Layout, read_layouts
 from gestalt3d.metrics.matching import Overlaps
+from gestalt3d.structures.vocabulary import PARTNET
 
 NAMES = "part_names.txt"
 _MASKS, _FLAGS, _LABELS, _SCORES = Layout(2, "biu"), Layout(1, "biu"), Layout(1, "iu"), Layout(1, "f")
@@ -39,9 +42,16 @@ class Prediction(NamedTuple):
 
 
 def read_part_names(folder: Path) -> list[str]:
-    """The second word of each line of the folder's `part_names.txt`; label i is line i, counted from 0."""
+    """The second word of each line of the folder's `part_names.txt`; label i is line i, counted from 0.
+
+    Without that file a folder that PartNet calls so, such as "Chair-3", says it, for the four largest categories.
+    """
     path = folder / NAMES
     if not path.is_file():
+        title = f"partnet-{folder.resolve().name.lower().replace('_', '')}"
+        known = next((v for v in PARTNET.values() if v.title == title), None)
+        if known is not None:
+            return list(known.names)
         raise UserError(
             f"{path}: no such file; copy PartNet's list of the category there, such as "
             "stats/after_merging_label_ids/Chair-level-3.txt"
@@ -59,36 +69,68 @@ def read_part_names(folder: Path) -> list[str]:
 
 
 def read_shape(truth_file: Path, prediction_file: Path, num_classes: int) -> Overlaps:
-    """One shape from `.npz` files with the arrays of PartNet's HDF5 files; one file may hold both sides."""
-    masks, labels, valid, other = read_layouts(truth_file, TRUTH)
-    _expect_rows(truth_file, "gt_mask", masks, {"gt_mask_label": labels, "gt_mask_valid": valid})
+    """One shape from `.npz` files with a row of the arrays of PartNet's HDF5 files; one file may hold both sides."""
+    truth = _truth(truth_file, dict(zip(TRUTH, read_layouts(truth_file, TRUTH), strict=True)))
+    arrays = dict(zip(PREDICTION, read_layouts(prediction_file, PREDICTION), strict=True))
+    return _compared(truth_file, truth, prediction_file, _prediction(prediction_file, arrays), num_classes)
+
+
+def read_shapes(truth_file: Path, prediction_file: Path, num_classes: int) -> Iterator[Overlaps]:
+    """Every shape of PartNet's HDF5 files: truth as in `ins_seg_h5_gt`, prediction as the authors' scripts write it.
+
+    Names of the prediction's arrays are `mask`, `label`, `valid` and `conf`.
+    """
+    official = {name: name.removeprefix("pred_") for name in PREDICTION}
+    wanted_truth = {name: Wanted(layout.dims + 1, layout.kinds) for name, layout in TRUTH.items()}
+    wanted = {official[name]: Wanted(layout.dims + 1, layout.kinds) for name, layout in PREDICTION.items()}
+    with opened(truth_file, wanted_truth) as truths, opened(prediction_file, wanted) as predictions:
+        counts = {len(rows) for rows in (*truths.values(), *predictions.values())}
+        if len(counts) > 1:
+            raise UserError(
+                f"{prediction_file}: {sorted(counts)} shapes in its arrays and those of {truth_file}; "
+                "predict for all shapes of the truth, in its order"
+            )
+        for row in range(counts.pop()):
+            truth = _truth(truth_file, {name: truths[name][row] for name in TRUTH})
+            arrays = {name: predictions[official[name]][row] for name in PREDICTION}
+            prediction = _prediction(prediction_file, arrays)
+            yield _compared(truth_file, truth, prediction_file, prediction, num_classes)
+
+
+def _truth(path: Path, arrays: dict[str, np.ndarray]) -> Truth:
+    masks, labels, valid, other = (arrays[name] for name in TRUTH)
+    _expect_rows(path, "gt_mask", masks, {"gt_mask_label": labels, "gt_mask_valid": valid})
     if len(other) != masks.shape[1]:
         raise UserError(
-            f"{truth_file}: gt_mask is over {masks.shape[1]} points, gt_mask_other over {len(other)}; write both again"
+            f"{path}: gt_mask is over {masks.shape[1]} points, gt_mask_other over {len(other)}; write both again"
         )
     chosen = valid.astype(bool)
-    truth = Truth(masks[chosen].astype(bool), labels[chosen].astype(np.int64), other.astype(bool))
-    masks, labels, valid, scores = read_layouts(prediction_file, PREDICTION)
-    rows = {"pred_label": labels, "pred_valid": valid, "pred_conf": scores}
-    _expect_rows(prediction_file, "pred_mask", masks, rows)
+    return Truth(masks[chosen].astype(bool), labels[chosen].astype(np.int64), other.astype(bool))
+
+
+def _prediction(path: Path, arrays: dict[str, np.ndarray]) -> Prediction:
+    masks, labels, valid, scores = (arrays[name] for name in PREDICTION)
+    _expect_rows(path, "pred_mask", masks, {"pred_label": labels, "pred_valid": valid, "pred_conf": scores})
     chosen = valid.astype(bool)
-    prediction = Prediction(
-        masks[chosen].astype(bool), labels[chosen].astype(np.int64), scores[chosen].astype(np.float64)
-    )
-    if masks.shape[1] != len(truth.other):
+    scores = scores[chosen].astype(np.float64)
+    if not np.isfinite(scores).all():
+        raise UserError(f"{path}: pred_conf holds a value that is no finite number; write it again")
+    return Prediction(masks[chosen].astype(bool), labels[chosen].astype(np.int64), scores)
+
+
+def _compared(
+    truth_file: Path, truth: Truth, prediction_file: Path, prediction: Prediction, num_classes: int
+) -> Overlaps:
+    if prediction.masks.shape[1] != len(truth.other):
         raise UserError(
-            f"{prediction_file}: masks over {masks.shape[1]} points, those of {truth_file} are over {len(truth.other)}; "
-            "predict for the points of the truth"
+            f"{prediction_file}: masks over {prediction.masks.shape[1]} points, those of {truth_file} are over "
+            f"{len(truth.other)}; predict for the points of the truth"
         )
     for file, found in ((truth_file, truth.labels), (prediction_file, prediction.labels)):
         if len(wrong := found[(found < 0) | (found >= num_classes)]):
             raise UserError(
-                f"{file}: label {wrong[0]}, but {NAMES} has {num_classes} lines; write 0 to {num_classes - 1}"
+                f"{file}: label {wrong[0]}, but there are {num_classes} names of parts; write 0 to {num_classes - 1}"
             )
-    if not np.isfinite(prediction.scores).all():
-        raise UserError(
-            f"{prediction_file}: pred_conf holds a value that is no finite number; write it again"
-        )
     return overlaps_of_parts(truth, prediction)
 
 

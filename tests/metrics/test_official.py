@@ -298,7 +298,7 @@ def test_parts_by_hand(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pred_label": np.array([2])}, r"chair\.npz: label 2, but part_names\.txt has 2 lines"),
+        ({"pred_label": np.array([2])}, r"chair\.npz: label 2, but there are 2 names of parts"),
         ({"gt_mask_label": np.array([0, -1])}, "label -1"),
         ({"pred_conf": np.array([np.nan], np.float32)}, "no finite number"),
         ({"pred_conf": np.ones(2, np.float32)}, "1 rows of pred_mask and 2 of pred_conf"),
