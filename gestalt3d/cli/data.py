@@ -15,7 +15,10 @@ from gestalt3d.terminal import say, table
 def data(
     action: Positional[Annotated[Literal["check"], option("the only action there is", default="")]],
     kind: Positional[
-        Annotated[Literal["s3dis", "scannet", "partnet", "folder"], option("which data set", default="")]
+        Annotated[
+            Literal["s3dis", "scannet", "partnet", "shapenet-part", "folder"],
+            option("which data set", default=""),
+        ]
     ],
     *,
     root: Annotated[Path, option("its folder", "DIR", default="")],

@@ -12,7 +12,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.terminal import Progress, complain, say, table
 
 _FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAcc", "mIoU")
-_OF_PARTS = ("mAP", "shape_mAP")
+_OF_PARTS = ("mAP", "shape_mAP", "shape_mIoU")
 
 
 def evaluate(

@@ -101,6 +101,7 @@ KNOWN = {
     "toyboxes-hard": "toyboxes-hard:train, …",
     "parts": "parts:train, parts-chair:val, parts-lamp-2:test, … (category, level of detail 1 to 3)",
     "partnet": "partnet-chair:val, partnet-lamp-2:test, partnet:all, …; with --root",
+    "shapenet-part": "shapenet-part:train, shapenet-part:val, shapenet-part:test; with --root",
     "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
     "scannet": "scannet:train, scannet:val, scannet:test, scannet:all; with --root",
     "scannet-aligned": "scannet-aligned:train, … (walls along x and y)",
@@ -176,6 +177,10 @@ def open_data(
             vocabulary=vocabulary,
             limit=limit,
         )
+    if name == "shapenet-part":
+        from gestalt3d.data.shapenet_part import ShapeNetPart
+
+        return ShapeNetPart(root, split or "all", vocabulary=vocabulary, limit=limit)
     if name == "s3dis":
         from gestalt3d.data.s3dis import S3DIS
 

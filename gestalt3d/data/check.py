@@ -19,11 +19,13 @@ from gestalt3d.data.s3dis import (
 )
 from gestalt3d.data.scannet import SPLITS, Scene, count_vertices, find_file, find_scenes, read_split
 from gestalt3d.data.scannet_annotation import TABLE, read_annotation, read_words
+from gestalt3d.data.shapenet_part import COUNTS as SHAPENET_COUNTS
+from gestalt3d.data.shapenet_part import ShapeNetPart
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.structures.vocabulary import S3DIS, mapping
 
-KINDS = ("s3dis", "scannet", "partnet", "folder")
+KINDS = ("s3dis", "scannet", "partnet", "shapenet-part", "folder")
 
 
 class Count(NamedTuple):
@@ -53,7 +55,7 @@ class Report:
 
 def check(kind: str, root: Path | str) -> Report:
     """Look at the data set of `kind` below `root`; S3DIS's text files are counted, ScanNet's labels are read, of each of
-    PartNet's files the first and the last shape.
+    PartNet's files and of each split of ShapeNet the first and the last shape.
     """
     if kind not in KINDS:
         raise UserError(f"cannot check {kind!r}; data sets with files of yours are {', '.join(KINDS)}")
@@ -214,6 +216,33 @@ def _check_partnet(root: Path) -> Report:
     return Report("partnet", root, tuple(counts), tuple(dict.fromkeys(problems)), (), advice)
 
 
+def _check_shapenet_part(root: Path) -> Report:
+    if not root.is_dir():
+        raise UserError(
+            f"{root}: no such folder; name the one that holds train_test_split or ply_data_train0.h5"
+        )
+    counts: list[Count] = []
+    problems: list[str] = []
+    for split, official in SHAPENET_COUNTS.items():
+        number = 0
+        try:
+            data = ShapeNetPart(root, split)
+            number = len(data)
+            for i in sorted({0, number - 1}):
+                data[i]
+        except UserError as error:
+            problems.append(str(error))
+        counts.append(Count(split, number, official, "shapes"))
+        if 0 < number != official:
+            problems.append(f"{split}: {number:,} of {official:,} shapes")
+    notes = ("its files have no instances: those that are read are connected components of the parts",)
+    if problems:
+        advice = "Unpack the archive again for what is missing; splits work with the shapes that are there."
+    else:
+        advice = f"All is there; in Python: gestalt3d.open_data('shapenet-part:val', root='{root}')"
+    return Report("shapenet-part", root, tuple(counts), tuple(problems), notes, advice)
+
+
 def _check_folder(root: Path) -> Report:
     try:
         data = Folder(root)
@@ -291,5 +320,6 @@ _CHECKS = {
     "s3dis": _check_s3dis,
     "scannet": _check_scannet,
     "partnet": _check_partnet,
+    "shapenet-part": _check_shapenet_part,
     "folder": _check_folder,
 }

@@ -27,6 +27,7 @@ _MEANINGS = (
     {
         "mAP": "average precision by PartNet's rule, at IoU .5 or as shown, mean of the kinds of parts",
         "shape_mAP": "mean of the shapes",
+        "shape_mIoU": "mean over the shapes of the mean IoU of their parts",
     },
     {
         "AP50, any class": "whatever the class, walls and floors left out",

@@ -172,6 +172,19 @@ PARTNET_ALL: dict[int, Vocabulary] = {
 }
 """Those of the four categories together, by level."""
 
+_SHAPENET = {
+    "airplane": 4, "bag": 2, "cap": 2, "car": 4, "chair": 4, "earphone": 3, "guitar": 3, "knife": 2, "lamp": 4,
+    "laptop": 2, "motorbike": 6, "mug": 2, "pistol": 3, "rocket": 3, "skateboard": 3, "table": 3,
+}  # fmt: skip
+SHAPENET_PART = Vocabulary(
+    "shapenet-part",
+    tuple(
+        f"{category}/{number}"
+        for number, category in enumerate(c for c, parts in _SHAPENET.items() for _ in range(parts))
+    ),
+)
+"""ShapeNet's fifty parts; a part has a number and no name."""
+
 VOCABULARIES: dict[str, Vocabulary] = {
     v.title: v
     for v in (
@@ -184,5 +197,6 @@ VOCABULARIES: dict[str, Vocabulary] = {
         TOYBOXES,
         *PARTNET.values(),
         *PARTNET_ALL.values(),
+        SHAPENET_PART,
     )
 }

@@ -21,7 +21,7 @@ def test_percent_scales_fractions_and_leaves_counts() -> None:
 def test_every_metric_is_said_in_a_line_and_on_the_page_of_metrics() -> None:
     pooled = CloudEvaluator(S3DIS).results()["pooled"]
     metrics = {key for key, value in pooled.items() if not isinstance(value, dict)} | {"n_gt", "n_pred"}
-    metrics |= {"mAP", "shape_mAP"}  # of parts
+    metrics |= {"mAP", "shape_mAP", "shape_mIoU"}  # of parts
     page = _PAGE.read_text(encoding="utf-8")
     for name in metrics:
         assert len(meanings({name})) == 1, name
