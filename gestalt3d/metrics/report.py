@@ -27,6 +27,8 @@ _MEANINGS = (
     {
         "mAP": "average precision by PartNet's rule, at IoU .5 or as shown, mean of the kinds of parts",
         "shape_mAP": "mean of the shapes",
+    },
+    {
         "shape_mIoU": "mean over the shapes of the mean IoU of their parts",
     },
     {
