@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def semantic_loss(
-    logits: Float[Tensor, "*n c"], classes: Int[Tensor, "*n"], weights: Float[Tensor, "c"]
+    logits: Float[Tensor, "*n c"], classes: Int[Tensor, "*n"], weights: Float[Tensor, "c"] | None = None
 ) -> Float[Tensor, ""]:
-    """Mean cross entropy over the points with a class, weighted by class; zero when there are none."""
+    """Mean cross entropy over the points with a class, weighted by class where there are weights; zero when there are none."""
     known = (classes >= 0).sum()
     total = F.cross_entropy(
         logits.flatten(0, -2), classes.flatten().long(), weights, ignore_index=-1, reduction="sum"

@@ -189,7 +189,10 @@ class Geometric:
     def segment(self, cloud: PointCloud) -> Instances:
         """Planes and clusters. Points in neither have the class of clutter and no instance."""
         if not len(cloud):
-            return Instances.empty(0, self.vocabulary, method=self.name)
+            none = torch.zeros(0, dtype=torch.int64)
+            return Instances.from_labels(
+                none, none, vocabulary=self.vocabulary, element_classes=none, method=self.name
+            )
         config = self.config
         variant = self._variant(cloud)
         with stage("normals"):

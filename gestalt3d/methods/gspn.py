@@ -367,7 +367,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         made = self.decoder(codes.flatten(0, 1)).float().unflatten(0, codes.shape[:2])
         objectness = self.objectness(f_c)[..., 0]
         return Prediction(
-            direction, distance, center, f_c, objectness, made[..., :3], made[..., 3], prior, proposal
+            direction, distance, center, f_c.float(), objectness, made[..., :3], made[..., 3], prior, proposal
         )
 
     def _centers(
@@ -548,7 +548,7 @@ class Proposals(NamedTuple):
             made.shape[k],
             made.confidence[k].sigmoid(),
             made.objectness[k].sigmoid(),
-            made.context[k].float(),
+            made.context[k],
             boxes_of(made)[k],
         )
 
