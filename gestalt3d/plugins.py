@@ -1,7 +1,7 @@
 """Methods from elsewhere: installed packages announce them under the entry-point group `gestalt3d.methods`.
 
 The name of an entry point is that of the method; what it names is a module with `METHOD`, the method's class, and any of
-`RECIPES` (name → function that makes a recipe), `TABLES` (name → `reproduce.table.Table`) and `CASE`, for the contract test.
+`RECIPES` (name → function that makes a recipe), `TABLES` (name → `reproduce.table.Table`) and `CASE`, a `testing.Case`.
 Nothing is read before a name is unknown or a list is asked for.
 """
 

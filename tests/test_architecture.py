@@ -11,12 +11,13 @@ import pytest
 from gestalt3d.data import KNOWN
 from gestalt3d.methods import METHODS
 
-PACKAGE = Path(__file__).parents[1] / "gestalt3d"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "gestalt3d"
 
 # From the top down. A layer may import any layer to its right; those in one tuple know nothing of each other.
 LAYERS: list[tuple[str, ...]] = [
     ("__main__",),
-    ("cli",),
+    ("cli", "testing"),
     ("reproduce", "bench", "terminal"),
     ("recipes",),
     ("engine",),
@@ -116,3 +117,12 @@ def test_what_trains_and_measures_names_no_method_and_no_data_set(file: Path) ->
     named = {part for name in (*METHODS, *KNOWN) for part in name.split("-")}
     anybodys = {"components", "hard", "folder", "table", "tops", "aligned", "part", "parts"}
     assert not words_of(file) & (named - anybodys)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*sorted((PACKAGE / "testing").glob("*.py")), TESTS / "cases.py", TESTS / "methods" / "test_contract.py"],
+    ids=lambda f: f.name,
+)
+def test_the_contract_names_no_method(file: Path) -> None:
+    assert not words_of(file) & set(METHODS)

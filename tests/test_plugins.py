@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gestalt3d import plugins
+from gestalt3d.testing.__main__ import main as contract_on
 from tests.command import Command
 from tests.scenes import save_folder
 
@@ -96,6 +97,35 @@ def test_a_broken_package_is_one_line(installed: Path, command: Command, source:
     unknown = command("train", "nothing")
     assert unknown.code == 2 and says in unknown.err and len(unknown.err.strip().splitlines()) == 1
     assert command("evaluate", "-m", "geometric", "-d", "toyboxes:test", "--limit", 1).code == 0
+
+
+def test_the_contract_is_one_command(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = (EXAMPLE / "heights.py").read_text(encoding="utf-8")
+    install(installed, "heights", source)
+    assert contract_on([]) == contract_on(["heights"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("holds (") == 2 * 14 and out.count("14 of 14 checks hold") == 2
+
+
+def test_a_broken_contract_is_said_in_a_line(
+    installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (EXAMPLE / "heights.py").read_text(encoding="utf-8")
+    install(installed, "heights", source.replace("semantic_loss(", "nn.functional.cross_entropy("))
+    assert contract_on(["heights"]) == 1
+    said = capsys.readouterr()
+    assert "heights: losses ignore what has no label: " in said.out and "13 of 14 checks hold" in said.out
+
+
+def test_what_has_no_contract_is_one_line(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, says in (
+        ([], "no installed package announces a method"),
+        (["nothing"], "no method 'nothing'"),
+        (["geometric"], "geometric: its module has neither CASE nor CASES"),
+    ):
+        assert contract_on(words) == 2
+        said = capsys.readouterr()
+        assert says in said.err and len(said.err.splitlines()) == 1 and not said.out
 
 
 def test_names_of_ours_stay_ours(installed: Path, command: Command) -> None:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from gestalt3d.configs import Positive
 from gestalt3d.engine.recipe import Optim, Recipe
+from gestalt3d.losses.semantic import semantic_loss
 from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.ops.components import dbscan
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import Vocabulary
+from gestalt3d.testing import Case, Overfit
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,19 @@ class Heights(Learned[PointCloud, Batch, Tensor]):
         return Batch(sample.input.points[rows, 2:], sample.truth.classes_of_elements()[rows])
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.layers(batch.heights)
+        return self.layers(batch.heights).float()
 
     def losses(self, prediction: Tensor, batch: Batch, at: Moment) -> dict[str, Tensor]:
-        return {"semantic": nn.functional.cross_entropy(prediction, batch.classes, ignore_index=-1)}
+        return {"semantic": semantic_loss(prediction, batch.classes)}
 
     @torch.inference_mode()
     def segment(self, cloud: PointCloud) -> Instances:
         classes = self.layers(cloud.points[:, 2:]).argmax(1)
-        labels, kinds = torch.full((len(cloud),), -1), []
+        labels, kinds = torch.full((len(cloud),), -1), torch.zeros(0, dtype=torch.int64)
         for kind in classes.unique():
-            own = (classes == kind).nonzero()[:, 0]
-            found = dbscan(cloud.points[own], eps=self.config.reach, min_points=5)
-            labels[own] = torch.where(found >= 0, found + len(kinds), -1)
-            kinds += [kind] * (int(found.max()) + 1)
-        kinds = torch.tensor(kinds, dtype=torch.int64)
+            found = dbscan(cloud.points[classes == kind], eps=self.config.reach, min_points=5)
+            labels[classes == kind] = torch.where(found >= 0, found + len(kinds), -1)
+            kinds = torch.cat([kinds, kind.repeat(int(found.max()) + 1)])
         return Instances.from_labels(labels, kinds, vocabulary=self.vocabulary, element_classes=classes)
 
 
@@ -77,3 +77,4 @@ def recipe() -> Recipe:
 
 
 METHOD, RECIPES = Heights, {"heights-rooms": recipe}
+CASE = Case(config=HeightsConfig(reach=0.3), overfit=Overfit(rate=0.05, loss=0.4, classes=0.6))

@@ -14,7 +14,10 @@ from gestalt3d.methods.staged import Staged
 from gestalt3d.methods.unet import UNet, UNetConfig
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
+from gestalt3d.testing import Case
 from tests.scenes import tiny_scan
+
+CASE = Case(config=ComponentsConfig(structure=True), semantics=True)
 
 CELLS = torch.tensor([[0, 0, 0], [1, 0, 0], [2, 1, 0], [9, 0, 0], [3, 1, 0]])
 CLASSES = torch.tensor([0, 0, 0, 0, 1])

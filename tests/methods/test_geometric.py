@@ -11,8 +11,10 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, SCANNET20
 from gestalt3d.synth.table_tops import make_table_top
+from gestalt3d.testing import Case
 
 VARIANTS = ("dbscan", "regions")
+CASES = [Case(config=GeometricConfig()), Case(name="regions", config=GeometricConfig(variant="regions"))]
 
 
 def method(variant: str, seed: int = 0) -> Geometric:

@@ -21,6 +21,7 @@ from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.testing import Case, Overfit
 from tests.scenes import tiny_scan
 
 SMALL = {
@@ -49,6 +50,20 @@ def batch_of(method: GSPN, scan: Scan | None = None, seed: int = 0) -> Batch:
 
 LATE = Moment(step=9, steps=10, samples=10**9)
 """When the KL loss has its full weight."""
+CASE = Case(
+    config=GSPNConfig(**SMALL),
+    moment=LATE,
+    labels={"owner": -2, "shapes": None, "boxes": None},
+    spread=lambda method, _: method.decoder.flat_points.weight.mul_(2),
+    overfit=Overfit(
+        config=GSPNConfig(**SMALL, reach=0.1, max_iou=0.3),
+        steps=60,
+        rate=5e-3,
+        loss=0.35,
+        classes=None,
+        structure=False,
+    ),
+)
 
 
 @every

@@ -15,9 +15,31 @@ from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
 from gestalt3d.methods.voxels.turns import random_turn
 from gestalt3d.ops.centers import to_centers
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES
+from gestalt3d.testing import Case, Overfit
 from tests.scenes import tiny_scan
 
 SMALL = MTMLConfig(width=4, first_kernel=3, dilations=(2, 2))
+COARSE = replace(SMALL, voxel_size=0.15, structure=True)
+"""Walls and floors are instances, so that the tiny scan has some that touch."""
+NORMED = replace(COARSE, norm=True, proposals=ProposalConfig(coherent=True))
+
+
+def spread(method: MTML, batch: Batch) -> None:
+    method.embed.weight *= 2.0 / method(batch).embedding.std()
+
+
+def variant(name: str, config: MTMLConfig, overfit: Overfit | None = None) -> Case:
+    return Case(name=name, config=config, semantics=True, spread=spread, overfit=overfit)
+
+
+# Directions cost -1 where they are perfect.
+BY_HEART = Overfit(config=replace(NORMED, random_turns=False), steps=60, least=-1.0)
+CASES = [
+    variant("", NORMED, BY_HEART),
+    variant("overlapping", replace(COARSE, turns=2)),
+    variant("dense", replace(COARSE, space="dense")),
+    variant("embedding-only", replace(COARSE, direction=False)),
+]
 
 
 def build(config: MTMLConfig = SMALL) -> MTML:

@@ -1,30 +1,32 @@
 """Every method says what it is doing."""
 
+from copy import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
-from gestalt3d.methods.components import Components, ComponentsConfig
-from gestalt3d.methods.geometric import Geometric, GeometricConfig
 from gestalt3d.stages import measure
-from gestalt3d.structures.vocabulary import S3DIS
-from tests.methods.test_contract import scan_for, segmenter
-from tests.scenes import tiny_scan
+from gestalt3d.testing import ready
+from tests.cases import OURS
 from tests.test_stages import add_up
 
-UNTRAINED = {
-    "geometric": Geometric(GeometricConfig()),
-    "geometric-regions": Geometric(GeometricConfig(variant="regions")),
-    "components": Components(ComponentsConfig(voxel_size=0.1), S3DIS),
-}
+BY_NAME = {case.id: case for case in OURS}
+TRIED = (
+    "asis-agreement",
+    "sgpn",
+    "mtml-overlapping",
+    "staged-superpoints",
+    "unet-superpoints",
+    "geometric",
+    "geometric-regions",
+    "components",
+)
 
 
-TRAINED = ("asis-agreement", "sgpn", "mtml-overlapping", "staged-superpoints", "unet-superpoints")
-
-
-@pytest.mark.parametrize("case", [*TRAINED, *UNTRAINED])
-def test_stages_are_told_and_cover_the_work(case: str) -> None:
-    method = UNTRAINED.get(case) or segmenter(case)
-    cloud = tiny_scan().input if case in UNTRAINED else scan_for(case).input
+@pytest.mark.parametrize("name", TRIED)
+def test_stages_are_told_and_cover_the_work(name: str) -> None:
+    method, cloud = ready(BY_NAME[name]), BY_NAME[name].scan().input
     told: list[tuple[str, float, int]] = []
     with measure(lambda *what: told.append(what)) as work:
         method.segment(cloud)
@@ -34,12 +36,12 @@ def test_stages_are_told_and_cover_the_work(case: str) -> None:
     assert add_up(str(work)) == pytest.approx(work.seconds, abs=0.05 * (len(work.parts) + 2))
 
 
-@pytest.mark.parametrize("case", ["asis", "sgpn"])
-def test_blocks_are_counted(case: str) -> None:
+@pytest.mark.parametrize("name", ["asis", "sgpn"])
+def test_blocks_are_counted(name: str) -> None:
     told: list[tuple[str, float, int]] = []
-    method = segmenter(case)
-    method.config = method.config.__class__(**{**vars(method.config), "inference_blocks": 4})
+    method = copy(ready(BY_NAME[name]))
+    method.config = replace(method.config, inference_blocks=4)
     with measure(lambda *what: told.append(what)), torch.inference_mode():
-        method.segment(scan_for(case).input)
+        method.segment(BY_NAME[name].scan().input)
     steps = [(done, total) for name, done, total in told if name == "blocks" and total]
     assert len(steps) > 2 and steps[-1][0] == steps[-1][1], "from the first block to the last"

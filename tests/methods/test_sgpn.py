@@ -1,15 +1,40 @@
 """GroupMerging on proposals drawn by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from gestalt3d.methods.method import Moment
 from gestalt3d.methods.rooms.backbone import PointNet2Config
 from gestalt3d.methods.rooms.blocks import LatticeConfig
+from gestalt3d.methods.rooms.blockwise import Batch, TrainingConfig
+from gestalt3d.methods.rooms.merging import BlockMergingConfig
 from gestalt3d.methods.sgpn import SGPN, SGPNConfig, merge_groups
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.testing import Case, Overfit
 
 CONFIG = SGPNConfig(min_group=3, min_proposal=2)
+SMALL = SGPNConfig(
+    backbone=PointNet2Config(width_scale=0.25, radii=(0.2, 0.4, 0.8, 1.6)),
+    width=32,
+    blocks=LatticeConfig(points=256, min_points=50),
+    training=TrainingConfig(blocks_per_scan=3),
+    merging=BlockMergingConfig(min_points=5),
+    loss_rows=128,
+    min_group=160,
+    min_confidence=0.0,
+)
+
+
+def spread(method: SGPN, batch: Batch) -> None:
+    method.similarity.weight *= 0.05 / method(batch).similarity.std()
+
+
+BY_HEART = replace(
+    SMALL, training=TrainingConfig(blocks_per_scan=6), merging=BlockMergingConfig(min_points=15)
+)
+CASE = Case(config=SMALL, spread=spread, overfit=Overfit(config=BY_HEART, steps=60))
 
 
 def proposals(groups: list[list[int]]) -> np.ndarray:

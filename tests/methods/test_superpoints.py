@@ -1,6 +1,7 @@
 """Superpoints: they follow edges of surface and colour, and answers go by them."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,18 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.synth.rooms import RoomConfig, make_room
+from gestalt3d.testing import Case, ready
+from tests.cases import OURS
 
 CONFIG = SuperpointConfig()
+
+
+def superpoints_of(config: Any) -> SuperpointConfig | None:
+    """The settings of superpoints in the configuration of a method or of a part of it."""
+    if isinstance(config, SuperpointConfig):
+        return config
+    parts = [getattr(config, field.name) for field in fields(config)] if is_dataclass(config) else []
+    return next(filter(None, map(superpoints_of, parts)), None)
 
 
 def box(seed: int = 0, per_face: int = 4000) -> tuple[PointCloud, torch.Tensor]:
@@ -110,6 +121,19 @@ def test_few_points_are_no_matter(count: int) -> None:
     found = superpoints(PointCloud(points), CONFIG)
     assert found.shape == (count,) and (count == 0 or int(found.min()) == 0)
     assert not superpoints(PointCloud(torch.ones(count, 3)), CONFIG).any()
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in OURS if superpoints_of(case.config)], ids=lambda case: case.id
+)
+def test_a_superpoint_has_one_class_and_is_in_one_instance(case: Case) -> None:
+    cloud = case.scan().input
+    config = superpoints_of(case.config)
+    assert config is not None
+    found, own = ready(case).segment(cloud), superpoints(cloud, config)
+    for answer in (found.element_classes, found.to_labels()):
+        pairs = torch.stack([own, answer]).unique(dim=1)
+        assert pairs.shape[1] == int(own.max()) + 1
 
 
 def test_means_are_over_points_not_over_sources() -> None:

@@ -6,13 +6,31 @@ import numpy as np
 import pytest
 import torch
 
+from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import Batch, UNet, UNetConfig, quarter_turn, voxel_features
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.testing import Case, Overfit
 from tests.scenes import tiny_scan
 
 SMALL = UNetConfig(voxel_size=0.1, width=4, levels=3)
+WINDOWS = UNetConfig(voxel_size=0.1, width=8, levels=3, max_extent=1.5)
+
+
+def spread(method: UNet, batch: Batch) -> None:
+    method.classify.weight *= 2.0 / method(batch).logits.std()
+
+
+CASES = [
+    Case(config=WINDOWS, spread=spread, overfit=Overfit(config=replace(WINDOWS, max_extent=None), rate=2e-2)),
+    Case(
+        name="superpoints",
+        config=replace(WINDOWS, superpoints=SuperpointConfig(voxel_size=0.04, min_voxels=5)),
+        spread=spread,
+        overfit=None,
+    ),
+]
 
 
 def build(config: UNetConfig = SMALL) -> UNet:

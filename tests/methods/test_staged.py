@@ -11,16 +11,54 @@ import torch.nn.functional as F
 from gestalt3d.errors import UserError
 from gestalt3d.methods.components import ComponentsConfig
 from gestalt3d.methods.method import START
-from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.methods.mtml import MTML, MTMLConfig
 from gestalt3d.methods.staged import Batch, Staged, StagedConfig
+from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import Prediction, UNetConfig
+from gestalt3d.methods.voxels.grouping import ProposalConfig
 from gestalt3d.methods.voxels.labelled import nested, probable_class
 from gestalt3d.ops.voxelize import voxelize
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.testing import Case, Overfit
 from tests.scenes import tiny_scan
 
 FINE = UNetConfig(voxel_size=0.05, width=4, levels=2)
 PARTER = MTMLConfig(width=4, first_kernel=3, dilations=(2, 2), norm=True, structure=True)
+WINDOWS = UNetConfig(voxel_size=0.075, width=4, levels=3, max_extent=1.5)
+COARSE = replace(PARTER, voxel_size=0.15)
+COHERENT = replace(COARSE, proposals=ProposalConfig(coherent=True))
+LABELS = {"parted.instances": -1}
+
+
+def spread(method: Staged, batch: Batch) -> None:
+    assert isinstance(method.parter, MTML)
+    method.parter.embed.weight *= 2.0 / method(batch).embedding.std()
+
+
+CASES = [
+    Case(
+        config=StagedConfig(WINDOWS, COARSE),
+        labels=LABELS,
+        spread=spread,
+        # What `segment` says is up to the semantic stage, which is not trained here: only the loss counts.
+        overfit=Overfit(
+            config=StagedConfig(WINDOWS, replace(COARSE, random_turns=False)),
+            steps=60,
+            least=-1.0,
+            classes=None,
+            instances=None,
+        ),
+    ),
+    Case(
+        name="superpoints",
+        config=StagedConfig(
+            replace(WINDOWS, superpoints=SuperpointConfig(voxel_size=0.04, min_voxels=5)), COHERENT
+        ),
+        labels=LABELS,
+        spread=spread,
+        overfit=None,
+    ),
+]
 
 
 def build(parter: MTMLConfig | ComponentsConfig = PARTER) -> Staged:

@@ -1,0 +1,95 @@
+"""What the contract has to know of a method."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from gestalt3d.methods import method_of
+from gestalt3d.methods.method import START, Learned, Moment
+from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.testing.scene import tiny_scan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfit:
+    """How a method learns the tiny scan by heart, and what it must know then. It ends as soon as it knows."""
+
+    steps: int = 80
+    """At most; the rate falls to 0 over them."""
+    rate: float = 1e-2
+    """Of Adam, at first."""
+    config: Any = None
+    """Instead of the case's configuration, where that would not do: for one without dropout, say."""
+    loss: float = 0.3
+    """Share of the first loss that the last five are below, in the mean."""
+    least: float = 0.0
+    """Loss of a perfect answer, taken off both."""
+    classes: float | None = 0.8
+    """Share of the points whose class `segment` finds; None for a method without classes."""
+    instances: float | None = 0.5
+    """Mean over the true instances of the IoU of the best that `segment` finds; None where only the loss counts."""
+    structure: bool = True
+    """Floors and walls are instances to the method, too."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Case:
+    """A method, configured so small that it segments the tiny scan (3,000 points) in a moment and learns it in seconds."""
+
+    config: Any
+    """Stands in the module of its method, as every configuration does."""
+    name: str = ""
+    """What tells it from other cases of its method."""
+    semantics: bool = False
+    """The cloud carries the classes of its points, for a method that takes them."""
+    moment: Moment = START
+    """A moment of the training at which every loss has its weight."""
+    labels: Mapping[str, int | None] = field(default_factory=lambda: {"classes": -1, "instances": -1})
+    """Fields of a batch that labels go into, those of a part of it as "part.field" → what says there that nothing is known; None
+    where that is said by another field. A batch may lack some.
+    """
+    spread: Callable[[Any, Any], object] | None = None
+    """Called with the untrained method, in eval mode, and a batch: scales its weights until it parts the tiny scan into several
+    instances. Not needed by a method that does so by itself.
+    """
+    overfit: Overfit | None = field(default_factory=Overfit)
+    """None where another case of the method learns the scan by heart, and where there is nothing to learn."""
+
+    @property
+    def method(self) -> type[Any]:
+        """The class that `config` configures."""
+        return method_of(self.config)
+
+    @property
+    def learns(self) -> bool:
+        return issubclass(self.method, Learned)
+
+    @property
+    def id(self) -> str:
+        """The method's name and the case's."""
+        return "-".join(filter(None, (self.method.name, self.name)))
+
+    def build(self, config: Any = None) -> Any:
+        """The method, its weights always the same."""
+        torch.manual_seed(0)
+        return self.method.from_config(self.config if config is None else config, S3DIS)
+
+    def scan(self, **options: Any) -> Scan:
+        """The tiny scan as the method is shown it; options are those of `tiny_scan`."""
+        scan = tiny_scan(**options)
+        return scan if self.semantics else replace(scan, input=replace(scan.input, semantic=None))
+
+    def batch(self, method: Any, seed: int = 0) -> Any:
+        """What the method makes of the tiny scan to learn from."""
+        return method.prepare(self.scan(), np.random.default_rng(seed))
+
+
+def cases_in(module: ModuleType) -> list[Case]:
+    """Those that a module holds as `CASE` or `CASES`."""
+    alone = getattr(module, "CASE", None)
+    return [*([] if alone is None else [alone]), *getattr(module, "CASES", ())]
