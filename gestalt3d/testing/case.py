@@ -51,7 +51,7 @@ class Case:
     """A moment of the training at which every loss has its weight."""
     labels: Mapping[str, int | None] = field(default_factory=lambda: {"classes": -1, "instances": -1})
     """Fields of a batch that labels go into, those of a part of it as "part.field" → what says there that nothing is known; None
-    where that is said by another field. A batch may lack some.
+    where that cannot be said. A batch may lack some.
     """
     spread: Callable[[Any, Any], object] | None = None
     """Called with the untrained method, in eval mode, and a batch: scales its weights until it parts the tiny scan into several

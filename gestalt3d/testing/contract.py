@@ -29,7 +29,9 @@ def checks(case: Case) -> tuple[Check, ...]:
     """Everything that the method of this case must do."""
     if not case.learns:
         return ANSWERS
-    return (*LEARNS, *ANSWERS) if case.overfit is None else (*LEARNS, overfits_one_scene, *ANSWERS)
+    unknown = any(value is not None for value in case.labels.values())
+    extra = ((losses_ignore_what_has_no_label, unknown), (overfits_one_scene, case.overfit is not None))
+    return (*LEARNS, *(check for check, asked in extra if asked), *ANSWERS)
 
 
 @cache
@@ -275,12 +277,11 @@ LEARNS: tuple[Check, ...] = (
     every_parameter_receives_gradient,
     labels_change_only_the_labels_of_a_batch,
     prepare_repeats_with_its_generator,
-    losses_ignore_what_has_no_label,
     segment_leaves_the_method_as_it_was,
     config_and_weights_rebuild_the_method,
     works_in_bfloat16_and_scores_in_float32,
 )
-"""What is asked besides of methods that learn; those with a goal must overfit one scene, too."""
+"""What is asked besides of methods that learn."""
 
 
 # --- comparing ---

@@ -17,6 +17,7 @@ from gestalt3d.methods.regions.parts import parts_of
 from gestalt3d.methods.rpointnet import Batch, RPointNet, RPointNetConfig
 from gestalt3d.ops.aligned_boxes import aligned_iou
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.testing import Case, Overfit
 from tests.scenes import tiny_scan
 
 SMALL = RPointNetConfig(
@@ -28,6 +29,15 @@ SMALL = RPointNetConfig(
     learn="all", width_scale=0.25, regions=16, region_points=64, test_region_points=128,
 )  # fmt: skip
 LATE = Moment(step=9, steps=10, samples=10**9)
+UNSURE = replace(SMALL, gspn=replace(SMALL.gspn, seeds_on_objects=0.0), min_score=0.0)
+"""No class is too unlikely for an untrained network, and labels have no say in which seeds are drawn."""
+CASE = Case(
+    config=UNSURE,
+    moment=LATE,
+    # Where objects are not known, regions are background.
+    labels=dict.fromkeys(("scene.owner", "scene.shapes", "scene.boxes", "classes", "owner")),
+    overfit=Overfit(config=replace(UNSURE, min_score=0.1, max_iou=0.3), steps=60, rate=5e-3, structure=False),
+)
 
 
 def build(**changes: Any) -> RPointNet:
