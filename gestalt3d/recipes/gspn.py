@@ -7,6 +7,7 @@ from gestalt3d.data.augment import PLAIN
 from gestalt3d.engine.recipe import SEMANTIC, Optim, Recipe
 from gestalt3d.methods.gspn import Context, GSPNConfig
 from gestalt3d.methods.pointnet2 import PointNet2Config
+from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.recipes import rooms
 
 _SCANNET_EPOCHS, _SCANNET_SCANS = 800, 1201
@@ -53,6 +54,27 @@ def pointnet2_rooms() -> Recipe:
     )
 
 
+def rpointnet_rooms() -> Recipe:
+    """R-PointNet on synthetic rooms behind gspn-rooms; add --init WEIGHTS of gspn-rooms. The semantic network learns with it."""
+    base, proposing, semantics = gspn_rooms(), gspn_rooms().model, pointnet2_rooms().model
+    assert isinstance(proposing, GSPNConfig) and isinstance(semantics, PointNet2Config)
+    return replace(
+        base,
+        name="rpointnet-rooms",
+        model=RPointNetConfig(
+            gspn=proposing,
+            semantics=semantics,
+            learn="semantics",
+            width_scale=0.5,
+            test_region_points=512,
+            min_score=0.05,
+        ),
+        optim=replace(base.optim, steps=1_200),
+        validate="rooms:val",
+        validate_by=("AP50", "AP25", "mIoU"),
+    )
+
+
 def gspn_scannet() -> Recipe:
     """The paper's GSPN on ScanNet, batch 2, 800 epochs; add --root DIR. Needs a GPU."""
     return Recipe(
@@ -71,5 +93,6 @@ def gspn_scannet() -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "gspn-rooms": gspn_rooms,
     "pointnet2-rooms": pointnet2_rooms,
+    "rpointnet-rooms": rpointnet_rooms,
     "gspn-scannet": gspn_scannet,
 }
