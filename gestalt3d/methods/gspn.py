@@ -23,22 +23,29 @@ Readings, where the paper is silent or the authors' code differs:
 - Used alone, a proposal's mask is the points in its box that lie within `reach` of the shape; it has no class.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.configs import Count, Positive, Share, Width, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.losses.variational import Gaussian, kl_divergence
 from gestalt3d.methods.method import Learned, Moment
-from gestalt3d.methods.regions.scene import about_grey, order_of_places, random_order, thinned
-from gestalt3d.methods.voxels.labelled import is_object
+from gestalt3d.methods.regions.alternatives import AnchorBoxes, ContextSegments
+from gestalt3d.methods.regions.proposals import Made, Proposals, boxes_of
+from gestalt3d.methods.regions.scene import (
+    Batch,
+    about_grey,
+    batch_of,
+    order_of_places,
+    random_order,
+    thinned,
+)
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.point_decoder import PointSetDecoder
 from gestalt3d.nn.pointnet import point_layers, scaled
@@ -49,7 +56,7 @@ from gestalt3d.nn.pointnet2 import (
     SetAbstraction,
     filled_up,
 )
-from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
+from gestalt3d.ops.aligned_boxes import aligned_iou
 from gestalt3d.ops.ball_query import ball_query
 from gestalt3d.ops.chamfer import nearest_both_ways
 from gestalt3d.ops.farthest_points import farthest_points
@@ -59,7 +66,6 @@ from gestalt3d.ops.neighbour_max import group_max
 from gestalt3d.ops.roi_align import points_in_boxes
 from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
-from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.sets import Sets
@@ -100,6 +106,12 @@ class GSPNConfig:
     """What predicts the object's centre: the PointNet++ of Table 7, or PointNets on the contexts about the seed (Sec. 3.1); with
     "none", the ablation "No Center Pred", shapes and contexts stand about the seed.
     """
+    proposes: Literal["shapes", "boxes", "segments"] = "shapes"
+    """What is proposed for a seed: a generated shape or, for comparison (Table 4), one of 27 anchor boxes or a segment of the
+    largest context.
+    """
+    anchor_scales: tuple[Positive, Positive, Positive] = (0.5, 1.0, 1.5)
+    """Of "boxes": widths of cubes, in metres, whose volumes the anchors have."""
     variational: bool = True
     """Off, the ablation "E-D": the code is decoded as it is, and nothing recognises the object."""
     latent: Width = 256
@@ -141,38 +153,6 @@ class GSPNConfig:
             raise UserError("contexts must be one at least, got none")
 
 
-class Batch(NamedTuple):
-    """Scenes, each with as many points and seeds; objects of all scenes one after the other."""
-
-    points: Float[Tensor, "b n 3"]
-    """Metres, farthest first, so that the first points of a sphere are spread over it."""
-    colors: Float[Tensor, "b n 3"]
-    """About grey; zeros where there are none."""
-    seeds: Int[Tensor, "b s"]
-    """Rows of `points`."""
-    owner: Int[Tensor, "b s"]
-    """Object of each seed, counted from 0 in its scene; -1: none, -2: not known, which takes no part in any loss."""
-    shapes: Float[Tensor, "o t 3"]
-    """Points of each object, from the centre of its box."""
-    boxes: Float[Tensor, "o 6"]
-    """Centre and size along the axes."""
-    objects: Int[Tensor, "b"]
-    """Of each scene."""
-
-    def to(self, device: torch.device | str) -> "Batch":
-        return Batch(*(values.to(device) for values in self))
-
-    @classmethod
-    def cat(cls, parts: Sequence["Batch"]) -> "Batch":
-        return Batch(*map(torch.cat, zip(*parts, strict=True)))
-
-    @property
-    def object_of_seed(self) -> Int[Tensor, "b s"]:
-        """Row of `boxes` and `shapes`; negative as in `owner`."""
-        first = self.objects.cumsum(0) - self.objects
-        return torch.where(self.owner >= 0, self.owner + first[:, None], self.owner)
-
-
 class Prediction(NamedTuple):
     """Of every seed."""
 
@@ -185,13 +165,7 @@ class Prediction(NamedTuple):
     """The instance sensitive features f_c of Sec. 3.1, without the centre."""
     objectness: Float[Tensor, "b s"]
     """Logit."""
-    shape: Float[Tensor, "b s p 3"]
-    """Generated points, from the predicted centre."""
-    confidence: Float[Tensor, "b s p"]
-    """Logit of e."""
-    prior: Gaussian
-    proposal: Gaussian
-    """Of the recognition network; the prior where there is no object to recognise."""
+    made: Made
 
 
 class ContextEncoder(nn.Module):
@@ -246,8 +220,8 @@ class SceneCenters(nn.Module):
         self, batch: Batch, places: Float[Tensor, "b s 3"], scene: PointNet2Features | None
     ) -> Float[Tensor, "b s 4"]:
         nothing = places.new_zeros(*places.shape[:2], 0)
-        scene = self.encoder(batch.points) if scene is None else scene
-        return self.out(self.decoder.at(scene, places, nothing)).float()
+        seen: PointNet2Features = self.encoder(batch.points) if scene is None else scene
+        return self.out(self.decoder.at(seen, places, nothing)).float()
 
 
 class ContextCenters(nn.Module):
@@ -271,6 +245,60 @@ _CENTERS: dict[str, type[SceneCenters] | type[ContextCenters]] = {
 }
 
 
+class ShapeGenerator(nn.Module):
+    """Prior, recognition and generation networks of Sec. 3.1: a shape for each seed."""
+
+    def __init__(self, config: GSPNConfig, features: int) -> None:
+        super().__init__()
+        self.variational = config.variational
+        scale, z = config.width_scale, config.latent
+        widths = [scaled(width, scale) for width in (256, 512)]
+        self.prior = Head(features, widths, 2 * z)
+        if config.variational:
+            seen = [scaled(width, scale) for width in (64, 256, 512)]
+            self.recognise_points = point_layers([3, *seen])
+            self.recognise_shape = point_layers([seen[-1], widths[0]])
+            self.recognise = Head(features + widths[0], widths, 2 * z)
+        self.condition = point_layers([features, widths[0]])
+        self.decoder = PointSetDecoder(widths[0] + z, 4, width_scale=scale)
+
+    def forward(self, f_c: Float[Tensor, "b s f"], batch: Batch) -> Made:
+        prior = self._gaussian(self.prior(f_c))
+        proposal = self._recognised(f_c, batch, prior)
+        z = prior.mean
+        known = (batch.owner >= 0)[..., None]
+        if self.variational and bool(known.any()):
+            z = torch.where(known, proposal.sample(torch.randn_like(proposal.mean)), prior.mean)
+        # The decoder knows context and z only.
+        codes = torch.cat([self.condition(f_c).float(), z], dim=-1)
+        made = self.decoder(codes.flatten(0, 1)).float().unflatten(0, codes.shape[:2])
+        return Made(made[..., :3], made[..., 3], prior, proposal)
+
+    def _gaussian(self, values: Float[Tensor, "b s zz"]) -> Gaussian:
+        mean, log_variance = values.chunk(2, dim=-1)
+        return Gaussian(mean, log_variance.clamp(-10, 1))
+
+    def _recognised(self, f_c: Float[Tensor, "b s f"], batch: Batch, prior: Gaussian) -> Gaussian:
+        """q(z|x, c) of seeds on an object, the prior of all others."""
+        if not self.variational or not len(batch.shapes):
+            return prior
+        f_x = self.recognise_shape(group_max(self.recognise_points(batch.shapes)))
+        owner = batch.object_of_seed
+        seen = torch.cat([f_c, f_x[owner.clamp(min=0)].to(f_c.dtype)], dim=-1)
+        found = self._gaussian(self.recognise(seen))
+        known = (owner >= 0)[..., None]
+        return Gaussian(*(torch.where(known, q, p) for q, p in zip(found, prior, strict=True)))
+
+
+def _maker(config: GSPNConfig, features: int) -> ShapeGenerator | AnchorBoxes | ContextSegments:
+    if config.proposes == "boxes":
+        return AnchorBoxes(features, config.anchor_scales, config.width_scale)
+    if config.proposes == "segments":
+        largest = max(config.contexts, key=lambda context: context.radius)
+        return ContextSegments(largest.radius, largest.points, config.width_scale)
+    return ShapeGenerator(config, features)
+
+
 class GSPN(Learned[PointCloud, Batch, Prediction]):
     name = "gspn"
     takes = PointCloud
@@ -283,16 +311,9 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         widths = [scaled(width, config.width_scale) for width in (256, 512)]
         self.center_net = _CENTERS[config.center](config) if config.center != "none" else None
         self.context = ContextEncoder(config.contexts, config.width_scale)
-        features, z = self.context.channels, config.latent
+        features = self.context.channels
         self.objectness = Head(features, [widths[0], scaled(64, config.width_scale)], 1)
-        self.prior = Head(features, widths, 2 * z)
-        if config.variational:
-            seen = [scaled(width, config.width_scale) for width in (64, 256, 512)]
-            self.recognise_points = point_layers([3, *seen])
-            self.recognise_shape = point_layers([seen[-1], widths[0]])
-            self.recognise = Head(features + widths[0], widths, 2 * z)
-        self.condition = point_layers([features, widths[0]])
-        self.decoder = PointSetDecoder(widths[0] + z, 4, width_scale=config.width_scale)
+        self.make = _maker(config, features)
 
     @classmethod
     def from_config(cls, config: GSPNConfig, vocabulary: Vocabulary) -> "GSPN":
@@ -312,35 +333,11 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
 
     def batch_of(self, sample: Scan, rows: Int[Tensor, "n"], rng: np.random.Generator) -> Batch:
         """These points of the scene and all its objects, with random seeds."""
-        cloud, truth, c = sample.input, sample.truth, self.config
-        objects, owner = objects_of(truth, rows)
-        seeds = self._seeds(owner >= 0, rng)
-        shapes, boxes = [], []
-        for i in objects.nonzero().flatten().tolist():
-            own = _target(cloud, truth, i, rng, whole=c.target == "whole")
-            low, high = own.amin(0), own.amax(0)
-            drawn = own[torch.from_numpy(_drawn(len(own), PointSetDecoder.points, rng))]
-            shapes.append(drawn - (low + high) / 2)
-            boxes.append(torch.cat([(low + high) / 2, high - low]))
-        none = torch.zeros(0, PointSetDecoder.points, 3), torch.zeros(0, 6)
-        return Batch(
-            cloud.points[rows][None],
-            about_grey(cloud, rows)[None],
-            seeds[None],
-            owner[seeds][None],
-            torch.stack(shapes) if shapes else none[0],
-            torch.stack(boxes) if boxes else none[1],
-            torch.tensor([len(shapes)]),
-        )
-
-    def _seeds(self, on_object: Bool[Tensor, "n"], rng: np.random.Generator) -> Int[Tensor, "s"]:
-        """`config.seeds` rows in random order."""
-        wanted = self.config.seeds
-        objects = on_object.nonzero()[:, 0].numpy()
-        chosen = rng.choice(objects, int(wanted * self.config.seeds_on_objects) if len(objects) else 0)
-        count = wanted - len(chosen)
-        anywhere = rng.choice(len(on_object), count, replace=len(on_object) < count)
-        return torch.from_numpy(rng.permutation(np.concatenate([chosen, anywhere])))
+        c = self.config
+        return batch_of(
+            sample, rows, rng, seeds=c.seeds, on_objects=c.seeds_on_objects, shape_points=PointSetDecoder.points,
+            whole=c.target == "whole",
+        )  # fmt: skip
 
     # --- the network ---
 
@@ -356,19 +353,14 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         places = gather(batch.points, batch.seeds)
         direction, distance, center = self._centers(batch, places, scene)
         f_c = self.context(batch.points, batch.colors, center.detach(), batch.seeds)
-        prior = self._gaussian(self.prior(f_c))
-        proposal = self._recognised(f_c, batch, prior)
-        z = prior.mean
-        known = (batch.owner >= 0)[..., None]
-        if self.config.variational and bool(known.any()):
-            z = torch.where(known, proposal.sample(torch.randn_like(proposal.mean)), prior.mean)
-        # The decoder knows context and z only.
-        codes = torch.cat([self.condition(f_c).float(), z], dim=-1)
-        made = self.decoder(codes.flatten(0, 1)).float().unflatten(0, codes.shape[:2])
         objectness = self.objectness(f_c)[..., 0]
-        return Prediction(
-            direction, distance, center, f_c.float(), objectness, made[..., :3], made[..., 3], prior, proposal
-        )
+        if isinstance(self.make, ContextSegments):
+            made = self.make(batch.points, batch.colors, places, center.detach())
+        elif isinstance(self.make, AnchorBoxes):
+            made = self.make(f_c)
+        else:
+            made = self.make(f_c, batch)
+        return Prediction(direction, distance, center, f_c.float(), objectness, made)
 
     def _centers(
         self, batch: Batch, places: Float[Tensor, "b s 3"], scene: PointNet2Features | None
@@ -378,21 +370,6 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         direction, distance = self.center_net(batch, places, scene).split([3, 1], dim=-1)
         return direction, distance[..., 0], places + F.normalize(direction, dim=-1) * distance
 
-    def _gaussian(self, values: Float[Tensor, "b s zz"]) -> Gaussian:
-        mean, log_variance = values.chunk(2, dim=-1)
-        return Gaussian(mean, log_variance.clamp(-10, 1))
-
-    def _recognised(self, f_c: Float[Tensor, "b s f"], batch: Batch, prior: Gaussian) -> Gaussian:
-        """q(z|x, c) of seeds on an object, the prior of all others."""
-        if not self.config.variational or not len(batch.shapes):
-            return prior
-        f_x = self.recognise_shape(group_max(self.recognise_points(batch.shapes)))
-        owner = batch.object_of_seed
-        seen = torch.cat([f_c, f_x[owner.clamp(min=0)].to(f_c.dtype)], dim=-1)
-        found = self._gaussian(self.recognise(seen))
-        known = (owner >= 0)[..., None]
-        return Gaussian(*(torch.where(known, q, p) for q, p in zip(found, prior, strict=True)))
-
     # --- losses ---
 
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
@@ -401,31 +378,8 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         owner = batch.object_of_seed
         known = owner >= 0
         own = owner[known]
-        count = max(len(own), 1)
         radius = (batch.boxes[own, 3:].norm(dim=1) / 2).clamp(min=c.least_radius)
-        terms: dict[str, Tensor] = {}
-        if len(own):
-            # Truth and generated points in the frame of the predicted centre, in units of the object.
-            shift = batch.boxes[own, :3] - prediction.center[known]
-            truth = (batch.shapes[own] + shift[:, None]) / radius[:, None, None]
-            made = prediction.shape[known] / radius[:, None, None]
-            near = nearest_both_ways(made, truth)
-            terms["generation"] = (near.dist2_a.mean(1) + near.dist2_b.mean(1)).mean()  # L_gen
-            right = (near.dist2_a.detach() < c.confident**2).float()
-            terms["confidence"] = F.binary_cross_entropy_with_logits(
-                prediction.confidence[known], right
-            )  # L_e
-        else:
-            terms["generation"] = prediction.shape.sum() * 0
-            terms["confidence"] = prediction.confidence.sum() * 0
-        if c.variational:
-            weight = 1 - c.kl_decay ** (at.samples // c.kl_every)
-            apart = kl_divergence(
-                Gaussian(*(value[known] for value in prediction.proposal)),
-                Gaussian(*(value[known] for value in prediction.prior)),
-                direction=c.kl,
-            )
-            terms["kl"] = weight * apart.sum() / count  # L_KL, Eq. 2
+        terms = self._losses_of_made(prediction, batch, at, radius)
         if self.center_net is not None:
             places = gather(batch.points, batch.seeds)[known]
             to_center = batch.boxes[own, :3] - places
@@ -435,7 +389,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
             off = off + F.smooth_l1_loss(
                 prediction.distance[known] / radius, distance / radius, reduction="sum"
             )
-            terms["center"] = off / count  # L_center
+            terms["center"] = off / max(len(own), 1)  # L_center
         labelled = batch.owner > -2
         positive = (self._overlap(prediction, batch) > c.positive_iou)[labelled].float()
         terms["objectness"] = F.binary_cross_entropy_with_logits(
@@ -443,10 +397,50 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         ) / labelled.sum().clamp(min=1)  # L_obj
         return terms
 
+    def _losses_of_made(
+        self, prediction: Prediction, batch: Batch, at: Moment, radius: Float[Tensor, "k"]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Of the seeds on objects of these half diagonals: L_gen, L_e and L_KL, or those of other proposals."""
+        c, made = self.config, prediction.made
+        owner = batch.object_of_seed
+        known = owner >= 0
+        own = owner[known]
+        center = batch.boxes[own, :3] - prediction.center[known]
+        if isinstance(self.make, AnchorBoxes):
+            assert made.anchors is not None
+            return self.make.losses(
+                made.anchors[known], torch.cat([center.detach(), batch.boxes[own, 3:]], 1)
+            )
+        if isinstance(self.make, ContextSegments):
+            assert made.members is not None
+            rows = torch.arange(len(owner), device=owner.device)[:, None].expand_as(owner)[known]
+            of_members = batch.object_of_point[rows[:, None], made.members[known].clamp(min=0)]
+            inside = (of_members == own[:, None]).float()
+            return self.make.losses(made.confidence[known], inside, (made.members[known] >= 0).float())
+        terms: dict[str, Tensor] = {}
+        if len(own):
+            # Truth and generated points in the frame of the predicted centre, in units of the object.
+            truth = (batch.shapes[own] + center[:, None]) / radius[:, None, None]
+            near = nearest_both_ways(made.shape[known] / radius[:, None, None], truth)
+            terms["generation"] = (near.dist2_a.mean(1) + near.dist2_b.mean(1)).mean()  # L_gen
+            right = (near.dist2_a.detach() < c.confident**2).float()
+            terms["confidence"] = F.binary_cross_entropy_with_logits(made.confidence[known], right)  # L_e
+        else:
+            terms["generation"], terms["confidence"] = made.shape.sum() * 0, made.confidence.sum() * 0
+        if made.proposal is not None and made.prior is not None and c.variational:
+            weight = 1 - c.kl_decay ** (at.samples // c.kl_every)
+            apart = kl_divergence(
+                Gaussian(*(value[known] for value in made.proposal)),
+                Gaussian(*(value[known] for value in made.prior)),
+                direction=c.kl,
+            )
+            terms["kl"] = weight * apart.sum() / max(len(own), 1)  # L_KL, Eq. 2
+        return terms
+
     @torch.no_grad()
     def _overlap(self, prediction: Prediction, batch: Batch) -> Float[Tensor, "b s"]:
         """Largest IoU of each proposal's box with any object of its scene; 0 for seeds of no object."""
-        boxes = boxes_of(prediction)
+        boxes = boxes_of(prediction.center, prediction.made.shape, prediction.made.confidence.sigmoid())
         best = boxes.new_zeros(batch.owner.shape)
         for k, truth in enumerate(batch.boxes.split(batch.objects.tolist())):
             if len(truth):
@@ -482,22 +476,34 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         with stage("masks"):
             return self._instances(cloud, proposals, kept)
 
+    @staticmethod
+    def proposals(prediction: Prediction, k: int) -> Proposals:
+        """Those of scene `k`."""
+        center, shape = prediction.center[k], prediction.made.shape[k]
+        sure = prediction.made.confidence[k].sigmoid()
+        context = prediction.context[k]
+        boxes = boxes_of(center, shape, sure)
+        return Proposals(center, shape, sure, prediction.objectness[k].sigmoid(), context, boxes)
+
     def propose(
         self, points: Float[Tensor, "1 n 3"], colors: Float[Tensor, "1 n 3"], seeds: Int[Tensor, "1 s"]
-    ) -> "Proposals":
+    ) -> Proposals:
         """A shape for each seed of one scene, some at a time; on the CPU."""
         device = self.device
-        none = torch.zeros(0, PointSetDecoder.points, 3), torch.zeros(0, 6), torch.zeros(1, dtype=torch.int64)
+        nothing = (
+            torch.zeros(0, PointSetDecoder.points, 3), torch.zeros(0, 6), torch.zeros(1, dtype=torch.int64),
+            torch.full(points.shape[:2], -2),
+        )  # fmt: skip
         found: list[Proposals] = []
         scene = self.encoded(points.to(device))
         for some in counted(seeds.split(self.config.seeds_at_once, dim=1)):
             unknown = torch.full_like(some, -2)
-            batch = Batch(points, colors, some, unknown, *none).to(device)
+            batch = Batch(points, colors, some, unknown, *nothing).to(device)
             made = self.at_seeds(batch, scene)
-            found.append(Proposals(*(values.cpu() for values in Proposals.of(made, 0))))
+            found.append(Proposals(*(values.cpu() for values in self.proposals(made, 0))))
         return Proposals(*map(torch.cat, zip(*found, strict=True)))
 
-    def _instances(self, cloud: PointCloud, proposals: "Proposals", kept: Int[Tensor, "k"]) -> Instances:
+    def _instances(self, cloud: PointCloud, proposals: Proposals, kept: Int[Tensor, "k"]) -> Instances:
         upright = torch.cat([proposals.boxes[kept], torch.zeros(len(kept), 1)], dim=1)
         wide = upright.clone()
         wide[:, 3:6] += 2 * self.config.reach
@@ -523,86 +529,6 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
             shapes=tuple(shapes),
             method=self.name,
         )
-
-
-class Proposals(NamedTuple):
-    """What was generated for each seed of a scene."""
-
-    center: Float[Tensor, "s 3"]
-    shape: Float[Tensor, "s p 3"]
-    """From the centre."""
-    confidence: Float[Tensor, "s p"]
-    """e, 0 to 1."""
-    objectness: Float[Tensor, "s"]
-    """0 to 1."""
-    context: Float[Tensor, "s f"]
-    """f_c."""
-    boxes: Float[Tensor, "s 6"]
-    """Of the confident points: centre and size."""
-
-    @classmethod
-    def of(cls, made: Prediction, k: int) -> "Proposals":
-        """Those of scene `k`."""
-        return cls(
-            made.center[k],
-            made.shape[k],
-            made.confidence[k].sigmoid(),
-            made.objectness[k].sigmoid(),
-            made.context[k],
-            boxes_of(made)[k],
-        )
-
-    def points_of(self, i: int) -> Float[Tensor, "k 3"]:
-        """The confident points of a shape, all where there are none, in the scene's frame."""
-        return self.shape[i][_counted(self.confidence[i])] + self.center[i]
-
-    def best(self, *, before: int, most: int, max_iou: float) -> Int[Tensor, "k"]:
-        """At most `most` that do not overlap by more than `max_iou`, of the `before` most object-like, best first."""
-        first = torch.argsort(self.objectness, descending=True, stable=True)[:before]
-        return first[suppressed(self.boxes[first], self.objectness[first], max_iou=max_iou)][:most]
-
-
-def _counted(confidence: Float[Tensor, "*s p"]) -> Tensor:
-    """The points that count: those with e > .5, all where there are none."""
-    sure = confidence > 0.5
-    return sure | ~sure.any(-1, keepdim=True)
-
-
-def boxes_of(prediction: Prediction) -> Float[Tensor, "b s 6"]:
-    """Centre and size of the boxes along the axes around the points that count."""
-    counts = _counted(prediction.confidence.sigmoid())[..., None]
-    low = prediction.shape.masked_fill(~counts, torch.inf).amin(2)
-    high = prediction.shape.masked_fill(~counts, -torch.inf).amax(2)
-    return torch.cat([prediction.center + (low + high) / 2, high - low], dim=-1)
-
-
-def objects_of(truth: Instances, rows: Int[Tensor, "n"]) -> tuple[Bool[Tensor, "i"], Int[Tensor, "n"]]:
-    """Which instances are objects, not the building, and the object that some elements belong to, counted from 0; -1: none."""
-    objects = is_object(truth.classes, truth.vocabulary, structure=False) & (truth.sizes > 0)
-    number = torch.cat([torch.where(objects, objects.cumsum(0) - 1, -1), torch.tensor([-1])])
-    return objects, number[truth.to_labels()[rows]]
-
-
-def _drawn(have: int, want: int, rng: np.random.Generator) -> np.ndarray:
-    """`want` of so many, none twice where there are enough; else every one, some of them again."""
-    return rng.permutation(have)[:want] if have >= want else np.resize(rng.permutation(have), want)
-
-
-def _target(
-    cloud: PointCloud, truth: Instances, i: int, rng: np.random.Generator, *, whole: bool
-) -> Float[Tensor, "k 3"]:
-    """What the generator should make of object `i`."""
-    if not whole:
-        return cloud.points[truth.elements_of(i)]
-    shape = None if truth.shapes is None else truth.shapes[i]
-    if isinstance(shape, Mesh):
-        return shape.sampled(PointSetDecoder.points, rng)
-    if not isinstance(shape, PointCloud):
-        raise UserError(
-            'target "whole" learns whole shapes, and these scans know none; train on synthetic rooms, or with '
-            "--model.target scanned"
-        )
-    return shape.points
 
 
 METHOD = GSPN

@@ -32,13 +32,14 @@ from torch import Tensor
 from gestalt3d.configs import Count, Positive, Seed, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods import gspn, pointnet2
-from gestalt3d.methods.gspn import GSPN, GSPNConfig, Proposals, objects_of
+from gestalt3d.methods.gspn import GSPN, GSPNConfig
 from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.methods.pointnet2 import PointNet2, PointNet2Config
 from gestalt3d.methods.regions.box_deltas import box_deltas, changed_boxes
 from gestalt3d.methods.regions.heads import Backbone, ClassHead, MaskHead, SemanticFeatures, regions_of
 from gestalt3d.methods.regions.parts import parts_of
-from gestalt3d.methods.regions.scene import about_grey, order_of_places, random_order, thinned
+from gestalt3d.methods.regions.scene import Batch as SceneBatch
+from gestalt3d.methods.regions.scene import about_grey, objects_of, order_of_places, random_order, thinned
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 from gestalt3d.ops.farthest_points import farthest_points
@@ -115,13 +116,11 @@ class RPointNetConfig:
 class Batch(NamedTuple):
     """Scenes as both stages see them, and which object each point belongs to."""
 
-    scene: gspn.Batch
+    scene: SceneBatch
     features: Float[Tensor, "b n f"]
     """What the semantic network sees of each point."""
     classes: Int[Tensor, "b n"]
     """Semantic class of each point, -1 unknown."""
-    owner: Int[Tensor, "b n"]
-    """Object of each point, counted from 0 in its scene; -1: none."""
     kinds: Int[Tensor, "o"]
     """Class of each object, -1 unknown."""
 
@@ -131,7 +130,7 @@ class Batch(NamedTuple):
     @classmethod
     def cat(cls, parts: Sequence["Batch"]) -> "Batch":
         scenes, *others = zip(*parts, strict=True)
-        return cls(gspn.Batch.cat(scenes), *map(torch.cat, others))
+        return cls(SceneBatch.cat(scenes), *map(torch.cat, others))
 
 
 class Prediction(NamedTuple):
@@ -200,12 +199,11 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         """The scene and its objects, with random seeds."""
         cloud, truth = sample.input, sample.truth
         rows = thinned(cloud.points, random_order(cloud, rng), wanted=self.config.gspn.points)
-        objects, owner = objects_of(truth, rows)
+        objects, _ = objects_of(truth, rows)
         return Batch(
             self.gspn.batch_of(sample, rows, rng),
             self.semantics.features(cloud, rows)[None],
             truth.classes_of_elements()[rows][None],
-            owner[None],
             truth.classes[objects],
         )
 
@@ -225,15 +223,13 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         return Prediction(classes, deltas, masks, regions.index, wanted, proposing, semantic)
 
     @torch.no_grad()
-    def _proposed(self, scene: gspn.Batch) -> gspn.Prediction:
+    def _proposed(self, scene: SceneBatch) -> gspn.Prediction:
         """What GSPN proposes when it is not told the objects."""
-        none = scene.shapes[:0], scene.boxes[:0], torch.zeros_like(scene.objects)
-        unknown = torch.full_like(scene.owner, -2)
         with evaluating(self.gspn):
-            return self.gspn(gspn.Batch(scene.points, scene.colors, scene.seeds, unknown, *none))
+            return self.gspn(scene.untold())
 
     def _known(
-        self, scene: gspn.Batch, features: Float[Tensor, "b n f"], context: Float[Tensor, "b s c"]
+        self, scene: SceneBatch, features: Float[Tensor, "b n f"], context: Float[Tensor, "b s c"]
     ) -> tuple[Backbone, pointnet2.Prediction | None]:
         """The feature backbone of Sec. 3.2 and, where it learns, what the semantic network says."""
         near = knn(scene.points, gather(scene.points, scene.seeds), k=3)
@@ -251,7 +247,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         """Regions of each scene out of the true boxes and the proposals that stay after suppression."""
         c, found, first = self.config, list[Wanted](), 0
         for k, truth in enumerate(batch.scene.boxes.split(batch.scene.objects.tolist())):
-            proposals = Proposals.of(proposed, k)
+            proposals = self.gspn.proposals(proposed, k)
             kept = proposals.best(before=c.before_suppression, most=c.proposals, max_iou=c.gspn.max_iou)
             chosen = self._chosen(torch.cat([truth, proposals.boxes[kept].to(truth)]), truth)
             found.append(chosen._replace(object=torch.where(chosen.object < 0, -1, chosen.object + first)))
@@ -297,8 +293,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         terms["box"] = F.smooth_l1_loss(of_kind, deltas[known], reduction="sum") / max(
             6 * len(kind), 1
         )  # L_box
-        first = batch.scene.objects.cumsum(0) - batch.scene.objects
-        owners = torch.where(batch.owner >= 0, batch.owner + first[:, None], -1)
+        owners = batch.scene.object_of_point
         of_points = torch.stack(
             [row[index] for row, index in zip(owners, prediction.points.clamp(min=0), strict=True)]
         )

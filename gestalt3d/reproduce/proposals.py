@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gestalt3d.methods.gspn import GSPN, Batch, Proposals
+from gestalt3d.methods.gspn import GSPN
+from gestalt3d.methods.regions.proposals import Proposals
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.aligned_boxes import aligned_iou
 from gestalt3d.ops.chamfer import nearest_both_ways
@@ -30,11 +31,9 @@ class ProposalQuality(NamedTuple):
 def proposal_quality(gspn: GSPN, scan: Scan, *, seed: int = 0) -> ProposalQuality:
     """Of random seeds of a scene, as in training; the network is not told the objects."""
     batch = gspn.prepare(scan, np.random.default_rng(seed))
-    none = batch.shapes[:0], batch.boxes[:0], torch.zeros_like(batch.objects)
-    unknown = torch.full_like(batch.owner, -2)
     with evaluating(gspn):
-        made = gspn(Batch(batch.points, batch.colors, batch.seeds, unknown, *none).to(gspn.device))
-    proposals = Proposals(*(values.cpu() for values in Proposals.of(made, 0)))
+        made = gspn(batch.untold().to(gspn.device))
+    proposals = Proposals(*(values.cpu() for values in gspn.proposals(made, 0)))
     on_object = (batch.owner[0] >= 0).nonzero()[:, 0]
     own = batch.owner[0, on_object]
     overlap = aligned_iou(proposals.boxes[on_object], batch.boxes)

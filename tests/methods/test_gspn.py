@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gestalt3d.errors import UserError
-from gestalt3d.methods.gspn import GSPN, Batch, Context, GSPNConfig, Prediction
+from gestalt3d.methods.gspn import GSPN, Context, GSPNConfig, Prediction
 from gestalt3d.methods.method import START, Moment
+from gestalt3d.methods.regions.proposals import Made
+from gestalt3d.methods.regions.scene import Batch
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.nn.point_decoder import PointSetDecoder
 from gestalt3d.ops.chamfer import chamfer_distance, nearest_both_ways
@@ -35,6 +37,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no center": {"center": "none"},
     "bound": {"kl": "bound"},
     "contexts": {"center": "contexts"},
+    "boxes": {"proposes": "boxes"},
+    "segments": {"proposes": "segments"},
 }
 every = pytest.mark.parametrize("case", ABLATIONS)
 
@@ -105,7 +109,9 @@ def test_two_scenes_in_a_batch_are_those_alone() -> None:
             torch.testing.assert_close(
                 getattr(together, name)[k], getattr(alone, name)[0], rtol=1e-4, atol=1e-4
             )
-        torch.testing.assert_close(together.proposal.mean[k], alone.proposal.mean[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            together.made.proposal.mean[k], alone.made.proposal.mean[0], rtol=1e-4, atol=1e-4
+        )
 
 
 def exact(batch: Batch, scale: float = 1.0) -> Prediction:
@@ -120,9 +126,9 @@ def exact(batch: Batch, scale: float = 1.0) -> Prediction:
     z = torch.zeros(*owner.shape, 8)
     sure = torch.full(shape.shape[:3], 20.0)
     objectness = torch.where(owner >= 0, 20.0, -20.0)
-    gaussian = build()._gaussian(torch.cat([z, z], dim=-1))
+    gaussian = build().make._gaussian(torch.cat([z, z], dim=-1))
     direction = shift / distance.clamp(min=1e-6)[..., None]
-    return Prediction(direction, distance, center, z, objectness, shape, sure, gaussian, gaussian)
+    return Prediction(direction, distance, center, z, objectness, Made(shape, sure, gaussian, gaussian))
 
 
 def test_the_truth_costs_nothing() -> None:
@@ -173,7 +179,7 @@ def test_the_decoder_knows_context_and_code_only() -> None:
     torch.manual_seed(1)
     there = method(moved)
     torch.testing.assert_close(here.center + shift, there.center, atol=1e-4, rtol=0)
-    torch.testing.assert_close(here.shape, there.shape, atol=1e-3, rtol=0)
+    torch.testing.assert_close(here.made.shape, there.made.shape, atol=1e-3, rtol=0)
 
 
 def test_the_recognised_object_reaches_the_shape_through_the_code_alone() -> None:
@@ -185,10 +191,10 @@ def test_the_recognised_object_reaches_the_shape_through_the_code_alone() -> Non
     torch.manual_seed(1)
     two = method(other)
     known = batch.owner >= 0
-    assert torch.equal(one.context, two.context) and torch.equal(one.prior.mean, two.prior.mean)
-    assert not torch.allclose(one.proposal.mean[known], two.proposal.mean[known])
-    assert not torch.allclose(one.shape[known], two.shape[known])
-    assert torch.equal(one.shape[~known], two.shape[~known])
+    assert torch.equal(one.context, two.context) and torch.equal(one.made.prior.mean, two.made.prior.mean)
+    assert not torch.allclose(one.made.proposal.mean[known], two.made.proposal.mean[known])
+    assert not torch.allclose(one.made.shape[known], two.made.shape[known])
+    assert torch.equal(one.made.shape[~known], two.made.shape[~known])
 
 
 def test_overfits_one_scene() -> None:
@@ -216,7 +222,7 @@ def segmenter(**changes: Any) -> GSPN:
     set_bn_momentum(method, 1.0)
     with torch.no_grad():
         method(batch_of(method))
-        method.decoder.flat_points.weight *= 2
+        method.make.decoder.flat_points.weight *= 2
     return method.eval()
 
 
@@ -254,12 +260,12 @@ def test_segment_is_repeatable_and_does_not_depend_on_the_order_of_points_or_on_
 def test_confident_points_alone_make_boxes() -> None:
     method = segmenter()
     with torch.no_grad():
-        method.decoder.grid_points.bias[3] = -1e4  # nothing of the grid is there
-        method.decoder.flat_points.bias.view(256, 4)[:, 3] = 1e4
+        method.make.decoder.grid_points.bias[3] = -1e4  # nothing of the grid is there
+        method.make.decoder.flat_points.bias.view(256, 4)[:, 3] = 1e4
     found = method.segment(tiny_scan().input)
     assert found.shapes is not None and all(len(shape) == 256 for shape in found.shapes)
     with torch.no_grad():
-        method.decoder.flat_points.bias.view(256, 4)[:, 3] = -1e4
+        method.make.decoder.flat_points.bias.view(256, 4)[:, 3] = -1e4
     found = method.segment(tiny_scan().input)  # nowhere anything: all points count
     assert found.shapes is not None and all(len(shape) == 512 for shape in found.shapes)
 
@@ -329,11 +335,11 @@ def test_layers_are_those_of_table_7() -> None:
     widths = lambda layers: [layer.weight.shape[0] for layer in layers]  # noqa: E731
     assert method.context.channels == 768
     assert widths([method.context.each[0].first, *method.context.each[0].rest]) == [64, 128, 256]
-    assert [*widths(method.prior.hidden), method.prior.out.out_features] == [256, 512, 512]
-    assert widths([*method.recognise_points, *method.recognise_shape]) == [64, 256, 512, 256]
-    assert [*widths(method.recognise.hidden), method.recognise.out.out_features] == [256, 512, 512]
+    assert [*widths(method.make.prior.hidden), method.make.prior.out.out_features] == [256, 512, 512]
+    assert widths([*method.make.recognise_points, *method.make.recognise_shape]) == [64, 256, 512, 256]
+    assert [*widths(method.make.recognise.hidden), method.make.recognise.out.out_features] == [256, 512, 512]
     assert widths([*method.objectness.hidden]) == [256, 64]
-    decoder = method.decoder
+    decoder = method.make.decoder
     assert isinstance(decoder, PointSetDecoder)
     assert [*widths(decoder.flat), decoder.flat_points.out_features] == [512, 512, 256 * 4]
     assert [m.weight.shape[1:] for m in decoder.grid if hasattr(m, "stride")] == [

@@ -120,7 +120,7 @@ def test_a_perfect_prediction_costs_nothing() -> None:
     classes = torch.nn.functional.one_hot(kind, made.classes.shape[-1]) * 50.0
     deltas = box_deltas(made.wanted.boxes.flatten(0, 1), made.wanted.true_boxes.flatten(0, 1))
     deltas = deltas.unflatten(0, kind.shape)[:, :, None].expand_as(made.deltas)
-    owner = batch.owner[0][made.points.clamp(min=0)]
+    owner = batch.scene.owner_of_points[0][made.points.clamp(min=0)]
     inside = (owner == made.wanted.object[..., None])[..., None].expand_as(made.masks)
     exact = made._replace(classes=classes, deltas=deltas, masks=torch.where(inside, 50.0, -50.0))
     losses = method.losses(exact, batch, LATE)
