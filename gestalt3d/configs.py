@@ -13,11 +13,21 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from gestalt3d.errors import UserError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | float | int | bool | None
+    Config: TypeAlias = DataclassInstance
+    """Any dataclass."""
+else:  # dataclasses have no base class, and a type that contains itself cannot be checked at run time
+    Json = dict | list | str | float | int | bool | None
+    Config = object
+
+T = TypeVar("T", bound=Config)
 Number = int | float
 
 
@@ -178,31 +188,35 @@ def chosen(config: Any, path: tuple[str, ...], kind: Any) -> Any:
     return config if same else dataclasses.replace(config, **{first: None if kind is None else kind()})
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(config: Config) -> dict[str, Json]:
     """A dataclass (nested, tuples, paths) as JSON-ready dicts, lists and numbers."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _field_to_plain(value, f.name) for f in dataclasses.fields(value)}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): to_plain(v) for k, v in value.items()}
-    return str(value) if isinstance(value, Path) else value
+    return {f.name: _field_to_plain(config, f.name) for f in dataclasses.fields(config)}
 
 
-def _field_to_plain(owner: Any, field: str) -> Any:
+def _field_to_plain(owner: Config, field: str) -> Json:
     value = getattr(owner, field)
-    plain = to_plain(value)
-    if value is not None and len(kinds(type(owner), field).keys() - {"none"}) > 1:
+    plain = _plain(value)
+    if isinstance(plain, dict) and len(kinds(type(owner), field).keys() - {"none"}) > 1:
         return {KIND: kind_of(type(value)), **plain}
     return plain
 
 
-def from_plain(cls: type[T], plain: Any, where: str = "config") -> T:
+def _plain(value: Any) -> Json:
+    if dataclasses.is_dataclass(type(value)):
+        return to_plain(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def from_plain(cls: type[T], plain: object, where: str = "config") -> T:
     """The dataclass that `to_plain` took apart. Unknown fields and wrong types raise `UserError` naming the field."""
     if not isinstance(plain, dict):
         raise UserError(f"{where}: expected a table of fields for {cls.__name__}, got {type(plain).__name__}")
     hints = typing.get_type_hints(cls)
-    fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {f.name for f in dataclasses.fields(cls)}
     if unknown := set(plain) - fields:
         raise UserError(
             f"{where}: unknown fields {sorted(unknown)}; written by another version of gestalt3d?"
@@ -231,8 +245,8 @@ def _value(hint: Any, plain: Any, where: str) -> Any:
         if len(inner) != len(plain):
             raise UserError(f"{where}: expected {len(inner)} values, got {len(plain)}")
         return tuple(_value(h, v, where) for h, v in zip(inner, plain, strict=True))
-    if dataclasses.is_dataclass(hint):
-        return from_plain(hint, plain, where)  # type: ignore[arg-type]
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return from_plain(hint, plain, where)
     if hint is Any:
         return plain
     if hint is float and isinstance(plain, (int, float)) and not isinstance(plain, bool):

@@ -6,15 +6,16 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gestalt3d.configs import from_plain, to_plain
+from gestalt3d.configs import Json, to_plain
 from gestalt3d.engine import checkpoint, provenance
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
+from gestalt3d.structures.vocabulary import Vocabulary
 
 
 def average(files: Sequence[str], out: Path, *, shares: Sequence[float] = ()) -> list[str]:
@@ -33,7 +34,8 @@ def average(files: Sequence[str], out: Path, *, shares: Sequence[float] = ()) ->
     for stored in read:
         _expect_same(read[0], stored)
     given = [checkpoint.weights_of(stored) for stored in read]
-    tensors, notes = {}, []
+    tensors: dict[str, Tensor] = {}
+    notes: list[str] = []
     for name, first in given[0].items():
         parts = [tensors_of_file[name] for tensors_of_file in given]
         if first.is_floating_point():
@@ -46,7 +48,7 @@ def average(files: Sequence[str], out: Path, *, shares: Sequence[float] = ()) ->
         tensors[name] = first
         if not all(torch.equal(first, other) for other in parts[1:]):
             notes.append(f"{name} counts something: taken from {files[0]}, others differ")
-    parts = [
+    averaged: list[Json] = [
         {
             "name": file,
             "sha256": provenance.sha256(stored.path),
@@ -55,7 +57,7 @@ def average(files: Sequence[str], out: Path, *, shares: Sequence[float] = ()) ->
         }
         for file, stored, share in zip(files, read, shares, strict=True)
     ]
-    origin = provenance.origin_of_average(parts)
+    origin = provenance.origin_of_average(averaged)
     about = {key: read[0].about[key] for key in checkpoint.IDENTITY}
     checkpoint.save(out, tensors, {**about, "version": origin["version"], "origin": origin})
     words = ["gestalt3d average", *files, "--shares", *(f"{share:g}" for share in shares), "-o", out.name]
@@ -90,14 +92,14 @@ def _expect_same(first: checkpoint.Stored, other: checkpoint.Stored) -> None:
     """The files describe one network; settings that a file is older than have their defaults."""
     ours, theirs = _described(first), _described(other)
     for what in ("method", "vocabulary"):
-        if ours[what] != theirs[what]:
+        if getattr(ours, what) != getattr(theirs, what):
             raise UserError(
                 f"{other.path}: its {what} is not that of {first.path}; only one network can be averaged"
             )
-    if changed := [key for key, value in ours["config"].items() if theirs["config"][key] != value]:
+    if changed := [key for key, value in ours.config.items() if theirs.config[key] != value]:
         key = changed[0]
         raise UserError(
-            f"{other.path}: its {key} is {theirs['config'][key]}, that of {first.path} {ours['config'][key]}; "
+            f"{other.path}: its {key} is {theirs.config[key]}, that of {first.path} {ours.config[key]}; "
             "only weights of the same settings can be averaged"
         )
     given, wanted = checkpoint.weights_of(other), checkpoint.weights_of(first)
@@ -108,8 +110,13 @@ def _expect_same(first: checkpoint.Stored, other: checkpoint.Stored) -> None:
         )
 
 
-def _described(stored: checkpoint.Stored) -> dict[str, Any]:
+class _Described(NamedTuple):
+    method: str
+    vocabulary: Vocabulary
+    config: dict[str, Json]
+
+
+def _described(stored: checkpoint.Stored) -> _Described:
     with torch.device("meta"):
         method = checkpoint.build(stored.about, str(stored.path))
-    config = from_plain(type(method.config), stored.about["config"], str(stored.path))
-    return {"method": method.name, "vocabulary": method.vocabulary, "config": to_plain(config)}
+    return _Described(method.name, method.vocabulary, to_plain(method.config))

@@ -1,7 +1,7 @@
 """From scans to the batches of each step. What a step sees depends on the seed and its number alone."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Never
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ from gestalt3d.data.block_store import BlockStore
 from gestalt3d.engine.interrupt import Interrupt, ignore
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
-from gestalt3d.methods.method import Batch, CutsBlocks, Learned
-from gestalt3d.structures.samples import Scans
+from gestalt3d.methods.method import AnyBatch, CutsBlocks, Learned, Predicted, cuts_blocks
+from gestalt3d.structures.samples import Scan, Scans
 
 
-class StepBatches(Dataset[list[Batch]]):
+class StepBatches(Dataset[list[AnyBatch]]):
     """Item `s` is this process's part of step `s`: its scans, augmented and prepared, joined into one batch or a batch each.
 
     With `blocks` a slot holds the next `blocks_per_sample` of an epoch's blocks instead of random ones of a random scan.
@@ -25,48 +25,49 @@ class StepBatches(Dataset[list[Batch]]):
     def __init__(
         self,
         scans: Scans,
-        method: Learned[Any, Any, Any],
+        method: Learned[Never, AnyBatch, Predicted],
         recipe: Recipe,
         *,
         rank: int,
         world: int,
         blocks: BlockStore | None = None,
     ):
-        self.scans, self.method, self.recipe, self.rank, self.world = scans, method, recipe, rank, world
+        self.scans, self.recipe, self.rank, self.world = scans, recipe, rank, world
         self.blocks = blocks
+        self._prepare: Callable[[Scan, np.random.Generator], AnyBatch] = method.prepare
+        self._cutting: CutsBlocks[AnyBatch] | None = method if cuts_blocks(method) else None
 
     @property
     def epoch(self) -> float:
         """Steps that see every block, or as many scans as there are, once."""
-        if self.blocks is None:
+        if self.blocks is None or self._cutting is None:
             return len(self.scans) / self.recipe.scans_per_step
-        return len(self.blocks) / (self.recipe.scans_per_step * _cutting(self.method).blocks_per_sample)
+        return len(self.blocks) / (self.recipe.scans_per_step * self._cutting.blocks_per_sample)
 
     def __len__(self) -> int:
         return self.recipe.optim.steps
 
-    def __getitem__(self, step: int) -> list[Batch]:
+    def __getitem__(self, step: int) -> list[AnyBatch]:
         per_process = self.recipe.scans_per_step // self.world
         slots = range(self.rank * per_process, (self.rank + 1) * per_process)
         batches = [self._one(step, slot) for slot in slots]
         return batches if self.recipe.separate_scans else [type(batches[0]).cat(batches)]
 
-    def _one(self, step: int, slot: int) -> Batch:
-        if self.blocks is not None:
-            cutting = _cutting(self.method)
-            count = cutting.blocks_per_sample
+    def _one(self, step: int, slot: int) -> AnyBatch:
+        if self.blocks is not None and self._cutting is not None:
+            count = self._cutting.blocks_per_sample
             first = (step * self.recipe.scans_per_step + slot) * count
             rows = self.blocks.drawn(range(first, first + count), self.recipe.seed)
-            return cutting.batch_class(*self.blocks.rows(rows))
+            return self._cutting.batch_class(*self.blocks.rows(rows))
         rng = np.random.default_rng([self.recipe.seed, step, slot])
         scan = self.scans[int(rng.integers(len(self.scans)))]
-        return self.method.prepare(self.recipe.augment(scan, rng), rng)
+        return self._prepare(self.recipe.augment(scan, rng), rng)
 
     def stream(
         self, first: int, until: int, device: torch.device, interrupt: Interrupt
-    ) -> Iterator[tuple[int, list[Batch]]]:
+    ) -> Iterator[tuple[int, list[AnyBatch]]]:
         """The steps from `first` on and the batches of each, made by other processes where the recipe has `workers`."""
-        loader: DataLoader[list[Batch]] = DataLoader(
+        loader: DataLoader[list[AnyBatch]] = DataLoader(
             self,
             batch_size=None,
             sampler=list(range(first, until)),
@@ -92,9 +93,11 @@ class StepBatches(Dataset[list[Batch]]):
 _USER_ERROR = f"{UserError.__module__}.{UserError.__qualname__}"
 
 
-def cut(scans: DataSet, method: Learned[Any, Any, Any], recipe: Recipe, *, first: int) -> BlockStore:
+def cut(
+    scans: DataSet, method: Learned[Never, AnyBatch, Predicted], recipe: Recipe, *, first: int
+) -> BlockStore:
     """The blocks of all scans, from the cache or cut now, beginning with scan `first`; `UserError` where there can be none."""
-    if not isinstance(method, CutsBlocks):
+    if not cuts_blocks(method):
         raise UserError(f"stored_blocks: the method {recipe.method!r} has no blocks; leave it off")
     if not recipe.augment.changes_nothing():
         raise UserError(
@@ -102,8 +105,3 @@ def cut(scans: DataSet, method: Learned[Any, Any, Any], recipe: Recipe, *, first
             "--data and --root, or leave it off"
         )
     return BlockStore(scans, method.lattice, method.lattice_settings(), first=first)
-
-
-def _cutting(method: Learned[Any, Any, Any]) -> CutsBlocks[Any]:
-    assert isinstance(method, CutsBlocks)
-    return method

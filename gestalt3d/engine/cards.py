@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from gestalt3d import plugins
+from gestalt3d.configs import Json
 from gestalt3d.engine import auto, checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.methods import choice
@@ -21,7 +21,7 @@ class Card:
     name: str
     about: str
     lines: tuple[str, ...] = ()
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
 def cards() -> list[Card]:
@@ -44,24 +44,24 @@ def _card(name: str, weights: Path) -> Card:
     size = f"{weights.stat().st_size / 1e6:.1f} MB"
     about = f"{details.get('method', 'weights')}, {size}, trained on {details.get('data', 'unknown data')}"
     figures = details.get("figures", {})
-    if not isinstance(figures, Mapping):
+    if not isinstance(figures, dict):
         return Card(name, about, (), details)
-    flat = {k: v for k, v in figures.items() if not isinstance(v, Mapping)}
-    lines = [f"{where}: {_listed(v)}" for where, v in figures.items() if isinstance(v, Mapping)]
+    flat = {k: v for k, v in figures.items() if not isinstance(v, dict)}
+    lines = [f"{where}: {_listed(v)}" for where, v in figures.items() if isinstance(v, dict)]
     return Card(name, about, (*([_listed(flat)] if flat else []), *lines), details)
 
 
-def _listed(figures: Mapping[str, Any]) -> str:
+def _listed(figures: Mapping[str, Json]) -> str:
     return ", ".join(f"{name} {value}" for name, value in figures.items())
 
 
-def read_card(weights: Path) -> dict[str, Any]:
+def read_card(weights: Path) -> dict[str, Json]:
     """The JSON beside a weight file; empty where there is none."""
     file = weights.with_suffix(".json")
     if not file.exists():
         return {}
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
+        card: Json = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise UserError(
             f"{file}: cannot be read as a model card ({problem}); install gestalt3d anew"

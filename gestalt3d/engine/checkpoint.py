@@ -6,11 +6,10 @@ continues bit for bit.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,11 +18,11 @@ from torch import Tensor, nn
 
 import gestalt3d
 from gestalt3d import plugins
-from gestalt3d.configs import from_plain, to_plain
+from gestalt3d.configs import Json, from_plain, to_plain
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.methods import config_class, is_known, method_class, names
-from gestalt3d.methods.method import Learned, Method, Migrated
+from gestalt3d.methods.method import AnyMethod, Migrated, Network
 from gestalt3d.methods.untrained import UNTRAINED, VOCABULARY
 from gestalt3d.structures.vocabulary import Vocabulary
 
@@ -40,54 +39,62 @@ class Stored:
 
     path: Path
     tensors: dict[str, Tensor]
-    about: dict[str, Any]
+    about: dict[str, Json]
     renamed: bool = False
     """Whether an earlier version wrote it, in which the tensors had other names."""
 
 
-def describe(method: nn.Module, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Words:
+    """A vocabulary, as it stands in the metadata."""
+
+    title: str
+    names: tuple[str, ...]
+    official_ids: tuple[int, ...]
+    structure: tuple[str, ...]
+
+
+def describe(method: Network, extra: Mapping[str, Json] | None = None) -> dict[str, Json]:
     """Metadata from which `build` makes an untrained twin of `method`."""
-    vocabulary: Any = method.vocabulary
+    own = method.vocabulary
+    words = Words(own.title, own.names, own.official_ids, tuple(sorted(own.structure)))
     return {
         "format": "gestalt3d",
         "version": gestalt3d.__version__,
         "method": method.name,
         "config": to_plain(method.config),
-        "vocabulary": {
-            "title": vocabulary.title,
-            "names": list(vocabulary.names),
-            "official_ids": list(vocabulary.official_ids),
-            "structure": sorted(vocabulary.structure),
-        },
+        "vocabulary": to_plain(words),
         **(extra or {}),
     }
 
 
-def build(about: dict[str, Any], where: str) -> Any:
+def build(about: Mapping[str, Json], where: str) -> Network:
     """An untrained method from metadata."""
     name = about.get("method")
     if about.get("format") != "gestalt3d" or not isinstance(name, str) or not is_known(name):
         raise UserError(f"{where}: not a weight file of gestalt3d; known methods are {', '.join(names())}")
     cls = method_class(name)
-    vocabulary = _vocabulary(about.get("vocabulary"), where)
+    vocabulary = vocabulary_of(about, where)
     config = from_plain(config_class(name), about.get("config"), f"{where}: config")
     try:
-        return cls.from_config(config, vocabulary)
+        made = cls.from_config(config, vocabulary)
     except UserError:
         raise
     except (ValueError, RuntimeError, OverflowError, MemoryError) as problem:
         raise UserError(f"{where}: its settings make no method ({_first_line(problem)})") from None
+    if not isinstance(made, Network):
+        raise UserError(f"{where}: names the method {name!r}, which has no weights")
+    return made
 
 
-def _vocabulary(words: Any, where: str) -> Vocabulary:
+def vocabulary_of(about: Mapping[str, Json], where: str) -> Vocabulary:
+    """The classes that metadata name."""
+    words = from_plain(Words, about.get("vocabulary"), f"{where}: vocabulary")
+    if not words.names:
+        raise UserError(f"{where}: its vocabulary names no class, so nothing was learnt")
     try:
-        names, ids, structure = words["names"], words["official_ids"], words["structure"]
-        if not all(isinstance(name, str) for name in (words["title"], *names, *structure)):
-            raise TypeError("names must be text")
-        if not names:
-            raise ValueError("it names no class, so nothing was learnt")
-        return Vocabulary(words["title"], tuple(names), tuple(int(i) for i in ids), frozenset(structure))
-    except (KeyError, TypeError, ValueError) as problem:
+        return Vocabulary(words.title, words.names, words.official_ids, frozenset(words.structure))
+    except ValueError as problem:
         raise UserError(f"{where}: its vocabulary cannot be read ({problem})") from None
 
 
@@ -95,7 +102,7 @@ def _first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0]
 
 
-def save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Json]) -> None:
     """Write one safetensors file; a reader never sees half of it."""
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
@@ -109,7 +116,7 @@ def read(path: Path) -> Stored:
         raise UserError(f"{path}: is a folder; name the weight file in it, such as {path / f'last{SUFFIX}'}")
     try:
         with safe_open(path, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("gestalt3d", "{}"))
+            about: Json = json.loads((stored.metadata() or {}).get("gestalt3d", "{}"))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
@@ -128,22 +135,21 @@ def read(path: Path) -> Stored:
 
 def _migrated(stored: Stored) -> Stored:
     """The file as if this version had written it."""
-    about = stored.about
-    method, config, recipe = (about.get(name) for name in ("method", "config", "recipe"))
+    method, config, recipe = (stored.about.get(name) for name in ("method", "config", "recipe"))
     if not (isinstance(method, str) and isinstance(config, dict)):
         return stored
     now = _now(method, config)
-    about = {**about, "method": now.method, "config": now.config}
+    about: dict[str, Json] = {**stored.about, "method": now.method, "config": now.config}
     if isinstance(recipe, dict):
         about["recipe"] = migrated_recipe(recipe)
     tensors = {_renamed(name, now.rename): value for name, value in stored.tensors.items()}
     return Stored(stored.path, tensors, about, renamed=tensors.keys() != stored.tensors.keys())
 
 
-def _now(method: str, config: dict[str, Any]) -> Migrated:
+def _now(method: str, config: dict[str, Json]) -> Migrated:
     """The network of that name and plain configuration in the words of this version."""
     cls = method_class(method) if is_known(method) else None
-    return cls.migrated(config) if cls is not None and issubclass(cls, Learned) else Migrated(method, config)
+    return cls.migrated(config) if cls is not None and issubclass(cls, Network) else Migrated(method, config)
 
 
 def _renamed(name: str, rename: Callable[[str], str]) -> str:
@@ -151,7 +157,7 @@ def _renamed(name: str, rename: Callable[[str], str]) -> str:
     return name if name.startswith("optim.") else prefix + rename(name[len(prefix) :])
 
 
-def migrated_recipe(plain: dict[str, Any]) -> dict[str, Any]:
+def migrated_recipe(plain: dict[str, Json]) -> dict[str, Json]:
     """A stored recipe as if this version had written it."""
     method, model = plain.get("method"), plain.get("model")
     if not (isinstance(method, str) and isinstance(model, dict)):
@@ -194,17 +200,13 @@ def shipped() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
-def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
+def load(name_or_path: str | Path, *, device: str = "cpu") -> AnyMethod:
     """A method in eval mode: a shipped name, a weight or checkpoint file, or one that needs no training."""
     name, target = str(name_or_path), usable_device(device)
     if name in UNTRAINED:
-        known = UNTRAINED[name]
-        cls: Any = method_class(known.method)
-        config = config_class(known.method)(**known.settings)
-        if known.semantics_of is None:
-            return cls.from_config(config, known.vocabulary)
-        learned = load(known.semantics_of, device=device)
-        return learned.with_parter(cls.from_config(config, learned.vocabulary))
+        untrained = UNTRAINED[name]
+        stages = untrained.semantics_of
+        return untrained.make(None if stages is None else load(stages, device=device))
     known = shipped()
     path = known.get(name, Path(name_or_path))
     if name not in known and not path.exists():
@@ -214,35 +216,40 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Any:
             f"{name}: neither a shipped model nor a file; shipped are {', '.join([*known, *UNTRAINED])}"
             + ("" if path.suffix == SUFFIX else f" (a weight file ends in {SUFFIX})")
         )
+    return load_network(path).to(target)
+
+
+def load_network(path: Path) -> Network:
+    """The network of a weight or checkpoint file, on the CPU and in eval mode."""
     stored = read(path)
     # First without memory of its own: the file's metadata may claim layers of any size. Tensors that a module makes when
     # it is imported would stay without memory for good, so the import comes before.
-    if is_known(stored.about.get("method")):
-        method_class(stored.about["method"])
+    if is_known(name := stored.about.get("method")):
+        method_class(name)
     with torch.device("meta"):
-        _fit(build(stored.about, str(path)), stored, _prefix(stored))
+        _fit(build(stored.about, str(path)), stored, prefix_of(stored))
     method = build(stored.about, str(path))
-    load_into(method, stored, prefix=_prefix(stored))
+    load_into(method, stored, prefix=prefix_of(stored))
     if broken := [
         n for n, v in method.state_dict().items() if v.is_floating_point() and not bool(v.isfinite().all())
     ]:
         raise UserError(
             f"{path}: {broken[0]} holds values that are not finite; its training diverged, take another file"
         )
-    return method.to(target).eval()
+    return method.eval()
 
 
-def _from_a_package(name: str) -> Method[Any]:
+def _from_a_package(name: str) -> AnyMethod:
     """The announced method with its defaults, where it has nothing to learn."""
     cls = method_class(name)
-    if issubclass(cls, Learned):
+    if issubclass(cls, Network):
         raise UserError(
             f"{name}: has to be trained, see `gestalt3d train`; name the weight file that comes out"
         )
     return cls.from_config(config_class(name)(), VOCABULARY)
 
 
-def _prefix(stored: Stored) -> str:
+def prefix_of(stored: Stored) -> str:
     """Prefix of the weights to use: a checkpoint has averaged ones, or the model's own."""
     for prefix in PREFIXES:
         if any(name.startswith(prefix) for name in stored.tensors):
@@ -252,10 +259,10 @@ def _prefix(stored: Stored) -> str:
 
 def weights_of(stored: Stored) -> dict[str, Tensor]:
     """The tensors of the network that `load` would make."""
-    return _given(stored, _prefix(stored))
+    return _given(stored, prefix_of(stored))
 
 
-def export_weights(checkpoint: Path, out: Path, card: dict[str, Any]) -> None:
+def export_weights(checkpoint: Path, out: Path, card: Mapping[str, Json]) -> None:
     """The weights of a checkpoint without the training state, with a model card beside them."""
     stored = read(checkpoint)
     save(out, weights_of(stored), {k: stored.about[k] for k in (*IDENTITY, "origin") if k in stored.about})

@@ -1,13 +1,14 @@
 """The picture of a training: its losses, and below them how well it validates."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
 from gestalt3d.configs import Number
+from gestalt3d.engine.log import Line
 from gestalt3d.io.atomic import atomic_path
 
 _PAPER, _INK, _FAINT, _RULE = (255, 255, 255), (38, 42, 50), (112, 118, 128), (226, 229, 234)
@@ -46,7 +47,7 @@ class _Panel(NamedTuple):
         return _SUPERSAMPLE * x, _SUPERSAMPLE * (self.top + _PANEL * (1 - min(max(share, 0.0), 1.0)))
 
 
-def save_curve(file: Path, log: Sequence[dict[str, Any]], *, title: str) -> None:
+def save_curve(file: Path, log: Sequence[Line], *, title: str) -> None:
     """Write a PNG of the log's losses over the steps, on a logarithmic scale where they fall far, and of its validations."""
     losses = _lines(log, lambda name: name not in ("step", "seconds", "lr") and not name.startswith("val_"))
     scores = _lines(log, lambda name: name in _SCORES)
@@ -68,12 +69,12 @@ def save_curve(file: Path, log: Sequence[dict[str, Any]], *, title: str) -> None
         image.save(temporary, format="PNG")
 
 
-def _lines(log: Sequence[dict[str, Any]], wanted: Any) -> Lines:
+def _lines(log: Sequence[Line], wanted: Callable[[str], bool]) -> Lines:
     """What of the log can be drawn; the sum of the losses comes first, so that it has the first colour."""
     lines: Lines = {}
     for row in log:
         for name, value in row.items():
-            if wanted(name) and isinstance(value, Number) and math.isfinite(value):
+            if wanted(name) and math.isfinite(value):
                 lines.setdefault(name.removeprefix("val_"), []).append((row["step"], value))
     return lines
 

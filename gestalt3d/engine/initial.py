@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from gestalt3d.configs import from_plain, to_plain
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
-from gestalt3d.methods.method import Learned
+from gestalt3d.methods import config_class
+from gestalt3d.methods.method import Network
 
 
-def initialise(method: Any, inits: Sequence[str]) -> str:
+def initialise(method: Network, inits: Sequence[str]) -> str:
     """Take weights over from models or files, one after the other, and say how many tensors are theirs.
 
     Of the method's own kind, tensors that fit are taken; those of other shapes (classifiers of other classes) start anew.
@@ -47,8 +47,8 @@ def initialise(method: Any, inits: Sequence[str]) -> str:
     return f"{total - len(anew)} of {total} tensors are those of {' and '.join(inits)}{rest}"
 
 
-def _trained_parts(method: nn.Module) -> dict[str, Learned[Any, Any, Any]]:
-    return {name: part for name, part in method.named_children() if isinstance(part, Learned)}
+def _trained_parts(method: nn.Module) -> dict[str, Network]:
+    return {name: part for name, part in method.named_children() if isinstance(part, Network)}
 
 
 def _learns(part: nn.Module) -> bool:
@@ -64,7 +64,7 @@ def _stored(init: str, kind: str) -> checkpoint.Stored:
     if not name and stored.about.get("method") == kind:
         return stored
     whole = init.removesuffix(f".{name}") if name else init
-    parts = _trained_parts(checkpoint.load(file))
+    parts = _trained_parts(checkpoint.load_network(file))
     if not name:
         name = next((own for own, part in parts.items() if part.name == kind), "")
         if not name:
@@ -87,7 +87,7 @@ def file_and_part(init: str) -> tuple[Path, str]:
 
 def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str) -> list[str]:
     """Names of the tensors taken over, most of those that learn."""
-    differing = set(checkpoint.load_into(method, stored, prefix=checkpoint._prefix(stored), partial=True))
+    differing = set(checkpoint.load_into(method, stored, prefix=checkpoint.prefix_of(stored), partial=True))
     names = list(method.state_dict())
     fixed = tuple(f"{name}." for name, part in _trained_parts(method).items() if not _learns(part))
     own = [name for name in names if not name.startswith(fixed)]
@@ -99,15 +99,14 @@ def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str) -> list
     return [name for name in names if name not in differing]
 
 
-def _of_a_part(part: Any, stored: checkpoint.Stored, init: str, name: str) -> list[str]:
+def _of_a_part(part: Network, stored: checkpoint.Stored, init: str, name: str) -> list[str]:
     """Names of all the part's tensors; `UserError` where the file's settings or classes are others."""
-    classes = stored.about.get("vocabulary", {}).get("names")
-    if classes != list(part.vocabulary.names):
+    if checkpoint.vocabulary_of(stored.about, init).names != part.vocabulary.names:
         raise UserError(
             f"--init {init}: knows other classes than this recipe; train it with the same --classes"
         )
     # Settings that the file is older than have their defaults.
-    theirs = to_plain(from_plain(type(part.config), stored.about.get("config", {}), init))
+    theirs = to_plain(from_plain(config_class(part.name), stored.about.get("config", {}), init))
     ours = to_plain(part.config)
     if changed := [field for field in ours if field not in part.not_trained and theirs[field] != ours[field]]:
         field = changed[0]
@@ -115,5 +114,5 @@ def _of_a_part(part: Any, stored: checkpoint.Stored, init: str, name: str) -> li
             f"--init {init}: its {field} is {theirs[field]}, this recipe's {ours[field]}; "
             f"set --model.{name}.{field.replace('_', '-')} {theirs[field]}"
         )
-    checkpoint.load_into(part, stored, prefix=checkpoint._prefix(stored))
+    checkpoint.load_into(part, stored, prefix=checkpoint.prefix_of(stored))
     return list(part.state_dict())

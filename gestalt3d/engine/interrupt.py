@@ -3,9 +3,9 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -20,7 +20,7 @@ class Interrupt:
     def __init__(self, doing: str) -> None:
         self.asked = False
         self._line = f"\n{doing}; once more ends at once\n".encode()
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
         self._pid = os.getpid()
 
     def __enter__(self) -> "Interrupt":

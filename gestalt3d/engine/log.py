@@ -4,16 +4,21 @@ import json
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Protocol, runtime_checkable
+
+from gestalt3d.configs import Number
+
+Line = dict[str, Number]
+"""Step, seconds, and what is logged by name."""
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
+def read_log(folder: Path) -> list[Line]:
     """The lines of a run's `log.jsonl`, in order; none where there is no file."""
     try:
         lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    rows = []
+    rows: list[Line] = []
     for line in lines:
         with suppress(json.JSONDecodeError):  # half written by a run that was killed
             rows.append(json.loads(line))
@@ -37,15 +42,14 @@ class Log:
         kept = [row for row in read_log(self.path.parent) if row.get("step", 0) <= step and step > 0]
         self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
-    def write(self, step: int, **values: Any) -> None:
+    def write(self, step: int, **values: Number) -> None:
         self._file.write(
             json.dumps({"step": step, "seconds": round(time.time() - self._start, 3), **values}) + "\n"
         )
         self._file.flush()
         if self._board is not None:
             for name, value in values.items():
-                if isinstance(value, (int, float)):
-                    self._board.add_scalar(name, value, step)
+                self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
         self._file.close()
@@ -53,7 +57,14 @@ class Log:
             self._board.close()
 
 
-def _tensorboard(folder: Path) -> Any:
+@runtime_checkable
+class _Board(Protocol):
+    def add_scalar(self, name: str, value: Number, step: int, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _tensorboard(folder: Path) -> _Board | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from gestalt3d import methods
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
-from gestalt3d.methods.method import Method
+from gestalt3d.methods.method import AnyMethod, takes_clouds, takes_views
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -30,7 +29,7 @@ class Model:
     """A method ready to segment: `model(given)` is `model.segment(given)`."""
 
     name: str
-    method: Method[Any]
+    method: AnyMethod
 
     def __repr__(self) -> str:
         names = self.vocabulary.names
@@ -79,7 +78,7 @@ class Model:
         """
         given = input_of(given, call="segment(given)")
         wanted = class_ids(self.vocabulary, classes)
-        if self.takes is View:
+        if takes_views(self.method):
             if isinstance(given, PointCloud):
                 raise UserError(f"{self.name} takes photos, and this is a cloud; choose another model")
             found = self.method.segment(given)
@@ -96,6 +95,7 @@ class Model:
             raise UserError("the cloud has no finite point; nothing to segment")
         chosen = self.for_cloud(cloud)
         shown, moved_by = _centred(cloud if bool(usable.all()) else cloud[usable])
+        assert takes_clouds(chosen.method)
         found = chosen.method.segment(shown)
         found = found if moved_by is None else found.moved(np.linalg.inv(moved_by))
         found = found if bool(usable.all()) else _of_elements(found, usable.nonzero().flatten(), len(cloud))
@@ -120,7 +120,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
 
     Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
     """
-    if not isinstance(name_or_path, str | os.PathLike):
+    if not isinstance(name_or_path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"load(name_or_path): wants a model's name or a weight file, got {name_or_path!r:.60}"
         )

@@ -4,14 +4,14 @@ import hashlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import gestalt3d
+from gestalt3d.configs import Json
 
 
-def origin_of_training(*, seed: int, inits: Sequence[tuple[str, Path]], processes: int) -> dict[str, Any]:
+def origin_of_training(*, seed: int, inits: Sequence[tuple[str, Path]], processes: int) -> dict[str, Json]:
     """Commit, versions, seed and processes, and of each initial weight file its name as given and its SHA-256."""
     return {
         **_here(),
@@ -22,22 +22,21 @@ def origin_of_training(*, seed: int, inits: Sequence[tuple[str, Path]], processe
     }
 
 
-def resumed(origin: dict[str, Any] | None) -> dict[str, Any] | None:
+def resumed(origin: dict[str, Json]) -> dict[str, Json]:
     """The origin of a training that goes on now; other code than that it began with is listed under "resumed"."""
-    if origin is None:
-        return None
-    commits = [origin.get("commit"), *origin.get("resumed", [])]
+    before = origin.get("resumed")
+    commits = [origin.get("commit"), *(before if isinstance(before, list) else [])]
     if (now := commit()) == commits[-1]:
         return origin
     return {**origin, "resumed": [*commits[1:], now]}
 
 
-def origin_of_average(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def origin_of_average(parts: list[Json]) -> dict[str, Json]:
     """Commit, version and the averaged files."""
     return {**_here(), "average": parts}
 
 
-def _here() -> dict[str, Any]:
+def _here() -> dict[str, Json]:
     return {"commit": commit(), "version": gestalt3d.__version__}
 
 

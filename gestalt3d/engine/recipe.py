@@ -2,11 +2,21 @@
 
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, cast, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from gestalt3d.configs import Count, CountOrNone, NotNegative, Seed, Share, Within, check_ranges
+from gestalt3d.configs import (
+    Config,
+    Count,
+    CountOrNone,
+    Json,
+    NotNegative,
+    Seed,
+    Share,
+    Within,
+    check_ranges,
+)
 from gestalt3d.configs import from_plain as config_from_plain
 from gestalt3d.configs import to_plain as config_to_plain
 from gestalt3d.data import augment as augments
@@ -71,7 +81,7 @@ class Recipe:
     """Everything that a training depends on."""
 
     name: str
-    model: Any
+    model: Config
     """The configuration of a method, which says what is trained."""
     optim: Optim = field(default_factory=Optim)
     augment: Augment = field(default_factory=AugmentConfig)
@@ -139,32 +149,34 @@ class Recipe:
         return VOCABULARIES[self.classes]
 
 
-def to_plain(recipe: Recipe) -> dict[str, Any]:
+def to_plain(recipe: Recipe) -> dict[str, Json]:
     """The recipe as plain JSON, with the name of its method and the kind of its augmentation."""
     plain = config_to_plain(recipe)
-    augment = {"kind": type(recipe.augment).__name__, **plain["augment"]}
+    settings = plain["augment"]
+    assert isinstance(settings, dict)
+    augment = {"kind": type(recipe.augment).__name__, **settings}
     return {**plain, "method": recipe.method, "augment": augment}
 
 
-def from_plain(plain: Any, where: str) -> Recipe:
+def from_plain(plain: Json, where: str) -> Recipe:
     """The recipe that `to_plain` took apart, also where an earlier version did. `UserError` where it is none."""
     if not isinstance(plain, dict):
         raise UserError(f"{where}: holds no recipe")
-    given = dict(cast("dict[str, Any]", plain))
+    given = dict(plain)
     method = given.pop("method", None)
     if not isinstance(method, str):
         raise UserError(f"{where}: names no method")
     model = config_from_plain(config_class(method), given.get("model"), f"{where}.model")
     settings = given.get("augment", {})
-    kind = AugmentConfig
+    kind: type[Config] = AugmentConfig
     if isinstance(settings, dict):
-        settings = dict(cast("dict[str, Any]", settings))
+        settings = dict(settings)
         kind = _augment_class(settings.pop("kind", kind.__name__), method, where)
     augment = config_from_plain(kind, settings, f"{where}.augment")
     return config_from_plain(Recipe, {**given, "model": model, "augment": augment}, where)
 
 
-def _augment_class(kind: Any, method: str, where: str) -> type[Any]:
+def _augment_class(kind: Json, method: str, where: str) -> type[Config]:
     """The augmentation of that name: one of ours, or one that stands beside the method."""
     for place in (augments, module_of(method)):
         found = getattr(place, str(kind), None)

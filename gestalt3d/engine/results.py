@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,7 +105,7 @@ def expect_free(out: Path, names: Iterable[str]) -> None:
 
 
 @contextmanager
-def result_folder(out: Path) -> Iterator[None]:
+def result_folder(out: Path) -> Generator[None]:
     """Make `out` and see that files can be made there; a folder that stays empty goes again."""
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -120,7 +120,7 @@ def result_folder(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _all_or_none(out: Path) -> Iterator[Path]:
+def _all_or_none(out: Path) -> Generator[Path]:
     """A hidden folder whose files move to `out` at the end, replacing namesakes, and vanish on failure."""
     with _expect_writable(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def _all_or_none(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _expect_writable(out: Path) -> Iterator[None]:
+def _expect_writable(out: Path) -> Generator[None]:
     try:
         yield
     except OSError as problem:

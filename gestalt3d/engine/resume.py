@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from gestalt3d.configs import KIND
+from gestalt3d.configs import KIND, Json
 from gestalt3d.engine.checkpoint import migrated_recipe
 from gestalt3d.engine.recipe import Optim, Recipe, from_plain, to_plain
 from gestalt3d.errors import UserError
@@ -28,7 +27,7 @@ def recipe_of(out: Path) -> Recipe:
     """The recipe of the run in that folder."""
     file = out / "recipe.json"
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
+        plain: Json = json.loads(file.read_text(encoding="utf-8"))
         return from_plain(migrated_recipe(plain) if isinstance(plain, dict) else plain, str(file))
     except FileNotFoundError:
         raise UserError(f"{out}: holds no run to --resume ({file.name} is missing)") from None
@@ -48,7 +47,7 @@ def expect_same(file: Path, there: Recipe, here: Recipe) -> None:
         raise UserError(f"{file}: {'; '.join(differing)}; resume with the same values or start a new --out")
 
 
-def _differing(there: Any, here: Any, option: str) -> Iterator[str]:
+def _differing(there: Json, here: Json, option: str) -> Iterator[str]:
     if isinstance(there, dict) and isinstance(here, dict):
         for name in here:
             if name == KIND:

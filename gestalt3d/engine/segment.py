@@ -65,8 +65,8 @@ class Result:
 class Outcome:
     """What became of a batch: the files done, and one line for each that could not be."""
 
-    done: list[Path] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    done: list[Path] = field(default_factory=list[Path])
+    failed: list[str] = field(default_factory=list[str])
 
 
 def segment_files(

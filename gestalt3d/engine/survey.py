@@ -42,7 +42,7 @@ def _count(scans: DataSet, most: int) -> Survey:
     rows: Counter[int] = Counter()
     for scan in evenly_spaced(scans, most):
         seen, points = seen + 1, points + len(scan.input)
-        rows.update(scan.truth.classes.tolist())
+        rows.update(map(int, scan.truth.classes))
         has_classes = has_classes or bool((scan.truth.classes_of_elements() >= 0).any())
     names = scans.vocabulary.names
     classes = {name: rows[c] for c, name in enumerate(names) if rows[c]}

@@ -9,16 +9,17 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Never
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor, nn
+from torch import nn
+from torch.optim import Optimizer
 
 from gestalt3d.configs import Number
 from gestalt3d.engine import checkpoint, provenance
@@ -36,8 +37,8 @@ from gestalt3d.engine.validation import Validation
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.methods import method_of
-from gestalt3d.methods.method import Batch, Learned, Moment
-from gestalt3d.nn.norm import set_bn_momentum
+from gestalt3d.methods.method import AnyBatch, Learned, Moment, Predicted, learns
+from gestalt3d.nn.norm import batch_norms, set_bn_momentum
 
 Report = Callable[[int, int, dict[str, float]], None]
 """Called after each step with step, steps and the loss terms, means over the last `log_every` steps."""
@@ -72,9 +73,9 @@ def train(
     say = note if note is not None and main else _say_nothing
 
     scans = opened(recipe)
-    torch.manual_seed(recipe.seed)
+    _seed(recipe.seed)
     method = method_of(recipe.model).from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
-    if not isinstance(method, Learned):
+    if not learns(method):
         raise UserError(f"{recipe.name}: the method {method.name!r} has nothing to train")
     scans, kept = parted(scans, recipe, say, instances=method.finds_instances)
     if not resume:
@@ -156,9 +157,9 @@ def train(
 def _step(
     accelerator: Accelerator,
     model: nn.Module,
-    method: Learned[Any, Any, Any],
-    optimizer: Any,
-    parts: Sequence[Batch],
+    method: Learned[Never, AnyBatch, Predicted],
+    optimizer: Optimizer,
+    parts: Sequence[AnyBatch],
     recipe: Recipe,
     step: int,
 ) -> dict[str, float]:
@@ -166,12 +167,13 @@ def _step(
 
     `model` is the method as accelerate runs it.
     """
-    torch.manual_seed(hash((recipe.seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # dropout
+    _seed(hash((recipe.seed, step, accelerator.process_index)) & 0x7FFFFFFF)  # dropout
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe.optim, step)
     method.train()
-    if recipe.freeze_bn:
-        set_eval(method)
+    if recipe.freeze_bn:  # as some train after their pre-training
+        for norm in batch_norms(method):
+            norm.eval()
     set_bn_momentum(method, bn_momentum(recipe.optim, step))
     at = Moment(step, recipe.optim.steps, step * recipe.optim.samples_per_step)
     optimizer.zero_grad(set_to_none=True)
@@ -192,11 +194,8 @@ def _step(
     return sums
 
 
-def set_eval(module: nn.Module) -> None:
-    """Freeze batch norm, as some train after their pre-training."""
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.eval()
+def _seed(seed: int) -> None:
+    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType], whose argument torch gives no type
 
 
 def _agreed(accelerator: Accelerator, asked: bool) -> bool:
@@ -204,12 +203,11 @@ def _agreed(accelerator: Accelerator, asked: bool) -> bool:
     if accelerator.num_processes == 1:
         return asked
     together = accelerator.reduce(torch.tensor([float(asked)], device=accelerator.device), "sum")
-    assert isinstance(together, Tensor)
     return bool(together.sum() > 0)
 
 
 @contextmanager
-def _ended_in_words(last: Path, state: TrainingState) -> Iterator[None]:
+def _ended_in_words(last: Path, state: TrainingState) -> Generator[None]:
     """An interrupt says how to go on, and a lack of memory what to lower."""
     try:
         yield
@@ -229,7 +227,7 @@ def _ended_in_words(last: Path, state: TrainingState) -> Iterator[None]:
 
 
 @contextmanager
-def _closed(log: Log | None, accelerator: Accelerator) -> Iterator[None]:
+def _closed(log: Log | None, accelerator: Accelerator) -> Generator[None]:
     try:
         yield
     finally:
@@ -239,7 +237,8 @@ def _closed(log: Log | None, accelerator: Accelerator) -> Iterator[None]:
 
 
 def _accelerator(recipe: Recipe, device: str) -> Accelerator:
-    AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
+    # An earlier training in this process may have had another precision, which nothing public forgets.
+    AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
     on_cpu = checkpoint.usable_device(device).type == "cpu"
     accelerator = Accelerator(mixed_precision=recipe.optim.precision, cpu=on_cpu)
     if recipe.scans_per_step % accelerator.num_processes:
@@ -282,12 +281,11 @@ def _expect_place(last: Path, *, resume: bool) -> None:
 
 def _expect_trained_norms(method: nn.Module, name: str) -> None:
     """Batch norm that is frozen before it has seen anything divides by 1 for good."""
-    for norm in method.modules():
-        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None:
-            assert norm.running_var is not None
-            if not bool(norm.running_mean.any()) and bool((norm.running_var == 1).all()):
-                raise UserError(
-                    "freeze_bn keeps batch norm as it is, and it was never trained; start from trained weights with --init "
-                    f"(`gestalt3d train {name} --help` lists the trainings before this one), or let batch norm learn, with "
-                    "--no-freeze-bn or without --freeze-bn"
-                )
+    for norm in batch_norms(method):
+        mean, var = norm.running_mean, norm.running_var
+        if mean is not None and var is not None and not bool(mean.any()) and bool((var == 1).all()):
+            raise UserError(
+                "freeze_bn keeps batch norm as it is, and it was never trained; start from trained weights with --init "
+                f"(`gestalt3d train {name} --help` lists the trainings before this one), or let batch norm learn, with "
+                "--no-freeze-bn or without --freeze-bn"
+            )

@@ -3,20 +3,19 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from gestalt3d.configs import to_plain
+from gestalt3d.configs import Json, from_plain, to_plain
 from gestalt3d.engine import checkpoint, provenance, recipe
 from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.engine.resume import carried_on, expect_same
 from gestalt3d.engine.schedules import Averaged, learning_rate
 from gestalt3d.engine.training_set import Say
 from gestalt3d.errors import UserError
-from gestalt3d.methods.method import Learned
+from gestalt3d.methods.method import Network
 
 
 @dataclass
@@ -27,7 +26,7 @@ class Run:
     best: float = -math.inf
     seconds: float = 0.0
     best_step: int = 0
-    origin: dict[str, Any] | None = None
+    origin: dict[str, Json] | None = None
     """Code, seed and initial weights; None where the checkpoint is older than this."""
 
 
@@ -35,13 +34,13 @@ class Run:
 class TrainingState:
     """The network, its optimiser, the averaged weights where the recipe asks for them, and how far all is."""
 
-    method: Learned[Any, Any, Any]
+    method: Network
     optimizer: Optimizer
     average: Averaged | None
     run: Run = field(default_factory=Run)
 
     @classmethod
-    def begun(cls, method: Learned[Any, Any, Any], optim: Optim) -> "TrainingState":
+    def begun(cls, method: Network, optim: Optim) -> "TrainingState":
         average = Averaged(method, optim.ema) if optim.ema else None
         return cls(method, optimizer_of(method, optim), average)
 
@@ -65,8 +64,8 @@ class TrainingState:
     def restore(self, file: Path, settings: Recipe, say: Say) -> None:
         """Take everything over from a checkpoint; `UserError` where it is none, or of a training of other settings."""
         stored = checkpoint.read(file)
-        theirs = stored.about.get("recipe")
-        if not isinstance(theirs, dict) or not isinstance(stored.about.get("run"), dict):
+        theirs, run, origin = (stored.about.get(name) for name in ("recipe", "run", "origin"))
+        if not isinstance(theirs, dict) or not isinstance(run, dict):
             raise UserError(
                 f"{file}: a weight file, not a checkpoint; start from it with --init instead of --resume"
             )
@@ -75,7 +74,8 @@ class TrainingState:
                 f"{file}: an earlier version wrote it, in which the parts of the network were in another order, so that its "
                 "optimiser's state fits no more; start from its weights with --init and a new --out"
             )
-        self.run = Run(**stored.about["run"], origin=provenance.resumed(stored.about.get("origin")))
+        self.run = from_plain(Run, run, f"{file}: run")
+        self.run.origin = provenance.resumed(origin) if isinstance(origin, dict) else None
         # Settings that the file is older than have their defaults.
         before = recipe.from_plain(theirs, str(file))
         expect_same(file, before, settings)
@@ -92,7 +92,7 @@ class TrainingState:
             self.average.tensors = {n[4:]: v for n, v in stored.tensors.items() if n.startswith("ema.")}
 
 
-def optimizer_of(method: Learned[Any, Any, Any], optim: Optim) -> Optimizer:
+def optimizer_of(method: Network, optim: Optim) -> Optimizer:
     """The recipe's optimiser of all weights."""
     weights, decay = method.parameters(), optim.weight_decay
     if optim.kind == "sgd":

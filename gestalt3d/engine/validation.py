@@ -1,7 +1,7 @@
 """How well a training does on scans that it does not learn from."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from gestalt3d.engine.model import Model
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.engine.training_set import Say, several
 from gestalt3d.errors import UserError
-from gestalt3d.methods.method import Learned
+from gestalt3d.methods.method import Network
 
 
 class _Stopped(Exception):
@@ -37,7 +37,7 @@ class Validation:
 
     @torch.no_grad()
     def figures(
-        self, method: Learned[Any, Any, Any], weights: dict[str, Tensor], step: int, interrupt: Interrupt
+        self, method: Network, weights: Mapping[str, Tensor], step: int, interrupt: Interrupt
     ) -> dict[str, Number] | None:
         """The defined figures of the method with those weights; None where it was interrupted."""
         recipe = self._recipe

@@ -6,13 +6,14 @@ A method's module holds its configuration and, as `METHOD`, its class; so do tho
 import typing
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gestalt3d import plugins
 from gestalt3d.errors import UserError
 
 if TYPE_CHECKING:
-    from gestalt3d.methods.method import Method
+    from gestalt3d.configs import Config
+    from gestalt3d.methods.method import AnyMethod
 
 METHODS: dict[str, str] = {
     "asis": "gestalt3d.methods.asis",
@@ -29,7 +30,7 @@ METHODS: dict[str, str] = {
 """Name of a method of ours → its module."""
 
 
-def is_known(name: Any) -> bool:
+def is_known(name: object) -> TypeGuard[str]:
     """Whether there is a method of that name, here or announced by a package."""
     return isinstance(name, str) and (name in METHODS or name in plugins.announced())
 
@@ -48,7 +49,7 @@ def module_of(name: str) -> ModuleType:
     return plugins.module(name)
 
 
-def method_class(name: str) -> "type[Method[Any]]":
+def method_class(name: str) -> "type[AnyMethod]":
     """The class of a method."""
     return module_of(name).METHOD
 
@@ -58,6 +59,6 @@ def config_class(name: str) -> type[Any]:
     return typing.get_type_hints(method_class(name))["config"]
 
 
-def method_of(config: Any) -> "type[Method[Any]]":
+def method_of(config: "Config") -> "type[AnyMethod]":
     """The class that a configuration is one of: they stand in one module."""
     return import_module(type(config).__module__).METHOD

@@ -5,30 +5,45 @@ A method that learns is a network with four more functions: `prepare` makes a ba
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NamedTuple,
+    Never,
+    Protocol,
+    TypeAlias,
+    TypeGuard,
+    TypeVar,
+    runtime_checkable,
+)
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gestalt3d.configs import Json
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
 Given = TypeVar("Given", contravariant=True)
 """What is segmented: a `PointCloud`."""
 AnyBatch = TypeVar("AnyBatch", bound="Batch")
 Predicted = TypeVar("Predicted")
+AnyNetwork = TypeVar("AnyNetwork", bound="Network")
 
 
 @runtime_checkable
 class Method(Protocol[Given]):
     """Anything that segments."""
 
-    name: ClassVar[str]
+    name: str
     """That of `METHODS`, by which a weight file names it."""
-    takes: ClassVar[type[Any]]
+    takes: type[Any]
     """The type of its input."""
 
     @property
@@ -50,6 +65,20 @@ class Method(Protocol[Given]):
     def segment(self, given: Given, /) -> Instances:
         """The instances in it. Nothing of the truth is known here."""
         ...
+
+
+AnyMethod: TypeAlias = Method[Never]
+"""Whatever it segments: the two functions below tell."""
+
+
+def takes_clouds(method: AnyMethod) -> TypeGuard[Method[PointCloud]]:
+    """Whether it segments clouds."""
+    return method.takes is PointCloud
+
+
+def takes_views(method: AnyMethod) -> TypeGuard[Method[View]]:
+    """Whether it segments views."""
+    return method.takes is View
 
 
 @runtime_checkable
@@ -90,17 +119,17 @@ class Migrated(NamedTuple):
 
     method: str
     """A name of `METHODS`."""
-    config: dict[str, Any]
+    config: dict[str, Json]
     """Plain, as `configs.from_plain` reads it."""
     rename: Callable[[str], str] = str
     """From what a tensor was called to what it is called now."""
 
 
-class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
-    """Base of the methods that learn: a network that is a `Method`."""
+class Network(nn.Module):
+    """A `Method` with weights, whatever it learns from: who keeps the weights needs to know no more of it."""
 
-    name: ClassVar[str]
-    takes: ClassVar[type[Any]]
+    name: str
+    takes: type[Any]
     takes_semantics = False
     not_trained: tuple[str, ...] = ()
     """Settings that only `segment` knows: weights fit whatever they are."""
@@ -108,13 +137,13 @@ class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
     vocabulary: Vocabulary
 
     @classmethod
-    def from_config(cls, config: Any, vocabulary: Vocabulary) -> "Learned[Given, AnyBatch, Predicted]":
+    def from_config(cls: type[AnyNetwork], config: Any, vocabulary: Vocabulary) -> AnyNetwork:
         """Untrained, its weights drawn from torch's global generator; by default `cls(config, vocabulary)`."""
         make: Any = cls
         return make(config, vocabulary)
 
     @classmethod
-    def migrated(cls, config: dict[str, Any]) -> Migrated:
+    def migrated(cls, config: dict[str, Json]) -> Migrated:
         """What the plain configuration of a file of this method means, whatever version has written it.
 
         A method that has changed what it writes overrides this, the one place that knows about its earlier versions. What it
@@ -129,6 +158,16 @@ class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
 
     def fit(self, samples: Scans) -> None:
         """Take over what the method needs to know of the training set as a whole, in buffers; by default nothing."""
+
+    if TYPE_CHECKING:  # who checks types at run time refuses an argument that nothing can be
+
+        def segment(self, given: Never, /) -> Instances:
+            """That of `Learned`."""
+            ...
+
+
+class Learned(Network, Generic[Given, AnyBatch, Predicted]):
+    """Base of the methods that learn: from what it is given come batches, and of these predictions."""
 
     def prepare(self, sample: Scan, rng: np.random.Generator) -> AnyBatch:
         """A batch of one labelled sample, or of a random part of it, on the CPU."""
@@ -146,21 +185,37 @@ class Learned(nn.Module, Generic[Given, AnyBatch, Predicted]):
         raise NotImplementedError
 
 
+def learns(method: AnyMethod) -> TypeGuard[Learned[Any, Any, Any]]:
+    """Whether there is something to train, of whatever batches and predictions."""
+    return isinstance(method, Learned)
+
+
+Made = TypeVar("Made", bound=Batch, covariant=True)
+
+
 @runtime_checkable
-class CutsBlocks(Protocol[AnyBatch]):
+class CutsBlocks(Protocol[Made]):
     """A `Learned` method whose samples are blocks of a scan, which can be cut once and kept."""
 
-    batch_class: type[AnyBatch]
+    @property
+    def batch_class(self) -> Callable[..., Made]:
+        """Makes a batch of its fields, which are tensors."""
+        ...
 
     @property
     def blocks_per_sample(self) -> int:
         """How many random blocks `prepare` takes of a scan."""
         ...
 
-    def lattice(self, scan: Scan) -> Iterator[AnyBatch]:
-        """Every block of a scan, some at a time."""
+    def lattice(self, scan: Scan) -> Iterator[Sequence[Tensor]]:
+        """Every block of a scan, some at a time: the fields of a batch."""
         ...
 
     def lattice_settings(self) -> tuple[Any, ...]:
         """All of the configuration that `lattice` depends on."""
         ...
+
+
+def cuts_blocks(method: Learned[Never, AnyBatch, Predicted]) -> TypeGuard[CutsBlocks[AnyBatch]]:
+    """Whether its batches are blocks that can be cut once."""
+    return isinstance(method, CutsBlocks)

@@ -1,8 +1,12 @@
 """Models that need no weights of their own, and the choice between models where none is named."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gestalt3d.methods import config_class, method_class
 from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
+
+if TYPE_CHECKING:
+    from gestalt3d.methods.method import AnyMethod
 
 VOCABULARY = S3DIS
 """Of methods without weights that say nothing else."""
@@ -15,6 +19,18 @@ class Untrained(NamedTuple):
     vocabulary: Vocabulary = VOCABULARY
     semantics_of: str | None = None
     """The shipped model of two stages of which this is another second one; its vocabulary counts."""
+
+    def make(self, stages: "AnyMethod | None") -> "AnyMethod":
+        """The method; where `stages` are given, the two stages with it as the second."""
+        cls, config = method_class(self.method), config_class(self.method)(**self.settings)
+        if stages is None:
+            return cls.from_config(config, self.vocabulary)
+        from gestalt3d.methods.components import Components
+        from gestalt3d.methods.staged import Staged
+
+        parter = cls.from_config(config, stages.vocabulary)
+        assert isinstance(stages, Staged) and isinstance(parter, Components)
+        return stages.with_parter(parter)
 
 
 UNTRAINED: dict[str, Untrained] = {

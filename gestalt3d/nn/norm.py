@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +11,19 @@ from torch import Tensor, nn
 
 from gestalt3d.ops.norm_relu import norm_relu
 
+BatchNorm: TypeAlias = nn.modules.batchnorm._BatchNorm
+"""Of any dimension."""
+
+
+def batch_norms(module: nn.Module) -> list[BatchNorm]:
+    """Every batch norm in it."""
+    return [part for part in module.modules() if isinstance(part, BatchNorm)]
+
 
 def set_bn_momentum(module: nn.Module, momentum: float) -> None:
     """Weight of the newest batch in every running mean and variance; PointNet's falls from 0.5 to 0.01."""
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.momentum = momentum
+    for norm in batch_norms(module):
+        norm.momentum = momentum
 
 
 @contextmanager
@@ -24,7 +32,7 @@ def statistics_of(module: nn.Module, look: Callable[[], object]) -> Iterator[Non
 
     Momentum and running statistics are what they were afterwards.
     """
-    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    norms = batch_norms(module)
     kept = [(norm.momentum, {n: b.clone() for n, b in norm.named_buffers()}) for norm in norms]
     try:
         for norm in norms:
