@@ -8,4 +8,4 @@ for name in ("geometric", "geometric-regions"):
     scans = g3.open_data("rooms:val", vocabulary=model.vocabulary, limit=2)
     # The method gets the cloud alone. Percent; None where a class does not occur.
     figures = g3.evaluate(model, scans, data="rooms:val")["pooled"]
-    print(name, {key: round(figures[key], 1) for key in ("mCov", "mPrec", "mRec", "AP50", "AP25")})
+    print(name, *(f"{key} {figures[key]:.1f}" for key in ("mCov", "mPrec", "mRec", "AP50", "AP25")))

@@ -57,7 +57,9 @@ def demo(
     evaluator = rooms.evaluator(ready.vocabulary)
     evaluator.see(scan, found)
     figures = evaluator.results()["pooled"]
-    any_class = {f"{k}, any class": figures["class_agnostic"][k] for k in ("AP50", "AP25")}
+    objects = figures["class_agnostic"]
+    assert isinstance(objects, dict)
+    any_class = {f"{k}, any class": objects[k] for k in ("AP50", "AP25")}
     wanted = {k: figures[k] for k in ("AP50", "AP25", "mIoU")} | any_class
     chosen = ", of the first twenty the one that mtml-rooms does best" if seed == DEMO_ROOM else ""
     say(f"a validation room that training never saw{chosen}")

@@ -89,9 +89,10 @@ def evaluate(
     from gestalt3d.data import Seen, open_data
     from gestalt3d.data.posed import Posed
     from gestalt3d.data.sampled_blocks import in_sampled_blocks
-    from gestalt3d.engine.evaluate import averaged
+    from gestalt3d.engine.evaluate import Evaluation, averaged
     from gestalt3d.engine.evaluate import evaluate as evaluate_model
     from gestalt3d.engine.model import load
+    from gestalt3d.metrics.report import per_class
 
     ready = load(model, device=device)
     scans = open_data(
@@ -101,7 +102,8 @@ def evaluate(
         limit=limit,
         semantics=semantics,
     )
-    results, failed = [], {}
+    results: list[Evaluation] = []
+    failed: dict[str, None] = {}
 
     def on_failure(line: str) -> None:
         if line not in failed:  # of several seeds and poses the first says it
@@ -126,7 +128,9 @@ def evaluate(
                 )
             )
     several = len(results) > 1
-    result = {**averaged(results), "seeds": list(seeds), "poses": poses} if several else results[0]
+    result = averaged(results) if several else results[0]
+    if several:
+        result["seeds"], result["poses"] = list(seeds), poses
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
     keys = (*(key for key in _OF_PARTS if key in result["pooled"]), *keys)
     shown = scans.names if add_to is not None else result["scans"]
@@ -134,13 +138,12 @@ def evaluate(
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in figures.items()]
     together = f"all {len(result['scans'])} in {add_to}" if "parts" in result else "all"
     rows.append({"scan": together, **{k: result["pooled"].get(k) for k in keys}})
-    if several:
+    if "pooled_sd" in result:
         rows.append({"scan": "± sd over seeds and poses", **{k: result["pooled_sd"].get(k) for k in keys}})
     table(f"{model} on {data}, percent", rows)
-    per_class = result["pooled"].get("per_class")
-    if per_class and not class_agnostic:
+    if (of_classes := per_class(result["pooled"])) and not class_agnostic:
         say()
-        table("per class", [{"class": name, **values} for name, values in per_class.items()])
+        table("per class", [{"class": name, **values} for name, values in of_classes.items()])
         keys = (*keys, "n_gt", "n_pred")
     say()
     say_meanings(keys)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gestalt3d.terminal import say, table
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     from gestalt3d.engine.results import Answer
     from gestalt3d.stages import Stage
@@ -85,7 +85,7 @@ def object_rows(found: "Instances", elements: str = "points") -> list[dict[str, 
     return [{"class": found.class_name(i), "score": s, elements: n} for i, (s, n) in enumerate(rows)]
 
 
-def write_json(path: Path, result: dict[str, Any]) -> None:
+def write_json(path: Path, result: "Mapping[str, object]") -> None:
     from gestalt3d.io import json_files  # and with it NumPy, which help does not need
 
     json_files.write_json(path, result)

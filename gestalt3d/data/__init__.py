@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gestalt3d.data.part_names import part_name
 from gestalt3d.errors import UserError
+from gestalt3d.metrics.counts import Counts
+from gestalt3d.metrics.report import Results
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import Vocabulary
@@ -26,7 +28,7 @@ class Evaluator(Protocol):
         """Count what was found in a scan, beside the truth."""
         ...
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """`{"scans": {name: figures}, "pooled": figures, "skipped": [names]}`, None where undefined."""
         ...
 
@@ -34,11 +36,11 @@ class Evaluator(Protocol):
         """The pooled figures with each scan left out in turn."""
         ...
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> Counts:
         """What `add_counts` takes, as plain JSON."""
         ...
 
-    def add_counts(self, counts: dict[str, Any]) -> None:
+    def add_counts(self, counts: Counts) -> None:
         """Add the scans of another evaluator; `ValueError` with a sentence where these are no counts or do not belong here."""
         ...
 

@@ -1,19 +1,38 @@
 """Score a model on labelled scans. The method receives the cloud alone, never its labels."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired
 
+from gestalt3d.configs import Json, Number
 from gestalt3d.data import DataSet, Seen
 from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model
 from gestalt3d.engine.tally import Tally
+from gestalt3d.metrics.report import Figures, Results
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
 
 Report = Callable[[int, int, str], None]
 """Called before each scan with its number, the number of scans and its name."""
+
+
+class Evaluation(Results):
+    """How well a model does on scans; plain JSON."""
+
+    method: str
+    data: str
+    models: NotRequired[dict[str, str]]
+    """Which segmented each scan, where the model chooses by the scan."""
+    failed: NotRequired[list[str]]
+    """Names of the scans that could not be read or segmented."""
+    parts: NotRequired[list[Json]]
+    """The evaluations that the figures are of, where they were added up in a file."""
+    pooled_sd: NotRequired[dict[str, float]]
+    """Of an average, sample standard deviations of the pooled figures."""
+    seeds: NotRequired[list[int]]
+    poses: NotRequired[int]
 
 
 def evaluate(
@@ -27,7 +46,7 @@ def evaluate(
     add_to: Path | None = None,
     report: Report | None = None,
     on_failure: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Segment every scan and compare with its labels: figures of each scan and of all pooled, percent, None where undefined.
 
     Returns `{"method", "data", "scans": {name: figures}, "pooled": figures, "skipped": [names]}`; figures are those of
@@ -46,7 +65,8 @@ def evaluate(
     With `on_failure`, a scan that cannot be read or segmented is told to it in one line, named in "failed", and does not keep
     the others from being scored.
     """
-    if not isinstance(model, Model) or not hasattr(scans, "evaluator"):
+    is_model = isinstance(model, Model)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_model or not hasattr(scans, "evaluator"):
         raise TypeError(
             "evaluate(model, scans): wants a model and a data set, as load and open_data give them, "
             f"got {model!r:.40} and {scans!r:.40}"
@@ -82,36 +102,49 @@ def evaluate(
         except Exception as problem:  # whatever it is, the other scans are still worth their figures
             failed.append(name)
             on_failure(str(in_one_line(name, problem)))
-    results = evaluator.results()
+    result: Evaluation = {"method": model.name, "data": data, **evaluator.results()}
     if tally is not None and not failed:
-        results = tally.add(evaluator, {"model": model.name, "data": data, "scans": len(scans)})
+        part: dict[str, Json] = {"model": model.name, "data": data, "scans": len(scans)}
+        result = {**result, **tally.add(evaluator, part)}
     elif tally is not None and on_failure is not None:
         # The rest could be added now, but what failed could not be later.
         on_failure(
             f"--add-to {add_to}: nothing was added, because not every scan could be; try again without it"
         )
-    choice = {"models": chosen} if chosen else {}
-    result = {"method": model.name, "data": data, **choice, **results}
-    return {**result, "failed": failed} if failed else result
+    if chosen:
+        result["models"] = chosen
+    if failed:
+        result["failed"] = failed
+    return result
 
 
-def averaged(results: list[dict[str, Any]]) -> dict[str, Any]:
+def averaged(results: Sequence[Evaluation]) -> Evaluation:
     """One result from those of several seeds and poses: every figure their mean, None where one has none, and the pooled
-    figures' sample standard deviations as "pooled_sd".
+    figures' sample standard deviations as "pooled_sd". Scans that failed in one of them are in none.
     """
-    mean = _mean(results)
-    spread = {
-        key: statistics.stdev(result["pooled"][key] for result in results)
-        for key, value in mean["pooled"].items()
-        if isinstance(value, float) and len(results) > 1
+    first = results[0]
+    names = [name for name in first["scans"] if all(name in result["scans"] for result in results)]
+    pooled = {key: _numbers(result["pooled"][key] for result in results) for key in first["pooled"]}
+    mean: Evaluation = {
+        **first,
+        "scans": {name: _mean([result["scans"][name] for result in results]) for name in names},
+        "pooled": _mean([result["pooled"] for result in results]),
+        "pooled_sd": {key: statistics.stdev(n) for key, n in pooled.items() if len(n) == len(results) > 1},
     }
-    return {**mean, "pooled_sd": spread}
+    if failed := list(dict.fromkeys(name for result in results for name in result.get("failed", []))):
+        mean["failed"] = failed
+    return mean
 
 
-def _mean(values: list[Any]) -> Any:
-    first = values[0]
-    if isinstance(first, dict):
-        return {key: _mean([value[key] for value in values]) for key in first}
-    if any(value is None for value in values):
-        return None
-    return statistics.fmean(values) if isinstance(first, int | float) else first
+def _mean(tables: Sequence[Figures]) -> Figures:
+    return {key: _mean_of([table[key] for table in tables]) for key in tables[0]}
+
+
+def _mean_of(values: Sequence[Json]) -> Json:
+    if tables := [value for value in values if isinstance(value, dict)]:
+        return _mean(tables)
+    return statistics.fmean(numbers) if len(numbers := _numbers(values)) == len(values) else None
+
+
+def _numbers(values: Iterable[Json]) -> list[Number]:
+    return [value for value in values if isinstance(value, int | float)]

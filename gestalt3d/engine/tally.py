@@ -5,13 +5,27 @@ validation whose models each know their own area.
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from gestalt3d.configs import to_plain
+from gestalt3d.configs import Json, to_plain
 from gestalt3d.data import Evaluator
 from gestalt3d.engine.model import Model
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
+from gestalt3d.metrics.counts import Counts
+from gestalt3d.metrics.report import Results
+
+
+class Together(Results):
+    """The results of all scans in a file, and the evaluations that they are of."""
+
+    parts: list[Json]
+
+
+class _Kept(Together):
+    """What the file holds."""
+
+    settings: dict[str, Json]
+    counts: Counts
 
 
 class Tally:
@@ -31,8 +45,12 @@ class Tally:
         sampled_blocks: bool,
     ) -> None:
         self.path, self._make = path, make
-        self._settings = {"method": model.method.name, "sampled_blocks": sampled_blocks}
-        self._settings |= {k: v for k, v in to_plain(model.method.config).items() if k != "seed"}
+        own = {name: value for name, value in to_plain(model.method.config).items() if name != "seed"}
+        self._settings: dict[str, Json] = {
+            "method": model.method.name,
+            "sampled_blocks": sampled_blocks,
+            **own,
+        }
         before = self._read()
         if before is None:
             return
@@ -44,30 +62,30 @@ class Tally:
         if twice := [name for name in names if name in held]:
             raise self._refused(f"holds {twice[0]} already; a scan counts once")
 
-    def add(self, counted: Evaluator, part: dict[str, Any]) -> dict[str, Any]:
+    def add(self, counted: Evaluator, part: dict[str, Json]) -> Together:
         """Add what was counted, write the file, and return its results: those of all scans in it, and the `parts` it is of.
 
         The file is read again, so that what another process has added meanwhile is not lost.
         """
         before, together = self._read(), self._make()
-        parts = [part]
+        parts: list[Json] = [part]
         if before is not None:
             parts = [*before["parts"], part]
             self._join(together, before["counts"])
         self._join(together, counted.counts())
-        result = {"parts": parts, **together.results()}
-        kept = {**result, "settings": self._settings, "counts": together.counts()}
+        result: Together = {"parts": parts, **together.results()}
+        kept: _Kept = {**result, "settings": self._settings, "counts": together.counts()}
         with atomic_path(self.path) as temporary:
             temporary.write_text(json.dumps(kept, allow_nan=False) + "\n", encoding="utf-8")
         return result
 
-    def _join(self, evaluator: Evaluator, counts: Any) -> None:
+    def _join(self, evaluator: Evaluator, counts: Counts) -> None:
         try:
             evaluator.add_counts(counts)
         except ValueError as problem:
             raise self._refused(str(problem)) from None
 
-    def _read(self) -> dict[str, Any] | None:
+    def _read(self) -> _Kept | None:
         if not self.path.exists():
             return None
         try:

@@ -30,6 +30,18 @@ class Run:
     """Code, seed and initial weights; None where the checkpoint is older than this."""
 
 
+def run_of(stored: checkpoint.Stored) -> Run:
+    """That of a checkpoint; `UserError` where the file holds weights alone."""
+    run, origin = stored.about.get("run"), stored.about.get("origin")
+    if not isinstance(run, dict):
+        raise UserError(
+            f"{stored.path}: a weight file, not a checkpoint; start from it with --init instead of --resume"
+        )
+    known = from_plain(Run, run, f"{stored.path}: run")
+    known.origin = origin if isinstance(origin, dict) else None
+    return known
+
+
 @dataclass
 class TrainingState:
     """The network, its optimiser, the averaged weights where the recipe asks for them, and how far all is."""
@@ -64,20 +76,16 @@ class TrainingState:
     def restore(self, file: Path, settings: Recipe, say: Say) -> None:
         """Take everything over from a checkpoint; `UserError` where it is none, or of a training of other settings."""
         stored = checkpoint.read(file)
-        theirs, run, origin = (stored.about.get(name) for name in ("recipe", "run", "origin"))
-        if not isinstance(theirs, dict) or not isinstance(run, dict):
-            raise UserError(
-                f"{file}: a weight file, not a checkpoint; start from it with --init instead of --resume"
-            )
+        self.run = run_of(stored)
         if stored.renamed:
             raise UserError(
                 f"{file}: an earlier version wrote it, in which the parts of the network were in another order, so that its "
                 "optimiser's state fits no more; start from its weights with --init and a new --out"
             )
-        self.run = from_plain(Run, run, f"{file}: run")
-        self.run.origin = provenance.resumed(origin) if isinstance(origin, dict) else None
+        if self.run.origin is not None:
+            self.run.origin = provenance.resumed(self.run.origin)
         # Settings that the file is older than have their defaults.
-        before = recipe.from_plain(theirs, str(file))
+        before = recipe.from_plain(stored.about.get("recipe"), str(file))
         expect_same(file, before, settings)
         say(carried_on(before, settings, self.run.step, learning_rate))
         checkpoint.load_into(self.method, stored, prefix="model.")

@@ -32,9 +32,9 @@ from gestalt3d.structures.vocabulary import Vocabulary
 
 Given = TypeVar("Given", contravariant=True)
 """What is segmented: a `PointCloud`."""
-AnyBatch = TypeVar("AnyBatch", bound="Batch")
 Predicted = TypeVar("Predicted")
-AnyNetwork = TypeVar("AnyNetwork", bound="Network")
+_Batch = TypeVar("_Batch", bound="Batch")
+_Network = TypeVar("_Network", bound="Network")
 
 
 @runtime_checkable
@@ -85,14 +85,18 @@ def takes_views(method: AnyMethod) -> TypeGuard[Method[View]]:
 class Batch(Protocol):
     """What goes through a network at once: tensors, and what they know about themselves."""
 
-    def to(self: AnyBatch, device: torch.device | str) -> AnyBatch:
+    def to(self: _Batch, device: torch.device | str) -> _Batch:
         """The same on another device."""
         ...
 
     @classmethod
-    def cat(cls: type[AnyBatch], parts: Sequence[AnyBatch]) -> AnyBatch:
+    def cat(cls: type[_Batch], parts: Sequence[_Batch]) -> _Batch:
         """Several as one."""
         ...
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Batch)
+Made = TypeVar("Made", bound=Batch, covariant=True)
 
 
 class Moment(NamedTuple):
@@ -137,7 +141,7 @@ class Network(nn.Module):
     vocabulary: Vocabulary
 
     @classmethod
-    def from_config(cls: type[AnyNetwork], config: Any, vocabulary: Vocabulary) -> AnyNetwork:
+    def from_config(cls: type[_Network], config: Any, vocabulary: Vocabulary) -> _Network:
         """Untrained, its weights drawn from torch's global generator; by default `cls(config, vocabulary)`."""
         make: Any = cls
         return make(config, vocabulary)
@@ -188,9 +192,6 @@ class Learned(Network, Generic[Given, AnyBatch, Predicted]):
 def learns(method: AnyMethod) -> TypeGuard[Learned[Any, Any, Any]]:
     """Whether there is something to train, of whatever batches and predictions."""
     return isinstance(method, Learned)
-
-
-Made = TypeVar("Made", bound=Batch, covariant=True)
 
 
 @runtime_checkable

@@ -1,25 +1,43 @@
 """What an evaluator keeps of its scans, as plain JSON and back: evaluations that ran apart add up to one."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
+from gestalt3d.configs import Json
 from gestalt3d.metrics.matching import Overlaps
 
 _NUMBERS = ("prediction_classes", "prediction_sizes", "unlabelled", "region_classes", "region_sizes")
 
 
-def plain_overlaps(overlaps: Overlaps) -> dict[str, Any]:
+class ScanCounts(TypedDict):
+    """Of one scan."""
+
+    overlaps: dict[str, Json]
+    objects: dict[str, Json]
+    """Whatever their classes."""
+    confusion: Json
+
+
+class Counts(TypedDict):
+    """Of all scans, and the settings that they depend on."""
+
+    settings: dict[str, Json]
+    skipped: list[str]
+    scans: dict[str, ScanCounts]
+
+
+def plain_overlaps(overlaps: Overlaps) -> dict[str, Json]:
     """Lists of numbers; of `common` only the cells that are not 0, as prediction, region and points in turn."""
     at = np.nonzero(overlaps.common)
     return {
         **{name: getattr(overlaps, name).tolist() for name in _NUMBERS},
         "prediction_scores": overlaps.prediction_scores.tolist(),
-        "common": np.stack([*at, overlaps.common[at]], axis=1).ravel().tolist(),
+        "common": [*np.stack([*at, overlaps.common[at]], axis=1).ravel().tolist()],
     }
 
 
-def overlaps_of_plain(plain: dict[str, Any]) -> Overlaps:
+def overlaps_of_plain(plain: dict[str, Json]) -> Overlaps:
     """What `plain_overlaps` took apart, number for number; `ValueError`, `TypeError` or `KeyError` for anything else."""
     numbers = {name: _whole(plain[name]) for name in _NUMBERS}
     scores = np.asarray(plain["prediction_scores"], dtype=np.float64)
@@ -34,7 +52,7 @@ def overlaps_of_plain(plain: dict[str, Any]) -> Overlaps:
     return Overlaps(**numbers, prediction_scores=scores, common=common)
 
 
-def table_of_plain(plain: Any, *, num_classes: int) -> np.ndarray:
+def table_of_plain(plain: Json, *, num_classes: int) -> np.ndarray:
     """(c, c + 1) int64: a confusion table."""
     counts = _whole(plain).reshape(-1)
     if len(counts) != num_classes * (num_classes + 1):

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from gestalt3d.configs import Json
 from gestalt3d.metrics.average_precision import MIN_REGION, average_precision, class_agnostic, recovery
-from gestalt3d.metrics.counts import overlaps_of_plain, plain_overlaps, table_of_plain
+from gestalt3d.metrics.counts import Counts, overlaps_of_plain, plain_overlaps, table_of_plain
 from gestalt3d.metrics.coverage import coverage
 from gestalt3d.metrics.matching import Overlaps, Regions, overlaps_of_masks
-from gestalt3d.metrics.report import by_class, defined, percent, room_scores
+from gestalt3d.metrics.report import Results, by_class, defined, percent, room_scores
 from gestalt3d.metrics.semantic import confusion, semantic
 from gestalt3d.structures.vocabulary import Vocabulary
 
@@ -101,7 +102,7 @@ class CloudEvaluator:
         self._kept[name] = Kept(overlaps, objects, self._confusion(gt_semantic, point_classes))
         return True
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> Counts:
         """What `add_counts` takes: every scan's tables, and the settings that they depend on. Plain JSON."""
         return {
             "settings": self._settings(),
@@ -116,7 +117,7 @@ class CloudEvaluator:
             },
         }
 
-    def add_counts(self, counts: dict[str, Any]) -> None:
+    def add_counts(self, counts: Counts) -> None:
         """Add the scans that another evaluator has counted.
 
         `ValueError` with a sentence where its settings are others, where a scan is here already, or where these are no counts.
@@ -142,17 +143,17 @@ class CloudEvaluator:
         self._kept |= scans
         self._skipped += skipped
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Json]:
         """Plain JSON, as it comes back from a file."""
         return {
             "vocabulary": [self.vocabulary.title, *self.vocabulary.names],
-            "structure": sorted(self.vocabulary.structure),
-            "classes": list(self.classes),
+            "structure": [*sorted(self.vocabulary.structure)],
+            "classes": [*self.classes],
             "class_agnostic": self.class_agnostic,
             "min_region": self.min_region,
         }
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """`{"scans": {name: scores}, "pooled": scores, "skipped": [names]}`, percent, `None` where undefined.
 
         Scores are `AP`, `AP50`, `AP25`, `recall50`, `coverage`; unless class-agnostic also `class_agnostic`

@@ -2,13 +2,27 @@
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
+from gestalt3d.configs import Json
 from gestalt3d.metrics.average_precision import nan_mean
 from gestalt3d.metrics.coverage import Coverage
 from gestalt3d.metrics.semantic import Semantic
+
+Figures = dict[str, Json]
+"""By name, None where undefined; some are tables of figures, such as "per_class"."""
+
+
+class Results(TypedDict):
+    """What an evaluator says, percent and counts."""
+
+    scans: dict[str, Figures]
+    pooled: Figures
+    skipped: list[str]
+    """Names of the scans that say nothing about instances."""
+
 
 _MEANINGS = (
     {
@@ -63,6 +77,14 @@ def percent(scores: Any) -> Any:
     if isinstance(scores, Mapping):
         return {key: percent(value) for key, value in scores.items()}
     return 100.0 * scores if isinstance(scores, float) else scores
+
+
+def per_class(figures: Figures) -> dict[str, Figures]:
+    """Those of each class; empty where classes do not count."""
+    found = figures.get("per_class")
+    if not isinstance(found, dict):
+        return {}
+    return {name: own for name, own in found.items() if isinstance(own, dict)}
 
 
 def by_class(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:

@@ -8,13 +8,12 @@ checkpoint.
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from gestalt3d import plugins
 from gestalt3d.errors import UserError
 from gestalt3d.reproduce import asis, mtml
-from gestalt3d.reproduce.result import assemble, judgements, shown_rows
-from gestalt3d.reproduce.run import one_run, read
+from gestalt3d.reproduce.result import Result, assemble, judgements, shown_rows
+from gestalt3d.reproduce.run import Run, one_run, read
 from gestalt3d.reproduce.table import Progress, Table
 
 __all__ = ["TABLES", "committed", "judgements", "retrain", "shown_rows", "table_of", "titles"]
@@ -44,7 +43,7 @@ def table_of(name: str) -> Table:
     return known[name]
 
 
-def committed(name: str) -> dict[str, Any]:
+def committed(name: str) -> Result:
     """The table from the runs that the package ships."""
     table = table_of(name)
     folder = Path(str(resources.files("gestalt3d") / "results"))
@@ -65,7 +64,7 @@ def retrain(
     quick: bool = False,
     device: str = "cpu",
     on_progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Train and evaluate the rows that are not finished in `out`, and put the table together.
 
     `rows` and `seeds` take some of the table's rows and of the budget's seeds, so that several processes can share the work;
@@ -80,7 +79,7 @@ def retrain(
     for seed in seeds:
         if seed not in budget.seeds:
             raise UserError(f"--seeds {seed}: the budget has {', '.join(map(str, budget.seeds))}")
-    say = on_progress or (lambda *_: None)
+    say = on_progress or _say_nothing
     jobs = [
         (row, seed)
         for number, seed in enumerate(seeds or budget.seeds)
@@ -88,8 +87,12 @@ def retrain(
         if row.key in (rows or keys) and not (row.weights and number)
     ]
     folder = out / ("quick" if quick else "full")
-    runs = []
+    runs: list[Run] = []
     for number, (row, seed) in enumerate(jobs):
         say(f"{name}: {row.label}, seed {seed}", number, len(jobs))
         runs.append(one_run(table, row, seed, folder, budget, device, say))
     return assemble(name, table, runs)
+
+
+def _say_nothing(_what: str, _done: int, _of: int) -> None:
+    pass

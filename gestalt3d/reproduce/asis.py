@@ -1,11 +1,16 @@
 """The tables of the ASIS paper: 6-fold cross validation on S3DIS, Area 5 where a table gives it as well."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gestalt3d.reproduce.claim import Claim, Faster
 from gestalt3d.reproduce.measure import measure
 from gestalt3d.reproduce.table import Budget, Figures, Progress, Row, Setting, Table
+
+if TYPE_CHECKING:
+    from gestalt3d.data import DataSet
+    from gestalt3d.engine.model import Model
+    from gestalt3d.engine.recipe import Recipe
 
 
 def _instance(mcov: float, mwcov: float, mprec: float, mrec: float) -> dict[str, float]:
@@ -25,17 +30,17 @@ def _classes(metric: str, mean: float, *values: float) -> dict[str, float]:
     return {**{f"{metric} {name}": v for name, v in zip(CLASSES, values, strict=True)}, f"m{metric}": mean}
 
 
-def _recipe(key: str, steps: int | None, seed: int) -> Any:
+def _recipe(key: str, steps: int | None, seed: int) -> "Recipe":
     from gestalt3d.reproduce import asis_rows
 
     return asis_rows.row(key, steps=steps or ROOMS.full.steps or 0, seed=seed)
 
 
-def _measured(model: Any, scans: Any, say: Progress) -> Figures:
+def _measured(model: "Model", scans: "DataSet", say: Progress) -> Figures:
     return measure(model, scans, say, columns=("WCov", "IoU"), sampled_blocks=True)
 
 
-def _block_times(model: Any) -> dict[str, float]:
+def _block_times(model: "Model") -> dict[str, float]:
     from gestalt3d.reproduce.block_times import block_times
 
     return block_times(model)

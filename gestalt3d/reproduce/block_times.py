@@ -5,14 +5,17 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from gestalt3d.data import open_data
 from gestalt3d.engine.model import Model
-from gestalt3d.methods.rooms.blockwise import BlockMethod
+from gestalt3d.methods.asis import ASISConfig
+from gestalt3d.methods.rooms.blockwise import looks_at_blocks
+
+Result = TypeVar("Result")
 
 
 def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[str, float]:
@@ -22,7 +25,7 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
     scikit-learn is installed.
     """
     method = model.method
-    if not isinstance(method, BlockMethod):
+    if not looks_at_blocks(method):
         return {}
     sampler = copy.copy(method)  # shares the weights, not the settings
     sampler.config = replace(
@@ -33,7 +36,9 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
     rng = np.random.default_rng(0)
     scans = open_data("rooms:test", vocabulary=model.vocabulary, limit=4)
     batches = [sampler.prepare(scans[i % len(scans)], rng) for i in range(blocks)]
-    network, grouping, usual = [], [], []
+    network: list[float] = []
+    grouping: list[float] = []
+    usual: list[float] = []
     with torch.inference_mode():
         for batch in [batch.to(method.mean_sizes.device) for batch in batches]:
             method(batch)  # compiled kernels and caches are warm
@@ -43,7 +48,7 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
             method.group(prediction)
             took, _ = _timed(lambda p=prediction: method.group(p))
             grouping.append(took)
-            if hasattr(prediction, "embedding"):
+            if isinstance(method.config, ASISConfig):
                 usual.append(_scikit_learn(prediction.embedding[0].double().numpy(), method.config.bandwidth))
     result = {"network ms": statistics.median(network), "grouping ms": statistics.median(grouping)}
     result["overall ms"] = result["network ms"] + result["grouping ms"]
@@ -52,7 +57,7 @@ def block_times(model: Model, *, blocks: int = 8, points: int = 4096) -> dict[st
     return result
 
 
-def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
+def _timed(call: Callable[[], Result]) -> tuple[float, Result]:
     start = time.perf_counter()
     result = call()
     if torch.cuda.is_available():

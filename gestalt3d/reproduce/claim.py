@@ -9,7 +9,7 @@ degrees of freedom of Welch and Satterthwaite.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from scipy.special import stdtrit
 
@@ -20,7 +20,7 @@ class Measured:
 
     seed: int
     figures: Mapping[str, float | None]
-    left_out: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[float | None]] = field(default_factory=dict[str, Sequence[float | None]])
     """By metric: the figure with each of `scans` left out in turn."""
     scans: Sequence[str] = ()
     trained: bool = True
@@ -36,6 +36,27 @@ Runs = Mapping[str, Sequence[Measured]]
 CONFIDENCE = 0.95
 
 
+class Verdict(TypedDict):
+    """Whether a claim holds, and what that rests on."""
+
+    claim: str
+    """In words."""
+    holds: bool | None
+    """None: the runs are too few to tell."""
+    seeds: int
+    scans: NotRequired[int]
+    difference: NotRequired[float]
+    standard_error: NotRequired[float]
+    interval: NotRequired[list[float]]
+    """Of the difference, from and to."""
+    opposite: NotRequired[bool]
+    """Whether the contrary holds."""
+    ratio: NotRequired[float]
+    """How many times as fast."""
+    missed: NotRequired[dict[str, float]]
+    """By metric the difference from the paper's figure, where ours is below."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """`better` exceeds `worse` in `metric`, beyond the error of the paired difference."""
@@ -44,14 +65,14 @@ class Claim:
     worse: str
     metric: str
 
-    def judged(self, runs: Runs) -> dict[str, Any]:
+    def judged(self, runs: Runs) -> Verdict:
         """`holds` is None where trained rows share fewer than two seeds: one training may be luck.
 
         With "difference" come "interval" and "standard_error" where there is something to take them from, "seeds" and
         "scans" that were shared, and "opposite", true where the interval lies below zero.
         """
         pairs = _pairs(runs[self.better], runs[self.worse], self.metric)
-        verdict: dict[str, Any] = {
+        verdict: Verdict = {
             "claim": f"{self.better} beats {self.worse} in {self.metric}",
             "holds": None,
             "seeds": len(pairs),
@@ -61,8 +82,8 @@ class Claim:
         differences = [_value(a, self.metric) - _value(b, self.metric) for a, b in pairs]
         difference = math.fsum(differences) / len(pairs)
         of_scans = _without_each(pairs, self.metric)
-        verdict |= {"difference": difference, "scans": len(of_scans)}
-        errors = []
+        verdict["difference"], verdict["scans"] = difference, len(of_scans)
+        errors: list[tuple[float, int]] = []
         if len(pairs) > 1:
             errors.append((_variance(differences) / len(pairs), len(pairs) - 1))
         if len(of_scans) > 1:
@@ -76,9 +97,9 @@ class Claim:
         if variance > 0:
             freedom = variance**2 / sum(v**2 / df for v, df in errors)
             reach = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
-        verdict |= {"standard_error": error, "interval": [difference - reach, difference + reach]}
+        verdict["standard_error"], verdict["interval"] = error, [difference - reach, difference + reach]
         if len(pairs) > 1 or not any(run.trained for pair in pairs for run in pair):
-            verdict |= {"holds": difference > reach, "opposite": difference < -reach}
+            verdict["holds"], verdict["opposite"] = difference > reach, difference < -reach
         return verdict
 
 
@@ -91,19 +112,20 @@ class Faster:
     metric: str
     factor: float
 
-    def judged(self, runs: Runs) -> dict[str, Any]:
+    def judged(self, runs: Runs) -> Verdict:
         """Of the seeds timed on one machine; `holds` is None where there is none."""
         pairs = [
             (a, b) for a, b in _pairs(runs[self.row], runs[self.than], self.metric) if a.device == b.device
         ]
         ratios = [_value(b, self.metric) / _value(a, self.metric) for a, b in pairs]
-        verdict: dict[str, Any] = {
+        verdict: Verdict = {
             "claim": f"{self.row} is {self.factor:g} times as fast as {self.than} ({self.metric})",
             "holds": None,
             "seeds": len(pairs),
         }
-        ratio = mean(ratios)
-        return verdict if ratio is None else verdict | {"holds": ratio >= self.factor, "ratio": ratio}
+        if (ratio := mean(ratios)) is not None:
+            verdict["holds"], verdict["ratio"] = ratio >= self.factor, ratio
+        return verdict
 
 
 @dataclass(frozen=True)
@@ -113,11 +135,12 @@ class Target:
     row: str
     paper: Mapping[str, float]
 
-    def judged(self, runs: Runs) -> dict[str, Any]:
+    def judged(self, runs: Runs) -> Verdict:
         """`missed` says by how much where it is below; `holds` is None for fewer than two seeds."""
         ours = {metric: values_of(runs[self.row], metric) for metric in self.paper}
         seeds = min(len(values) for values in ours.values())
-        missed = {m: mean(v) - self.paper[m] for m, v in ours.items() if v and mean(v) < self.paper[m]}  # type: ignore[operator]
+        behind = {m: middle - self.paper[m] for m, v in ours.items() if (middle := mean(v)) is not None}
+        missed = {m: off for m, off in behind.items() if off < 0}
         return {
             "claim": f"{self.row} reaches the paper's "
             + ", ".join(f"{m} {v:g}" for m, v in self.paper.items()),
@@ -151,7 +174,7 @@ def _without_each(pairs: Sequence[tuple[Measured, Measured]], metric: str) -> li
     scans = list(runs[0].scans)
     if not scans or any(list(run.scans) != scans or metric not in run.left_out for run in runs):
         return []
-    found = []
+    found: list[float] = []
     for i in range(len(scans)):
         values = [(a.left_out[metric][i], b.left_out[metric][i]) for a, b in pairs]
         known = [x - y for x, y in values if x is not None and y is not None]

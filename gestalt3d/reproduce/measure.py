@@ -1,8 +1,10 @@
 """The figures of a row's model on the scans of its table."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gestalt3d.configs import Json
+from gestalt3d.metrics.report import per_class
 from gestalt3d.reproduce.table import Figures, Progress
 
 if TYPE_CHECKING:
@@ -33,12 +35,17 @@ def measure(
         found = model.segment(scan.input)
         for suffix, evaluator in evaluators.items():
             evaluator.see(*seen_as[suffix](scan, found))
-    flat: dict[str, Any] = {}
+    flat: dict[str, float | None] = {}
+    num_true: dict[str, int] = {}
     for suffix, evaluator in evaluators.items():
         pooled = evaluator.results()["pooled"]
-        flat |= {f"{k}{suffix}": v for k, v in pooled.items() if not isinstance(v, dict)}
-        flat |= {f"{m} {c}{suffix}": v.get(m) for c, v in pooled["per_class"].items() for m in columns}
-    last = evaluators[[*evaluators][-1]].results()["pooled"]["per_class"]
-    return Figures(
-        flat, evaluators[""].left_out(), list(scans.names), {c: v["n_gt"] for c, v in last.items()}
-    )
+        flat |= {f"{k}{suffix}": _number(v) for k, v in pooled.items() if not isinstance(v, dict)}
+        for c, own in per_class(pooled).items():
+            flat |= {f"{m} {c}{suffix}": _number(own.get(m)) for m in columns}
+            num_true[c] = int(_number(own["n_gt"]) or 0)
+    return Figures(flat, evaluators[""].left_out(), list(scans.names), num_true)
+
+
+def _number(figure: Json) -> float | None:
+    assert figure is None or isinstance(figure, int | float)
+    return figure

@@ -2,14 +2,21 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gestalt3d.reproduce.claim import Claim, Target
 from gestalt3d.reproduce.measure import measure
 from gestalt3d.reproduce.table import Budget, Figures, Progress, Row, Setting, Table
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def _recipe(key: str, steps: int | None, seed: int) -> Any:
+    from gestalt3d.data import DataSet
+    from gestalt3d.engine.model import Model
+    from gestalt3d.engine.recipe import Recipe
+
+
+def _recipe(key: str, steps: int | None, seed: int) -> "Recipe":
     from gestalt3d.reproduce import asis_rows, mtml_rows
 
     if key == "sgpn-rooms":
@@ -18,7 +25,7 @@ def _recipe(key: str, steps: int | None, seed: int) -> Any:
     return mtml_rows.row(key, steps=steps, seed=seed)
 
 
-def _measured(model: Any, scans: Any, say: Progress) -> Figures:
+def _measured(model: "Model", scans: "DataSet", say: Progress) -> Figures:
     """By ScanNet's rule."""
     return measure(model, scans, say, columns=("AP50",))
 
@@ -124,27 +131,39 @@ def _toy_rows(preset: str, *, paper: bool) -> tuple[Row, ...]:
     )
 
 
-def _room_row(i: int, label: str, key: str, **settings: Any) -> Row:
+def _room_row(
+    i: int,
+    label: str,
+    key: str,
+    *,
+    weights: str | None = None,
+    adjust: "Callable[[Model], None] | None" = None,
+) -> Row:
     """One of Table 2's: a shipped model, or one trained for the table with the shipped semantic stage."""
     paper = _column(i, TABLE2) | {m: v[i] for m, v in AVERAGES.items()}
-    if "weights" not in settings:
-        settings["init"] = ("mtml-rooms.semantics",)
-    return Row(label, key, paper, **settings)
+    init = () if weights else ("mtml-rooms.semantics",)
+    return Row(label, key, paper, weights=weights, adjust=adjust, init=init)
 
 
-def _as_in_the_paper(model: Any) -> None:
+def _as_in_the_paper(model: "Model") -> None:
     """Without superpoints, in one look, with the proposals of the embedding and the classes alone."""
-    from gestalt3d.methods.mtml import MTMLConfig
+    from gestalt3d.methods.mtml import MTML
+    from gestalt3d.methods.staged import Staged
 
+    assert isinstance(model.method, Staged)
     semantics, parter = model.method.semantics, model.method.parter
     semantics.config = replace(semantics.config, superpoints=None)
-    if isinstance(parter.config, MTMLConfig):
+    if isinstance(parter, MTML):
         proposals = replace(parter.config.proposals, merge=None)
         parter.config = replace(parter.config, turns=1, proposals=proposals)
 
 
-def _without_directional_score(model: Any) -> None:
+def _without_directional_score(model: "Model") -> None:
     """The post-processing of "FE only": directions were learnt, but nothing is scored by them."""
+    from gestalt3d.methods.mtml import MTML
+    from gestalt3d.methods.staged import Staged
+
+    assert isinstance(model.method, Staged) and isinstance(model.method.parter, MTML)
     parter = model.method.parter
     proposals = replace(parter.config.proposals, direction_weight=0.0)
     parter.config = replace(parter.config, proposals=proposals)

@@ -1,17 +1,44 @@
 """A table put together from its runs, and its cells and claims as text."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypedDict
 
 import gestalt3d
-from gestalt3d.reproduce.claim import mean, sd, values_of
+from gestalt3d.reproduce.claim import Verdict, mean, sd, values_of
 from gestalt3d.reproduce.run import Run
 from gestalt3d.reproduce.table import Table
 
 
-def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
+class RowResult(TypedDict):
+    """A row: ours, the mean over the seeds, beside the paper's."""
+
+    row: str
+    ours: dict[str, float | None]
+    sd: dict[str, float | None]
+    paper: dict[str, float]
+    paper_area5: dict[str, float]
+    seeds: list[int]
+    training_seconds: float | None
+
+
+class Result(TypedDict):
+    """A table, where and how it was made, and which claims hold."""
+
+    table: str
+    title: str
+    data: str
+    device: str
+    commit: str
+    version: str
+    rows: list[RowResult]
+    n_gt: dict[str, int]
+    """True instances of each class."""
+    claims: list[Verdict]
+
+
+def assemble(name: str, table: Table, runs: list[Run]) -> Result:
     measured = {row.key: [r.measured() for r in runs if r.row == row.key] for row in table.rows}
-    rows = []
+    rows: list[RowResult] = []
     for row in table.rows:
         values = {m: values_of(measured[row.key], m) for m in table.columns}
         rows.append(
@@ -25,6 +52,7 @@ def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
                 "training_seconds": mean([r.seconds for r in runs if r.row == row.key]),
             }
         )
+    num_true = [r.num_true for r in runs if r.num_true]
     data = table.setting.about.format(
         train=_all(r.train_scans for r in runs),
         test=_all(r.test_scans for r in runs),
@@ -34,17 +62,17 @@ def assemble(name: str, table: Table, runs: list[Run]) -> dict[str, Any]:
     return {
         "table": name, "title": table.title, "data": data, "device": _all(r.device for r in runs),
         "commit": _all(r.commit for r in runs), "version": gestalt3d.__version__, "rows": rows,
-        "n_gt": next((r.num_true for r in runs if r.num_true), {}),
+        "n_gt": num_true[0] if num_true else {},
         "claims": [claim.judged(measured) for claim in table.claims],
     }  # fmt: skip
 
 
-def _all(values: Iterable[Any]) -> str:
+def _all(values: Iterable[object]) -> str:
     """Every value once, so that runs of different kinds in one table show."""
     return ", ".join(str(v) for v in dict.fromkeys(values))
 
 
-def shown_rows(result: dict[str, Any]) -> list[dict[str, str]]:
+def shown_rows(result: Result) -> list[dict[str, str]]:
     """Ours ± sd and the paper's in brackets, a row of the paper's table each; turned where metrics are many."""
     metrics, rows = list(result["rows"][0]["ours"]), result["rows"]
     if len(metrics) > 10:  # one line per metric reads better than forty columns
@@ -52,10 +80,10 @@ def shown_rows(result: dict[str, Any]) -> list[dict[str, str]]:
     return [{"": row["row"], **{metric: _cell(row, metric) for metric in metrics}} for row in rows]
 
 
-def judgements(result: dict[str, Any]) -> list[str]:
+def judgements(result: Result) -> list[str]:
     """What was there to find, and which claims hold: a line each."""
-    lines = []
-    if result.get("n_gt"):
+    lines: list[str] = []
+    if result["n_gt"]:
         true = ", ".join(f"{name} {count}" for name, count in result["n_gt"].items() if count)
         lines += ["", f"true instances: {true}"]
     if result["claims"]:
@@ -63,7 +91,7 @@ def judgements(result: dict[str, Any]) -> list[str]:
     return lines + [f"{claim['claim']}: {_verdict(claim)}{_detail(claim)}" for claim in result["claims"]]
 
 
-def _verdict(claim: dict[str, Any]) -> str:
+def _verdict(claim: Verdict) -> str:
     if claim["holds"] is None:
         return "undecided, too few seeds"
     if claim.get("opposite"):
@@ -71,7 +99,7 @@ def _verdict(claim: dict[str, Any]) -> str:
     return "holds" if claim["holds"] else "does NOT hold here"
 
 
-def _cell(row: dict[str, Any], metric: str) -> str:
+def _cell(row: RowResult, metric: str) -> str:
     value, sd, paper = row["ours"].get(metric), row["sd"].get(metric), row["paper"].get(metric)
     text = "-" if value is None else f"{value:.1f}"
     if sd is not None:
@@ -79,20 +107,16 @@ def _cell(row: dict[str, Any], metric: str) -> str:
     return text + (f" [{paper:g}]" if paper is not None else "")
 
 
-def _detail(claim: dict[str, Any]) -> str:
+def _detail(claim: Verdict) -> str:
     over = f"{claim['seeds']} seeds" if claim["seeds"] != 1 else "one seed"
-    if claim.get("scans"):
-        over += f", {claim['scans']} scans"
+    if scans := claim.get("scans"):
+        over += f", {scans} scans"
     if "difference" in claim:
         interval = claim.get("interval")
         reach = f", {interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
         return f" ({claim['difference']:+.1f}{reach}; {over})"
     if "ratio" in claim:
         return f" ({claim['ratio']:.1f} times; {over}, same machine)"
-    if claim.get("missed"):
-        return (
-            " (missed: "
-            + ", ".join(f"{m} by {-off:.1f}" for m, off in claim["missed"].items())
-            + f"; {over})"
-        )
+    if missed := claim.get("missed"):
+        return " (missed: " + ", ".join(f"{m} by {-off:.1f}" for m, off in missed.items()) + f"; {over})"
     return f" ({over})"

@@ -2,17 +2,22 @@
 
 import json
 import platform
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import gestalt3d
+from gestalt3d.configs import Json, from_plain, to_plain
 from gestalt3d.errors import UserError
 from gestalt3d.reproduce.claim import Measured
 from gestalt3d.reproduce.table import FORMER, Budget, Progress, Row, Table
 
+if TYPE_CHECKING:
+    from gestalt3d.engine import training_state
 
-class Run(NamedTuple):
+
+@dataclass(frozen=True)
+class Run:
     """One row trained with one seed."""
 
     row: str
@@ -25,13 +30,13 @@ class Run(NamedTuple):
     device: str
     seconds: float
     """Of training."""
-    figures: dict[str, Any]
+    figures: dict[str, float | None]
     times: dict[str, float]
     """Milliseconds per block; empty where they were not taken."""
-    scans: list[str] = []  # noqa: RUF012
-    left_out: dict[str, list[float | None]] = {}  # noqa: RUF012
+    scans: list[str] = field(default_factory=list[str])
+    left_out: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
     """By metric: the figure with each of `scans` left out in turn; none in the files of earlier versions."""
-    num_true: dict[str, int] = {}  # noqa: RUF012
+    num_true: dict[str, int] = field(default_factory=dict[str, int])
     """True instances of each class, over all scans."""
 
     def measured(self) -> Measured:
@@ -47,14 +52,14 @@ def one_run(
 ) -> Run:
     """A run, from its file in `folder` where it is finished."""
     from gestalt3d.data import open_data
-    from gestalt3d.engine import provenance
+    from gestalt3d.engine import provenance, training_state
     from gestalt3d.engine.model import load
     from gestalt3d.io.json_files import write_json
 
     file = folder / f"{row.key}-seed{seed}.json"
     run = read(file) if file.exists() else None
     if run is None or (table.times and not run.times):
-        weights, reached = row.untrained or row.weights or "", {"step": 0, "seconds": 0.0}
+        weights, reached = row.untrained or row.weights or "", training_state.Run()
         if not weights:
             weights, reached = _trained(table, row, seed, folder, budget, device, say)
         model = load(weights, device=device).with_seed(seed)  # for methods without training, too
@@ -65,27 +70,29 @@ def one_run(
             figures = table.setting.measure(model, scans, say)
             code = provenance.commit() or gestalt3d.__version__
             run = Run(
-                row.key, seed, reached["step"], budget.train, budget.test, code, _device(device),
-                reached["seconds"], figures.values, {}, figures.scans, figures.left_out, figures.num_true,
+                row.key, seed, reached.step, budget.train, budget.test, code, _device(device),
+                reached.seconds, figures.values, {}, figures.scans, figures.left_out, figures.num_true,
             )  # fmt: skip
         if table.times is not None:
-            run = run._replace(times=table.times(model))
+            run = replace(run, times=table.times(model))
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(file, run._asdict())
+        write_json(file, to_plain(run))
     return run
 
 
 def read(file: Path) -> Run:
     try:
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return Run(**{FORMER.get(name, name): value for name, value in kept.items()})
-    except (ValueError, TypeError, AttributeError) as problem:
+        kept: Json = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(kept, dict):
+            kept = {FORMER.get(name, name): value for name, value in kept.items()}
+        return from_plain(Run, kept, "run")
+    except ValueError as problem:
         raise UserError(f"{file}: not the result of a run ({problem}); delete it to make it again") from None
 
 
 def _trained(
     table: Table, row: Row, seed: int, folder: Path, budget: Budget, device: str, say: Progress
-) -> tuple[str, dict[str, Any]]:
+) -> "tuple[str, training_state.Run]":
     """The weight file of a run, trained or trained on as far as needed, and how far and how long that was."""
     key = row.trained_as or row.key
     init = row.init
@@ -111,16 +118,19 @@ def _trained_by_key(
     out = folder / f"{key}-seed{seed}"
     last = out / f"last{checkpoint.SUFFIX}"
     recipe = replace(table.setting.recipe(key, budget.steps, seed), count=budget.train, init=init)
-    report = lambda step, steps, _terms: say(f"train {key} seed {seed}", step, steps)  # noqa: E731
-    if _reached(last)["step"] < recipe.optim.steps:
+
+    def report(step: int, steps: int, _terms: dict[str, float]) -> None:
+        say(f"train {key} seed {seed}", step, steps)
+
+    if _reached(last).step < recipe.optim.steps:
         train(recipe, out, resume=last.exists(), device=device, report=report)
     return str(last)
 
 
-def _reached(last: Path) -> dict[str, Any]:
-    from gestalt3d.engine import checkpoint
+def _reached(last: Path) -> "training_state.Run":
+    from gestalt3d.engine import checkpoint, training_state
 
-    return checkpoint.read(last).about["run"] if last.exists() else {"step": 0, "seconds": 0.0}
+    return training_state.run_of(checkpoint.read(last)) if last.exists() else training_state.Run()
 
 
 def _device(device: str) -> str:

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gestalt3d.reproduce.claim import Claim, Faster, Target
+
+if TYPE_CHECKING:
+    from gestalt3d.data import DataSet
+    from gestalt3d.engine.model import Model
+    from gestalt3d.engine.recipe import Recipe
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -46,10 +51,9 @@ class Setting:
     """Tested on."""
     full: Budget
     quick: Budget
-    recipe: Callable[[str, int | None, int], Any]
-    """The `Recipe` of a row's key, for a number of steps (None: its own) and a seed."""
-    measure: Callable[[Any, Any, Progress], "Figures"]
-    """Of a `Model` on a `DataSet`."""
+    recipe: "Callable[[str, int | None, int], Recipe]"
+    """That of a row's key, for a number of steps (None: its own) and a seed."""
+    measure: "Callable[[Model, DataSet, Progress], Figures]"
     about: str
     """What was measured on what, with {train}, {test}, {steps} and {seeds} left open."""
 
@@ -66,8 +70,8 @@ class Row:
     """A model that nothing is trained for."""
     weights: str | None = None
     """Shipped weights: one training, hence one run whatever the seeds."""
-    adjust: Callable[[Any], None] | None = None
-    """Sets the loaded `Model` as the row wants it."""
+    adjust: "Callable[[Model], None] | None" = None
+    """Sets the loaded model as the row wants it."""
     init: tuple[str, ...] = ()
     """Weights that its training starts from, as for `initialise`."""
     published_only: bool = False
@@ -86,5 +90,5 @@ class Table:
     """Figures to show, in order."""
     rows: tuple[Row, ...]
     claims: tuple[Claim | Faster | Target, ...] = ()
-    times: Callable[[Any], dict[str, float]] | None = None
-    """Times a `Model`, where the table is about time."""
+    times: "Callable[[Model], dict[str, float]] | None" = None
+    """Times a model, where the table is about time."""

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from gestalt3d.configs import (
 )
 from gestalt3d.losses.semantic import class_weights
 from gestalt3d.memory import give_back
-from gestalt3d.methods.method import Learned, Migrated
+from gestalt3d.methods.method import AnyMethod, Learned, Migrated
 from gestalt3d.methods.rooms import flat
 from gestalt3d.methods.rooms.answers import ByPoint, BySuperpoint
 from gestalt3d.methods.rooms.backbone import PointNet2Config, PointNetConfig
@@ -349,6 +349,11 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
             points += torch.bincount(classes[classes >= 0], minlength=len(self.vocabulary))
         self.mean_sizes.copy_(total / number.clamp(min=1))
         self.class_weights.copy_(class_weights(points, power=c.training.class_balance))
+
+
+def looks_at_blocks(method: AnyMethod) -> TypeGuard[BlockMethod[Any]]:
+    """Whether it is one of these, whatever it predicts."""
+    return isinstance(method, BlockMethod)
 
 
 class _Look(NamedTuple):
