@@ -293,6 +293,7 @@ WEIGHTS: dict[str, Callable[[Path, Path], object]] = {
     "metadata a list": lambda p, s: save_file({"weight": torch.zeros(3)}, p, metadata={"gestalt3d": "[]"}),
     "unknown method": lambda p, s: rewritten(p, s, method="mask-rcnn"),
     "another method": lambda p, s: rewritten(p, s, method="sgpn"),
+    "a method without weights": lambda p, s: rewritten(p, s, method="components", config={}),
     "no config": lambda p, s: rewritten(p, s, config=None),
     "unknown setting": lambda p, s: with_config(p, s, depth=3),
     "setting of another type": lambda p, s: with_config(p, s, blocks={"points": "many"}),

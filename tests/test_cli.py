@@ -366,24 +366,39 @@ def test_evaluate_goes_on_after_a_bad_scan_and_ends_with_exit_code_2(
     assert "tiny2" in answer.out
 
 
-def test_an_error_that_nobody_foresaw_is_named_with_its_scan(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def breaks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first cloud is too much for the method."""
     from gestalt3d.methods.geometric import Geometric
 
-    root, plain = save_folder(tmp_path / "scans"), Geometric.segment
+    plain = Geometric.segment
     calls: list[int] = []
 
-    def breaks_once(self: Geometric, cloud: PointCloud) -> Instances:
+    def segment(self: Geometric, cloud: PointCloud) -> Instances:
         calls.append(1)
         if len(calls) == 1:
             raise IndexError("index 7 is out of bounds")
         return plain(self, cloud)
 
-    monkeypatch.setattr(Geometric, "segment", breaks_once)
+    monkeypatch.setattr(Geometric, "segment", segment)
+
+
+@pytest.mark.usefixtures("breaks_once")
+def test_an_error_that_nobody_foresaw_is_named_with_its_scan(command: Command, tmp_path: Path) -> None:
+    root = save_folder(tmp_path / "scans")
     answer = command("evaluate", "-m", "geometric", "-d", "folder", "--root", root)
     assert answer.code == 2 and "tiny1" in answer.out
     assert "tiny0: a fault of gestalt3d stopped it (IndexError: index 7 is out of bounds" in answer.err
+
+
+@pytest.mark.usefixtures("breaks_once")
+def test_a_scan_that_fails_with_one_seed_has_no_mean(command: Command, tmp_path: Path) -> None:
+    root, report = save_folder(tmp_path / "scans"), tmp_path / "report.json"
+    words = ("evaluate", "-m", "geometric", "-d", "folder", "--root", root, "--json", report)
+    answer = command(*words, "--seeds", 0, 1)
+    assert answer.code == 2 and "Traceback" not in answer.err
+    result = json.loads(report.read_text())
+    assert list(result["scans"]) == ["tiny1"] and result["failed"] == ["tiny0"]
 
 
 def test_instances_without_classes_have_class_agnostic_figures(command: Command, tmp_path: Path) -> None:

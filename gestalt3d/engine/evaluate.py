@@ -65,8 +65,8 @@ def evaluate(
     With `on_failure`, a scan that cannot be read or segmented is told to it in one line, named in "failed", and does not keep
     the others from being scored.
     """
-    is_model = isinstance(model, Model)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not is_model or not hasattr(scans, "evaluator"):
+    # Also for callers who check no types.
+    if not isinstance(model, Model) or not hasattr(scans, "evaluator"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             "evaluate(model, scans): wants a model and a data set, as load and open_data give them, "
             f"got {model!r:.40} and {scans!r:.40}"

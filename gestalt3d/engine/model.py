@@ -120,6 +120,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
 
     Raises `UserError` for an unknown name, a file that is no safetensors, or a device this machine lacks.
     """
+    # Also for callers who check no types.
     if not isinstance(name_or_path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"load(name_or_path): wants a model's name or a weight file, got {name_or_path!r:.60}"

@@ -195,7 +195,7 @@ def _step(
 
 
 def _seed(seed: int) -> None:
-    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType], whose argument torch gives no type
+    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType] torch gives its argument no type
 
 
 def _agreed(accelerator: Accelerator, asked: bool) -> bool:
@@ -258,6 +258,7 @@ def _say_nothing(_line: str) -> None:
 
 
 def _expect_recipe(recipe: Recipe, stop_after: int | None, epochs: Number | None) -> None:
+    # Also for callers who check no types.
     if not isinstance(recipe, Recipe):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"train(recipe, out): wants a recipe, as gestalt3d.recipes.recipe gives it, got {recipe!r:.40}"
