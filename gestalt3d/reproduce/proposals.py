@@ -37,8 +37,8 @@ def proposal_quality(gspn: GSPN, scan: Scan, *, seed: int = 0) -> ProposalQualit
     on_object = (batch.owner[0] >= 0).nonzero()[:, 0]
     own = batch.owner[0, on_object]
     overlap = aligned_iou(proposals.boxes[on_object], batch.boxes)
-    apart = []
-    for i, j in zip(on_object.tolist(), own.tolist(), strict=True):
+    apart: list[Tensor] = []
+    for i, j in zip(map(int, on_object), map(int, own), strict=True):
         near = nearest_both_ways(proposals.points_of(i)[None], (batch.shapes[j] + batch.boxes[j, :3])[None])
         apart.append(near.dist2_a.mean() + near.dist2_b.mean())
     return ProposalQuality(
