@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gestalt3d.configs import Json
+from gestalt3d.configs import Json, Number
 from gestalt3d.metrics.report import per_class
 from gestalt3d.reproduce.table import Figures, Progress
 
@@ -46,6 +46,6 @@ def measure(
     return Figures(flat, evaluators[""].left_out(), list(scans.names), num_true)
 
 
-def _number(figure: Json) -> float | None:
+def _number(figure: Json) -> Number | None:
     assert figure is None or isinstance(figure, int | float)
     return figure
