@@ -33,16 +33,19 @@ class StepBatches(Dataset[list[AnyBatch]]):
         blocks: BlockStore | None = None,
     ):
         self.scans, self.recipe, self.rank, self.world = scans, recipe, rank, world
-        self.blocks = blocks
         self._prepare: Callable[[Scan, np.random.Generator], AnyBatch] = method.prepare
-        self._cutting: CutsBlocks[AnyBatch] | None = method if cuts_blocks(method) else None
+        self._stored: tuple[BlockStore, CutsBlocks[AnyBatch]] | None = None
+        if blocks is not None:
+            assert cuts_blocks(method)
+            self._stored = blocks, method
 
     @property
     def epoch(self) -> float:
         """Steps that see every block, or as many scans as there are, once."""
-        if self.blocks is None or self._cutting is None:
+        if self._stored is None:
             return len(self.scans) / self.recipe.scans_per_step
-        return len(self.blocks) / (self.recipe.scans_per_step * self._cutting.blocks_per_sample)
+        blocks, cutting = self._stored
+        return len(blocks) / (self.recipe.scans_per_step * cutting.blocks_per_sample)
 
     def __len__(self) -> int:
         return self.recipe.optim.steps
@@ -54,11 +57,12 @@ class StepBatches(Dataset[list[AnyBatch]]):
         return batches if self.recipe.separate_scans else [type(batches[0]).cat(batches)]
 
     def _one(self, step: int, slot: int) -> AnyBatch:
-        if self.blocks is not None and self._cutting is not None:
-            count = self._cutting.blocks_per_sample
+        if self._stored is not None:
+            blocks, cutting = self._stored
+            count = cutting.blocks_per_sample
             first = (step * self.recipe.scans_per_step + slot) * count
-            rows = self.blocks.drawn(range(first, first + count), self.recipe.seed)
-            return self._cutting.batch_class(*self.blocks.rows(rows))
+            rows = blocks.drawn(range(first, first + count), self.recipe.seed)
+            return cutting.batch_class(*blocks.rows(rows))
         rng = np.random.default_rng([self.recipe.seed, step, slot])
         scan = self.scans[int(rng.integers(len(self.scans)))]
         return self._prepare(self.recipe.augment(scan, rng), rng)
