@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,11 @@ import pytest
 import torch
 
 from gestalt3d import reproduce
-from gestalt3d.engine.model import load
+from gestalt3d.engine.model import Model, load
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.mtml import MTML, Prediction
+from gestalt3d.methods.staged import Staged
 from gestalt3d.recipes import mtml
 from gestalt3d.reproduce import asis_rows, mtml_rows
 from gestalt3d.reproduce.claim import Claim, Faster, Measured, Target
@@ -267,11 +267,13 @@ def test_rows_with_and_without_directions_draw_the_same_proposals(monkeypatch: p
     )
     for key in ("mtml-rooms-fe", "mtml-rooms-both", "mtml-rooms-both-scored-as-fe"):
         row = rows[key]
-        config = mtml_rows.row(row.trained_as or key, steps=1, seed=0).model.parter
-        method = MTML.from_config(config, mtml.mtml_rooms().vocabulary())
+        config = mtml_rows.row(row.trained_as or key, steps=1, seed=0).model
+        staged = Staged.from_config(config, mtml.mtml_rooms().vocabulary())
         if row.adjust is not None:
-            row.adjust(SimpleNamespace(method=SimpleNamespace(parter=method)))
-        seen = Prediction(direction if config.direction else direction[:, :0], embedding)
+            row.adjust(Model(key, staged))
+        method = staged.parter
+        assert isinstance(method, MTML)
+        seen = Prediction(direction if method.config.direction else direction[:, :0], embedding)
         method.group([seen], at, classes)
     assert len(drawn[0]) > 10 and drawn[0] == drawn[1] == drawn[2]
 
