@@ -5,7 +5,8 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, no_type_check
 
 import numba
 import torch
@@ -52,6 +53,7 @@ event.register("numba:compile", _Announcer())
 
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None
 _pool_lock = threading.Lock()
+_CHANNELS_AT_ONCE = 32
 
 
 def _executor(threads: int) -> ThreadPoolExecutor:
@@ -102,16 +104,47 @@ def parallel(work: Callable[[int, int], Any], rows: int, *, grain: int = 256) ->
     list(_executor(threads).map(work, edges[:-1], edges[1:]))
 
 
+def parallel_rows(work: Callable[[int, int, int], Any], batch: int, rows: int, *, grain: int = 256) -> None:
+    """As `parallel`: call `work(s, first, last)` on slices of the rows of every item `s` of a batch."""
+    parallel(lambda first, last: _by_item(work, rows, first, last), batch * rows, grain=grain)
+
+
+def _by_item(work: Callable[[int, int, int], Any], rows: int, first: int, last: int) -> None:
+    for s in range(first // rows, (last - 1) // rows + 1):
+        work(s, max(first - s * rows, 0), min(last - s * rows, rows))
+
+
+def parallel_channels(work: Callable[[int, int, int], Any], batch: int, channels: int) -> None:
+    """As `parallel`: call `work(s, first, last)` on the channels of every item `s` of a batch.
+
+    Where there are few items, threads share the channels of each, which leaves the order of sums over rows alone.
+    """
+    width = channels if batch >= num_threads() else _CHANNELS_AT_ONCE
+    slices = -(-channels // width)
+    parallel(
+        lambda first, last: _by_slice(work, channels, width, slices, first, last), batch * slices, grain=1
+    )
+
+
+def _by_slice(
+    work: Callable[[int, int, int], Any], channels: int, width: int, slices: int, first: int, last: int
+) -> None:
+    for t in range(first, last):
+        s, part = divmod(t, slices)
+        work(s, part * width, min(channels, part * width + width))
+
+
 def each_on_one_thread(work: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
     """`work` of every task, begun in their order, several at once but each by itself on one of torch's threads.
 
     So what a task computes does not depend on how many threads there are, whichever library it asks. As `inference_mode`:
     the threads do not know in which mode the caller is.
     """
-
-    def alone(task: Any) -> Any:
-        with torch.inference_mode():
-            return work(task)
-
-    threads = num_threads()
+    threads, alone = num_threads(), partial(_alone, work)
     return [alone(task) for task in tasks] if threads == 1 else list(_executor(threads).map(alone, tasks))
+
+
+@no_type_check  # tests look at types wherever a function is called, and tasks are many
+def _alone(work: Callable[[Any], Any], task: Any) -> Any:
+    with torch.inference_mode():
+        return work(task)

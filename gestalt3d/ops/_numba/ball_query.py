@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, parallel
+from gestalt3d.ops._numba import kernel, parallel_rows
 from gestalt3d.ops._numba.kdtree import build_all, is_finite
 
 _LEAF = 32
@@ -71,10 +71,5 @@ def ball_query(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor
         raise ValueError("centers must be finite, got NaN or infinity; drop those first")
     radius2 = q.dtype.type(radius * radius)
     trees = build_all(cloud, _LEAF)
-
-    def work(first: int, last: int) -> None:
-        for s in range(first // m, (last - 1) // m + 1):
-            _query(*trees[s], q[s], radius2, out[s], max(first - s * m, 0), min(last - s * m, m))
-
-    parallel(work, b * m)
+    parallel_rows(lambda s, first, last: _query(*trees[s], q[s], radius2, out[s], first, last), b, m)
     return index

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, parallel
+from gestalt3d.ops._numba import kernel, parallel_rows
 from gestalt3d.ops._numba.kdtree import build_all
 
 _LEAF = 64
@@ -105,10 +105,5 @@ def embedding_neighbours(x: Tensor, k: int, p: int) -> tuple[Tensor, Tensor]:
     cloud = x.numpy() if e else np.zeros((b, n, 1), x.numpy().dtype)
     trees = build_all(cloud, _LEAF, name="x")
     d, i = distance.numpy(), index.numpy()
-
-    def work(first: int, last: int) -> None:
-        for s in range(first // n, (last - 1) // n + 1):
-            _query(*trees[s], p == 1, d[s], i[s], max(first - s * n, 0), min(last - s * n, n))
-
-    parallel(work, b * n)
+    parallel_rows(lambda s, first, last: _query(*trees[s], p == 1, d[s], i[s], first, last), b, n)
     return (distance if p == 1 else distance.sqrt_()), index

@@ -71,13 +71,13 @@ def farthest_points(points: Tensor, k: int, start: int) -> Tensor:
     if n == 0 or k == 0:
         return index
     cloud, out = points.numpy(), index.numpy()
-
-    def work(first: int, last: int) -> None:
-        for i in range(first, last):
-            tree = build(cloud[i], _LEAF, threaded=b == 1)
-            leaves = slice(2**tree.depth - 1, None)
-            distance = np.empty(n, cloud.dtype)
-            _sample(tree.points, tree.order, tree.low[leaves], tree.high[leaves], distance, start, out[i, :n])
-
-    parallel(work, b, grain=1)
+    parallel(lambda first, last: _of_some(cloud, start, out[:, :n], first, last), b, grain=1)
     return index
+
+
+def _of_some(clouds: np.ndarray, start: int, out: np.ndarray, first: int, last: int) -> None:
+    for i in range(first, last):
+        tree = build(clouds[i], _LEAF, threaded=len(clouds) == 1)
+        leaves = slice(2**tree.depth - 1, None)
+        distance = np.empty(clouds.shape[1], clouds.dtype)
+        _sample(tree.points, tree.order, tree.low[leaves], tree.high[leaves], distance, start, out[i])

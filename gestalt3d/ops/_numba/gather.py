@@ -4,10 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, num_threads, parallel
+from gestalt3d.ops._numba import kernel, parallel_channels, parallel_rows
 
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_CHANNELS_AT_ONCE = 32
 
 
 @kernel
@@ -70,13 +69,9 @@ def gather(features: Tensor, index: Tensor) -> Tensor:
     # Copied as integers: NumPy has no bfloat16.
     bits = _INTEGERS[features.element_size()]
     source, target = features.contiguous().view(bits).numpy(), out.view(bits).numpy()
-
-    def work(first: int, last: int) -> None:
-        for s in range(first // m, (last - 1) // m + 1):
-            _copy(source[s], indices[s], target[s], max(first - s * m, 0), min(last - s * m, m))
-
     if out.numel():
-        parallel(work, b * m, grain=max(1, 2**15 // c))
+        work = lambda s, first, last: _copy(source[s], indices[s], target[s], first, last)  # noqa: E731
+        parallel_rows(work, b, m, grain=max(1, 2**15 // c))
     return out
 
 
@@ -91,14 +86,5 @@ def scatter_add(values: Tensor, index: Tensor, n: int) -> Tensor:
     else:
         add, source = _add, values.contiguous().to(out.dtype).numpy()
     total = out.numpy()
-    # Few batches: threads share the channels instead, which leaves the order of the sums alone.
-    width = c if b >= num_threads() else _CHANNELS_AT_ONCE
-    slices = -(-c // width)
-
-    def work(first: int, last: int) -> None:
-        for t in range(first, last):
-            s, part = divmod(t, slices)
-            add(source[s], indices[s], total[s], part * width, min(c, part * width + width))
-
-    parallel(work, b * slices, grain=1)
+    parallel_channels(lambda s, first, last: add(source[s], indices[s], total[s], first, last), b, c)
     return out.to(values.dtype)

@@ -4,10 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, num_threads, parallel
+from gestalt3d.ops._numba import kernel, parallel_channels, parallel_rows
 from gestalt3d.ops._numba.gather import checked
-
-_CHANNELS_AT_ONCE = 32
 
 
 @kernel
@@ -48,13 +46,9 @@ def interpolate(features: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     out = torch.empty((b, m, c), dtype=torch.promote_types(features.dtype, torch.float32))
     source, target = features.to(out.dtype).contiguous().numpy(), out.numpy()
     w = np.ascontiguousarray(weights.to(out.dtype).numpy())
-
-    def work(first: int, last: int) -> None:
-        for s in range(first // m, (last - 1) // m + 1):
-            _mix(source[s], indices[s], w[s], target[s], max(first - s * m, 0), min(last - s * m, m))
-
     if out.numel():
-        parallel(work, b * m, grain=max(1, 2**14 // c))
+        work = lambda s, first, last: _mix(source[s], indices[s], w[s], target[s], first, last)  # noqa: E731
+        parallel_rows(work, b, m, grain=max(1, 2**14 // c))
     return out.to(features.dtype)
 
 
@@ -66,14 +60,7 @@ def interpolate_backward(grad: Tensor, index: Tensor, weights: Tensor, n: int) -
         return out.to(grad.dtype)
     source, total = grad.to(out.dtype).contiguous().numpy(), out.numpy()
     w = np.ascontiguousarray(weights.to(out.dtype).numpy())
-    # Few batches: threads share the channels instead, which leaves the order of the sums alone.
-    width = c if b >= num_threads() else _CHANNELS_AT_ONCE
-    slices = -(-c // width)
-
-    def work(first: int, last: int) -> None:
-        for t in range(first, last):
-            s, part = divmod(t, slices)
-            _spread(source[s], indices[s], w[s], total[s], part * width, min(c, part * width + width))
-
-    parallel(work, b * slices, grain=1)
+    parallel_channels(
+        lambda s, first, last: _spread(source[s], indices[s], w[s], total[s], first, last), b, c
+    )
     return out.to(grad.dtype)

@@ -163,11 +163,13 @@ def build(points: np.ndarray, leaf: int, *, name: str = "points", threaded: bool
 
 def build_all(clouds: np.ndarray, leaf: int, *, name: str = "points") -> list[Tree]:
     """One tree for each of the (b, n, d) clouds."""
-    trees: list[Tree | None] = [None] * len(clouds)
+    trees: dict[int, Tree] = {}
+    parallel(lambda first, last: _build_some(trees, clouds, leaf, name, first, last), len(clouds), grain=1)
+    return [trees[i] for i in range(len(clouds))]
 
-    def work(first: int, last: int) -> None:
-        for i in range(first, last):
-            trees[i] = build(clouds[i], leaf, name=name, threaded=len(clouds) == 1)
 
-    parallel(work, len(clouds), grain=1)
-    return trees  # pyright: ignore[reportReturnType]
+def _build_some(
+    trees: dict[int, Tree], clouds: np.ndarray, leaf: int, name: str, first: int, last: int
+) -> None:
+    for i in range(first, last):
+        trees[i] = build(clouds[i], leaf, name=name, threaded=len(clouds) == 1)

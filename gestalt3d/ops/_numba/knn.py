@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, parallel
+from gestalt3d.ops._numba import kernel, parallel_rows
 from gestalt3d.ops._numba.kdtree import build_all, is_finite
 
 _LEAF = 32
@@ -93,10 +93,5 @@ def knn(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if not is_finite(q.reshape(-1, 3)):
         raise ValueError("queries must be finite, got NaN or infinity; drop those first")
     trees = build_all(cloud, _LEAF)
-
-    def work(first: int, last: int) -> None:
-        for s in range(first // m, (last - 1) // m + 1):
-            _query(*trees[s], q[s], d[s], i[s], max(first - s * m, 0), min(last - s * m, m))
-
-    parallel(work, b * m)
+    parallel_rows(lambda s, first, last: _query(*trees[s], q[s], d[s], i[s], first, last), b, m)
     return dist2, index

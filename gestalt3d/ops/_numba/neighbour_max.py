@@ -7,10 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, num_threads, parallel
+from gestalt3d.ops._numba import kernel, parallel, parallel_channels, parallel_rows
 from gestalt3d.ops._numba.gather import checked
-
-_CHANNELS_AT_ONCE = 32
 
 
 @kernel
@@ -112,15 +110,13 @@ def neighbour_max(features: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     indices = checked(index, n)
     source = _comparable(features)
     out, which = np.zeros((b, m, c), source.dtype), np.full((b, m, c), -1, np.int16)
-
-    def work(first: int, last: int) -> None:
-        for s in range(first // m, (last - 1) // m + 1):
-            _neighbour_max(
-                source[s], indices[s], out[s], which[s], max(first - s * m, 0), min(last - s * m, m)
-            )
-
     if out.size:
-        parallel(work, b * m, grain=64)
+        parallel_rows(
+            lambda s, first, last: _neighbour_max(source[s], indices[s], out[s], which[s], first, last),
+            b,
+            m,
+            grain=64,
+        )
     return _restored(out, features), torch.from_numpy(which)
 
 
@@ -134,18 +130,14 @@ def neighbour_max_backward(grad: Tensor, index: Tensor, which: Tensor, n: int) -
         which.contiguous().numpy(),
     )
     total = out.numpy()
-    width = c if b >= num_threads() else _CHANNELS_AT_ONCE
-    slices = -(-c // width)
-
-    def work(first: int, last: int) -> None:
-        for t in range(first, last):
-            s, part = divmod(t, slices)
-            _scatter_neighbours(
-                source[s], indices[s], chosen[s], total[s], part * width, min(c, part * width + width)
-            )
-
     if grad.numel() and n:
-        parallel(work, b * slices, grain=1)
+        parallel_channels(
+            lambda s, first, last: _scatter_neighbours(
+                source[s], indices[s], chosen[s], total[s], first, last
+            ),
+            b,
+            c,
+        )
     return out.to(grad.dtype)
 
 

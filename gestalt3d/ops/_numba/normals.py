@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gestalt3d.ops._numba import kernel, parallel
+from gestalt3d.ops._numba import kernel, parallel_rows
 from gestalt3d.ops._numba.gather import checked
 
 _FLAT = 1e-6
@@ -91,11 +91,8 @@ def normals(points: Tensor, index: Tensor) -> Tensor:
     indices = checked(index, n)
     source = points.contiguous().numpy()
     out = np.zeros((b, n, 3), source.dtype)
-
-    def work(first: int, last: int) -> None:
-        for s in range(first // n, (last - 1) // n + 1):
-            _normals(source[s], indices[s], out[s], max(first - s * n, 0), min(last - s * n, n))
-
     if n:
-        parallel(work, b * n, grain=1024)
+        parallel_rows(
+            lambda s, first, last: _normals(source[s], indices[s], out[s], first, last), b, n, grain=1024
+        )
     return torch.from_numpy(out)

