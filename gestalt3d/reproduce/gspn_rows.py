@@ -1,0 +1,47 @@
+"""The rows of GSPN's tables of proposals: trainings on synthetic rooms that differ in how an object is proposed."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gestalt3d.engine.recipe import Recipe
+from gestalt3d.errors import UserError
+from gestalt3d.methods.gspn import GSPNConfig
+from gestalt3d.recipes.gspn import gspn_rooms
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What a row differs in from the recipe for rooms."""
+
+    proposes: Literal["shapes", "boxes", "segments"] = "shapes"
+    variational: bool = True
+    largest_context_alone: bool = False
+    center: bool = True
+
+
+ROWS: dict[str, _Row] = {
+    "gspn": _Row(),
+    "gspn-boxes": _Row(proposes="boxes"),
+    "gspn-segments": _Row(proposes="segments"),
+    "gspn-ed": _Row(variational=False),
+    "gspn-one-context": _Row(largest_context_alone=True),
+    "gspn-no-center": _Row(center=False),
+}
+
+
+def row(key: str, *, steps: int | None, seed: int) -> Recipe:
+    """The training of a row of `ROWS`, with the recipe's own steps for None; `UserError` for any other."""
+    if key not in ROWS:
+        raise UserError(f"no row {key!r}; there are {', '.join(ROWS)}")
+    made, base = ROWS[key], gspn_rooms()
+    assert isinstance(base.model, GSPNConfig)
+    model = replace(
+        base.model,
+        proposes=made.proposes,
+        variational=made.variational,
+        contexts=base.model.contexts[-1:] if made.largest_context_alone else base.model.contexts,
+        center=base.model.center if made.center else "none",
+    )
+    return replace(
+        base, name=key, model=model, optim=replace(base.optim, steps=steps or base.optim.steps), seed=seed
+    )

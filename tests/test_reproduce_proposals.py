@@ -1,0 +1,108 @@
+"""The figures of GSPN's tables of proposals: what a perfect network gets, and rows that differ in what they say."""
+
+from dataclasses import fields, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from gestalt3d.errors import UserError
+from gestalt3d.methods.gspn import GSPN, Prediction
+from gestalt3d.methods.regions.proposals import Made
+from gestalt3d.methods.regions.scene import Batch
+from gestalt3d.recipes.gspn import gspn_rooms
+from gestalt3d.reproduce.gspn_rows import ROWS, row
+from gestalt3d.reproduce.proposals import measure, proposal_quality
+from gestalt3d.structures.vocabulary import S3DIS
+from tests.methods.test_gspn import SMALL
+from tests.scenes import tiny_scan
+
+
+class _Exact(GSPN):
+    """Proposes the objects themselves, `grown` times as large; it peeks at the truth that `proposal_quality` hides."""
+
+    grown = 1.0
+    truth: Batch
+
+    def batch_of(self, *given: Any) -> Batch:
+        self.truth = super().batch_of(*given)
+        return self.truth
+
+    def forward(self, batch: Batch) -> Prediction:
+        assert (
+            not len(batch.shapes)
+            and bool((batch.owner == -2).all())
+            and bool((batch.owner_of_points == -2).all())
+        )
+        owner = self.truth.object_of_seed
+        # The last row is for seeds of no object.
+        shape = torch.cat([self.truth.shapes, torch.zeros(1, 512, 3)])[owner.clamp(min=-1)] * self.grown
+        center = torch.cat([self.truth.boxes, torch.zeros(1, 6)])[owner.clamp(min=-1), :3]
+        nothing = torch.zeros(*owner.shape, 1)
+        made = Made(shape, torch.full(shape.shape[:3], 9.0))
+        return Prediction(center, nothing[..., 0], center, nothing, nothing[..., 0], made)
+
+
+def exact(grown: float) -> _Exact:
+    from gestalt3d.methods.gspn import GSPNConfig
+
+    method = _Exact(GSPNConfig(**SMALL), S3DIS)
+    method.grown = grown
+    return method
+
+
+def test_the_objects_themselves_are_perfect_and_larger_ones_as_good_as_their_overlap() -> None:
+    found = proposal_quality(exact(1.0), tiny_scan())
+    assert 0 < len(found.iou) < SMALL["seeds"]
+    torch.testing.assert_close(found.iou, torch.ones(len(found.iou)), atol=1e-4, rtol=0)
+    assert float(found.chamfer.max()) < 1e-8
+    larger = proposal_quality(exact(1.25), tiny_scan())
+    torch.testing.assert_close(larger.iou, torch.full((len(larger.iou),), 1 / 1.25**3), atol=1e-3, rtol=0)
+    assert float(larger.chamfer.min()) > 1e-4
+
+
+def test_figures_are_means_over_seeds_with_each_scan_left_out() -> None:
+    scans = [
+        tiny_scan(0),
+        tiny_scan(1),
+        replace(tiny_scan(2), truth=tiny_scan(2).truth[:2]),
+    ]  # the last one bare
+
+    class Scans(list[Any]):
+        names = ("a", "b", "bare")
+
+    model: Any = SimpleNamespace(method=exact(1.25))
+    found = measure(model, Scans(scans), lambda *_: None)  # type: ignore[arg-type]
+    assert found.values["mIoU"] == pytest.approx(100 / 1.25**3, abs=0.1) and found.values["IoU > 0.5"] == 100
+    assert found.left_out["mIoU"][2] == pytest.approx(found.values["mIoU"])
+    assert found.scans == ["a", "b", "bare"] and found.num_true["seeds on objects"] > 0
+    nothing = measure(model, Scans([scans[2]]), lambda *_: None)  # type: ignore[arg-type]
+    assert nothing.values == {"mIoU": None, "IoU > 0.5": None, "CD cm²": None}
+    with pytest.raises(UserError, match="not of geometric"):
+        measure(SimpleNamespace(method=SimpleNamespace(name="geometric")), Scans(scans), lambda *_: None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "changed"),
+    [
+        ("gspn", set()),
+        ("gspn-boxes", {"proposes"}),
+        ("gspn-segments", {"proposes"}),
+        ("gspn-ed", {"variational"}),
+        ("gspn-one-context", {"contexts"}),
+        ("gspn-no-center", {"center"}),
+    ],
+)
+def test_rows_differ_from_the_recipe_in_what_they_say(key: str, changed: set[str]) -> None:
+    made, base = row(key, steps=None, seed=3), gspn_rooms()
+    assert {
+        f.name for f in fields(base.model) if getattr(made.model, f.name) != getattr(base.model, f.name)
+    } == changed
+    assert replace(made, model=base.model, name=base.name, seed=base.seed) == base and made.seed == 3
+
+
+def test_every_row_is_named() -> None:
+    assert len(ROWS) == 6
+    with pytest.raises(UserError, match="no row 'x'"):
+        row("x", steps=1, seed=0)
