@@ -1,5 +1,6 @@
 """Weights to start a training from: of the same method, and of the trained methods that it holds as parts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.methods import config_class
 from gestalt3d.methods.method import Network
+
+
+_MOST_NAMED = 6
+"""Tensors that are named one by one."""
 
 
 def initialise(method: Network, inits: Sequence[str]) -> str:
@@ -43,8 +48,16 @@ def initialise(method: Network, inits: Sequence[str]) -> str:
                 f"name a trained {part.name!r} with --init, after other weights if there are any"
             )
     total = len(method.state_dict())
-    rest = f"; anew: {', '.join(anew)}" if anew else ""
+    rest = f"; anew: {_listed(list(anew))}" if anew else ""
     return f"{total - len(anew)} of {total} tensors are those of {' and '.join(inits)}{rest}"
+
+
+def _listed(names: list[str]) -> str:
+    """A few tensors by name, many by the parts that hold them: "semantics (97 tensors), mask_head (40 tensors)"."""
+    if len(names) <= _MOST_NAMED:
+        return ", ".join(names)
+    count = Counter(name.partition(".")[0] for name in names)
+    return ", ".join(f"{part} ({number} tensor{'s' if number > 1 else ''})" for part, number in count.items())
 
 
 def _trained_parts(method: nn.Module) -> dict[str, Network]:

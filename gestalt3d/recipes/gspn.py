@@ -14,7 +14,7 @@ _SCANNET_EPOCHS, _SCANNET_SCANS = 800, 1201
 
 
 def gspn_rooms() -> Recipe:
-    """GSPN and the networks around it on synthetic rooms, half as wide as the paper's; about an hour on one CPU core."""
+    """GSPN on synthetic rooms, half as wide as the paper's; about an hour on one CPU core."""
     return Recipe(
         name="gspn-rooms",
         model=GSPNConfig(
