@@ -12,7 +12,6 @@ from gestalt3d.errors import UserError
 from gestalt3d.methods import config_class
 from gestalt3d.methods.method import Network
 
-
 _MOST_NAMED = 6
 """Tensors that are named one by one."""
 
