@@ -1,7 +1,8 @@
 """Looking at results: a web page and a picture."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gestalt3d.lazy import on_first_use
 
 # Imported at once, because the function must replace the module of its own name; it is cheap until called.
 from gestalt3d.viewer.serve import serve, view
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Viewpoint", "page_html", "save_page", "save_picture", "serve", "view"]
 
-_HOMES = {"save_page": "page", "page_html": "page", "save_picture": "picture", "Viewpoint": "viewpoint"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import on first use: the palette alone needs neither torch nor numba."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+_HOMES = {
+    "save_page": "gestalt3d.viewer.page",
+    "page_html": "gestalt3d.viewer.page",
+    "save_picture": "gestalt3d.viewer.picture",
+    "Viewpoint": "gestalt3d.viewer.viewpoint",
+}
+# The palette alone needs neither torch nor numba.
+__getattr__ = on_first_use(__name__, _HOMES)
