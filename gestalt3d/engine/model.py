@@ -45,7 +45,7 @@ class Model:
         return self.method.takes_semantics
 
     def for_cloud(self, cloud: PointCloud) -> "Model":
-        """The model that segments this cloud: itself, but for one that chooses by the scan."""
+        """The model that segments this cloud of usable points: itself, but for one that chooses by the scan."""
         return self
 
     def with_seed(self, seed: int) -> "Model":
@@ -93,8 +93,8 @@ class Model:
         usable = cloud.usable()
         if not bool(usable.any()):
             raise UserError("the cloud has no finite point; nothing to segment")
-        chosen = self.for_cloud(cloud)
         shown, moved_by = _centred(cloud if bool(usable.all()) else cloud[usable])
+        chosen = self.for_cloud(shown)
         assert takes_clouds(chosen.method)
         found = chosen.method.segment(shown)
         found = found if moved_by is None else found.moved(np.linalg.inv(moved_by))

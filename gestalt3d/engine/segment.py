@@ -19,11 +19,9 @@ from gestalt3d.errors import UserError
 from gestalt3d.io import (
     CLOUD_SUFFIXES,
     INPUT_SUFFIXES,
+    Found,
+    Inputs,
     expect_writable,
-    find_inputs,
-    is_cloud_folder,
-    is_frame,
-    load_input,
 )
 from gestalt3d.methods.choice import why
 from gestalt3d.stages import Progress, Stage, measure, stage
@@ -97,13 +95,15 @@ def segment_files(
         if on_failure is not None:
             on_failure(str(problem))
 
-    files = _expand(paths, model, fail)
+    inputs = Inputs()
+    files = _expand(paths, model, inputs, fail)
     with result_folder(out):
-        for number, (path, name) in enumerate(_named(files), 1):
+        for number, (found, name) in enumerate(_named(files), 1):
+            path = found.path
             if on_start is not None:
                 on_start(path, number, len(files))
             try:
-                result = _segment_file(model, path, out, name, options, on_progress)
+                result = _segment_file(model, inputs, found, out, name, options, on_progress)
             except Exception as problem:
                 fail(in_one_line(path, problem))
                 continue
@@ -113,23 +113,25 @@ def segment_files(
     return outcome
 
 
-def _expand(paths: Sequence[Path], model: Model, fail: Callable[[UserError], None]) -> list[Path]:
+def _expand(
+    paths: Sequence[Path], model: Model, inputs: Inputs, fail: Callable[[UserError], None]
+) -> list[Found]:
     """Files and RGB-D frames as given; other folders as the inputs directly inside them that the model takes, by name."""
-    files: list[Path] = []
+    files: list[Found] = []
     for path in paths:
         try:
-            is_one = not path.is_dir() or is_cloud_folder(path) or is_frame(path)
-            files.extend([path] if is_one else _inside(path, model))
+            found = inputs.at(path)
+            files.extend(_inside(path, model, inputs) if found is None else [found])
         except UserError as problem:
             fail(problem)
     return files
 
 
-def _inside(folder: Path, model: Model) -> list[Path]:
+def _inside(folder: Path, model: Model, inputs: Inputs) -> list[Found]:
     takes_photos = model.takes is View
     try:
-        found = find_inputs(folder, photos=takes_photos)
-        photos = [] if found or takes_photos else find_inputs(folder)
+        found = inputs.inside(folder, photos=takes_photos)
+        photos = [] if found or takes_photos else inputs.inside(folder)
     except OSError as problem:
         raise UserError(f"{folder}: cannot be listed ({problem.strerror}); check its permissions") from None
     if photos:
@@ -144,23 +146,29 @@ def _inside(folder: Path, model: Model) -> list[Path]:
     return found
 
 
-def _named(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+def _named(files: list[Found]) -> Iterator[tuple[Found, str]]:
     """Each with a name that no other has, also where the disk does not tell capitals."""
     used: set[str] = set()
-    for path in paths:
-        name, number = path.stem, 2
+    for found in files:
+        name, number = found.path.stem, 2
         while name.lower() in used:
-            name, number = f"{path.stem}-{number}", number + 1
+            name, number = f"{found.path.stem}-{number}", number + 1
         used.add(name.lower())
-        yield path, name
+        yield found, name
 
 
 def _segment_file(
-    model: Model, path: Path, out: Path, name: str, options: Options, on_progress: Progress | None
+    model: Model,
+    inputs: Inputs,
+    source: Found,
+    out: Path,
+    name: str,
+    options: Options,
+    on_progress: Progress | None,
 ) -> Result:
     with measure(on_progress) as work:
         with stage("read"):
-            given = load_input(path, units=options.units, up=options.up, semantic=options.semantic)
+            given = inputs.read(source, units=options.units, up=options.up, semantic=options.semantic)
             # Before the long part: what cannot be written need not be found.
             if isinstance(given, PointCloud):
                 expect_writable(given)
@@ -169,7 +177,7 @@ def _segment_file(
         answer = Answer(name, given, found, notes_on(given, model, found))
         with stage("write"):
             files = write_results(out, answer, options.kinds)
-    return Result(path, answer, files, work)
+    return Result(source.path, answer, files, work)
 
 
 def notes_on(given: PointCloud | View, model: Model, found: Instances) -> tuple[str, ...]:

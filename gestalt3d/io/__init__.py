@@ -7,7 +7,7 @@ from gestalt3d.lazy import on_first_use
 if TYPE_CHECKING:
     from gestalt3d.io.atomic import atomic_path
     from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, is_cloud_folder, load_cloud, save_cloud
-    from gestalt3d.io.inputs import INPUT_SUFFIXES, find_inputs, is_frame, load_input
+    from gestalt3d.io.inputs import INPUT_SUFFIXES, Found, Inputs, load_input
     from gestalt3d.io.instances import (
         expect_writable,
         load_instances,
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "load_input",
-    "find_inputs",
-    "is_frame",
+    "Inputs",
+    "Found",
     "INPUT_SUFFIXES",
     "load_cloud",
     "save_cloud",
@@ -38,8 +38,8 @@ __all__ = [
 
 _HOMES = {
     "load_input": "gestalt3d.io.inputs",
-    "find_inputs": "gestalt3d.io.inputs",
-    "is_frame": "gestalt3d.io.inputs",
+    "Inputs": "gestalt3d.io.inputs",
+    "Found": "gestalt3d.io.inputs",
     "INPUT_SUFFIXES": "gestalt3d.io.inputs",
     "load_cloud": "gestalt3d.io.clouds",
     "save_cloud": "gestalt3d.io.clouds",

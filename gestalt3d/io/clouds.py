@@ -1,13 +1,13 @@
 """Clouds by file extension."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from gestalt3d.errors import UserError
 from gestalt3d.io.atomic import atomic_path
+from gestalt3d.io.folders import Listing, entries
 from gestalt3d.io.frame import place
 from gestalt3d.io.semantic import given_semantic
 from gestalt3d.lazy import imported
@@ -71,7 +71,7 @@ def load_cloud(
         if path.stat().st_size == 0:
             raise UserError(f"{path}: is empty; export the scan again")
         cloud = place(path, imported(reader)(path), units=units, up=up)
-        return cloud if semantic is None else replace(cloud, semantic=given_semantic(cloud, semantic))
+        return cloud if semantic is None else cloud.same_points(semantic=given_semantic(cloud, semantic))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
@@ -85,17 +85,17 @@ def is_cloud_folder(path: Path) -> bool:
     return (path / "coord.npy").is_file()
 
 
-def find_clouds(folder: str | os.PathLike[str]) -> list[Path]:
+def find_clouds(folder: str | os.PathLike[str], *, listed: Listing = entries) -> list[Path]:
     """Scans directly in `folder`, sorted: files, and folders that are one cloud (`is_cloud_folder`).
 
     Labels (`*.gt.npz`, ScanNet's `*.labels.ply`), results (`*.instances.*`), the list of classes (`classes.txt`) and
     texts about the folder (`README.txt`) are none.
     """
-    entries = [p for p in Path(folder).iterdir() if not p.name.startswith(".")]
+    inside = listed(Path(folder))
     beside = (".gt.npz", ".labels.ply", *(f".instances{suffix}" for suffix in CLOUD_SUFFIXES))
-    files = [p for p in entries if p.suffix.lower() in CLOUD_SUFFIXES and p.is_file()]
+    files = [p for p in inside if p.suffix.lower() in CLOUD_SUFFIXES and p.is_file()]
     scans = [p for p in files if not p.name.endswith(beside) and p.name.lower() not in _NO_CLOUDS]
-    return sorted([*scans, *(p for p in entries if is_cloud_folder(p))])
+    return sorted([*scans, *(p for p in inside if is_cloud_folder(p))])
 
 
 def save_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:

@@ -1,7 +1,6 @@
 """Units, axes and origin: from the coordinates a file holds to metres with z up."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +82,7 @@ def place(
         torch.from_numpy(origin) if origin.any() else None,
     )
     notes += _left_out(cloud, num_finite - num_lost)
-    return replace(cloud, source=Source(path, stored.kind, world_from_source, stored.table, tuple(notes)))
+    return cloud.same_points(source=Source(path, stored.kind, world_from_source, stored.table, tuple(notes)))
 
 
 USUAL_FRAME = "m with z up"

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from gestalt3d.errors import UserError
+from gestalt3d.io.folders import Listing, entries
 from gestalt3d.io.frame import UNITS, UP_ROTATIONS, guess_up, known
 from gestalt3d.io.gravity import find_gravity, upright_from
 from gestalt3d.io.images import IMAGE_SUFFIXES, read_color, read_depth
@@ -51,11 +52,11 @@ class Frame:
     """Position among the frames of its folder."""
 
 
-def find_frames(folder: Path) -> list[Frame]:
+def find_frames(folder: Path, *, listed: Listing = entries) -> list[Frame]:
     """The RGB-D frames of a folder, directly in it or in folders of it called after what they hold, by their names."""
     colors: dict[str, Path] = {}
     depths: dict[str, Path] = {}
-    for file, words in _named_files(folder):
+    for file, words in _named_files(folder, listed):
         key = "-".join(w for w in words if w not in _COLOR | _DEPTH)
         if file.suffix.lower() in (*IMAGE_SUFFIXES, ".npy") and _DEPTH & {*words}:
             depths.setdefault(key, file)
@@ -68,15 +69,14 @@ def find_frames(folder: Path) -> list[Frame]:
     return [Frame(folder, colors[key], depths[key], key, i) for i, key in enumerate(keys)]
 
 
-def frame_of(image: Path) -> Frame | None:
-    """The frame that a colour image belongs to, where a depth image lies beside it or in the folder beside its own."""
-    for folder in (image.parent, image.parent.parent):
-        if found := next((f for f in find_frames(folder) if f.color == image), None):
-            return found
-    return None
-
-
-def read_frame(path: Path, frame: Frame, *, units: str | None = None, up: str | None = None) -> View:
+def read_frame(
+    path: Path,
+    frame: Frame,
+    *,
+    units: str | None = None,
+    up: str | None = None,
+    listed: Listing = entries,
+) -> View:
     """The frame as a view of the size of its depth, metres, in a world with z up. `path` is what the user named.
 
     `units` is that of the depth, `up` the axis of the pose's world, or without a pose of the camera's frame (x right, y down, z
@@ -89,10 +89,10 @@ def read_frame(path: Path, frame: Frame, *, units: str | None = None, up: str | 
     image = (
         torch.from_numpy(read_color(frame.color, size).astype(np.float32) / 255).permute(2, 0, 1).contiguous()
     )
-    intrinsics, note = _intrinsics(frame, size)
+    intrinsics, note = _intrinsics(frame, size, listed)
     assumed += note
     axis = known(up, UP_ROTATIONS, "up")
-    pose, own_axis = _pose(frame)
+    pose, own_axis = _pose(frame, listed)
     if pose is None:
         pose, own_axis = np.eye(4), _LEVEL_UP
         if axis is None:
@@ -117,19 +117,19 @@ def _words(name: str) -> list[str]:
     return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
 
 
-def _named_files(folder: Path) -> Iterable[tuple[Path, list[str]]]:
+def _named_files(folder: Path, listed: Listing) -> Iterable[tuple[Path, list[str]]]:
     """Files of a folder, and of folders in it called after images, with the words of their names and of their folder's name."""
     try:
-        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        inside = listed(folder)
     except OSError:
         return
-    yield from ((p, _words(p.stem)) for p in entries if p.is_file())
-    for inner in entries:
+    yield from ((p, _words(p.stem)) for p in inside if p.is_file())
+    for inner in inside:
         # `depth` before `depth_bfx`: what was seen before what was filled in.
         own = {*_words(inner.name)}
         role = [*(own & (_COLOR | _DEPTH))]
         if role and own <= {*role} | _OF_FOLDERS and inner.is_dir():
-            for file in sorted(p for p in inner.iterdir() if not p.name.startswith(".")):
+            for file in listed(inner):
                 yield file, role + [w for w in _words(file.stem) if w not in _COLOR | _DEPTH]
 
 
@@ -176,9 +176,9 @@ def _are_odd_units(values: np.ndarray) -> bool:
     return float(np.median(some)) > _FAR and len(np.unique(some)) > _FEWEST_DEPTHS
 
 
-def _intrinsics(frame: Frame, size: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
+def _intrinsics(frame: Frame, size: tuple[int, int], listed: Listing) -> tuple[np.ndarray, list[str]]:
     """(3, 3) for an image of `size`, and what was assumed."""
-    found = _texts(frame, _INTRINSICS, ("intrinsic", "intrinsics"))
+    found = _texts(frame, _INTRINSICS, ("intrinsic", "intrinsics"), listed)
     of_depth = [file for file in found if _DEPTH & {*_words(file.stem)}]
     file = next(iter(of_depth or found), None)
     if file is None:
@@ -222,10 +222,12 @@ def _levelled(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, st
     return upright_from(up), "z", f"no pose: by the surfaces that it sees the camera {looks} (--up overrules)"
 
 
-def _pose(frame: Frame) -> tuple[np.ndarray | None, str | None]:
+def _pose(frame: Frame, listed: Listing) -> tuple[np.ndarray | None, str | None]:
     """(4, 4) from the camera's frame to the world and, where that is clear, the world's axis that points up."""
     log = frame.folder / "trajectory.log"
-    if texts := [file for file in _texts(frame, _POSE, ("pose", "poses")) if file.suffix.lower() == ".txt"]:
+    extrinsics = frame.folder / "extrinsics"
+    texts = _texts(frame, _POSE, ("pose", "poses"), listed)
+    if texts := [file for file in texts if file.suffix.lower() == ".txt"]:
         file, matrix = texts[0], _matrix(texts[0])
     elif log.is_file():
         # Of each frame a line of three numbers and a 4 x 4 matrix.
@@ -235,7 +237,7 @@ def _pose(frame: Frame) -> tuple[np.ndarray | None, str | None]:
                 f"{log}: ends before frame {frame.index}; name a folder with as many frames as it has"
             )
         matrix = numbers.reshape(4, 4)
-    elif files := sorted((frame.folder / "extrinsics").glob("*.txt")):
+    elif files := [f for f in (listed(extrinsics) if extrinsics.is_dir() else []) if f.suffix == ".txt"]:
         # SUN RGB-D: a rotation that makes z upright for points with x right, y ahead and z up.
         file = files[-1]
         matrix = _matrix(file)[:3, :3] @ np.array(UP_ROTATIONS[_LEVEL_UP], np.float64)
@@ -263,15 +265,14 @@ def _rigid(file: Path, matrix: np.ndarray) -> np.ndarray:
     return pose
 
 
-def _texts(frame: Frame, wanted: set[str], folders: tuple[str, ...]) -> list[Path]:
+def _texts(frame: Frame, wanted: set[str], folders: tuple[str, ...], listed: Listing) -> list[Path]:
     """Texts called after one of the words, or in a folder called so: those with the frame's key, then those of all frames."""
     own: list[Path] = []
     shared: list[Path] = []
     for place in dict.fromkeys(
         (frame.folder, frame.color.parent, *(frame.folder / name for name in folders))
     ):
-        files = sorted(place.iterdir()) if place.is_dir() else []
-        for file in files:
+        for file in listed(place) if place.is_dir() else []:
             words = _words(file.stem)
             rest = [word for word in words if word not in wanted]
             is_called_so = len(rest) < len(words)

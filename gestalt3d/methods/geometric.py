@@ -196,7 +196,7 @@ class Geometric:
         config = self.config
         variant = self._variant(cloud)
         with stage("normals"):
-            unit = min(1.0, float(_extents(cloud.points.numpy())[:2].max()) / variant.full_width) or 1.0
+            unit = min(1.0, float(cloud.extents[:2].max()) / variant.full_width) or 1.0
             voxels = voxelize(cloud.points, voxel_size=variant.voxel_size * unit)
             sparse_unit = variant.sparse_unit if isinstance(variant, RegionsConfig) else 1.0
             while unit < sparse_unit and len(cloud) < _POINTS_A_VOXEL * len(voxels.counts):
@@ -249,15 +249,8 @@ class Geometric:
 
 
 def is_table_top(cloud: PointCloud) -> bool:
-    """Whether the points measure less than `TABLE_TOP` along every axis, but for the outermost; strays do not widen a scan."""
-    points = cloud.points[cloud.usable()].numpy()
-    return len(points) > 0 and float(_extents(points).max()) < TABLE_TOP
-
-
-def _extents(points: np.ndarray) -> np.ndarray:
-    """Along x, y and z, without the outermost points."""
-    low, high = np.quantile(points, [0.005, 0.995], axis=0)
-    return high - low
+    """Whether the points, which are usable ones, measure less than `TABLE_TOP` along every axis, but for the outermost."""
+    return len(cloud) > 0 and float(cloud.extents.max()) < TABLE_TOP
 
 
 def _surface(

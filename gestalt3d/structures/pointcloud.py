@@ -1,6 +1,7 @@
 """A cloud of points, and where it came from."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +109,25 @@ class PointCloud:
 
     def zero_pixels(self) -> Bool[Tensor, "n"]:
         """Points at 0 0 0 of the file, where at least ten are: depth cameras write that for pixels without a depth."""
-        world = self.points if self.origin is None else self.points + self.origin
-        zero, finite = (world == 0).all(1), torch.isfinite(world).all(1)
-        return zero if FEWEST_ZEROS <= int(zero.sum()) < int(finite.sum()) else torch.zeros_like(zero)
+        return self._zero_and_usable[0]
 
     def usable(self) -> Bool[Tensor, "n"]:
         """Points that methods are shown: finite ones that are no zero pixels and not `STRAY` times as far away as others.
 
         Measured from the middle nine tenths along each axis, in units of their longest extent.
         """
-        usable = torch.isfinite(self.points).all(1) & ~self.zero_pixels()
+        return self._zero_and_usable[1]
+
+    @cached_property
+    def _zero_and_usable(self) -> tuple[Bool[Tensor, "n"], Bool[Tensor, "n"]]:
+        """Computed once, for reader, model and picture."""
+        world = self.points if self.origin is None else self.points + self.origin
+        zero, finite = (world == 0).all(1), torch.isfinite(world).all(1)
+        if not FEWEST_ZEROS <= int(zero.sum()) < int(finite.sum()):
+            zero = torch.zeros_like(zero)
+        return zero, self._without_strays(torch.isfinite(self.points).all(1) & ~zero)
+
+    def _without_strays(self, usable: Bool[Tensor, "n"]) -> Bool[Tensor, "n"]:
         sample = self.points[usable].double()
         sample = sample[:: max(1, len(sample) // _SAMPLE)]
         if len(sample) == 0:
@@ -129,6 +139,22 @@ class PointCloud:
         if float(reach) == 0:
             return usable
         return usable & ((self.points >= low - reach) & (self.points <= high + reach)).all(1)
+
+    @cached_property
+    def extents(self) -> np.ndarray:
+        """(3,) metres along x, y and z without the outermost hundredth of the points; zeros of no points."""
+        if not len(self):
+            return np.zeros(3)
+        low, high = np.quantile(self.points.detach().cpu().numpy(), [0.005, 0.995], axis=0)
+        return high - low
+
+    def same_points(self, **changes: Any) -> "PointCloud":
+        """With other fields, but for `points` and `origin`: what has been computed of these is kept."""
+        made = replace(self, **changes)
+        assert made.points is self.points and made.origin is self.origin
+        computed = {k: v for k, v in vars(self).items() if k in ("_zero_and_usable", "extents")}
+        vars(made).update(computed)
+        return made
 
     def __len__(self) -> int:
         return len(self.points)

@@ -1,6 +1,7 @@
 """What one camera saw: a photo, or an RGB-D frame."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ class View:
         parts += [f"from {self.path.name}"] if self.path is not None else []
         return ", ".join(parts)
 
-    @property
+    @cached_property
     def seen(self) -> Bool[Tensor, "n"]:
         """Pixels whose depth is known, as elements."""
         if self.depth is None:
@@ -71,6 +72,11 @@ class View:
 
         `ValueError` where depth or camera are missing. Point `i` is pixel `pixels()[i]`.
         """
+        return self._cloud
+
+    @cached_property
+    def _cloud(self) -> PointCloud:
+        """Made once, for model and picture."""
         if self.depth is None or self.camera is None:
             missing = " and ".join(n for n in ("depth", "camera") if getattr(self, n) is None)
             raise ValueError(f"a view becomes a cloud by its depth and its camera; this one has no {missing}")

@@ -147,9 +147,9 @@ def _scan_and_room(
         (positions > 6 * bounds[0] - 5 * bounds[1] - 1) & (positions < 6 * bounds[1] - 5 * bounds[0] + 1)
     ).all(1)
     lost = finite & ~near
-    if is_told:
+    if is_told and lost.any():
         lost &= cloud.usable().cpu().numpy()
-    elif bad := int((~finite).sum()):
+    if not is_told and (bad := int((~finite).sum())):
         notes.append(f"{bad:,} {unknown}")
     if stray := int(lost.sum()):
         notes.append(f"{stray:,} stray points far away are not shown")

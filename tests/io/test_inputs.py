@@ -9,7 +9,7 @@ from PIL import Image
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
-from gestalt3d.io.inputs import find_inputs, is_frame, load_input
+from gestalt3d.io.inputs import Inputs, is_frame, load_input
 from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
@@ -251,7 +251,7 @@ def test_poses_of_a_trajectory_go_to_their_frames(tmp_path: Path) -> None:
         lines += [f"{i} {i} {i + 1}", *(" ".join(map(str, row)) for row in pose)]
     (tmp_path / "trajectory.log").write_text("\n".join(lines))
     assert not is_frame(tmp_path)
-    found = find_inputs(tmp_path)
+    found = [one.path for one in Inputs().inside(tmp_path)]
     assert found == [tmp_path / "color" / f"{i:05}.png" for i in range(3)]
     cameras = [read(path, up="z").camera for path in found]
     assert [camera.world_from_camera[0, 3] for camera in cameras if camera is not None] == [0, 1, 2]
@@ -331,15 +331,17 @@ def test_a_folder_is_listed_as_what_can_be_segmented_in_it(tmp_path: Path) -> No
     plain(tmp_path / "desk")
     (tmp_path / "nothing").mkdir()
     names = ["desk", "old.ply", "photo.jpg", "room.ply"]
-    assert [p.name for p in find_inputs(tmp_path)] == names
-    assert [p.name for p in find_inputs(tmp_path, photos=False)] == [n for n in names if n != "photo.jpg"]
+    (tmp_path / "._room.ply").write_bytes(b"what some systems put beside a file")
+    assert [found.path.name for found in Inputs().inside(tmp_path)] == names
+    without_photos = [found.path.name for found in Inputs().inside(tmp_path, photos=False)]
+    assert without_photos == [n for n in names if n != "photo.jpg"]
 
 
 def test_a_cloud_with_two_images_beside_it_is_a_cloud(tmp_path: Path) -> None:
     plain(tmp_path)
     save_cloud(tmp_path / "room.ply", tiny_scan(points=50).input)
     assert not is_frame(tmp_path)
-    assert [p.name for p in find_inputs(tmp_path)] == ["color.png", "room.ply"]
+    assert [found.path.name for found in Inputs().inside(tmp_path)] == ["color.png", "room.ply"]
 
 
 @pytest.mark.parametrize(
