@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from gestalt3d import plugins
+from gestalt3d.io import load_instances
 from gestalt3d.testing.__main__ import main as contract_on
-from tests.command import Command
-from tests.scenes import save_folder
+from tests.command import Answer, Command
+from tests.scenes import save_folder, tiny_scan
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
 
@@ -77,6 +78,127 @@ def test_the_example_trains_evaluates_segments_and_is_listed(
     assert found.code == 0 and (tmp_path / "out" / "tiny0.instances.npz").is_file(), found.err
     more = command("train", "--resume", "--out", run, "--optim.steps", 4, "--device", "cpu")
     assert more.code == 0, more.err
+
+
+def both(command: Command, method: object, scans: Path, out: Path) -> list[Answer]:
+    """What `segment` and `evaluate` do with a model of that name."""
+    files = ("-o", out, "--no-picture", "--no-page")
+    return [
+        command("segment", scans / "tiny0.ply", "-m", method, *files),
+        command("evaluate", "-m", method, "-d", "folder", "--root", scans),
+    ]
+
+
+def test_a_method_that_was_never_trained_says_how_it_is(
+    installed: Path, tmp_path: Path, command: Command
+) -> None:
+    """Where no recipe does it, that there has to be one."""
+    source = (EXAMPLE / "heights.py").read_text(encoding="utf-8")
+    scans, out = save_folder(tmp_path / "scans"), tmp_path / "out"
+    install(installed, "heights", source)
+    install(
+        installed, "depths", source.replace('name = "heights"', 'name = "depths"').replace("RECIPES", "_")
+    )
+    for name, says in (("heights", "train it: gestalt3d train heights-rooms"), ("depths", "has no recipe")):
+        for answer in both(command, name, scans, out):
+            assert answer.code == 2 and len(answer.err.splitlines()) == 1
+            assert f"{name}: was never trained" in answer.err and says in answer.err, answer.err
+    assert not out.exists()
+    listed = command("models").out
+    assert "From heights; train it: gestalt3d train heights-rooms\n" in listed
+    assert "From depths; has to be trained\n" in listed
+
+
+HALVES = """
+from dataclasses import dataclass
+import torch
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
+
+@dataclass(frozen=True)
+class HalvesConfig:
+    at: float = 0.5
+    seed: int = 0
+
+class Halves:
+    name, takes, takes_semantics = "halves", PointCloud, False
+    config: HalvesConfig
+
+    def __init__(self, config, vocabulary):
+        self.config, self.vocabulary = config, vocabulary
+
+    @classmethod
+    def from_config(cls, config, vocabulary):
+        return cls(config, vocabulary)
+
+    def segment(self, cloud):
+        labels = (cloud.points[:, 2] > self.config.at).long()
+        classes = torch.tensor([self.vocabulary.id("floor"), self.vocabulary.id("wall")])
+        return Instances.from_labels(
+            labels, classes, vocabulary=self.vocabulary, element_classes=classes[labels]
+        )
+
+METHOD = Halves
+"""
+
+
+def test_a_method_that_needs_no_training_goes_by_its_name(
+    installed: Path, tmp_path: Path, command: Command
+) -> None:
+    install(installed, "halves", HALVES)
+    scans, out = save_folder(tmp_path / "scans"), tmp_path / "out"
+    listed = [line for line in command("models").out.splitlines() if line.startswith("halves")]
+    assert listed == ["halves               From halves; not trained"]
+    segmented, evaluated = both(command, "halves", scans, out)
+    assert segmented.code == 0, segmented.err
+    found, _ = load_instances(out / "tiny0.instances.npz")
+    above = tiny_scan().input.points[:, 2] > 0.5
+    assert found.method == "halves" and len(found) == 2
+    assert {tuple(mask.tolist()) for mask in found.masks} == {
+        tuple(half.nonzero()[:, 0].tolist()) for half in (above, ~above)
+    }
+    assert evaluated.code == 0 and "mIoU" in evaluated.out, evaluated.err
+    assert command("segment", scans / "tiny0.ply", "-m", "halves", "-o", out, "--seed", 1).code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("    config: HalvesConfig\n", "", "its METHOD names no dataclass as its config"),
+        ("@dataclass(frozen=True)\n", "", "its METHOD names no dataclass as its config"),
+        (
+            "    config: HalvesConfig\n",
+            "    config: 'Missing'\n",
+            "its METHOD names no dataclass as its config",
+        ),
+        (", takes_semantics =", ", takes_semantic =", "its METHOD lacks takes_semantics"),
+        ("def segment", "def answer", "its METHOD lacks segment"),
+        ("self.config, self.vocabulary =", "self.config, self.words =", "has no vocabulary when it is made"),
+        ("at: float = 0.5", "at: float", "cannot be made with its defaults (TypeError"),
+        (
+            "return cls(config, vocabulary)",
+            "raise OSError('no licence')",
+            "cannot be made with its defaults (OSError: no licence)",
+        ),
+        ("return Instances", "return print", "a fault of the method 'halves' of the package halves"),
+        (
+            "return Instances.from_labels(",
+            "return dict(labels=labels) or Instances.from_labels(",
+            "must return Instances from segment, got dict",
+        ),
+        ("(cloud.points[:, 2] >", "(cloud.points[:-1, 2] >", "must answer about all 3000 elements, got 2999"),
+    ],
+)
+def test_a_method_that_cannot_be_used_is_one_line(
+    installed: Path, tmp_path: Path, command: Command, old: str, new: str, says: str
+) -> None:
+    assert old in HALVES
+    install(installed, "halves", HALVES.replace(old, new, 1))
+    scans, out = save_folder(tmp_path / "scans", count=1), tmp_path / "out"
+    for answer in both(command, "halves", scans, out):
+        assert answer.code == 2 and says in answer.err, answer
+        assert len(answer.err.splitlines()) <= 2 and "Traceback" not in answer.err
+    assert not list(out.glob("*"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from gestalt3d.configs import Json
 from gestalt3d.engine import auto, checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.methods import choice
+from gestalt3d.methods.method import Network
 from gestalt3d.methods.untrained import UNTRAINED
 
 
@@ -33,8 +34,9 @@ def cards() -> list[Card]:
 
 
 def _of_a_package(name: str, module: ModuleType) -> Card:
-    recipes = ", ".join(getattr(module, "RECIPES", {}))
-    how = f"train it: gestalt3d train {recipes}" if recipes else "not trained"
+    recipes = " or ".join(plugins.recipes(name))
+    untrained = "has to be trained" if issubclass(module.METHOD, Network) else "not trained"
+    how = f"train it: gestalt3d train {recipes}" if recipes else untrained
     about = next(iter((module.METHOD.__doc__ or "").strip().splitlines()), "")
     return Card(name, f"{about} From {module.__name__}; {how}".strip())
 

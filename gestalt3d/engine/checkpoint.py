@@ -243,10 +243,23 @@ def _from_a_package(name: str) -> AnyMethod:
     """The announced method with its defaults, where it has nothing to learn."""
     cls = method_class(name)
     if issubclass(cls, Network):
-        raise UserError(
-            f"{name}: has to be trained, see `gestalt3d train`; name the weight file that comes out"
+        recipes = plugins.recipes(name)
+        how = (
+            f"train it: gestalt3d train {recipes[0]}, and name the weight file that comes out"
+            if recipes
+            else "name a weight file of it; its package has no recipe"
         )
-    return cls.from_config(config_class(name)(), VOCABULARY)
+        raise UserError(f"{name}: was never trained; {how}")
+    try:
+        made = cls.from_config(config_class(name)(), VOCABULARY)
+    except UserError:
+        raise
+    except Exception as problem:  # whatever a package does
+        cause = f"{type(problem).__name__}: {_first_line(problem)}"
+        raise UserError(f"{name}: cannot be made with its defaults ({cause}); mend or uninstall it") from None
+    if lacking := [attribute for attribute in ("config", "vocabulary") if not hasattr(made, attribute)]:
+        raise UserError(f"{name}: has no {' and no '.join(lacking)} when it is made; mend or uninstall it")
+    return made
 
 
 def prefix_of(stored: Stored) -> str:

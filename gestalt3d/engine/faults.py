@@ -4,11 +4,14 @@ import traceback
 from pathlib import Path
 
 import gestalt3d
+from gestalt3d import plugins
 from gestalt3d.errors import UserError
 
 
 def in_one_line(what: Path | str, problem: Exception) -> UserError:
-    """Whatever went wrong with a file or a scan, named with it; of faults of ours also the line of this package passed last."""
+    """Whatever went wrong with a file or a scan, named with it; of faults of ours also the line of this package passed last, of
+    those of a method from elsewhere whose it is.
+    """
     if isinstance(problem, UserError):
         return UserError(f"{what}: {problem}") if str(what) not in str(problem) else problem
     if is_out_of_memory(problem):
@@ -16,13 +19,20 @@ def in_one_line(what: Path | str, problem: Exception) -> UserError:
     if isinstance(problem, OSError):
         where, cause = problem.filename or what, problem.strerror or problem
         return UserError(f"{what}: {where}: {cause}; check the path and its permissions")
-    package = Path(gestalt3d.__file__).parent
-    frames = [f for f in traceback.extract_tb(problem.__traceback__) if package in Path(f.filename).parents]
+    passed, package = traceback.extract_tb(problem.__traceback__), Path(gestalt3d.__file__).parent
+    if author := plugins.author_of([f.filename for f in passed]):
+        return UserError(
+            f"{what}: a fault of {author} stopped it ({_cause(problem)}); report it to its authors"
+        )
+    frames = [f for f in passed if package in Path(f.filename).parents]
     place = (
         f" in {Path(frames[-1].filename).relative_to(package)}, line {frames[-1].lineno}" if frames else ""
     )
-    cause = " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
-    return UserError(f"{what}: a fault of gestalt3d stopped it ({cause}{place}); please report it")
+    return UserError(f"{what}: a fault of gestalt3d stopped it ({_cause(problem)}{place}); please report it")
+
+
+def _cause(problem: Exception) -> str:
+    return " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
 
 
 def is_out_of_memory(problem: BaseException) -> bool:

@@ -81,7 +81,7 @@ class Model:
         if takes_views(self.method):
             if isinstance(given, PointCloud):
                 raise UserError(f"{self.name} takes photos, and this is a cloud; choose another model")
-            found = self.method.segment(given)
+            found = _expected(self.method.segment(given), given, self.name)
             return replace(found[_best_first(found, wanted, min_score)], method=self.name)
         if isinstance(given, PointCloud):
             return self._segment_cloud(given, wanted, min_score)
@@ -96,7 +96,7 @@ class Model:
         shown, moved_by = _centred(cloud if bool(usable.all()) else cloud[usable])
         chosen = self.for_cloud(shown)
         assert takes_clouds(chosen.method)
-        found = chosen.method.segment(shown)
+        found = _expected(chosen.method.segment(shown), shown, chosen.name)
         found = found if moved_by is None else found.moved(np.linalg.inv(moved_by))
         found = found if bool(usable.all()) else _of_elements(found, usable.nonzero().flatten(), len(cloud))
         found = found[_best_first(found, wanted, min_score)]
@@ -163,6 +163,17 @@ def without_photos(name: str) -> str:
     for_photos = [n for n in methods.METHODS if methods.method_class(n).takes is View]
     remedy = f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
     return f"{name} takes clouds and RGB-D frames (a colour image and its depth in a folder); {remedy}"
+
+
+def _expected(found: object, given: PointCloud | View, name: str) -> Instances:
+    """The answer of a method, which another package may have written."""
+    if not isinstance(found, Instances):
+        raise UserError(f"the method {name} must return Instances from segment, got {type(found).__name__}")
+    if found.masks.size != len(given):
+        raise UserError(
+            f"the method {name} must answer about all {len(given)} elements, got {found.masks.size}"
+        )
+    return found
 
 
 def _centred(cloud: PointCloud) -> tuple[PointCloud, np.ndarray | None]:
