@@ -98,6 +98,7 @@ class DataSet(Protocol):
 
 KNOWN = {
     "rooms": "rooms:train, rooms:val, rooms:test",
+    "rooms-whole": "rooms-whole:train, … (the same rooms, whole shapes and amodal boxes known)",
     "table-tops": "table-tops:train, table-tops:val, table-tops:test",
     "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
     "toyboxes-hard": "toyboxes-hard:train, …",
@@ -144,11 +145,13 @@ def open_data(
         raise UserError(f"no data set {spec!r}; there are {'; '.join(KNOWN.values())}")
     if semantics is not None and not name.startswith("scannet"):
         raise UserError(f"{spec}: classes that are given are read for scannet only; drop --semantics")
-    if name == "rooms":
+    if name in ("rooms", "rooms-whole"):
         from gestalt3d.data.rooms import Rooms
         from gestalt3d.structures.vocabulary import SYNTH
 
-        return Rooms(split or "test", count=limit, vocabulary=vocabulary or SYNTH)
+        return Rooms(
+            split or "test", count=limit, vocabulary=vocabulary or SYNTH, shapes=name == "rooms-whole"
+        )
     if name == "table-tops":
         from gestalt3d.data.table_tops import TableTops
         from gestalt3d.structures.vocabulary import TABLE_TOPS

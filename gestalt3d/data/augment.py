@@ -2,10 +2,10 @@
 
 Made so that weights trained on synthetic rooms carry over to scanners, phones and depth cameras: coarse
 meshes, rooms without ceiling or upper half, holes, noise, colourless clouds, odd white balance.
-Labels follow their points.
+Labels follow their points, and whole shapes go where their places go, without the holes and the noise.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -24,10 +24,13 @@ from gestalt3d.configs import (
 from gestalt3d.ops.normals import normals_of_neighbours
 from gestalt3d.ops.segment import segment_mean
 from gestalt3d.ops.sparse_conv import neighbourhoods
+from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.ops.voxelize import voxelize
-from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.instances import Instances, Shape
+from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.voxelgrid import VoxelGrid
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,15 @@ PLAIN = AugmentConfig(
 
 
 def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = AugmentConfig()) -> Scan:
-    """A changed copy: instances that lost all their points are gone, and so are boxes, shapes and normals."""
+    """A changed copy: instances that lost all their points are gone, and so are visible boxes, normals and shapes of voxels.
+
+    Other whole shapes and amodal boxes are turned, stretched and bent as the scan is; the boxes stay upright, each around its
+    shape or, where there is none, around the corners that it had.
+    """
     points = scan.input.points.numpy()
     kept = _surviving_points(points, _is_ceiling(scan), rng, config)
-    points = _moved(points[kept], rng, config)
+    motion = _Motion.drawn(points[kept], rng, config)
+    points = _measured(motion, points[kept], rng, config)
     colors = scan.input.colors
     colors = None if colors is None else _recolored(colors.numpy()[kept], rng, config)
     if colors is not None and config.p_shading and rng.random() < config.p_shading:
@@ -159,7 +167,7 @@ def augment(scan: Scan, rng: np.random.Generator, config: AugmentConfig = Augmen
         semantic=given.semantic,
         features=given.features,
     )
-    return Scan(scan.name, cloud, _restricted(scan.truth, torch.from_numpy(kept)))
+    return Scan(scan.name, cloud, _with_whole(_restricted(scan.truth, torch.from_numpy(kept)), motion))
 
 
 def _is_ceiling(scan: Scan) -> np.ndarray | None:
@@ -235,22 +243,79 @@ def _crowded(points: np.ndarray, voxel_size: float, rng: np.random.Generator) ->
     return gone
 
 
-def _moved(points: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
-    """(n, 3) float32 about the same centre as before."""
-    centre = points.mean(axis=0) if len(points) else np.zeros(3, dtype=np.float32)
-    points = (points - centre) @ _pose(rng, config).astype(np.float32).T
-    if rng.random() < config.p_elastic:
-        points = points + _waves(points, rng, config.elastic_wavelength, rng.uniform(*config.elastic), 3)
-    if config.p_bumps and rng.random() < config.p_bumps:
-        # The mean square of a sine is half the square of its amplitude. A dozen waves no longer look like waves.
-        size = 2**0.5 * rng.uniform(*config.bumps)
-        points = points + _waves(points, rng, config.bump_wavelength, size, 3, count=12)
+@dataclass(frozen=True)
+class _Waves:
+    """A sum of plane waves of random direction: (n, 3) places → (n, channels), alike in neighbours and not in far places."""
+
+    waves: np.ndarray
+    """(k, 3) radians a metre."""
+    phases: np.ndarray
+    amplitudes: np.ndarray
+    """(k, channels)."""
+
+    @classmethod
+    def drawn(
+        cls,
+        rng: np.random.Generator,
+        wavelength: tuple[float, float],
+        amplitude: float,
+        channels: int,
+        count: int = 4,
+    ) -> "_Waves":
+        """`amplitude` is the root mean square, over many draws, of what a channel can reach."""
+        directions = rng.standard_normal((count, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        waves = directions * (2 * np.pi / rng.uniform(*wavelength, (count, 1)))
+        amplitudes = rng.standard_normal((count, channels)) * amplitude / np.sqrt(count)
+        phases = rng.uniform(0, 2 * np.pi, count)
+        return cls(waves.astype(np.float32), phases.astype(np.float32), amplitudes.astype(np.float32))
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return np.sin(points @ self.waves.T + self.phases) @ self.amplitudes
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """Where a place goes: (n, 3) → (n, 3) float32 about the centre, which stays where it is."""
+
+    centre: np.ndarray
+    pose: np.ndarray
+    waves: tuple[_Waves, ...]
+
+    @classmethod
+    def drawn(cls, points: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> "_Motion":
+        """About the centre of the points."""
+        centre = points.mean(axis=0) if len(points) else np.zeros(3, dtype=np.float32)
+        pose, waves = _pose(rng, config).astype(np.float32), []
+        if rng.random() < config.p_elastic:
+            waves.append(_Waves.drawn(rng, config.elastic_wavelength, rng.uniform(*config.elastic), 3))
+        if config.p_bumps and rng.random() < config.p_bumps:
+            # The mean square of a sine is half the square of its amplitude. A dozen waves no longer look like waves.
+            size = 2**0.5 * rng.uniform(*config.bumps)
+            waves.append(_Waves.drawn(rng, config.bump_wavelength, size, 3, count=12))
+        return cls(centre, pose, tuple(waves))
+
+    def about_centre(self, points: np.ndarray) -> np.ndarray:
+        points = (points - self.centre) @ self.pose.T
+        for waves in self.waves:
+            points = points + waves(points)
+        return points
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return (self.about_centre(points) + self.centre).astype(np.float32)
+
+
+def _measured(
+    motion: _Motion, points: np.ndarray, rng: np.random.Generator, config: AugmentConfig
+) -> np.ndarray:
+    """(n, 3) float32: the points at their new places, as inexact as a scanner and what fuses its views make them."""
+    points = motion.about_centre(points)
     deviation = rng.uniform(*config.noise)
     if deviation > 0:
         points = points + rng.standard_normal(points.shape, dtype=np.float32) * np.float32(deviation)
     if config.p_smooth and rng.random() < config.p_smooth:
         points = _smoothed(points, rng.uniform(*config.smooth))
-    return (points + centre).astype(np.float32)
+    return (points + motion.centre).astype(np.float32)
 
 
 def _pose(rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
@@ -272,26 +337,6 @@ def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-
-
-def _waves(
-    points: np.ndarray,
-    rng: np.random.Generator,
-    wavelength: tuple[float, float],
-    amplitude: float,
-    channels: int,
-    count: int = 4,
-) -> np.ndarray:
-    """(n, channels): a sum of plane waves of random direction, alike in neighbours and not in far points.
-
-    `amplitude` is the root mean square, over many draws, of what a channel can reach.
-    """
-    directions = rng.standard_normal((count, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    waves = directions * (2 * np.pi / rng.uniform(*wavelength, (count, 1)))
-    amplitudes = rng.standard_normal((count, channels)) * amplitude / np.sqrt(count)
-    phases = points @ waves.T.astype(np.float32) + rng.uniform(0, 2 * np.pi, count).astype(np.float32)
-    return np.sin(phases) @ amplitudes.astype(np.float32)
 
 
 def _smoothed(points: np.ndarray, size: float) -> np.ndarray:
@@ -331,7 +376,7 @@ def _shaded(
     colors: np.ndarray, points: np.ndarray, rng: np.random.Generator, config: AugmentConfig
 ) -> np.ndarray:
     """(n, 3): brighter here and darker there, by a factor of 1 + the waves."""
-    light = _waves(points, rng, config.shading_wavelength, rng.uniform(*config.shading), 1)
+    light = _Waves.drawn(rng, config.shading_wavelength, rng.uniform(*config.shading), 1)(points)
     return np.clip(colors * (1 + light), 0, 1).astype(np.float32)
 
 
@@ -362,13 +407,54 @@ def _hue_and_saturation(rng: np.random.Generator, config: AugmentConfig) -> np.n
 def _restricted(found: Instances, kept: torch.Tensor) -> Instances:
     """The instances that have points at `kept`, in their old order; what overlaps still does."""
     masks = found.masks.restricted(kept)
-    rows = (masks.sizes > 0).nonzero().flatten()
-    return Instances(
-        masks=masks.take(rows),
-        classes=found.classes[rows],
-        scores=found.scores[rows],
-        vocabulary=found.vocabulary,
-        whole=None if found.whole is None else found.whole.restricted(kept).take(rows),
+    restricted = replace(
+        found,
+        masks=masks,
+        whole=None if found.whole is None else found.whole.restricted(kept),
         element_classes=None if found.element_classes is None else found.element_classes[kept],
-        method=found.method,
+        boxes=None,
+        image_boxes=None,
+        source_from_cloud=None,
     )
+    return restricted[masks.sizes > 0]
+
+
+def _with_whole(found: Instances, motion: _Motion) -> Instances:
+    """Whole shapes and amodal boxes at their new places."""
+    shapes, boxes = _moved_shapes(found.shapes, motion), found.amodal_boxes
+    if boxes is not None:
+        inside = [_points_of(shape) for shape in shapes] if shapes else [np.zeros((0, 3))] * len(found)
+        rows = [_moved_box(box, own, motion) for box, own in zip(boxes.numpy(), inside, strict=True)]
+        boxes = torch.from_numpy(np.array(rows, np.float32).reshape(-1, 7))
+    return replace(found, shapes=shapes, amodal_boxes=boxes)
+
+
+def _moved_shapes(shapes: tuple[Shape, ...] | None, motion: _Motion) -> tuple[PointCloud | Mesh, ...] | None:
+    """None where one is a voxel grid, which cannot be turned."""
+    moved: list[PointCloud | Mesh] = []
+    for shape in shapes or ():
+        if isinstance(shape, VoxelGrid):
+            return None
+        points = torch.from_numpy(motion(_points_of(shape)))
+        moved.append(Mesh(points, shape.faces) if isinstance(shape, Mesh) else PointCloud(points))
+    return None if shapes is None else tuple(moved)
+
+
+def _points_of(shape: PointCloud | Mesh) -> np.ndarray:
+    """(k, 3) float32 in the frame of the scan."""
+    return shape.vertices.numpy() if isinstance(shape, Mesh) else shape.world_points.float().numpy()
+
+
+def _moved_box(box: np.ndarray, inside: np.ndarray, motion: _Motion) -> np.ndarray:
+    """(7,): upright, turned as it is, around the points that have moved already or, without any, its corners moved."""
+    heading = motion.pose[:2, :2] @ [np.cos(box[6]), np.sin(box[6])]
+    yaw = float(np.arctan2(heading[1], heading[0]))
+    if not len(inside):
+        corners = (_CORNERS * box[3:6]) @ turn_matrix(float(box[6])).numpy().T + box[:3]
+        inside = motion(corners.astype(np.float32))
+    turn = turn_matrix(yaw).numpy()
+    low, high = (inside @ turn).min(axis=0), (inside @ turn).max(axis=0)
+    return np.concatenate([turn @ ((low + high) / 2), high - low, [yaw]])
+
+
+_CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.instances import Instances, Shape
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan, Scans
 from gestalt3d.structures.sets import Sets
@@ -72,10 +72,20 @@ class Packed(NamedTuple):
     whole_offsets: np.ndarray | None = None
     whole_indices: np.ndarray | None = None
     """The amodal masks as `Sets`, where there are any."""
+    amodal_boxes: np.ndarray | None = None
+    """(i, 7) float32."""
+    shape_offsets: np.ndarray | None = None
+    """(i + 1,) int32: whole shape `k` is `shape_points[shape_offsets[k]:shape_offsets[k + 1]]`."""
+    shape_points: np.ndarray | None = None
+    """(p, 3) uint16: each coordinate is the part of 65,535 of the shape's extent."""
+    shape_bounds: np.ndarray | None = None
+    """(i, 6) float32: of each shape the lowest coordinates and the extents."""
 
 
 def pack(scan: Scan) -> Packed:
-    """Colours are rounded to 8 bits; scores, boxes and normals are left out."""
+    """Colours are rounded to 8 bits, whole shapes to 16 along each of their extents; scores, visible boxes and normals are left
+    out, and shapes that are not of points.
+    """
     found, cloud = scan.truth, scan.input
     labels = found.to_labels()
     semantic = found.element_classes
@@ -92,6 +102,8 @@ def pack(scan: Scan) -> Packed:
         origin,
         *_plain(found.masks if found.masks.overlap else None),
         *_plain(found.whole),
+        None if found.amodal_boxes is None else found.amodal_boxes.float().numpy(),
+        *_plain_shapes(found.shapes),
     )
 
 
@@ -107,7 +119,8 @@ def unpack(packed: Packed, name: str, vocabulary: Vocabulary) -> Scan:
     )
     masks = _sets(packed.mask_offsets, packed.mask_indices, len(packed.points)) or instances.masks
     whole = _sets(packed.whole_offsets, packed.whole_indices, len(packed.points))
-    instances = replace(instances, masks=masks, whole=whole)
+    boxes = None if packed.amodal_boxes is None else torch.from_numpy(packed.amodal_boxes)
+    instances = replace(instances, masks=masks, whole=whole, amodal_boxes=boxes, shapes=_shapes(packed))
     return Scan(name, PointCloud(torch.from_numpy(packed.points), colors, origin=origin), instances)
 
 
@@ -119,6 +132,35 @@ def _sets(offsets: np.ndarray | None, indices: np.ndarray | None, size: int) -> 
     if offsets is None or indices is None:
         return None
     return Sets(torch.from_numpy(offsets.astype(np.int64)), torch.from_numpy(indices.astype(np.int64)), size)
+
+
+_STEPS = 65535
+
+
+def _plain_shapes(
+    shapes: tuple[Shape, ...] | None,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """`shape_offsets`, `shape_points` and `shape_bounds`, where all are points."""
+    if shapes is None or not all(isinstance(shape, PointCloud) for shape in shapes):
+        return None, None, None
+    clouds = [shape.world_points.numpy() for shape in shapes if isinstance(shape, PointCloud)]
+    bounds, parts = np.zeros((len(clouds), 6), np.float32), [np.zeros((0, 3), np.uint16)]
+    for row, points in zip(bounds, clouds, strict=True):
+        if len(points):
+            row[:3] = points.min(0)
+            row[3:] = points.max(0) - row[:3]
+            share = (points - row[:3]) / np.where(row[3:] > 0, row[3:], 1)
+            parts.append(np.rint(share.clip(0, 1) * _STEPS).astype(np.uint16))
+    return np.cumsum([0, *map(len, clouds)], dtype=np.int32), np.concatenate(parts), bounds
+
+
+def _shapes(packed: Packed) -> tuple[PointCloud, ...] | None:
+    if packed.shape_offsets is None or packed.shape_points is None or packed.shape_bounds is None:
+        return None
+    sizes = np.diff(packed.shape_offsets)
+    low, extent = np.repeat(packed.shape_bounds, sizes, axis=0).reshape(-1, 2, 3).transpose(1, 0, 2)
+    points = torch.from_numpy(low + packed.shape_points * (extent / np.float32(_STEPS)))
+    return tuple(PointCloud(own) for own in points.split(sizes.tolist()))
 
 
 def fingerprint(scans: Scans, i: int) -> str:
@@ -231,7 +273,23 @@ def _read(folder: Path) -> Packed:
         if (offsets is None) != (indices is None):
             raise ValueError(f"{folder}: half of the masks is missing")
         _sets(offsets, indices, n)  # says what is wrong with them
+    _expect_whole(packed, folder)
     return packed
+
+
+def _expect_whole(packed: Packed, folder: Path) -> None:
+    """`ValueError` unless amodal boxes and whole shapes are those of as many instances as there are."""
+    count = len(packed.classes)
+    if packed.amodal_boxes is not None and packed.amodal_boxes.shape != (count, 7):
+        raise ValueError(f"{folder}: amodal boxes of other instances")
+    offsets, points, bounds = packed.shape_offsets, packed.shape_points, packed.shape_bounds
+    if offsets is None and points is None and bounds is None:
+        return
+    if offsets is None or points is None or bounds is None:
+        raise ValueError(f"{folder}: a part of the shapes is missing")
+    fits = offsets.shape == (count + 1,) and bounds.shape == (count, 6) and points.shape[1:] == (3,)
+    if not (fits and offsets[0] == 0 and offsets[-1] == len(points) and (np.diff(offsets) >= 0).all()):
+        raise ValueError(f"{folder}: shapes of other instances")
 
 
 def _map(path: Path) -> np.ndarray:

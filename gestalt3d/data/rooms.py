@@ -15,13 +15,17 @@ from gestalt3d.stages import counted
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import SYNTH, Vocabulary, mapping
 from gestalt3d.synth.rooms import GENERATOR_VERSION, SPLITS, RoomConfig, make_room
+from gestalt3d.synth.whole import SHAPES_VERSION
 
 COUNTS = {"train": 1000, "val": 20, "test": 50}
 """Rooms per split where nothing is said."""
 
 
 class Rooms(LabelledClouds):
-    """Room `i` of a split is `make_room(SPLITS[split] + i)`, with 8-bit colours whether cached or not."""
+    """Room `i` of a split is `make_room(SPLITS[split] + i)`, with 8-bit colours whether cached or not.
+
+    With `shapes` the truth has whole shapes and amodal boxes, and rooms a cache of their own; all else is the same.
+    """
 
     def __init__(
         self,
@@ -31,14 +35,16 @@ class Rooms(LabelledClouds):
         vocabulary: Vocabulary = SYNTH,
         cache_dir: Path | None = None,
         config: RoomConfig | None = None,
+        shapes: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"rooms has no split {split!r}; it has {', '.join(SPLITS)}")
         count = COUNTS[split] if count is None else count
-        self.split, self.vocabulary = split, vocabulary
+        self.split, self.vocabulary, self.shapes = split, vocabulary, shapes
         self.config = RoomConfig() if config is None else config
         self.names = [f"{split}_{i:06d}" for i in range(count)]
-        self._cache = ScanCache(f"rooms-{GENERATOR_VERSION}-{digest(self.config)}", root=cache_dir)
+        self._title = f"{GENERATOR_VERSION}-{digest(self.config)}" + f"-whole-{SHAPES_VERSION}" * shapes
+        self._cache = ScanCache(f"rooms-{self._title}", root=cache_dir)
 
     @property
     def notes(self) -> list[str]:
@@ -51,13 +57,13 @@ class Rooms(LabelledClouds):
 
     def fingerprint(self, i: int) -> str:
         """Of the generator, its settings and the seed."""
-        return f"{GENERATOR_VERSION}-{digest(self.config)}-{SPLITS[self.split] + i}"
+        return f"{self._title}-{SPLITS[self.split] + i}"
 
     def __getitem__(self, i: int) -> Scan:
         if not 0 <= i < len(self):
             raise IndexError(f"rooms:{self.split} has {len(self)} rooms, asked for {i}")
         seed = SPLITS[self.split] + i
-        packed = self._cache.get(str(seed), lambda: _make(seed, self.config))
+        packed = self._cache.get(str(seed), lambda: _make(seed, self.config, self.shapes))
         return relabel(unpack(packed, self.names[i], SYNTH), self.vocabulary)
 
     def build(self, *, workers: int = 2) -> None:
@@ -66,7 +72,7 @@ class Rooms(LabelledClouds):
         todo = [seed for seed in seeds if str(seed) not in self._cache]
         if self._cache.folder is None or not todo:
             return
-        jobs = [(seed, self.config, self._cache.folder) for seed in todo]
+        jobs = [(seed, self.config, self.shapes, self._cache.folder) for seed in todo]
         if workers <= 1:
             for job in counted(jobs):
                 _build(job)
@@ -79,8 +85,8 @@ class Rooms(LabelledClouds):
                 next(made)
 
 
-def _make(seed: int, config: RoomConfig) -> Packed:
-    scan = make_room(seed, config)
+def _make(seed: int, config: RoomConfig, shapes: bool) -> Packed:
+    scan = make_room(seed, config, shapes=shapes)
     if scan.truth.vocabulary != SYNTH:
         raise ValueError(
             f"make_room must answer in vocabulary {SYNTH.title}, got {scan.truth.vocabulary.title}"
@@ -88,9 +94,9 @@ def _make(seed: int, config: RoomConfig) -> Packed:
     return pack(scan)
 
 
-def _build(job: tuple[int, RoomConfig, Path]) -> None:
-    seed, config, folder = job
-    ScanCache(folder.name, root=folder.parent).get(str(seed), lambda: _make(seed, config))
+def _build(job: tuple[int, RoomConfig, bool, Path]) -> None:
+    seed, config, shapes, folder = job
+    ScanCache(folder.name, root=folder.parent).get(str(seed), lambda: _make(seed, config, shapes))
 
 
 @contextmanager

@@ -194,6 +194,12 @@ class PointCloud:
         return ", ".join(parts)
 
     @property
+    def world_points(self) -> Float64[Tensor, "n 3"]:
+        """`points` with the origin added: their place in the world, of a whole shape that in the frame of its scan."""
+        points = self.points.double()
+        return points if self.origin is None else points + self.origin
+
+    @property
     def source_from_cloud(self) -> np.ndarray:
         """(4, 4) float64: takes `points` to the axes, units and origin of the file behind the cloud."""
         world_from_cloud = np.eye(4)

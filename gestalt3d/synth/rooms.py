@@ -21,6 +21,7 @@ from gestalt3d.synth.furnishing import Furnisher
 from gestalt3d.synth.placement import Scene, oriented
 from gestalt3d.synth.scanner import World
 from gestalt3d.synth.shapes import Builder
+from gestalt3d.synth.whole import with_whole_objects
 
 GENERATOR_VERSION = 1
 SPLITS = {"train": 0, "val": 1_000_000, "test": 2_000_000}
@@ -301,8 +302,11 @@ def _merge_small(objects: np.ndarray, scene: Scene) -> np.ndarray:
     return target[objects]
 
 
-def make_room(seed: int, config: RoomConfig = RoomConfig()) -> Scan:
-    """The scan of one synthetic place, the same for the same seed, config and `GENERATOR_VERSION`."""
+def make_room(seed: int, config: RoomConfig = RoomConfig(), *, shapes: bool = False) -> Scan:
+    """The scan of one synthetic place, the same for the same seed, config and `GENERATOR_VERSION`.
+
+    With `shapes`, which change nothing else, the truth has the whole `shapes` and `amodal_boxes` of its instances.
+    """
     plan, scene = furnish_room(seed)
     world = build_world(plan, scene, np.random.default_rng([seed, GENERATOR_VERSION, 3]))
     shot = scanner.scan(
@@ -318,4 +322,7 @@ def make_room(seed: int, config: RoomConfig = RoomConfig()) -> Scan:
         vocabulary=SYNTH,
         element_classes=torch.from_numpy(classes[labels.reshape(-1)]),
     )
+    if shapes:
+        rng = np.random.default_rng([seed, GENERATOR_VERSION, 5])
+        instances = with_whole_objects(instances, world, present, shot.shot_from_world, rng)
     return Scan(f"room_{seed:07d}", cloud, instances)

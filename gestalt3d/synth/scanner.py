@@ -44,6 +44,8 @@ class Shot(NamedTuple):
     points: np.ndarray
     colors: np.ndarray
     objects: np.ndarray
+    shot_from_world: np.ndarray
+    """(4, 4) float64: takes the world's coordinates to those of the points, apart from what the scanner measures wrongly."""
 
 
 class Pose(NamedTuple):
@@ -479,9 +481,14 @@ def scan(world: World, rng: np.random.Generator, *, points: int, mode: str | Non
     colors = colours.expose(
         colors, room.astype(np.float32), rng, unevenness=0.14 if mode == "fused" else 0.07
     )
+    shot_from_world = np.eye(4)
+    shot_from_world[:3, :3] = _turned(np.eye(3), yaw).T
     if mode == "fused":
         tilt = rng.normal(0, 0.004, 2)
         cloud[:, 2] += cloud[:, :2] @ tilt
-    if rng.random() < 0.9:
-        cloud[:, :2] -= cloud[:, :2].min(0) if len(cloud) else 0.0
-    return Shot(cloud.astype(np.float32), colors, world.face_object[face])
+        shot_from_world[2, :2] = tilt @ shot_from_world[:2, :2]
+    if rng.random() < 0.9 and len(cloud):
+        corner = cloud[:, :2].min(0)
+        cloud[:, :2] -= corner
+        shot_from_world[:2, 3] = -corner
+    return Shot(cloud.astype(np.float32), colors, world.face_object[face], shot_from_world)

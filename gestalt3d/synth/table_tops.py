@@ -16,6 +16,7 @@ from gestalt3d.synth.placement import Scene, oriented
 from gestalt3d.synth.plan import Plan, make_cell
 from gestalt3d.synth.rooms import build_world
 from gestalt3d.synth.shapes import Builder, Shape
+from gestalt3d.synth.whole import with_whole_objects
 
 GENERATOR_VERSION = 1
 SPLITS = {"train": 0, "val": 1_000_000, "test": 2_000_000}
@@ -51,6 +52,10 @@ def make_table_top(seed: int) -> Scan:
     rows = torch.from_numpy(labels.reshape(-1))
     cloud = PointCloud.from_arrays(points[keep].astype(np.float32), colors[keep])
     found = Instances.from_labels(rows, classes, vocabulary=TABLE_TOPS, element_classes=classes[rows])
+    scan_from_world = np.eye(4)
+    scan_from_world[2, 3] = -top.high[2]
+    own = np.random.default_rng([seed, GENERATOR_VERSION, 1])
+    found = with_whole_objects(found, world, present, scan_from_world, own)
     return Scan(f"table_top_{seed:07d}", cloud, found)
 
 

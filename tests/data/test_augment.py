@@ -8,10 +8,12 @@ import torch
 
 from gestalt3d.data.augment import PLAIN, AugmentConfig, augment
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.structures.voxelgrid import VoxelGrid
 
 NOTHING = replace(PLAIN, min_points=0)
 
@@ -267,3 +269,102 @@ def test_a_colourless_scan_stays_colourless() -> None:
     scan = room()
     scan = replace(scan, input=replace(scan.input, colors=None))
     assert augment(scan, np.random.default_rng(0)).input.colors is None
+
+
+def with_whole_objects(scan: Scan) -> Scan:
+    """The whole objects are what is scanned of them, boxes turned by half a radian about their points."""
+    shapes = tuple(PointCloud(scan.input.points[scan.truth.elements_of(i)]) for i in range(len(scan.truth)))
+    return replace(
+        scan,
+        truth=replace(
+            scan.truth, shapes=shapes, amodal_boxes=torch.stack([box_around(s.points, 0.5) for s in shapes])
+        ),
+    )
+
+
+def box_around(points: torch.Tensor, yaw: float) -> torch.Tensor:
+    c, s = np.cos(yaw), np.sin(yaw)
+    turn = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]], dtype=torch.float32)
+    low, high = (points @ turn).amin(0), (points @ turn).amax(0)
+    return torch.cat([turn @ ((low + high) / 2), high - low, torch.tensor([yaw])])
+
+
+BENT = replace(
+    NOTHING, rotation=True, flip=True, scale=(0.8, 1.2), stretch=0.1, p_tilt=1.0, p_elastic=1.0, elastic=(0.05, 0.05),
+    p_bumps=1.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whole_shapes_go_where_their_points_go(seed: int) -> None:
+    changed = augment(with_whole_objects(room()), np.random.default_rng(seed), BENT)
+    assert torch.equal(changed.input.points, augment(room(), np.random.default_rng(seed), BENT).input.points)
+    assert changed.truth.shapes is not None and changed.truth.amodal_boxes is not None
+    for i, shape in enumerate(changed.truth.shapes):
+        assert isinstance(shape, PointCloud)
+        own = changed.input.points[changed.truth.elements_of(i)]
+        torch.testing.assert_close(shape.points, own, atol=1e-5, rtol=0)
+        box = changed.truth.amodal_boxes[i]
+        torch.testing.assert_close(box, box_around(own, float(box[6])), atol=1e-5, rtol=0)
+
+
+def test_boxes_turn_and_mirror_with_the_scan() -> None:
+    """Where nothing bends, a box keeps its sizes, and its long side shows where that of the scan does."""
+    before = with_whole_objects(room())
+    assert before.truth.amodal_boxes is not None
+    for seed in range(8):
+        changed = augment(before, np.random.default_rng(seed), replace(NOTHING, rotation=True, flip=True))
+        boxes = changed.truth.amodal_boxes
+        assert boxes is not None
+        torch.testing.assert_close(boxes[:, 3:6], before.truth.amodal_boxes[:, 3:6], atol=1e-4, rtol=0)
+        for i, box in enumerate(boxes):
+            own = changed.input.points[changed.truth.elements_of(i)]
+            torch.testing.assert_close(box, box_around(own, float(box[6])), atol=1e-5, rtol=0)
+
+
+def test_boxes_without_shapes_enclose_where_their_corners_went() -> None:
+    truth = with_whole_objects(room()).truth
+    alone = replace(room(), truth=replace(truth, shapes=None))
+    for seed in range(4):
+        changed = augment(
+            alone, np.random.default_rng(seed), replace(NOTHING, rotation=True, p_tilt=1.0)
+        ).truth
+        assert changed.amodal_boxes is not None and truth.amodal_boxes is not None and changed.shapes is None
+        least = truth.amodal_boxes[:, 3:6] * np.cos(np.deg2rad(3)) - 1e-4
+        assert bool((changed.amodal_boxes[:, 3:6] > least).all())
+        turned = augment(alone, np.random.default_rng(seed), replace(NOTHING, rotation=True, flip=True)).truth
+        assert turned.amodal_boxes is not None
+        torch.testing.assert_close(turned.amodal_boxes[:, 3:6], truth.amodal_boxes[:, 3:6], atol=1e-4, rtol=0)
+
+
+def test_what_is_lost_of_an_object_stays_in_its_whole_shape() -> None:
+    config = replace(NOTHING, p_dropout=1.0, dropout=(0.9, 0.9), noise=(0.1, 0.1), p_no_ceiling=1.0)
+    changed = augment(with_whole_objects(room()), np.random.default_rng(0), config)
+    before = with_whole_objects(room()).truth
+    assert changed.truth.shapes is not None and before.shapes is not None and len(changed.truth) == 2
+    for shape, old, seen in zip(
+        changed.truth.shapes, before.shapes[:1] + before.shapes[2:], changed.truth.sizes, strict=True
+    ):
+        assert isinstance(shape, PointCloud) and isinstance(old, PointCloud)
+        assert len(shape) == len(old) > 5 * int(seen)
+        torch.testing.assert_close(
+            shape.points, old.points, atol=1e-5, rtol=0
+        )  # holes and noise are the scanner's
+
+
+def test_meshes_go_along_and_voxels_which_cannot_be_turned_are_gone() -> None:
+    scan = with_whole_objects(room())
+    corners = torch.tensor([[9.0, 0, 0], [10, 0, 0], [9, 1, 0]])
+    mesh = Mesh(corners, torch.tensor([[0, 1, 2]]))
+    grid = VoxelGrid(torch.tensor([[0, 0, 0]]), (1, 1, 1), 0.1)
+    turn = replace(NOTHING, rotation=True)
+    found = augment(
+        replace(scan, truth=replace(scan.truth, shapes=(mesh,) * 3)), np.random.default_rng(0), turn
+    )
+    assert found.truth.shapes is not None and isinstance(found.truth.shapes[0], Mesh)
+    sides = torch.pdist(found.truth.shapes[0].vertices)
+    torch.testing.assert_close(sides, torch.pdist(corners), atol=1e-5, rtol=0)
+    found = augment(
+        replace(scan, truth=replace(scan.truth, shapes=(mesh, mesh, grid))), np.random.default_rng(0), turn
+    )
+    assert found.truth.shapes is None and found.truth.amodal_boxes is not None

@@ -1,13 +1,14 @@
 """The scan cache: what goes in comes out, damage and races are survived."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from gestalt3d.data.cache import Packed, ScanCache, cache_root, digest, pack, unpack
+from gestalt3d.data.cache import Packed, ScanCache, cache_root, digest, fingerprint, pack, unpack
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
@@ -60,6 +61,58 @@ def test_what_overlaps_still_does_when_it_comes_back(tmp_path: Path) -> None:
     cache.save("a", pack(overlapping()))
     found = cache.load("a")
     assert found is not None and unpack(found, "a", S3DIS).truth == overlapping().truth
+
+
+def with_whole_objects() -> Scan:
+    """A flat one, one without points and one far away; amodal boxes are any."""
+    shapes = [torch.rand(40, 3) * torch.tensor([1, 2, 0]), torch.zeros(0, 3), torch.rand(30, 3) + 70]
+    scan = overlapping()
+    truth = replace(
+        scan.truth[[0, 1, 1]],
+        shapes=tuple(PointCloud(points) for points in shapes),
+        amodal_boxes=torch.rand(3, 7),
+    )
+    return replace(scan, truth=truth)
+
+
+def test_whole_objects_come_back_to_a_hundredth_of_a_millimetre_per_metre(tmp_path: Path) -> None:
+    scan, cache = with_whole_objects(), ScanCache("kind", root=tmp_path)
+    cache.save("a", pack(scan))
+    packed = cache.load("a")
+    assert packed is not None
+    found = unpack(packed, "a", S3DIS)
+    assert found.truth.amodal_boxes is not None and scan.truth.amodal_boxes is not None
+    assert torch.equal(found.truth.amodal_boxes, scan.truth.amodal_boxes)
+    assert found.truth.shapes is not None and scan.truth.shapes is not None
+    for shape, before in zip(found.truth.shapes, scan.truth.shapes, strict=True):
+        assert isinstance(shape, PointCloud) and isinstance(before, PointCloud)
+        assert shape.points.shape == before.points.shape and shape.points.dtype == torch.float32
+        # Half a step of the longest extent, 2 m, and float32 at 70 m.
+        assert float((shape.points - before.points).abs().max() if len(shape) else 0) < 1 / 65535 + 1e-5
+    assert fingerprint([scan], 0) != fingerprint([overlapping()], 0)
+
+
+def test_a_shape_far_from_its_origin_is_kept_in_the_frame_of_the_scan() -> None:
+    scan = with_whole_objects()
+    moved = scan.truth.moved(np.diag([1.0, 1, 1, 1]) + np.eye(4, k=3) * 5)
+    found = unpack(pack(replace(scan, truth=moved)), "a", S3DIS).truth
+    assert found.shapes is not None and scan.truth.shapes is not None
+    for shape, before in zip(found.shapes, scan.truth.shapes, strict=True):
+        assert isinstance(shape, PointCloud) and isinstance(before, PointCloud)
+        torch.testing.assert_close(shape.points, before.points + torch.tensor([5.0, 0, 0]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("field", ["amodal_boxes", "shape_offsets", "shape_points", "shape_bounds"])
+def test_damaged_whole_objects_are_made_again(tmp_path: Path, field: str) -> None:
+    cache = ScanCache("kind", root=tmp_path)
+    for damage in (np.zeros((2, 3), np.uint16), None):
+        cache.save("a", pack(with_whole_objects()))
+        file = tmp_path / "kind" / "a" / f"{field}.npy"
+        if damage is not None:
+            np.save(file, damage)
+        elif field != "amodal_boxes":
+            file.unlink()
+        assert (cache.load("a") is None) == (damage is not None or field != "amodal_boxes")
 
 
 @pytest.mark.parametrize("field", ["mask_offsets", "mask_indices", "whole_offsets", "whole_indices"])

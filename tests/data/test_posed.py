@@ -8,6 +8,8 @@ import torch
 from gestalt3d.data import open_data
 from gestalt3d.data.posed import Posed
 from gestalt3d.data.scoring import LabelledClouds
+from gestalt3d.ops.turn import turn_matrix
+from gestalt3d.structures.pointcloud import PointCloud
 from tests.scenes import save_folder
 
 
@@ -57,3 +59,18 @@ def test_boxes_go_along_and_normals_and_source_are_dropped(tmp_path: Path) -> No
     yaw = (turned.truth.boxes[:, 6] - plain.truth.boxes[:, 6]).double()
     torch.testing.assert_close(torch.cos(yaw), torch.cos(turn).expand(len(yaw)), atol=1e-3, rtol=0)
     torch.testing.assert_close(torch.sin(yaw), torch.sin(turn).expand(len(yaw)), atol=1e-3, rtol=0)
+
+
+def test_whole_objects_go_along() -> None:
+    tops = open_data("table-tops:val", limit=1)
+    plain, turned = tops[0].truth, Posed(tops, 1)[0].truth
+    assert plain.shapes is not None and turned.shapes is not None
+    assert plain.amodal_boxes is not None and turned.amodal_boxes is not None
+    assert torch.equal(plain.amodal_boxes[:, 3:6], turned.amodal_boxes[:, 3:6])
+    for shape, before, box in zip(turned.shapes, plain.shapes, turned.amodal_boxes.double(), strict=True):
+        assert isinstance(shape, PointCloud) and isinstance(before, PointCloud)
+        torch.testing.assert_close(
+            torch.pdist(shape.points[:50]), torch.pdist(before.points[:50]), atol=1e-5, rtol=0
+        )
+        away = (shape.world_points - box[:3]) @ turn_matrix(float(box[6]))
+        torch.testing.assert_close(away.amax(0), box[3:6] / 2, atol=1e-4, rtol=0)

@@ -7,9 +7,11 @@ import torch
 
 import gestalt3d.data.rooms as rooms
 from gestalt3d.data import DataSet, open_data
+from gestalt3d.data.cache import fingerprint
 from gestalt3d.data.rooms import Rooms
 from gestalt3d.errors import UserError
 from gestalt3d.stages import measure
+from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import S3DIS, SYNTH, Vocabulary, translate
 from gestalt3d.synth.rooms import SPLITS, make_room
@@ -44,6 +46,31 @@ def test_a_room_is_that_of_its_seed_whether_cached_or_not(tmp_path: Path) -> Non
     assert torch.equal(fresh.truth.to_labels(), made.truth.to_labels())
     assert fresh.input.colors is not None and made.input.colors is not None
     assert float((fresh.input.colors - made.input.colors).abs().max()) <= 0.5 / 255 + 1e-6
+
+
+def test_rooms_with_whole_objects_are_the_same_rooms(tmp_path: Path) -> None:
+    plain, whole = open_data("rooms:val", limit=1), open_data("rooms-whole:val", limit=1)
+    (tmp_path / "file").write_text("")
+    uncached = Rooms("val", count=1, shapes=True, cache_dir=tmp_path / "file")[0]
+    assert same(plain[0], whole[0]) and plain[0].truth.shapes is None
+    truth, made = whole[0].truth, make_room(SPLITS["val"], shapes=True).truth
+    assert truth == whole[0].truth == uncached.truth
+    assert truth.shapes is not None and made.shapes is not None
+    assert truth.amodal_boxes is not None and made.amodal_boxes is not None
+    assert torch.equal(truth.amodal_boxes, made.amodal_boxes)
+    for shape, before in zip(truth.shapes, made.shapes, strict=True):
+        assert isinstance(shape, PointCloud) and isinstance(before, PointCloud)
+        extent = before.points.amax(0) - before.points.amin(0)
+        assert bool(((shape.points - before.points).abs() <= extent / 65535 + 2e-6).all())
+    assert fingerprint(plain, 0) != fingerprint(whole, 0)
+
+
+def test_rooms_with_whole_objects_have_a_cache_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    Rooms("val", count=1).build(workers=1)
+    Rooms("val", count=1, shapes=True).build(workers=1)
+    monkeypatch.setattr(rooms, "make_room", None)
+    assert Rooms("val", count=1)[0].truth.shapes is None
+    assert Rooms("val", count=1, shapes=True)[0].truth.shapes is not None
 
 
 @pytest.mark.parametrize("name", ["rooms:val", "table-tops:val", "toyboxes:val"])

@@ -1,6 +1,7 @@
 """GSPN: a tiny scene's objects are generated, and nothing but context and code reaches the decoder."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gestalt3d.data.augment import augment
+from gestalt3d.data.rooms import Rooms
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN, Context, GSPNConfig, Prediction
 from gestalt3d.methods.method import START, Moment
@@ -18,6 +21,7 @@ from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.nn.point_decoder import PointSetDecoder
 from gestalt3d.ops.chamfer import chamfer_distance, nearest_both_ways
 from gestalt3d.ops.gather import gather
+from gestalt3d.recipes.rooms import AUGMENT
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
@@ -326,8 +330,30 @@ def test_whole_shapes_are_learnt_where_they_are_known() -> None:
     method = build(target="whole")
     batch = batch_of(method, whole)
     torch.testing.assert_close(batch.boxes[:, :3], torch.full((3, 3), 0.5), atol=0.05, rtol=0)
-    with pytest.raises(UserError, match="these scans know none; train on synthetic rooms"):
+    with pytest.raises(UserError, match="these scans know none; train with --data rooms-whole:train"):
         batch_of(method, scan)
+
+
+def test_whole_objects_of_a_room_are_learnt_where_their_visible_parts_are(tmp_path: Path) -> None:
+    room = Rooms("val", count=1, vocabulary=S3DIS, cache_dir=tmp_path, shapes=True)[0]
+    changed = augment(room, np.random.default_rng(0), AUGMENT)
+    for scan in (room, changed, replace(room, truth=room.truth.moved(np.eye(4) + np.eye(4, k=3)))):
+        scanned, whole = (batch_of(build(target=target, seeds=200), scan) for target in ("scanned", "whole"))
+        assert torch.equal(scanned.points, whole.points) and torch.equal(scanned.owner, whole.owner)
+        truth = scan.truth
+        objects = (~torch.from_numpy(S3DIS.is_structure)[truth.classes]).nonzero().flatten().tolist()
+        assert len(whole.boxes) == len(objects) > 5 and truth.shapes is not None
+        for i, box, shape in zip(objects, whole.boxes, whole.shapes, strict=True):
+            own = truth.shapes[i]
+            assert isinstance(own, PointCloud)
+            points = own.world_points.float()
+            low, high = points.amin(0), points.amax(0)
+            torch.testing.assert_close(box, torch.cat([(low + high) / 2, high - low]))
+            apart = nearest_both_ways((shape + box[:3])[None], points[None]).dist2_a
+            assert shape.shape == (512, 3) and float(apart.max()) < 1e-9
+    losses = build(target="whole")
+    batch = batch_of(losses, changed)
+    assert all(bool(term.isfinite()) for term in losses.losses(losses(batch), batch, LATE).values())
 
 
 def test_layers_are_those_of_table_7() -> None:

@@ -164,7 +164,7 @@ def _target(
         return shape.sampled(count, rng)
     if not isinstance(shape, PointCloud):
         raise UserError(
-            'target "whole" learns whole shapes, and these scans know none; train on synthetic rooms, or with '
+            'target "whole" learns whole shapes, and these scans know none; train with --data rooms-whole:train, or with '
             "--model.target scanned"
         )
-    return shape.points
+    return shape.world_points.float()
