@@ -44,7 +44,8 @@ def _forget() -> None:
 
 
 def install(target: Path, name: str, source: str, *, method: str | None = None) -> None:
-    """What an installer makes of a package of one module."""
+    """What an installer makes of a package of one module, which no earlier test has left behind."""
+    sys.modules.pop(name, None)
     (target / f"{name}.py").write_text(source, encoding="utf-8")
     about = target / f"{name}-0.1.dist-info"
     about.mkdir()

@@ -61,8 +61,8 @@ LATE = Moment(step=9, steps=10, samples=10**9)
 CASE = Case(
     config=GSPNConfig(**SMALL),
     moment=LATE,
-    labels={"owner": -2, "shapes": None, "boxes": None},
-    spread=lambda method, _: method.decoder.flat_points.weight.mul_(2),
+    labels={"owner": -2, "shapes": None, "boxes": None, "owner_of_points": None},
+    spread=lambda method, _: method.make.decoder.flat_points.weight.mul_(2),
     overfit=Overfit(
         config=GSPNConfig(**SMALL, reach=0.1, max_iou=0.3),
         steps=60,

@@ -35,7 +35,7 @@ CASE = Case(
     config=UNSURE,
     moment=LATE,
     # Where objects are not known, regions are background.
-    labels=dict.fromkeys(("scene.owner", "scene.shapes", "scene.boxes", "classes", "owner")),
+    labels=dict.fromkeys(("scene.owner", "scene.shapes", "scene.boxes", "scene.owner_of_points", "classes")),
     overfit=Overfit(config=replace(UNSURE, min_score=0.1, max_iou=0.3), steps=60, rate=5e-3, structure=False),
 )
 
