@@ -7,9 +7,9 @@ from typing import Any
 
 
 def imported(where: str) -> Any:
-    """`imported("gestalt3d.io.ply:read_ply")` is that function."""
-    module, name = where.split(":")
-    return getattr(import_module(module), name)
+    """`imported("gestalt3d.io.ply:read_ply")` is that function, `imported("gestalt3d.io.ply")` the module."""
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name) if name else import_module(module)
 
 
 def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

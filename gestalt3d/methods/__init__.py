@@ -4,12 +4,12 @@ A method's module holds its configuration and, as `METHOD`, its class; so do tho
 """
 
 import typing
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gestalt3d import plugins
 from gestalt3d.errors import UserError
+from gestalt3d.lazy import imported
 
 if TYPE_CHECKING:
     from gestalt3d.configs import Config
@@ -43,7 +43,7 @@ def names() -> list[str]:
 def module_of(name: str) -> ModuleType:
     """The module of a method; `UserError` for a name that there is not."""
     if name in METHODS:
-        return import_module(METHODS[name])
+        return imported(METHODS[name])
     if name not in plugins.announced():
         raise UserError(f"no method {name!r}; there are {', '.join(names())}")
     return plugins.module(name)
@@ -61,4 +61,4 @@ def config_class(name: str) -> type[Any]:
 
 def method_of(config: "Config") -> "type[AnyMethod]":
     """The class that a configuration is one of: they stand in one module."""
-    return import_module(type(config).__module__).METHOD
+    return imported(f"{type(config).__module__}:METHOD")

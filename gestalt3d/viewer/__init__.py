@@ -20,5 +20,5 @@ _HOMES = {
     "save_picture": "gestalt3d.viewer.picture",
     "Viewpoint": "gestalt3d.viewer.viewpoint",
 }
-# The palette alone needs neither torch nor numba.
+
 __getattr__ = on_first_use(__name__, _HOMES)
