@@ -112,7 +112,7 @@ KNOWN = {
 }
 
 
-_MADE = ("rooms", "table-tops", "toyboxes", "toyboxes-hard", "parts")
+_MADE = ("rooms", "rooms-whole", "table-tops", "toyboxes", "toyboxes-hard", "parts")
 
 
 def needs_root(spec: str) -> bool:
