@@ -318,13 +318,12 @@ def test_a_folder_of_arrays_is_one_cloud(tmp_path: Path) -> None:
 
 def test_folders_of_arrays_are_found_segmented_and_learnt_from(tmp_path: Path) -> None:
     from gestalt3d.data.folder import Folder
-    from gestalt3d.engine.model import load
-    from gestalt3d.engine.segment import _expand
+    from gestalt3d.io.inputs import Found, Inputs
 
     scenes = [write_parts(tmp_path / f"scene000{i}_00") for i in (1, 0)]
     (tmp_path / "empty").mkdir()
     assert find_clouds(tmp_path) == sorted(scenes)
-    assert _expand([scenes[0]], load("geometric"), lambda problem: None) == [scenes[0]]
+    assert Inputs().at(scenes[0]) == Found(scenes[0])
     data = Folder(tmp_path)
     assert data.names == ["scene0000_00", "scene0001_00"] and data.vocabulary.names == ("0", "1", "2")
     assert data[0].truth.to_labels().tolist() == (np.arange(30) // 10).tolist()
