@@ -1,11 +1,18 @@
 """Configurations with parts of several kinds: to plain data and back, and by name."""
 
+import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+import gestalt3d
 from gestalt3d.configs import choices, chosen, from_plain, kinds, to_plain
 from gestalt3d.errors import UserError
+
+PACKAGE = Path(gestalt3d.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -83,3 +90,29 @@ def test_choices_are_those_of_the_parts_that_are_there() -> None:
 def test_what_is_of_the_wanted_kind_keeps_its_settings() -> None:
     drawing = Drawing(CircleConfig(5.0))
     assert chosen(drawing, ("shape",), CircleConfig) is drawing
+
+
+def settings_with_texts() -> Iterator[tuple[str, str, str | None]]:
+    """Class, field and text below it, of every class of settings: `train --help` shows these texts."""
+    for file in sorted(f for name in ("engine", "data", "methods") for f in (PACKAGE / name).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and (
+                node.name.endswith("Config") or node.name in ("Optim", "Recipe")
+            ):
+                for field, below in pairwise([*node.body, ast.Pass()]):
+                    if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                        text = below.value if isinstance(below, ast.Expr) else None
+                        text = text.value if isinstance(text, ast.Constant) else None
+                        yield node.name, field.target.id, text if isinstance(text, str) else None
+
+
+def test_every_setting_says_in_one_line_what_it_is() -> None:
+    """Of several lines the help would break each where the source does."""
+    found = list(settings_with_texts())
+    assert len(found) > 150 and ("Recipe", "init") in {(cls, name) for cls, name, _ in found}
+    wrong = [
+        f"{cls}.{name}: {text}"
+        for cls, name, text in found
+        if text is None or "\n" in text or not text.rstrip().endswith((".", '."')) or len(text.split()) < 2
+    ]
+    assert not wrong

@@ -19,7 +19,9 @@ def average(
     *,
     shares: Annotated[
         tuple[float, ...],
-        option("weight of each in the mean", "SHARE…", default="all the same"),
+        option(
+            "how much each counts, in their order; 0.3 0.7 is the same as 3 7", "SHARE…", default="all alike"
+        ),
     ] = (),
     out: Annotated[
         Path, option("weight file to write; its card is written beside it", "FILE", short="-o", default="")

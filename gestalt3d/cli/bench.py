@@ -11,7 +11,9 @@ from gestalt3d.terminal import table
 
 def bench(
     name: Positional[
-        Annotated[str, option("without it all benchmarks are listed", "BENCHMARK", default="")]
+        Annotated[
+            str, option("what to measure; without it all benchmarks are listed", "BENCHMARK", default="")
+        ]
     ] = "",
     *,
     json: Json = None,

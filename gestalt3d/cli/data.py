@@ -13,15 +13,17 @@ from gestalt3d.terminal import say, table
 
 
 def data(
-    action: Positional[Annotated[Literal["check"], option("the only action there is", default="")]],
+    action: Positional[
+        Annotated[Literal["check"], option("what to do with it; there is nothing else yet", default="")]
+    ],
     kind: Positional[
         Annotated[
             Literal["s3dis", "scannet", "partnet", "shapenet-part", "folder"],
-            option("which data set", default=""),
+            option("the layout of the folder: a data set's, or clouds with labels beside them", default=""),
         ]
     ],
     *,
-    root: Annotated[Path, option("its folder", "DIR", default="")],
+    root: Annotated[Path, option("folder of the data set", "DIR", default="")],
     json: Json = None,
 ) -> None:
     """Print what a data set's folder holds and what is wrong; exit code 2 where it is not complete."""

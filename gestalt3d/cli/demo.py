@@ -26,7 +26,7 @@ def demo(
     model: ModelName = "auto",
     out: Out = Path("demo"),
     seed: Annotated[
-        int, option("number of the validation room; 13 is the best of the first twenty for mtml-rooms", "N")
+        int, option("which room, 0 or more; of the first twenty mtml-rooms does best on 13", "N")
     ] = DEMO_ROOM,
     device: Device = "cpu",
     json: Json = None,

@@ -20,29 +20,32 @@ def evaluate(
     model: ModelName = "asis-rooms",
     data: DataName = "rooms:val",
     root: Annotated[
-        Path | None, option("folder of the data set; not for synthetic ones", "DIR", default="")
+        Path | None, option("folder of the data set; synthetic ones need none", "DIR", default="")
     ] = None,
-    limit: Annotated[int | None, option("only this many scans", "N", default="")] = None,
+    limit: Annotated[int | None, option("only the first N scans", "N", default="")] = None,
     class_agnostic: Annotated[
         bool,
-        option(
-            "compare instances whatever their classes; walls, floors and ceilings do not count", default=""
-        ),
+        option("compare objects whatever their classes; walls, floors and ceilings do not count", default=""),
     ] = False,
     blocks: Annotated[
         bool,
         option(
-            "count the points of sampled blocks, as the ASIS paper does, instead of all points", default=""
+            "count points drawn in square blocks of the room, as the ASIS paper does, instead of all points",
+            default="",
         ),
     ] = False,
     seeds: Annotated[
         tuple[int, ...],
-        option("of the random choices in the method; of several the mean is shown", "N…", default="0"),
+        option(
+            "seeds of the model's random choices; of several the mean is shown",
+            "N…",
+            default="0",
+        ),
     ] = (),
     poses: Annotated[
         int,
         option(
-            "measure each scan this often, first as it is, then turned and moved; the mean is shown",
+            "measure each scan N times, first as it is, then turned and moved; the mean is shown",
             "N",
             default="1",
         ),
@@ -50,7 +53,7 @@ def evaluate(
     submission: Annotated[
         Path | None,
         option(
-            "scannet, s3dis and parts only: write the results to this new folder, in the format that `score` reads",
+            "scannet, s3dis and parts only: also write what was found to this new folder, in the format that `score` reads",
             "DIR",
             default="",
         ),
@@ -58,7 +61,7 @@ def evaluate(
     add_to: Annotated[
         Optional[Path],  # noqa: UP045
         option(
-            "add these scans to the counts in this file; the figures are of all scans in it",
+            "keep counts in this file, to measure a data set in several runs; the figures are of all scans counted there",
             "FILE",
             default="",
         ),
@@ -66,7 +69,7 @@ def evaluate(
     semantics: Annotated[
         Optional[Path],  # noqa: UP045
         option(
-            "scannet only: folder of given classes, <scene>.txt with a NYU40 id per vertex",
+            "scannet only: folder with classes that the model is given, <scene>.txt with a NYU40 id for each vertex",
             "DIR",
             default="",
         ),

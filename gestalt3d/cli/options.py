@@ -21,7 +21,8 @@ def option(
 ModelName = Annotated[
     str,
     option(
-        "shipped model (`gestalt3d models`), weight file, or auto: mtml-rooms, for table tops geometric-regions",
+        "a shipped model (`gestalt3d models` lists them), a weight file, or auto: mtml-rooms, but geometric-regions for what "
+        "is under 2 m long",
         "MODEL",
         short="-m",
     ),
@@ -30,14 +31,17 @@ Out = Annotated[Path, option("folder for the results; created if missing", "DIR"
 DataName = Annotated[
     str,
     option(
-        "data set: rooms:val, toyboxes:test, parts-chair:val, s3dis:area5, scannet:val, folder, …",
+        "data set and split, such as rooms:val, toyboxes:test, parts-chair:val, s3dis:area5 or scannet:val; folder: your "
+        "own scans, with --root",
         "DATA",
         short="-d",
     ),
 ]
-Device = Annotated[str, option("cpu, cuda, cuda:0, …; auto: a GPU where there is one", "DEVICE")]
+Device = Annotated[
+    str, option("cpu, cuda, or one of several GPUs such as cuda:1; auto: a GPU where there is one", "DEVICE")
+]
 # `Optional`, because of `Path | None` tyro asks a library that takes longer to import than `score` to run.
-Json = Annotated[Optional[Path], option("also write the figures to this file", "FILE", default="")]  # noqa: UP045
+Json = Annotated[Optional[Path], option("write the report to this file, too, as JSON", "FILE", default="")]  # noqa: UP045
 
 STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
 

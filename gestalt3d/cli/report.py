@@ -67,8 +67,9 @@ def say_files(files: tuple[Path, ...]) -> None:
 
 
 def say_titles(titles: dict[str, str]) -> None:
+    width = max(map(len, titles))
     for name, title in titles.items():
-        say(f"  {name:<14} {title}")
+        say(f"  {name:<{width}}  {title}")
 
 
 def say_broken() -> None:

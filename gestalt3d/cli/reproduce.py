@@ -13,17 +13,25 @@ from gestalt3d.terminal import Progress, bold, say, table
 
 def reproduce(
     name: Positional[
-        Annotated[str, option("such as asis-table1; without it all tables are listed", "TABLE", default="")]
+        Annotated[
+            str, option("a table, such as asis-table1; without one all are listed", "TABLE", default="")
+        ]
     ] = "",
     *,
-    retrain: Annotated[bool, option("train every row again; can be stopped and resumed", default="")] = False,
+    retrain: Annotated[
+        bool,
+        option("train every row of the table again; can be stopped and goes on where it was", default=""),
+    ] = False,
     quick: Annotated[
         bool, option("a tiny version of --retrain, to see that everything runs", default="")
     ] = False,
     rows: Annotated[
-        tuple[str, ...], option("with --retrain: only these, such as asis-pn2", "ROW…", default="all")
+        tuple[str, ...], option("with --retrain: only these rows, such as asis-pn2", "ROW…", default="all")
     ] = (),
-    seeds: Annotated[tuple[int, ...], option("with --retrain: only these", "N…", default="all")] = (),
+    seeds: Annotated[
+        tuple[int, ...],
+        option("with --retrain: only these seeds of the random choices", "N…", default="all"),
+    ] = (),
     out: Out = Path("runs/reproduce"),
     device: Device = "cpu",
     json: Json = None,

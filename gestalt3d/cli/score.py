@@ -14,12 +14,21 @@ def score(
     benchmark: Positional[
         Annotated[
             Literal["scannet", "scannet-semantic", "s3dis", "partnet"],
-            option("benchmark whose rules and formats apply", default=""),
+            option("benchmark whose rules and file formats apply; `scannet` is of instances", default=""),
         ]
     ],
     *,
-    gt: Annotated[Path, option("ground truth in the benchmark's format", "DIR", default="")],
-    pred: Annotated[Path, option("predictions in the benchmark's format", "DIR", default="")],
+    gt: Annotated[
+        Path,
+        option(
+            "folder with the truth: <scene>.txt (scannet), <room>.npz (s3dis), <shape>.npz (partnet)",
+            "DIR",
+            default="",
+        ),
+    ],
+    pred: Annotated[
+        Path, option("folder with what was predicted, in files of the same names", "DIR", default="")
+    ],
     json: Json = None,
 ) -> None:
     """Print a benchmark's figures of files in its formats. Needs NumPy only."""

@@ -28,7 +28,8 @@ def segment(
         Annotated[
             tuple[Path, ...],
             option(
-                "clouds, RGB-D frames (a folder of a colour image and its depth), or folders of them",
+                "scans (.ply .pcd .las .laz .xyz .npy .obj .glb and more), RGB-D frames (a folder with a colour image and its "
+                "depth image), or folders of these",
                 "FILE…",
                 default="",
             ),
@@ -38,32 +39,38 @@ def segment(
     model: ModelName = "auto",
     out: Out = Path("out"),
     classes: Annotated[
-        tuple[str, ...], option("keep only instances of these classes", "CLASS…", default="all")
+        tuple[str, ...],
+        option("keep only objects of these classes, such as chair table", "CLASS…", default="all"),
     ] = (),
     min_score: Annotated[
-        float, option("keep only instances with at least this score, 0 to 1", "SCORE")
+        float, option("keep only objects of which the model is at least this sure, 0 to 1", "SCORE")
     ] = 0.0,
     units: Annotated[
         Literal["m", "cm", "mm", "ft", "in"] | None,
-        option("unit of the coordinates", "{m,cm,mm,ft,in}", default="guessed"),
+        option(
+            "unit of the coordinates, or of the depth of an RGB-D frame", "{m,cm,mm,ft,in}", default="guessed"
+        ),
     ] = None,
     up: Annotated[
         Literal["x", "y", "z", "-x", "-y", "-z"] | None,
-        option("axis that points up", "{x,y,z,-x,-y,-z}", default="guessed"),
+        option("axis of the file that points up", "{x,y,z,-x,-y,-z}", default="guessed"),
     ] = None,
     semantic: Annotated[
         str | None,
         option(
-            "property of the file that holds the class of each point, for models that use it",
+            "property of the file that holds the class of each point, for models that start from given classes",
             "PROPERTY",
             default="",
         ),
     ] = None,
-    objects: Annotated[bool, option("also write one PLY per object", default="")] = False,
-    picture: Annotated[bool, option("write no .png", default="")] = True,
-    page: Annotated[bool, option("write no .html", default="")] = True,
+    objects: Annotated[bool, option("also write each object as a PLY of its own", default="")] = False,
+    picture: Annotated[bool, option("write no picture (.png)", default="")] = True,
+    page: Annotated[bool, option("write no web page (.html)", default="")] = True,
     device: Device = "cpu",
-    seed: Annotated[int | None, option("of the random choices in the method", "N", default="0")] = None,
+    seed: Annotated[
+        int | None,
+        option("seed of the model's random choices; the same seed gives the same answer", "N", default="0"),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Segment files one by one. One that cannot be read is told on stderr and the others go on; exit code 2 at the end."""

@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 
 
 def synth(
-    what: Positional[Annotated[Literal["rooms", "toyboxes", "parts"], option("kind of scan", default="")]],
+    what: Positional[
+        Annotated[
+            Literal["rooms", "toyboxes", "parts"],
+            option("scanned rooms, boxes in a cube, or single objects in their parts", default=""),
+        ]
+    ],
     *,
     count: Annotated[int, option("number of scans", "N", short="-n")] = 10,
-    seed: Annotated[int, option("seed of the first scan; the others count on from it", "N")] = 0,
-    preset: Annotated[Literal["default", "hard"], option("toyboxes only: how often boxes touch")] = "default",
+    seed: Annotated[
+        int,
+        option("seed of the first scan, the others count on from it; the same seed gives the same scan", "N"),
+    ] = 0,
+    preset: Annotated[
+        Literal["default", "hard"], option("toyboxes only; hard: boxes touch often")
+    ] = "default",
     category: Annotated[
         Literal["chair", "table", "lamp", "storagefurniture"] | None,
-        option("parts only: what objects", default="all four in turn"),
+        option(
+            "parts only: the kind of objects",
+            "{chair,table,lamp,storagefurniture}",
+            default="all four in turn",
+        ),
     ] = None,
     level: Annotated[
         Literal[1, 2, 3] | None,
-        option("parts only: how fine the parts are, 1 coarse to 3", default="3"),
+        option("parts only: how fine the parts are, from 1, coarse, to 3", "{1,2,3}", default="3"),
     ] = None,
     out: Out = Path("data"),
 ) -> None:

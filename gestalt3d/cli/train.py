@@ -188,8 +188,9 @@ def _say_recipes() -> None:
     from gestalt3d.recipes import makers
 
     say(f"usage: gestalt3d train RECIPE [OPTIONS]\n\n{VERBS['train'].description}\n\nRecipes")
+    width = max(map(len, makers()))
     for name, make in makers().items():
-        say(f"  {name:<20} {_first_line(make)}")
+        say(f"  {name:<{width}}  {_first_line(make)}")
     say_broken()
     say("\n`gestalt3d train RECIPE --help` shows the options: every field of the recipe is one.")
 
@@ -199,17 +200,20 @@ class TrainOptions:
     """A recipe, whose fields become options without a prefix, and what a run of it needs besides."""
 
     recipe: Annotated[Any, arg(name="")]
-    out: Annotated[Path | None, option("folder of the run", "DIR", short="-o", default="runs/RECIPE")] = None
+    out: Annotated[
+        Path | None,
+        option("folder for weights, log and settings of the run", "DIR", short="-o", default="runs/RECIPE"),
+    ] = None
     resume: Annotated[
         bool, option("continue the run in --out, whose settings are taken from there", default="")
     ] = False
     device: Device = "auto"
     stop_after: Annotated[
-        int | None, option("end early after this step; continue with --resume", "STEP", default="")
+        int | None, option("end after this step, to be continued with --resume", "STEP", default="")
     ] = None
     epochs: Annotated[
         float | None,
-        option("passes over the scans, instead of --optim.steps", "N", default=""),
+        option("how often to pass over the scans, instead of --optim.steps", "N", default=""),
     ] = None
 
 

@@ -11,11 +11,20 @@ from gestalt3d.terminal import say
 
 def view(
     file: Positional[
-        Annotated[Path, option("a result such as scan.instances.npz, a scan, or a page", "FILE", default="")]
+        Annotated[
+            Path,
+            option(
+                "what segment wrote, such as scan.instances.npz or scan.html, or a scan alone",
+                "FILE",
+                default="",
+            ),
+        ]
     ],
     *,
-    port: Annotated[int, option("port on this machine; 0: any free one", "PORT")] = 0,
-    browser: Annotated[bool, option("do not open a browser", default="")] = True,
+    port: Annotated[
+        int, option("number of the port that the page is served at; 0: any free one", "PORT")
+    ] = 0,
+    browser: Annotated[bool, option("only say the address, do not open a browser", default="")] = True,
 ) -> None:
     """Serve the page of a file until Ctrl-C."""
     from gestalt3d.viewer.serve import announcement, serve

@@ -38,20 +38,23 @@ class AugmentConfig:
     """Ranges are drawn from uniformly; `p_…` is the probability of a change. Lengths in metres."""
 
     rotation: bool = True
-    """About z by any angle."""
+    """Turn about z by any angle."""
     flip: bool = True
     """Mirror x, y or both."""
     scale: Lengths = (0.9, 1.1)
+    """Factor of the size of the whole scan."""
     stretch: Annotated[float, Within(least=0, below=1)] = 0.03
     """Each axis differs from the common scale by at most this fraction."""
     tilt_degrees: Annotated[float, Within(least=0, most=180)] = 3.0
     """Largest rotation about a horizontal axis, as of a scan levelled badly."""
     p_tilt: Share = 0.5
+    """Probability of a tilt."""
     elastic: Interval = (0.0, 0.015)
     """Largest amplitude of a smooth random displacement, in metres."""
     elastic_wavelength: Lengths = (0.6, 3.0)
     """Wavelength of that displacement, in metres."""
     p_elastic: Share = 0.5
+    """Probability of that displacement."""
     p_bumps: Share = 0.0
     """Probability of dents and swells, as where views of a depth camera are fused that do not quite agree."""
     bumps: Interval = (0.0, 0.04)
@@ -59,53 +62,65 @@ class AugmentConfig:
     bump_wavelength: Lengths = (0.25, 1.5)
     """Wavelength of the dents and swells, in metres."""
     noise: Interval = (0.0, 0.006)
-    """Standard deviation of the independent error of every coordinate."""
+    """Standard deviation of the independent error of every coordinate, in metres."""
+    # As in a surface that was fitted to many views.
     p_smooth: Share = 0.0
-    """Probability that points fall onto the plane of their surroundings, as in a surface that was fitted to many views: noise
-    goes, edges grow round and thin things melt."""
+    """Probability that points fall onto the plane around them: noise goes, edges grow round, thin things melt."""
     smooth: Lengths = (0.02, 0.06)
     """The surroundings of a point are 3³ voxels of this side, in metres."""
 
     p_crop: Share = 0.3
-    """Keep a part of the room: the points nearest to a random one in an oblong, turned window."""
+    """Probability that a part of the room is kept: the points nearest to a random one in an oblong, turned window."""
     crop: Shares = (0.3, 0.9)
     """Share of the points a crop keeps."""
     p_no_ceiling: Share = 0.3
+    """Probability that the ceiling goes."""
     p_cut_height: Share = 0.1
-    """Nothing above a height, as in scans made by hand."""
+    """Probability that all above a height goes, as in scans made by hand."""
     cut_height: Interval = (1.2, 2.2)
-    """Above the lowest point."""
+    """That height over the lowest point, in metres."""
 
     p_thin: Share = 0.3
-    """One point per voxel, as in a mesh's vertices."""
+    """Probability that one point per voxel stays, as in a mesh's vertices."""
     thin: Lengths = (0.01, 0.035)
-    """Size of that voxel."""
+    """Edge of that voxel, in metres."""
     p_dropout: Share = 0.5
+    """Probability that points are lost anywhere."""
     dropout: Shares = (0.1, 0.6)
-    """Share of points that are lost anywhere."""
+    """Share of the points that are lost so."""
     p_falloff: Share = 0.3
-    """Density falls with the squared distance from a random place, as around a scanner."""
+    """Probability that density falls with the squared distance from a random place, as around a scanner."""
     falloff: Lengths = (1.0, 3.0)
-    """Distance from which it falls."""
+    """Distance from which it falls, in metres."""
     p_holes: Share = 0.3
+    """Probability of round holes."""
     holes: Annotated[tuple[CountOrNone, CountOrNone], Within(rising=True)] = (1, 8)
+    """Number of the holes."""
     hole_radius: Interval = (0.05, 0.25)
+    """Radius of a hole, in metres."""
 
     p_no_color: Share = 0.2
-    """The whole cloud loses its colours."""
+    """Probability that the whole scan loses its colours."""
     p_gray: Share = 0.05
+    """Probability that colours become grey."""
     p_color: Share = 0.8
-    """Of the following changes together."""
+    """Probability of the changes of colour from here to `color_noise`, all together."""
     brightness: NotNegative = 0.2
+    """Most that is added to all channels, or taken off, where white is 1."""
     contrast: Interval = (0.6, 1.4)
+    """Factor of the differences from the mean colour."""
     gamma: Lengths = (0.7, 1.4)
+    """Power that the channels are raised to."""
     saturation: Interval = (0.4, 1.5)
+    """Factor of the differences from grey."""
     hue_degrees: Annotated[float, Within(least=0, most=180)] = 25.0
+    """Largest turn of the hues, in degrees."""
     white_balance: Interval = (0.8, 1.2)
-    """Gain of each channel."""
+    """Factor of each channel."""
     color_noise: Interval = (0.0, 0.04)
+    """Standard deviation of the independent error of every channel."""
     p_shading: Share = 0.5
-    """Light and shadow that vary smoothly over the room, as from lamps, windows and a camera's exposure."""
+    """Probability of light and shadow that vary smoothly over the room, as from lamps, windows and a camera's exposure."""
     shading: Interval = (0.0, 0.35)
     """Deviation from 1 of the factor by which light and shadow change the brightness."""
     shading_wavelength: Lengths = (0.6, 5.0)

@@ -32,16 +32,17 @@ class Optim:
     """An optimiser and its schedules."""
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
-    """"adamw" takes the weight decay off the weights themselves, not into the gradient."""
+    """The optimiser; "adamw" takes the weight decay off the weights themselves, not into the gradient."""
     momentum: Annotated[float, Within(least=0, below=1)] = 0.9
-    """Of "sgd"."""
+    """Momentum of "sgd"; the others have none to set."""
     steps: Count = 10_000
-    """Optimiser steps."""
+    """Steps of the optimiser, which are the length of the training."""
     lr: Annotated[float, Within(above=0, most=10)] = 1e-3
     """Learning rate after warm-up."""
     lr_floor: Annotated[float, Within(least=0, most=10)] = 1e-5
     """The rate never falls below this."""
     schedule: Literal["halving", "cosine", "constant"] = "halving"
+    """How the rate falls: by halves every `halve_every`, along a cosine to the last step, or not."""
     halve_every: Count = 300_000
     """Samples (blocks) after which "halving" halves the rate and batch norm's momentum."""
     samples_per_step: Count = 24
@@ -49,11 +50,13 @@ class Optim:
     warmup: CountOrNone = 0
     """Steps over which the rate rises linearly at the start."""
     weight_decay: NotNegative = 0.0
+    """What the weights are pulled to zero by."""
     clip: NotNegative = 0.0
     """Largest gradient norm; 0 leaves gradients alone."""
     bn_momentum: Share = 0.5
     """Share of the newest batch in batch norm's running means and variances."""
     precision: Literal["no", "bf16", "fp16"] = "no"
+    """Numbers in the network: 32 bits, or 16 where they do; fp16 wants a GPU."""
     ema: Annotated[float, Within(least=0, below=1)] = 0.0
     """Decay of the averaged weights; 0 keeps none."""
 
@@ -81,12 +84,15 @@ class Recipe:
     """Everything that a training depends on."""
 
     name: str
+    """Name of the recipe, and of the folder of its run where none is given."""
     model: Config
     """The configuration of a method, which says what is trained."""
     optim: Optim = field(default_factory=Optim)
+    """The optimiser and its schedules."""
     augment: Augment = field(default_factory=AugmentConfig)
+    """Random changes of the scans in training."""
     init: tuple[str, ...] = ()
-    """Start from the weights of this model or file, or of a part, MODEL.PART; several for several parts."""
+    """Start from the weights of this model or file, or of a part, MODEL.PART; several for several parts. Else from nothing."""
     data: str
     """Data set and split to train on, NAME or NAME:SPLIT."""
     root: Path | None = None
@@ -94,31 +100,26 @@ class Recipe:
     count: Count | None = None
     """Use only this many scans."""
     semantics: Path | None = None
-    """Folder of given classes, <scene>.txt with an official id per vertex, for data with a benchmark of classes and methods
-    that take classes as input. Without it they train on the true ones.
-    """
+    """Folder of classes that methods are given, <scene>.txt with an official id per vertex; without it the true ones."""
     classes: str = ""
     """Vocabulary that the scans are mapped to; empty: the data's own classes."""
     hold_out: Annotated[float, Within(least=0, below=1)] = 0.0
-    """Share of the scans, chosen by the seed, that is used for validation instead of training; 0: `validate` names the scans."""
+    """Share of the scans that is validated on and not trained on, chosen by the seed; 0: `validate` names the scans."""
     validate: str = ""
     """Data set and split to validate on, where nothing is held out; empty: none."""
     validate_every: CountOrNone = 0
-    """Steps between validations; there is one more at the end. 0 never validates. `best.safetensors` is kept."""
+    """Steps between validations, besides the one at the end; 0 validates never."""
     validate_count: Count = 4
-    """Most scans of a validation."""
+    """Most scans that a validation looks at."""
     validate_by: tuple[str, ...] = ("mCov", "mPrec", "mRec", "AP50", "mIoU")
-    """Figures that a validation says; by the first `best` is chosen."""
+    """Figures that a validation reports; `best.safetensors` are the weights with the highest first one."""
     scans_per_step: Count = 4
     """Scans in a step, over all processes."""
+    # A "scan" of `scans_per_step` is then `blocks_per_scan` of these.
     stored_blocks: bool = False
-    """For methods that look at blocks: all blocks of all scans are cut once, into the cache, and an epoch sees each of them
-    once, in an order of its own; a "scan" of `scans_per_step` is then `blocks_per_scan` of these. Otherwise random blocks of
-    a random scan.
-    """
+    """Cut all blocks once, into the cache, and see each once an epoch, instead of random blocks of random scans."""
     separate_scans: bool = False
-    """The scans of a step go through the network one after another, so that batch norm's statistics are those of one scan
-    and memory is that of one; otherwise together."""
+    """Scans of a step pass the network one by one: memory and batch norm's statistics are those of one scan."""
     workers: Annotated[int, Within(least=0, most=1024)] = 1
     """Data-loader processes."""
     freeze_bn: bool = False
@@ -128,7 +129,7 @@ class Recipe:
     checkpoint_every: Count = 200
     """Steps between checkpoints."""
     seed: Seed = 0
-    """Of the initial weights, the order of the scans and all random changes."""
+    """Seed of the initial weights, the order of the scans and all random changes."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -29,7 +29,7 @@ class ComponentsConfig:
     """Which voxels are one instance."""
 
     connected: bool = True
-    """Off: every class is one instance."""
+    """Parts of a class that do not touch are instances of their own; off: every class is one."""
     voxel_size: Positive = 0.1
     """Edge of a voxel in metres, MTML's (Sec. 3.1)."""
     connectivity: Literal[6, 18, 26] = 26

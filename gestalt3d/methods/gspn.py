@@ -102,14 +102,11 @@ class GSPNConfig:
     """Seeds of a scene in `segment`, farthest from each other."""
     contexts: tuple[Context, ...] = PAPER_CONTEXTS
     """From the smallest object to the largest; the ablation "1-Context" has the largest alone."""
+    # With "none", the ablation "No Center Pred", shapes and contexts stand about the seed.
     center: Literal["pointnet2", "contexts", "none"] = "pointnet2"
-    """What predicts the object's centre: the PointNet++ of Table 7, or PointNets on the contexts about the seed (Sec. 3.1); with
-    "none", the ablation "No Center Pred", shapes and contexts stand about the seed.
-    """
+    """What predicts centres: Table 7's PointNet++, PointNets on the contexts (Sec. 3.1), or, as in an ablation, nothing."""
     proposes: Literal["shapes", "boxes", "segments"] = "shapes"
-    """What is proposed for a seed: a generated shape or, for comparison (Table 4), one of 27 anchor boxes or a segment of the
-    largest context.
-    """
+    """What a seed gives: a generated shape or, for comparison (Table 4), one of 27 anchor boxes or a segment of its context."""
     anchor_scales: tuple[Positive, Positive, Positive] = (0.5, 1.0, 1.5)
     """Of "boxes": widths of cubes, in metres, whose volumes the anchors have."""
     variational: bool = True
@@ -145,7 +142,7 @@ class GSPNConfig:
     reach: Positive = 0.06
     """Metres within which a point of the scan belongs to a shape."""
     seeds_at_once: Count = 256
-    """In `segment`, for memory."""
+    """Seeds that `segment` works on at once; fewer take less memory."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

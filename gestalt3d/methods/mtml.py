@@ -71,7 +71,7 @@ class MTMLConfig:
     inputs: Literal["semantic", "features"] = "semantic"
     """What the network sees of a voxel: its class, one-hot, or what the cloud carries as features."""
     features: CountOrNone = 0
-    """Channels of those features."""
+    """Channels of the features, where the network sees those."""
     voxel_size: Positive = 0.1
     """Edge of a voxel in metres (Sec. 3.1)."""
     space: Literal["sparse", "dense"] = "sparse"
@@ -87,7 +87,7 @@ class MTMLConfig:
     embedding: Width = 4
     """Channels of the feature embedding, as in the authors' code."""
     direction: bool = True
-    """Off: feature embedding only, the ablation "FE only"."""
+    """Predict directions as well; off: the feature embedding alone, the ablation "FE only"."""
     delta_var: Positive = 0.5
     """Distance from its instance's mean within which a feature costs nothing (Eq. 2)."""
     delta_dist: Positive = 1.5
@@ -110,12 +110,11 @@ class MTMLConfig:
     """How training disturbs the given classes."""
     turns: Annotated[int, Within(least=1, most=4)] = 1
     """Quarter turns about the vertical, 1 to 4, that `segment` looks at: all give proposals, directions are their mean."""
+    # In dense space of the box. Tiles overlap by the receptive field, as far as that pays: parts up to 1.5 of it stay whole.
     tile_voxels: Count = 500_000
-    """Most voxels that the network sees at once, of 5 kB each; in dense space those of the box. Larger scenes are cut into
-    tiles that overlap by the receptive field, as far as that pays: parts up to 1.5 receptive fields wide stay whole.
-    """
+    """Most voxels that the network sees at once, of 5 kB each; larger scenes are cut into tiles that overlap."""
     proposals: ProposalConfig = field(default_factory=ProposalConfig)
-    """Post-processing (Sec. 3.2)."""
+    """How proposals are made, scored and chosen (Sec. 3.2)."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -53,6 +53,7 @@ class PointNet2Config:
     normals: Neighbours = 0
     """Points from which a surface normal is estimated, as six more features; 0 estimates none."""
     dropout: Annotated[float, Within(least=0, below=1)] = 0.5
+    """Share of the features that training leaves out before the output layer."""
     class_balance: Annotated[float, Within(least=0, most=4)] = 0.0
     """Classes weigh frequency ** -class_balance in the cross entropy."""
 

@@ -101,7 +101,7 @@ class RPointNetConfig:
     part_extent: Positive = 12.0
     """Metres along x and y above which a scene is seen in parts."""
     seed: Seed = 0
-    """Of the points that `segment` draws."""
+    """Seed of the points that `segment` draws."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -58,10 +58,9 @@ class SuperpointConfig:
     """Farther voxels, in metres, are no neighbours, so that stray points stay alone."""
     color_weight: NotNegative = 0.5
     """Weight of the squared difference of two colours, which is 3 between black and white."""
+    # Of 1 and more, voxels without a normal would join whatever is near.
     scale: Annotated[float, Within(above=0, below=1)] = 0.05
-    """A larger one makes larger superpoints: one of n voxels bears steps that are `scale / n` greater than those in it. Of 1 and
-    more, voxels without a normal would join whatever is near.
-    """
+    """Larger ones make larger superpoints: one of n voxels bears steps `scale / n` greater than those in it."""
     min_voxels: Count = 20
     """Smaller superpoints join what they resemble most, where something is in reach."""
 

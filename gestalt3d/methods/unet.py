@@ -65,15 +65,12 @@ class UNetConfig:
     max_extent: Positive | None = None
     """Width in metres of a training sample, a window about a random point as high as the scan; by default the whole scan."""
     superpoints: SuperpointConfig | None = None
-    """Superpoints, whose points get one class and, where this is a semantic stage, whole instances; without, points have the
-    classes of their voxels.
-    """
+    """Pieces whose points get one class and, before another stage, one instance; by default points have their voxel's."""
     turns: Annotated[int, Within(least=1, most=4)] = 1
     """Quarter turns about the vertical whose answers `segment` averages, 1 to 4."""
+    # They overlap by the receptive field, as far as that pays.
     tile_voxels: Count = 500_000
-    """Most voxels that `segment` looks at at once, of 2 kB each; larger scans are cut into tiles that overlap by the receptive
-    field, as far as that pays.
-    """
+    """Most voxels that `segment` looks at at once, of 2 kB each; larger scans are cut into tiles that overlap."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -18,7 +18,7 @@ S3DIS_STEPS = 700
 
 
 def asis_rooms() -> Recipe:
-    """ASIS (PN++) on synthetic rooms, made to work on real scans, too; two CPU cores, a few hours.
+    """ASIS (PointNet++) on synthetic rooms, made to work on real scans, too; two CPU cores, a few hours.
 
     The shipped weights come from several trainings with it: see their card.
     """
@@ -73,7 +73,7 @@ def asis_folder() -> Recipe:
 
 
 def asis_s3dis() -> Recipe:
-    """The paper's ASIS (PN++) on S3DIS, tested on Area 5: 100 epochs, batch 24; add --root DIR. Needs a GPU."""
+    """The paper's ASIS (PointNet++) on S3DIS, tested on Area 5: 100 epochs, batch 24; add --root DIR. Needs a GPU."""
     return Recipe(
         name="asis-s3dis",
         model=ASISConfig(training=TrainingConfig(blocks_per_scan=1)),
@@ -88,7 +88,7 @@ def asis_s3dis() -> Recipe:
 
 
 def asis_s3dis_pointnet() -> Recipe:
-    """The paper's ASIS (PN) on S3DIS, tested on Area 5: 50 epochs, batch 24; add --root DIR. Needs a GPU."""
+    """The paper's ASIS (PointNet) on S3DIS, tested on Area 5: 50 epochs, batch 24; add --root DIR. Needs a GPU."""
     base = asis_s3dis()
     return replace(
         base,

@@ -95,9 +95,7 @@ class SizeFilterConfig:
     """Which instances are dropped because they are small for their class."""
 
     share: NotNegative = 0.0
-    """Least voxels of an instance as a share of its class's mean; 0, as in the paper, drops none. (The authors' code: 0.25 of the
-    points.)
-    """
+    """Least voxels of an instance as a share of its class's mean (the authors' code: 0.25 of the points); 0 drops none."""
     voxel_size: Positive = 0.05
     """Edge of the voxels in metres."""
 
@@ -125,10 +123,9 @@ class BlockConfig:
     """Lattices of blocks at test time, each over the room turned by another part of 90 degrees."""
     inference_blocks: Count = 8
     """Blocks that go through the network at once."""
+    # Wants `separate_scans` in training.
     scan_statistics: CountOrNone = 0
-    """Batch norm's means and variances at test time are those of the scan itself, taken from this many of its blocks; 0, as in
-    the papers, takes those of the training. Wants `separate_scans` in training.
-    """
+    """Blocks of the scan that give batch norm's statistics at test time; 0, as in the papers, keeps those of training."""
     seed: Seed = 0
     """Seed of the points that blocks draw at test time."""
 

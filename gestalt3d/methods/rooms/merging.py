@@ -32,9 +32,7 @@ class BlockMergingConfig:
     min_points: CountOrNone = 30
     """Points that a cluster which joins no instance must have to become a new one."""
     superpoints: SuperpointConfig | None = None
-    """Each superpoint gets the mean class and the most frequent instance of its points; by default, as in the papers, every point
-    keeps its own.
-    """
+    """Each gets its points' mean class and most frequent instance; by default, as in the papers, points keep their own."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

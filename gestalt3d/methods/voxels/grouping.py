@@ -55,7 +55,7 @@ class ProposalConfig:
     min_voxels: Count = 1
     """Smaller sets are no proposals."""
     coherent: bool = False
-    """One labelling without overlap, as on toy boxes (Sec. 4.1)."""
+    """Answer with one instance per voxel, without overlap, as on toy boxes (Sec. 4.1)."""
     min_rest: Share = 0.5
     """In one labelling, the share of a proposal that better ones must have left of it."""
 
