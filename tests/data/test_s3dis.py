@@ -160,7 +160,7 @@ def test_check_counts_rooms_and_names_what_is_missing(tmp_path: Path) -> None:
     assert any("wall_1.txt" in p for p in report.problems) and any("stairs_1.txt" in n for n in report.notes)
     with pytest.raises(UserError, match="not a folder"):
         check("s3dis", tmp_path / "nowhere")
-    with pytest.raises(UserError, match="s3dis, scannet, .*folder"):
+    with pytest.raises(UserError, match=r"s3dis, scannet, .*folder"):
         check("kitti", tmp_path)
 
 
