@@ -37,9 +37,10 @@ from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.methods.pointnet2 import PointNet2, PointNet2Config
 from gestalt3d.methods.regions.box_deltas import box_deltas, changed_boxes
 from gestalt3d.methods.regions.heads import Backbone, ClassHead, MaskHead, SemanticFeatures, regions_of
+from gestalt3d.methods.regions.objects import objects_of
 from gestalt3d.methods.regions.parts import parts_of
 from gestalt3d.methods.regions.scene import Batch as SceneBatch
-from gestalt3d.methods.regions.scene import about_grey, objects_of, order_of_places, random_order, thinned
+from gestalt3d.methods.regions.scene import about_grey, order_of_places, random_order, thinned
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 from gestalt3d.ops.farthest_points import farthest_points

@@ -15,6 +15,7 @@ from gestalt3d.data.rooms import Rooms
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN, Context, GSPNConfig, Prediction
 from gestalt3d.methods.method import START, Moment
+from gestalt3d.methods.regions.objects import without_strays
 from gestalt3d.methods.regions.proposals import Made
 from gestalt3d.methods.regions.scene import Batch
 from gestalt3d.nn.norm import set_bn_momentum
@@ -378,3 +379,13 @@ def test_layers_are_those_of_table_7() -> None:
 def test_contexts_are_wanted() -> None:
     with pytest.raises(UserError, match="contexts must be one at least"):
         GSPNConfig(contexts=())
+
+
+def test_points_that_a_scanner_leaves_in_the_air_do_not_decide_on_the_box_of_an_object() -> None:
+    rng = np.random.default_rng(0)
+    near = torch.from_numpy(rng.uniform(0, 0.3, (400, 3))).float()
+    points = torch.cat([near, torch.tensor([[0.1, 0.1, 1.5], [0.1, 0.12, 1.5]])])
+    assert torch.equal(without_strays(points), near)
+    alone = torch.tensor([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0]])
+    assert torch.equal(without_strays(alone), alone)
+    assert torch.equal(without_strays(alone[:2]), alone[:2])

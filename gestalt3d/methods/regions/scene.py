@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gestalt3d.errors import UserError
-from gestalt3d.methods.voxels.labelled import is_object
+from gestalt3d.methods.regions.objects import box_around, objects_of, without_strays
 from gestalt3d.ops.farthest_points import farthest_points
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
@@ -113,10 +113,8 @@ def batch_of(
     shapes, boxes = [], []
     for i in objects.nonzero().flatten().tolist():
         own = _target(cloud, truth, i, rng, whole=whole, count=shape_points)
-        low, high = own.amin(0), own.amax(0)
-        drawn = own[torch.from_numpy(_drawn(len(own), shape_points, rng))]
-        shapes.append(drawn - (low + high) / 2)
-        boxes.append(torch.cat([(low + high) / 2, high - low]))
+        boxes.append(box_around(own))
+        shapes.append(own[torch.from_numpy(_drawn(len(own), shape_points, rng))] - boxes[-1][:3])
     none = torch.zeros(0, shape_points, 3), torch.zeros(0, 6)
     return Batch(
         cloud.points[rows][None],
@@ -128,13 +126,6 @@ def batch_of(
         torch.tensor([len(shapes)]),
         owner[None],
     )
-
-
-def objects_of(truth: Instances, rows: Int[Tensor, "n"]) -> tuple[Bool[Tensor, "i"], Int[Tensor, "n"]]:
-    """Which instances are objects, not the building, and the object that some elements belong to, counted from 0; -1: none."""
-    objects = is_object(truth.classes, truth.vocabulary, structure=False) & (truth.sizes > 0)
-    number = torch.cat([torch.where(objects, objects.cumsum(0) - 1, -1), torch.tensor([-1])])
-    return objects, number[truth.to_labels()[rows]]
 
 
 def _seeds(
@@ -158,7 +149,7 @@ def _target(
 ) -> Float[Tensor, "k 3"]:
     """What the generator should make of object `i`."""
     if not whole:
-        return cloud.points[truth.elements_of(i)]
+        return without_strays(cloud.points[truth.elements_of(i)])
     shape = None if truth.shapes is None else truth.shapes[i]
     if isinstance(shape, Mesh):
         return shape.sampled(count, rng)
