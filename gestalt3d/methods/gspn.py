@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gestalt3d.configs import Count, Positive, Share, Width, Within, check_ranges
+from gestalt3d.configs import Count, NotNegative, Positive, Share, Width, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.losses.variational import Gaussian, kl_divergence
 from gestalt3d.methods.method import Learned, Moment
@@ -127,6 +127,8 @@ class GSPNConfig:
     """In metres: smaller objects, such as what a crop leaves of one, count as if half their diagonal were this."""
     kl: Literal["printed", "bound"] = "printed"
     """Direction of the KL loss: that of Eq. 2 as printed, or that of the bound in Eq. 1."""
+    kl_weight: NotNegative = 1.0
+    """Full weight of the KL loss, to which it grows."""
     kl_decay: Share = 0.7
     """After each `kl_every` samples what is missing to the full weight of the KL loss is this share of what it was."""
     kl_every: Count = 55_000
@@ -425,7 +427,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         else:
             terms["generation"], terms["confidence"] = made.shape.sum() * 0, made.confidence.sum() * 0
         if made.proposal is not None and made.prior is not None and c.variational:
-            weight = 1 - c.kl_decay ** (at.samples // c.kl_every)
+            weight = c.kl_weight * (1 - c.kl_decay ** (at.samples // c.kl_every))
             apart = kl_divergence(
                 Gaussian(*(value[known] for value in made.proposal)),
                 Gaussian(*(value[known] for value in made.prior)),

@@ -27,6 +27,9 @@ def gspn_rooms() -> Recipe:
             width_scale=0.5,
             latent=64,
             least_radius=0.1,
+            confident=0.25,
+            kl="bound",
+            kl_weight=0.01,
             kl_every=400,
         ),
         optim=Optim(

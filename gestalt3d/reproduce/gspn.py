@@ -25,7 +25,7 @@ def _measured(model: "Model", scans: "DataSet", say: Progress) -> Figures:
 
 PROPOSALS = Setting(
     data="rooms:test",
-    full=Budget(train=2000, test=40, seeds=(0, 1, 2)),
+    full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=800),
     quick=Budget(train=2, test=1, seeds=(0,), steps=2),
     recipe=_recipe,
     measure=_measured,
