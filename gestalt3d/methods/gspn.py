@@ -11,6 +11,8 @@ Readings, where the paper is silent or the authors' code differs:
   seed alone.
 - The centre network is the PointNet++ of Table 7, without colours, as in the code, or by option the K PointNets of the text,
   which see the contexts about the seed, with colours: `center`.
+- With a `backbone` the network stands behind a trained MTML, whose features say more of a point than its colour does: centres
+  and contexts are those of `regions.voting`, and shapes are generated in the frame of the members. This is ours.
 - The decoder sees the context's features and z only, never coordinates: with these it would copy instead of generate.
 - All losses of an object are in units of half the diagonal of its box, as in the code, so that small objects count like large
   ones. Chamfer distances are squared.
@@ -23,7 +25,7 @@ Readings, where the paper is silent or the authors' code differs:
 - Used alone, a proposal's mask is the points in its box that lie within `reach` of the shape; it has no class.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -40,12 +42,14 @@ from gestalt3d.methods.regions.alternatives import AnchorBoxes, ContextSegments
 from gestalt3d.methods.regions.proposals import Made, Proposals, boxes_of
 from gestalt3d.methods.regions.scene import (
     Batch,
-    about_grey,
+    bare_scene,
     batch_of,
     order_of_places,
     random_order,
     thinned,
 )
+from gestalt3d.methods.regions.voting import MemberContext, MembersConfig, Votes, at_points, vote_loss
+from gestalt3d.methods.staged import Known, Staged, StagedConfig
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.point_decoder import PointSetDecoder
 from gestalt3d.nn.pointnet import point_layers, scaled
@@ -105,6 +109,11 @@ class GSPNConfig:
     # With "none", the ablation "No Center Pred", shapes and contexts stand about the seed.
     center: Literal["pointnet2", "contexts", "none"] = "pointnet2"
     """What predicts centres: Table 7's PointNet++, PointNets on the contexts (Sec. 3.1), or, as in an ablation, nothing."""
+    backbone: StagedConfig | None = None
+    """A trained MTML with its semantic stage, from whose features points vote for centres; it takes the place of `center` and of
+    the contexts. None in the paper."""
+    members: MembersConfig = field(default_factory=MembersConfig)
+    """Behind a backbone: which points seem to be of a seed's object."""
     proposes: Literal["shapes", "boxes", "segments"] = "shapes"
     """What a seed gives: a generated shape or, for comparison (Table 4), one of 27 anchor boxes or a segment of its context."""
     anchor_scales: tuple[Positive, Positive, Positive] = (0.5, 1.0, 1.5)
@@ -150,6 +159,8 @@ class GSPNConfig:
         check_ranges(self)
         if not self.contexts:
             raise UserError("contexts must be one at least, got none")
+        if self.backbone is not None and self.proposes != "shapes":
+            raise UserError(f'proposes must be "shapes" behind a backbone, got {self.proposes!r}')
 
 
 class Prediction(NamedTuple):
@@ -165,6 +176,17 @@ class Prediction(NamedTuple):
     objectness: Float[Tensor, "b s"]
     """Logit."""
     made: Made
+
+
+class Encoded(NamedTuple):
+    """What is known of scenes whatever their seeds."""
+
+    scene: PointNet2Features | None
+    """Of the centre network, where that is a PointNet++."""
+    known: Known | None
+    """What the backbone says of the points, where there is one."""
+    votes: Float[Tensor, "b n 3"] | None
+    """Where the points see the centre of their object, where there is a backbone."""
 
 
 class ContextEncoder(nn.Module):
@@ -308,8 +330,16 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         widths = [scaled(width, config.width_scale) for width in (256, 512)]
-        self.center_net = _CENTERS[config.center](config) if config.center != "none" else None
-        self.context = ContextEncoder(config.contexts, config.width_scale)
+        self.backbone: Staged | None = None
+        self.votes: Votes | None = None
+        self.center_net: SceneCenters | ContextCenters | None = None
+        if config.backbone is not None:
+            self.backbone = Staged.from_config(config.backbone, vocabulary).eval().requires_grad_(False)
+            self.votes = Votes(self.backbone.known_channels, config.width_scale)
+            self.context: MemberContext | ContextEncoder = MemberContext(config.members, len(vocabulary), config.width_scale)
+        else:
+            self.center_net = _CENTERS[config.center](config) if config.center != "none" else None
+            self.context = ContextEncoder(config.contexts, config.width_scale)
         features = self.context.channels
         self.objectness = Head(features, [widths[0], scaled(64, config.width_scale)], 1)
         self.make = _maker(config, features)
@@ -323,6 +353,13 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         """Where it computes."""
         return next(self.parameters()).device
 
+    def train(self, mode: bool = True) -> "GSPN":
+        """As ever, but a backbone learns nothing."""
+        super().train(mode)
+        if self.backbone is not None:
+            self.backbone.eval()
+        return self
+
     # --- from a scene to a batch ---
 
     def prepare(self, sample: Scan, rng: np.random.Generator) -> Batch:
@@ -335,23 +372,43 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         c = self.config
         return batch_of(
             sample, rows, rng, seeds=c.seeds, on_objects=c.seeds_on_objects, shape_points=PointSetDecoder.points,
-            whole=c.target == "whole",
+            whole=c.target == "whole", backbone=self.backbone,
         )  # fmt: skip
+
+    def scene_of(self, cloud: PointCloud, rows: Int[Tensor, "n"]) -> Batch:
+        """These points of a scene of which nothing is known, without seeds, for `propose`."""
+        return bare_scene(cloud, rows, shape_points=PointSetDecoder.points, backbone=self.backbone)
 
     # --- the network ---
 
     def forward(self, batch: Batch) -> Prediction:
-        return self.at_seeds(batch, self.encoded(batch.points))
+        return self.at_seeds(batch, self.encoded(batch))
 
-    def encoded(self, points: Float[Tensor, "b n 3"]) -> PointNet2Features | None:
-        """What the centre network sees of scenes whatever their seeds; None where that is nothing."""
-        return self.center_net.encoder(points) if isinstance(self.center_net, SceneCenters) else None
+    def encoded(self, batch: Batch) -> Encoded:
+        """What is known of scenes whatever their seeds."""
+        if self.backbone is not None:
+            assert self.votes is not None
+            sizes = batch.voxels.seen.sizes
+            known = at_points(self.backbone.known(batch.voxels), batch.voxel_of_point, sizes)
+            return Encoded(None, known, self.votes(batch.points, known))
+        if isinstance(self.center_net, SceneCenters):
+            return Encoded(self.center_net.encoder(batch.points), None, None)
+        return Encoded(None, None, None)
 
-    def at_seeds(self, batch: Batch, scene: PointNet2Features | None) -> Prediction:
+    def at_seeds(self, batch: Batch, encoded: Encoded) -> Prediction:
         """What `forward` predicts, of a scene that is `encoded`."""
         places = gather(batch.points, batch.seeds)
-        direction, distance, center = self._centers(batch, places, scene)
-        f_c = self.context(batch.points, batch.colors, center.detach(), batch.seeds)
+        scale = None
+        if isinstance(self.context, MemberContext):
+            known, votes = encoded.known, encoded.votes
+            assert known is not None and votes is not None
+            seen = self.context(batch.points, batch.colors, known, votes.detach(), batch.seeds)
+            (center, scale), f_c = seen
+            direction = gather(votes, batch.seeds) - places
+            distance = direction.norm(dim=-1)
+        else:
+            direction, distance, center = self._centers(batch, places, encoded.scene)
+            f_c = self.context(batch.points, batch.colors, center.detach(), batch.seeds)
         objectness = self.objectness(f_c)[..., 0]
         if isinstance(self.make, ContextSegments):
             made = self.make(batch.points, batch.colors, places, center.detach())
@@ -359,6 +416,8 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
             made = self.make(f_c)
         else:
             made = self.make(f_c, batch)
+        if scale is not None:
+            made = made._replace(shape=made.shape * scale[..., None, :])
         return Prediction(direction, distance, center, f_c.float(), objectness, made)
 
     def _centers(
@@ -379,7 +438,10 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         own = owner[known]
         radius = (batch.boxes[own, 3:].norm(dim=1) / 2).clamp(min=c.least_radius)
         terms = self._losses_of_made(prediction, batch, at, radius)
-        if self.center_net is not None:
+        if self.backbone is not None:
+            votes = gather(batch.points, batch.seeds)[known] + prediction.direction[known]
+            terms["center"] = vote_loss(votes, batch.boxes[own, :3], radius)
+        elif self.center_net is not None:
             places = gather(batch.points, batch.seeds)[known]
             to_center = batch.boxes[own, :3] - places
             distance = to_center.norm(dim=1)
@@ -465,11 +527,11 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         c = self.config
         with stage("seeds"):
             rows = thinned(cloud.points, order_of_places(cloud), wanted=c.points)
-            points, colors = cloud.points[rows][None], about_grey(cloud, rows)[None]
+            scene = self.scene_of(cloud, rows)
             count = min(c.test_seeds, len(torch.unique(rows)))
-            seeds = farthest_points(points, count)
+            seeds = farthest_points(scene.points, count)
         with stage("proposals"):
-            proposals = self.propose(points, colors, seeds)
+            proposals = self.propose(scene, seeds)
         with stage("suppression"):
             kept = proposals.best(before=c.before_suppression, most=c.most, max_iou=c.max_iou)
         with stage("masks"):
@@ -484,21 +546,15 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         boxes = boxes_of(center, shape, sure)
         return Proposals(center, shape, sure, prediction.objectness[k].sigmoid(), context, boxes)
 
-    def propose(
-        self, points: Float[Tensor, "1 n 3"], colors: Float[Tensor, "1 n 3"], seeds: Int[Tensor, "1 s"]
-    ) -> Proposals:
-        """A shape for each seed of one scene, some at a time; on the CPU."""
-        device = self.device
-        nothing = (
-            torch.zeros(0, PointSetDecoder.points, 3), torch.zeros(0, 6), torch.zeros(1, dtype=torch.int64),
-            torch.full(points.shape[:2], -2),
-        )  # fmt: skip
+    def propose(self, scene: Batch, seeds: Int[Tensor, "1 s"], encoded: Encoded | None = None) -> Proposals:
+        """A shape for each seed of one scene, some at a time; on the CPU. `encoded` where it is there already."""
+        scene = scene.to(self.device)
+        encoded = self.encoded(scene) if encoded is None else encoded
         found: list[Proposals] = []
-        scene = self.encoded(points.to(device))
         for some in counted(seeds.split(self.config.seeds_at_once, dim=1)):
             unknown = torch.full_like(some, -2)
-            batch = Batch(points, colors, some, unknown, *nothing).to(device)
-            made = self.at_seeds(batch, scene)
+            batch = scene._replace(seeds=some.to(self.device), owner=unknown.to(self.device))
+            made = self.at_seeds(batch, encoded)
             found.append(Proposals(*(values.cpu() for values in self.proposals(made, 0))))
         return Proposals(*map(torch.cat, zip(*found, strict=True)))
 

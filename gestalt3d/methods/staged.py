@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from gestalt3d.methods.mtml import MTML, MTMLConfig
 from gestalt3d.methods.unet import UNet, UNetConfig, voxel_features
 from gestalt3d.methods.voxels.labelled import Labelled, VoxelScores, given_classes, nested
 from gestalt3d.ops.segment import segment_mean
-from gestalt3d.ops.voxelize import voxelize
+from gestalt3d.ops.voxelize import Voxels, voxelize
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -65,6 +66,13 @@ class Batch(NamedTuple):
     parted: mtml.Batch
     """The parter's voxels, without features."""
 
+    @classmethod
+    def nothing(cls) -> "Batch":
+        """A scene without voxels."""
+        none, size = torch.zeros(0, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+        at, features = none.reshape(0, 3), torch.zeros(0, 0)
+        return cls(unet.Batch(at, features, none, size), none, mtml.Batch(at, features, none, size))
+
     def to(self, device: torch.device | str) -> "Batch":
         return Batch(self.seen.to(device), self.place.to(device), self.parted.to(device))
 
@@ -72,6 +80,24 @@ class Batch(NamedTuple):
     def cat(cls, parts: Sequence["Batch"]) -> "Batch":
         seen, place, parted = zip(*parts, strict=True)
         return Batch(unet.Batch.cat(seen), torch.cat(place), mtml.Batch.cat(parted))
+
+
+class Known(NamedTuple):
+    """What trained stages say of some voxels or points."""
+
+    classes: Float[Tensor, "*n c"]
+    """Probabilities."""
+    features: Float[Tensor, "*n f"]
+    """Of the semantic stage, which its classes are told from."""
+    embedding: Float[Tensor, "*n e"]
+    """Of the parter, alike within an instance."""
+    direction: Float[Tensor, "*n d"]
+    """Of the parter, towards the centre of the instance, of length 1; no columns where it predicts none."""
+
+    @property
+    def joined(self) -> Float[Tensor, "*n k"]:
+        """Side by side."""
+        return torch.cat(self, dim=-1)
 
 
 class Staged(Learned[PointCloud, Batch, mtml.Prediction]):
@@ -109,16 +135,27 @@ class Staged(Learned[PointCloud, Batch, mtml.Prediction]):
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
         """The scan's voxels for both stages, the parter's changed at random as it does."""
-        cloud, parter = scan.input, self._learner()
+        seen, _, voxels, larger = self._voxels(scan.input)
+        parted, order = self._learner().sample(voxels, scan.truth, rng)
+        return Batch(seen, order.argsort()[larger], parted)
+
+    def voxels_of(self, cloud: PointCloud) -> tuple[Batch, Int[Tensor, "n"]]:
+        """The cloud's voxels for both stages as they are, and the first stage's voxel of each point."""
+        seen, fine, voxels, larger = self._voxels(cloud)
+        count = len(voxels.counts)
+        unknown = torch.full((count,), -1)
+        parted = mtml.Batch(voxels.coordinates, torch.zeros(count, 0), unknown, torch.tensor([count]))
+        return Batch(seen, larger, parted), fine.voxel_of_point
+
+    def _voxels(self, cloud: PointCloud) -> tuple[unet.Batch, Voxels, Voxels, Int[Tensor, "w"]]:
+        """What the first stage sees, its voxels, the parter's, and the parter's voxel that each of the first's lies in."""
         fine = voxelize(cloud.points, voxel_size=self.semantics.config.voxel_size)
-        voxels, larger = nested(
-            fine, factor=round(parter.config.voxel_size / self.semantics.config.voxel_size)
-        )
+        factor = round(self._learner().config.voxel_size / self.semantics.config.voxel_size)
+        voxels, larger = nested(fine, factor=factor)
         features = voxel_features(cloud, fine, self.semantics.config)
-        parted, order = parter.sample(voxels, scan.truth, rng)
         nothing = torch.full((len(features),), -1)
         seen = unet.Batch(fine.coordinates, features, nothing, torch.tensor([len(features)]))
-        return Batch(seen, order.argsort()[larger], parted)
+        return seen, fine, voxels, larger
 
     def forward(self, batch: Batch) -> mtml.Prediction:
         return self._learner()(batch.parted._replace(features=self.predicted(batch)))
@@ -127,9 +164,32 @@ class Staged(Learned[PointCloud, Batch, mtml.Prediction]):
     def predicted(self, batch: Batch) -> Float[Tensor, "v c"]:
         """Mean probabilities of the classes in each of the parter's voxels, as the semantic stage sees them."""
         scores = self.semantics(batch.seen).logits.softmax(1)
+        return segment_mean(scores, self._places(batch), len(batch.parted.coordinates))
+
+    @property
+    def known_channels(self) -> int:
+        """Of all that `known` says."""
+        parter = self._learner().config
+        return (
+            len(self.vocabulary) + self.semantics.trunk.channels + parter.embedding + 3 * parter.direction
+        )
+
+    @torch.no_grad()
+    def known(self, batch: Batch) -> Known:
+        """What both stages say of each voxel of the first."""
+        features = self.semantics.shared(batch.seen)
+        classes = self.semantics.classify(features).float().softmax(1)
+        places = self._places(batch)
+        means = segment_mean(classes, places, len(batch.parted.coordinates))
+        parted = self._learner()(batch.parted._replace(features=means))
+        direction = F.normalize(parted.direction, dim=1)
+        return Known(classes, features.float(), parted.embedding[places], direction[places])
+
+    @staticmethod
+    def _places(batch: Batch) -> Int[Tensor, "w"]:
+        """The row of the parter's voxel that each of the first stage's lies in."""
         sizes = batch.parted.sizes
-        first = (sizes.cumsum(0) - sizes).repeat_interleave(batch.seen.sizes)
-        return segment_mean(scores, batch.place + first, len(batch.parted.coordinates))
+        return batch.place + (sizes.cumsum(0) - sizes).repeat_interleave(batch.seen.sizes)
 
     def losses(self, prediction: mtml.Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         """Those of the parter."""

@@ -139,9 +139,13 @@ class UNet(Learned[PointCloud, Batch, Prediction]):
         return Batch(voxels.coordinates, features, known, torch.tensor([len(features)]))
 
     def forward(self, batch: Batch) -> Prediction:
+        return Prediction(self.classify(self.shared(batch)).float())
+
+    def shared(self, batch: Batch) -> Float[Tensor, "v c"]:
+        """Features of the voxels, which the classes are told from."""
         scans = torch.arange(len(batch.sizes), device=batch.sizes.device)
         where = torch.cat([scans.repeat_interleave(batch.sizes)[:, None], batch.coordinates], dim=1)
-        return Prediction(self.classify(self.trunk(where, batch.features)).float())
+        return self.trunk(where, batch.features)
 
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         return {"semantic": semantic_loss(prediction.logits, batch.classes, self.class_weights)}

@@ -8,7 +8,9 @@ from gestalt3d.engine.recipe import SEMANTIC, Optim, Recipe
 from gestalt3d.methods.gspn import Context, GSPNConfig
 from gestalt3d.methods.pointnet2 import PointNet2Config
 from gestalt3d.methods.rpointnet import RPointNetConfig
+from gestalt3d.methods.staged import StagedConfig
 from gestalt3d.recipes import rooms
+from gestalt3d.recipes.mtml import mtml_rooms
 
 _SCANNET_EPOCHS, _SCANNET_SCANS = 800, 1201
 
@@ -43,6 +45,19 @@ def gspn_rooms() -> Recipe:
         scans_per_step=2,
         checkpoint_every=100,
     )  # fmt: skip
+
+
+def gspn_rooms_voting() -> Recipe:
+    """GSPN on synthetic rooms behind mtml-rooms, generating whole objects; add --init mtml-rooms. An hour on one CPU core."""
+    base, backbone = gspn_rooms(), mtml_rooms().model
+    assert isinstance(base.model, GSPNConfig) and isinstance(backbone, StagedConfig)
+    return replace(
+        base,
+        name="gspn-rooms-voting",
+        model=replace(base.model, backbone=backbone, target="whole", seeds_on_objects=0.9),
+        data="rooms-whole:train",
+        optim=replace(base.optim, steps=1_000),
+    )
 
 
 def pointnet2_rooms() -> Recipe:
@@ -95,6 +110,7 @@ def gspn_scannet() -> Recipe:
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "gspn-rooms": gspn_rooms,
+    "gspn-rooms-voting": gspn_rooms_voting,
     "pointnet2-rooms": pointnet2_rooms,
     "rpointnet-rooms": rpointnet_rooms,
     "gspn-scannet": gspn_scannet,

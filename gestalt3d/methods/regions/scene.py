@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gestalt3d.errors import UserError
+from gestalt3d.methods import staged
 from gestalt3d.methods.regions.objects import box_around, objects_of, without_strays
 from gestalt3d.ops.farthest_points import farthest_points
 from gestalt3d.structures.instances import Instances
@@ -60,13 +61,23 @@ class Batch(NamedTuple):
     """Of each scene."""
     owner_of_points: Int[Tensor, "b n"]
     """Object of each point, as `owner`."""
+    voxels: staged.Batch
+    """What a trained network sees of the scenes, or nothing."""
+    voxel_of_point: Int[Tensor, "b n"]
+    """Voxel of each point, counted from 0 in its scene; 0 where nothing is seen."""
 
     def to(self, device: torch.device | str) -> "Batch":
         return Batch(*(values.to(device) for values in self))
 
     @classmethod
     def cat(cls, parts: Sequence["Batch"]) -> "Batch":
-        return Batch(*map(torch.cat, zip(*parts, strict=True)))
+        columns = zip(*parts, strict=True)
+        return Batch(
+            *(
+                staged.Batch.cat(values) if isinstance(values[0], staged.Batch) else torch.cat(values)
+                for values in columns
+            )
+        )
 
     @property
     def object_of_seed(self) -> Int[Tensor, "b s"]:
@@ -102,6 +113,7 @@ def batch_of(
     on_objects: float,
     shape_points: int,
     whole: bool,
+    backbone: staged.Staged | None = None,
 ) -> Batch:
     """These points of a scene and all its objects, `shape_points` points of each, with random seeds, a share of them on objects.
 
@@ -125,7 +137,29 @@ def batch_of(
         torch.stack(boxes) if boxes else none[1],
         torch.tensor([len(shapes)]),
         owner[None],
+        *_voxels_of(cloud, rows, backbone),
     )
+
+
+def bare_scene(
+    cloud: PointCloud, rows: Int[Tensor, "n"], *, shape_points: int, backbone: staged.Staged | None = None
+) -> Batch:
+    """These points of a scene of which nothing is known, without seeds."""
+    nothing = torch.zeros(1, 0, dtype=torch.int64)
+    return Batch(
+        cloud.points[rows][None], about_grey(cloud, rows)[None], nothing, nothing,
+        torch.zeros(0, shape_points, 3), torch.zeros(0, 6), torch.zeros(1, dtype=torch.int64),
+        torch.full((1, len(rows)), -2), *_voxels_of(cloud, rows, backbone),
+    )  # fmt: skip
+
+
+def _voxels_of(
+    cloud: PointCloud, rows: Int[Tensor, "n"], backbone: staged.Staged | None
+) -> tuple[staged.Batch, Int[Tensor, "1 n"]]:
+    if backbone is None:
+        return staged.Batch.nothing(), torch.zeros(1, len(rows), dtype=torch.int64)
+    voxels, voxel_of_point = backbone.voxels_of(cloud)
+    return voxels, voxel_of_point[rows][None]
 
 
 def _seeds(
