@@ -15,6 +15,7 @@ import torch
 
 import gestalt3d
 from gestalt3d.cli import view
+from gestalt3d.cli.train import _parsed
 from gestalt3d.cli.verbs import VERBS
 from gestalt3d.data import open_data
 from gestalt3d.data.folder import save_scan
@@ -24,7 +25,7 @@ from gestalt3d.engine.model import load
 from gestalt3d.io import load_cloud, load_instances, save_cloud
 from gestalt3d.io.ply import read_ply, write_ply
 from gestalt3d.metrics.official import KINDS
-from gestalt3d.recipes import RECIPES
+from gestalt3d.recipes import RECIPES, recipe
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
@@ -71,8 +72,31 @@ def test_help_of_a_verb_shows_three_commands(command: Command, verb: str) -> Non
 def test_help_of_a_recipe_names_its_fields_as_they_are_typed(command: Command) -> None:
     answer = command("train", "asis-folder", "--help")
     assert answer.code == 0
-    for option in ("--optim.lr", "--model.blocks.points", "--root", "--init", "--resume", "--out"):
+    for option in (
+        "--optim.lr",
+        "--model.blocks.points",
+        "--root PATH",
+        "--init [STR ...]",
+        "--resume",
+        "--out",
+    ):
         assert option in answer.out
+
+
+@pytest.mark.parametrize("name", ["asis-s3dis", "asis-folder", "mtml-rooms", "semantics-rooms"])
+def test_help_of_a_recipe_says_none_in_words(command: Command, name: str) -> None:
+    text = " ".join(command("train", name, "--help").out.replace("│", " ").split())
+    assert "None}" not in text and "(default: None)" not in text and "(default: )" not in text
+    assert "Else from nothing. (default: none)" in text
+
+
+def test_none_is_typed_as_help_shows_it() -> None:
+    assert _parsed(recipe("mtml-rooms"), args=[]).recipe.model.parter.proposals.merge == 0.6
+    for none in ("none", "None"):
+        run = _parsed(recipe("mtml-rooms"), args=["--model.parter.proposals.merge", none, "--root", none])
+        assert run.recipe.model.parter.proposals.merge is None and run.recipe.root is None
+    for words, init in ((["none"], ()), ([], ()), (["a", "none"], ("a", "none"))):
+        assert _parsed(recipe("mtml-rooms"), args=["--init", *words]).recipe.init == init
 
 
 def test_a_part_is_chosen_by_name_and_has_its_own_options(command: Command) -> None:

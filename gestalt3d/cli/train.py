@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import arg
 
-from gestalt3d.cli.options import STYLE, Device, option
+from gestalt3d.cli.options import FIELDS, STYLE, Device, option
 from gestalt3d.cli.report import say_broken
 from gestalt3d.cli.verbs import VERBS
 from gestalt3d.errors import UserError
@@ -157,7 +157,7 @@ def _parsed(default: Any, **about: Any) -> "TrainOptions":
     """The options, with a setting out of its range refused in one line that names it as it is typed."""
     shown = io.StringIO()
     try:
-        with contextlib.redirect_stderr(shown):
+        with FIELDS, contextlib.redirect_stderr(shown):
             return tyro.cli(TrainOptions, default=TrainOptions(default), config=STYLE, **about)
     except (UserError, SystemExit) as end:
         problem: BaseException | None = end  # tyro shows what a constructor refuses in a box of its own

@@ -63,7 +63,7 @@ class UNetConfig:
     class_balance: Annotated[float, Within(least=0, most=4)] = 0.0
     """Classes weigh frequency ** -class_balance in the cross entropy."""
     max_extent: Positive | None = None
-    """Width in metres of a training sample, a window about a random point as high as the scan; by default the whole scan."""
+    """Width in metres of a training sample, a window about a random point as high as the scan; none: the whole scan."""
     superpoints: SuperpointConfig | None = None
     """Pieces whose points get one class and, before another stage, one instance; by default points have their voxel's."""
     turns: Annotated[int, Within(least=1, most=4)] = 1

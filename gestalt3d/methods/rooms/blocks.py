@@ -46,7 +46,7 @@ class LatticeConfig:
     min_points: CountOrNone = 100
     """Blocks with fewer points are left out where a cloud has others."""
     grid: Positive | None = None
-    """Edge in metres of voxels of which one point each is kept, so that all scanners look alike; the paper keeps all points."""
+    """Edge in metres of voxels that keep one point each, so that all scanners look alike; none: all points, as in the paper."""
     normals: Neighbours = 0
     """Points from which a surface normal is estimated, as six more features; 0, as in the paper, estimates none."""
     max_room: Positive = 10.0

@@ -47,7 +47,7 @@ class ProposalConfig:
     across: bool = False
     """Clusters are also split into connected components whatever the classes, for semantics that err."""
     merge: Positive | None = None
-    """Bandwidth of mean shift for small clusters, whose components are proposals, too; by default there are none."""
+    """Bandwidth of mean shift for small clusters, whose components are proposals, too; none: there are no such."""
     unions: bool = True
     """With `merge`, unions of as many of its components as directions speak for are proposals, too."""
     merge_gain: Annotated[float, Within(least=-1, most=1)] = 0.0
