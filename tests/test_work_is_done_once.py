@@ -146,6 +146,31 @@ def test_a_folder_of_frames_is_looked_through_once(
     assert set(inside.values()) == {1}, inside
 
 
+def frames_are_read(folder: Path, frames: int, *, poses: bool) -> Counter[str]:
+    for i in range(frames):
+        save_color(folder / "color" / f"{i}.png")
+        save_depth(folder / "depth" / f"{i}.png", corner_of_a_room())
+        if poses:
+            save_matrix(folder / "pose" / f"{i}.txt", TURNED)
+    if not poses:
+        pose = "\n".join(" ".join(map(str, row)) for row in TURNED)
+        (folder / "trajectory.log").write_text("".join(f"{i} {i} {i + 1}\n{pose}\n" for i in range(frames)))
+    inputs = Inputs()
+    return calls(lambda: [inputs.read(found, up="z") for found in inputs.inside(folder)])
+
+
+def test_twice_the_frames_have_twice_the_names_to_understand(tmp_path: Path) -> None:
+    few, more, many = (
+        frames_are_read(tmp_path / str(frames), frames, poses=True)["io/rgbd.py _words"]
+        for frames in (2, 4, 6)
+    )
+    assert many - more == more - few > 0
+
+
+def test_a_trajectory_is_read_once(tmp_path: Path) -> None:
+    assert frames_are_read(tmp_path, 4, poses=False)["io/rgbd.py _numbers"] == 1
+
+
 def test_what_inputs_remember_ends_with_them(tmp_path: Path) -> None:
     inputs = Inputs()
     assert inputs.inside(tmp_path) == []

@@ -20,6 +20,7 @@ named in `unlabelled` and left out.
 import json
 import re
 import zipfile
+from collections import Counter
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -302,8 +303,8 @@ def _gt_file(cloud: Path) -> Path:
 
 def _unique_names(paths: list[Path]) -> list[str]:
     """Stems, or whole file names where two clouds share one."""
-    stems = [path.stem for path in paths]
-    return [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
+    stems = Counter(path.stem for path in paths)
+    return [path.name if stems[path.stem] > 1 else path.stem for path in paths]
 
 
 def _instances(labels: _Labels, vocabulary: Vocabulary) -> Instances:

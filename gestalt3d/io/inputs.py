@@ -12,7 +12,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, is_cloud_folder, load_cloud
 from gestalt3d.io.folders import entries
 from gestalt3d.io.images import IMAGE_SUFFIXES, read_photo
-from gestalt3d.io.rgbd import Frame, find_frames, read_frame
+from gestalt3d.io.rgbd import Frame, Texts, find_frames, read_frame
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
 
@@ -34,6 +34,7 @@ class Inputs:
     def __init__(self) -> None:
         self._entries = cache(entries)
         self._frames = cache(self._find_frames)
+        self._texts = Texts(self._entries)
 
     def at(self, path: Path) -> Found | None:
         """What is there: a cloud, a frame or a photo; None for a folder that is neither a cloud nor one frame."""
@@ -74,7 +75,7 @@ class Inputs:
             )
         try:
             if frame is not None:
-                return read_frame(path, frame, units=units, up=up, listed=self._entries)
+                return read_frame(path, frame, units=units, up=up, texts=self._texts)
             if not path.is_file():
                 raise UserError(
                     f"{path}: {'is no file' if path.exists() else 'does not exist'}; check the name"

@@ -8,9 +8,12 @@ Files, or the folders directly in a folder, say by their names what they are: `c
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +28,10 @@ from gestalt3d.structures.view import View
 
 _COLOR = {"color", "colour", "rgb", "image", "img", "photo"}
 _DEPTH = {"depth", "depths"}
-_INTRINSICS = {"intrinsic", "intrinsics", "k"}
-_POSE = {"pose", "poses"}
+_INTRINSICS = ("intrinsic", "intrinsics", "k")
+_POSE = ("pose", "poses")
+_NO_FOLDER = "k"
+"""Says what a file is, not what a folder holds."""
 _OF_FOLDERS = {"bfx", "raw", "images", "maps", "frames", "png", "jpg", "aligned", "registered"}
 """What names of folders say besides."""
 _OF_CAMERAS = {"camera", "cam", "matrix", "sensor", *_COLOR, *_DEPTH}
@@ -69,13 +74,51 @@ def find_frames(folder: Path, *, listed: Listing = entries) -> list[Frame]:
     return [Frame(folder, colors[key], depths[key], key, i) for i, key in enumerate(keys)]
 
 
+class _Called(NamedTuple):
+    """The texts of a folder that are called after intrinsics or poses."""
+
+    by_key: dict[str, list[Path]]
+    """By what their names say besides, which is the key of the frame that they are of."""
+    shared: list[Path]
+    """Those whose names say no more than that they are of a camera."""
+
+
+class Texts:
+    """Intrinsics and poses beside frames. Looks through each folder once, however many frames it has: a batch shares one."""
+
+    def __init__(self, listed: Listing = entries) -> None:
+        self.listed = listed
+        self.numbers = cache(_numbers)
+        self._called = cache(self._find_called)
+
+    def of(self, frame: Frame, wanted: tuple[str, ...]) -> list[Path]:
+        """Texts called after one of the words, or in a folder called so: those with the frame's key, then those of all frames."""
+        places = (
+            frame.folder,
+            frame.color.parent,
+            *(frame.folder / name for name in wanted if name != _NO_FOLDER),
+        )
+        called = [self._called(place, wanted) for place in dict.fromkeys(places)]
+        own = [file for those in called for file in those.by_key.get(frame.key, ())]
+        return own + [file for those in called for file in those.shared if file not in own]
+
+    def _find_called(self, place: Path, wanted: tuple[str, ...]) -> _Called:
+        called = _Called(defaultdict(list), [])
+        for file in self.listed(place) if place.is_dir() else []:
+            if file.suffix.lower() not in (".txt", ".json"):
+                continue
+            words = _words(file.stem)
+            rest = [word for word in words if word not in wanted]
+            is_called_so = len(rest) < len(words)
+            if is_called_so or (place.name in wanted and place.name != _NO_FOLDER):
+                called.by_key["-".join(rest)].append(file)
+            if is_called_so and {*rest} <= _OF_CAMERAS:
+                called.shared.append(file)
+        return called
+
+
 def read_frame(
-    path: Path,
-    frame: Frame,
-    *,
-    units: str | None = None,
-    up: str | None = None,
-    listed: Listing = entries,
+    path: Path, frame: Frame, *, units: str | None = None, up: str | None = None, texts: Texts
 ) -> View:
     """The frame as a view of the size of its depth, metres, in a world with z up. `path` is what the user named.
 
@@ -89,10 +132,10 @@ def read_frame(
     image = (
         torch.from_numpy(read_color(frame.color, size).astype(np.float32) / 255).permute(2, 0, 1).contiguous()
     )
-    intrinsics, note = _intrinsics(frame, size, listed)
+    intrinsics, note = _intrinsics(frame, size, texts)
     assumed += note
     axis = known(up, UP_ROTATIONS, "up")
-    pose, own_axis = _pose(frame, listed)
+    pose, own_axis = _pose(frame, texts)
     if pose is None:
         pose, own_axis = np.eye(4), _LEVEL_UP
         if axis is None:
@@ -176,9 +219,9 @@ def _are_odd_units(values: np.ndarray) -> bool:
     return float(np.median(some)) > _FAR and len(np.unique(some)) > _FEWEST_DEPTHS
 
 
-def _intrinsics(frame: Frame, size: tuple[int, int], listed: Listing) -> tuple[np.ndarray, list[str]]:
+def _intrinsics(frame: Frame, size: tuple[int, int], texts: Texts) -> tuple[np.ndarray, list[str]]:
     """(3, 3) for an image of `size`, and what was assumed."""
-    found = _texts(frame, _INTRINSICS, ("intrinsic", "intrinsics"), listed)
+    found = texts.of(frame, _INTRINSICS)
     of_depth = [file for file in found if _DEPTH & {*_words(file.stem)}]
     file = next(iter(of_depth or found), None)
     if file is None:
@@ -222,22 +265,23 @@ def _levelled(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, st
     return upright_from(up), "z", f"no pose: by the surfaces that it sees the camera {looks} (--up overrules)"
 
 
-def _pose(frame: Frame, listed: Listing) -> tuple[np.ndarray | None, str | None]:
+def _pose(frame: Frame, texts: Texts) -> tuple[np.ndarray | None, str | None]:
     """(4, 4) from the camera's frame to the world and, where that is clear, the world's axis that points up."""
     log = frame.folder / "trajectory.log"
     extrinsics = frame.folder / "extrinsics"
-    texts = _texts(frame, _POSE, ("pose", "poses"), listed)
-    if texts := [file for file in texts if file.suffix.lower() == ".txt"]:
-        file, matrix = texts[0], _matrix(texts[0])
+    if own := [file for file in texts.of(frame, _POSE) if file.suffix.lower() == ".txt"]:
+        file, matrix = own[0], _matrix(own[0])
     elif log.is_file():
         # Of each frame a line of three numbers and a 4 x 4 matrix.
-        file, numbers = log, _numbers(log)[19 * frame.index :][3:19]
+        file, numbers = log, texts.numbers(log)[19 * frame.index :][3:19]
         if len(numbers) < 16:
             raise UserError(
                 f"{log}: ends before frame {frame.index}; name a folder with as many frames as it has"
             )
         matrix = numbers.reshape(4, 4)
-    elif files := [f for f in (listed(extrinsics) if extrinsics.is_dir() else []) if f.suffix == ".txt"]:
+    elif files := [
+        f for f in (texts.listed(extrinsics) if extrinsics.is_dir() else []) if f.suffix == ".txt"
+    ]:
         # SUN RGB-D: a rotation that makes z upright for points with x right, y ahead and z up.
         file = files[-1]
         matrix = _matrix(file)[:3, :3] @ np.array(UP_ROTATIONS[_LEVEL_UP], np.float64)
@@ -263,26 +307,6 @@ def _rigid(file: Path, matrix: np.ndarray) -> np.ndarray:
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = left @ right, matrix[:3, 3]
     return pose
-
-
-def _texts(frame: Frame, wanted: set[str], folders: tuple[str, ...], listed: Listing) -> list[Path]:
-    """Texts called after one of the words, or in a folder called so: those with the frame's key, then those of all frames."""
-    own: list[Path] = []
-    shared: list[Path] = []
-    for place in dict.fromkeys(
-        (frame.folder, frame.color.parent, *(frame.folder / name for name in folders))
-    ):
-        for file in listed(place) if place.is_dir() else []:
-            words = _words(file.stem)
-            rest = [word for word in words if word not in wanted]
-            is_called_so = len(rest) < len(words)
-            if file.suffix.lower() not in (".txt", ".json"):
-                continue
-            if "-".join(rest) == frame.key and (is_called_so or place.name in folders):
-                own.append(file)
-            elif is_called_so and {*rest} <= _OF_CAMERAS:
-                shared.append(file)
-    return own + shared
 
 
 def _matrix(file: Path) -> np.ndarray:
