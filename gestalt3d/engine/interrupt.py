@@ -21,7 +21,6 @@ class Interrupt:
         self.asked = False
         self._line = f"\n{doing}; once more ends at once\n".encode()
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-        self._pid = os.getpid()
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():

@@ -223,14 +223,6 @@ def _level_share(sample: np.ndarray, extents: np.ndarray) -> float:
     return _fullest_window(values, 0.015 * float(extents.max()))[0]
 
 
-def _fullest_level(values: np.ndarray, thickness: float = 0.06) -> tuple[float, float]:
-    """Share of the points on the fullest level and its height as a fraction of the robust extent."""
-    values = np.sort(values)
-    share, height = _fullest_window(values, thickness)
-    low, high = np.percentile(values, [1, 99])
-    return share, (height - low) / max(float(high - low), 1e-9)
-
-
 def _fullest_window(values: np.ndarray, width: float) -> tuple[float, float]:
     """Greatest share of ascending `values` within `width`, and the middle of that window."""
     ends = np.searchsorted(values, values + width, side="right")

@@ -223,7 +223,6 @@ def counter(
     *,
     depth: Number = 0.6,
     height: Number = 0.9,
-    dishwasher: bool = False,
 ) -> Shape:
     """A kitchen's base cabinets under one worktop; the doors of one kitchen share `body`."""
     b = Builder()
