@@ -336,7 +336,9 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
         if config.backbone is not None:
             self.backbone = Staged.from_config(config.backbone, vocabulary).eval().requires_grad_(False)
             self.votes = Votes(self.backbone.known_channels, config.width_scale)
-            self.context: MemberContext | ContextEncoder = MemberContext(config.members, len(vocabulary), config.width_scale)
+            self.context: MemberContext | ContextEncoder = MemberContext(
+                config.members, len(vocabulary), config.width_scale
+            )
         else:
             self.center_net = _CENTERS[config.center](config) if config.center != "none" else None
             self.context = ContextEncoder(config.contexts, config.width_scale)

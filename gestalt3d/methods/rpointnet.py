@@ -7,6 +7,7 @@ class, a better box and, in the better box, on the mask. Section, equation and t
 Readings, where the paper is silent or the authors' code differs:
 - GSPN and the semantic network stay as they are, running statistics included (Sec. 3.3); `learn` lets the semantic network
   learn with the heads, the row "w/o pretraining" of Table 6, or all of it, which is not the paper's.
+- Where GSPN stands behind a trained backbone, f_sem may come from that, too, and points vote for the centres themselves.
 - Regions in training are the proposals and the true boxes, as in Mask R-CNN; three negative ones for each positive one, more
   where there are too few positive ones (the code takes two). A box whose IoU with no object's is above 1/2 is negative.
 - Proposals in training are made as in `segment`, from the mean of the prior: GSPN is not told the object.
@@ -36,11 +37,18 @@ from gestalt3d.methods.gspn import GSPN, GSPNConfig
 from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.methods.pointnet2 import PointNet2, PointNet2Config
 from gestalt3d.methods.regions.box_deltas import box_deltas, changed_boxes
-from gestalt3d.methods.regions.heads import Backbone, ClassHead, MaskHead, SemanticFeatures, regions_of
+from gestalt3d.methods.regions.heads import (
+    Backbone,
+    ClassHead,
+    KnownFeatures,
+    MaskHead,
+    SemanticFeatures,
+    regions_of,
+)
 from gestalt3d.methods.regions.objects import objects_of
 from gestalt3d.methods.regions.parts import parts_of
 from gestalt3d.methods.regions.scene import Batch as SceneBatch
-from gestalt3d.methods.regions.scene import about_grey, order_of_places, random_order, thinned
+from gestalt3d.methods.regions.scene import order_of_places, random_order, thinned
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 from gestalt3d.ops.farthest_points import farthest_points
@@ -69,8 +77,9 @@ class RPointNetConfig:
 
     gspn: GSPNConfig = field(default_factory=GSPNConfig)
     """The network that proposes shapes."""
-    semantics: PointNet2Config = field(default_factory=PointNet2Config)
-    """The network that f_sem comes from; it sees the same points."""
+    semantics: PointNet2Config | None = field(default_factory=PointNet2Config)
+    """The network that f_sem comes from; it sees the same points. None: f_sem and the classes of points are those of the backbone
+    that GSPN stands behind."""
     learn: Literal["heads", "semantics", "all"] = "heads"
     """What learns: the heads behind trained stages, the semantic network with them, or all from nothing."""
     context_features: bool = True
@@ -106,7 +115,12 @@ class RPointNetConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.gspn.points != self.semantics.points:
+        if self.semantics is None:
+            if self.gspn.backbone is None:
+                raise UserError("semantics must be given where gspn has no backbone to take f_sem from")
+            if self.learn == "semantics":
+                raise UserError('learn must be "heads" or "all" without semantics, got "semantics"')
+        elif self.gspn.points != self.semantics.points:
             raise UserError(
                 f"gspn.points and semantics.points must be equal, got {self.gspn.points} and {self.semantics.points}"
             )
@@ -172,12 +186,19 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
     def __init__(self, config: RPointNetConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
-        self.gspn = GSPN.from_config(config.gspn, vocabulary).requires_grad_(config.learn == "all")
-        self.semantics = PointNet2(config.semantics, vocabulary).requires_grad_(config.learn != "heads")
+        self.gspn = GSPN.from_config(config.gspn, vocabulary)
+        if config.learn != "all":
+            self.gspn.requires_grad_(False)
+        self.semantics: PointNet2 | None = None
+        if config.semantics is not None:
+            self.semantics = PointNet2(config.semantics, vocabulary).requires_grad_(config.learn != "heads")
         context = self.gspn.context.channels if config.context_features else 0
-        self.f_sem = None
-        if config.semantic_features:
+        self.f_sem: SemanticFeatures | KnownFeatures | None = None
+        if config.semantic_features and self.semantics is not None:
             self.f_sem = SemanticFeatures(self.semantics.encoder.channels[1:], config.width_scale)
+        elif config.semantic_features:
+            assert self.gspn.backbone is not None
+            self.f_sem = KnownFeatures(self.gspn.backbone.known_channels, config.width_scale)
         widths = context, self.f_sem.channels if self.f_sem is not None else 0, len(vocabulary)
         self.class_head = ClassHead(*widths, config.width_scale)
         self.mask_head = MaskHead(*widths, config.width_scale)
@@ -186,12 +207,13 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         """As ever, but stages that do not learn keep their running statistics."""
         super().train(mode)
         self.gspn.train(mode and self.config.learn == "all")
-        self.semantics.train(mode and self.config.learn != "heads")
+        if self.semantics is not None:
+            self.semantics.train(mode and self.config.learn != "heads")
         return self
 
     def fit(self, samples: Scans) -> None:
         """What the semantic network needs to know of the training set, where it learns."""
-        if self.config.learn != "heads":
+        if self.semantics is not None and self.config.learn != "heads":
             self.semantics.fit(samples)
 
     # --- from a scene to a batch ---
@@ -203,20 +225,26 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         objects, _ = objects_of(truth, rows)
         return Batch(
             self.gspn.batch_of(sample, rows, rng),
-            self.semantics.features(cloud, rows)[None],
+            self._features(cloud, rows),
             truth.classes_of_elements()[rows][None],
             truth.classes[objects],
         )
+
+    def _features(self, cloud: PointCloud, rows: Int[Tensor, "n"]) -> Float[Tensor, "1 n f"]:
+        """What the semantic network sees of these points; no columns where there is none."""
+        if self.semantics is None:
+            return torch.zeros(1, len(rows), 0)
+        return self.semantics.features(cloud, rows)[None]
 
     # --- the network ---
 
     def forward(self, batch: Batch) -> Prediction:
         scene, learn = batch.scene, self.config.learn
         proposing = self.gspn(scene) if learn == "all" else None
-        proposed = self._proposed(scene)
-        known, semantic = self._known(scene, batch.features, proposed.context)
+        encoded, proposed = self._proposed(scene)
+        known, semantic = self._known(scene, batch.features, encoded, proposed.context)
         wanted = self._wanted(batch, proposed)
-        centers = interpolate(proposed.center, known.near)
+        centers = self._centers(encoded, proposed.center, known.near)
         draws = torch.rand(*wanted.object.shape, self.config.region_points, device=scene.points.device)
         regions = regions_of(wanted.boxes, draws, scene.points, centers)
         classes, deltas = self.class_head(regions, known)
@@ -224,24 +252,40 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         return Prediction(classes, deltas, masks, regions.index, wanted, proposing, semantic)
 
     @torch.no_grad()
-    def _proposed(self, scene: SceneBatch) -> gspn.Prediction:
-        """What GSPN proposes when it is not told the objects."""
+    def _proposed(self, scene: SceneBatch) -> tuple[gspn.Encoded, gspn.Prediction]:
+        """What GSPN knows of the scene, and proposes when it is not told the objects."""
         with evaluating(self.gspn):
-            return self.gspn(scene.untold())
+            encoded = self.gspn.encoded(scene)
+            return encoded, self.gspn.at_seeds(scene.untold(), encoded)
 
     def _known(
-        self, scene: SceneBatch, features: Float[Tensor, "b n f"], context: Float[Tensor, "b s c"]
+        self,
+        scene: SceneBatch,
+        features: Float[Tensor, "b n f"],
+        encoded: gspn.Encoded,
+        context: Float[Tensor, "b s c"],
     ) -> tuple[Backbone, pointnet2.Prediction | None]:
         """The feature backbone of Sec. 3.2 and, where it learns, what the semantic network says."""
         near = knn(scene.points, gather(scene.points, scene.seeds), k=3)
         semantic, f_sem = None, None
-        if self.f_sem is not None:
+        if isinstance(self.f_sem, SemanticFeatures):
+            assert self.semantics is not None
             learns = self.config.learn != "heads"
             with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
                 seen = self.semantics.encoded(scene.points, features)
                 semantic = self.semantics.decided(seen) if learns else None
             f_sem = self.f_sem(seen, scene.points)
+        elif self.f_sem is not None:
+            assert encoded.known is not None
+            f_sem = self.f_sem(encoded.known)
         return Backbone(context if self.config.context_features else None, near, f_sem), semantic
+
+    @staticmethod
+    def _centers(
+        encoded: gspn.Encoded, of_seeds: Float[Tensor, "b s 3"], near: Neighbours
+    ) -> Float[Tensor, "b n 3"]:
+        """Where each point's object seems to have its centre: what points vote for or, without votes, that of the nearest seeds."""
+        return interpolate(of_seeds, near) if encoded.votes is None else encoded.votes.detach()
 
     @torch.no_grad()
     def _wanted(self, batch: Batch, proposed: gspn.Prediction) -> Wanted:
@@ -306,6 +350,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         if prediction.proposing is not None:
             terms |= self.gspn.losses(prediction.proposing, batch.scene, at)
         if prediction.semantic is not None:
+            assert self.semantics is not None
             seen = pointnet2.Batch(batch.scene.points, batch.features, batch.classes)
             terms |= self.semantics.losses(prediction.semantic, seen, at)
         return terms
@@ -340,24 +385,24 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         c, device = self.config, self.gspn.device
         with stage("points"):
             rows = thinned(cloud.points, order_of_places(cloud), wanted=c.gspn.points)
-            points, colors = cloud.points[rows][None], about_grey(cloud, rows)[None]
+            scene, points = self.gspn.scene_of(cloud, rows), cloud.points[rows][None]
             seeds = farthest_points(points, min(c.gspn.test_seeds, len(torch.unique(rows))))
+        with stage("features"):
+            encoded = self.gspn.encoded(scene.to(device))
         with stage("proposals"):
-            proposals = self.gspn.propose(points, colors, seeds)
+            proposals = self.gspn.propose(scene, seeds, encoded)
         with stage("suppression"):
             kept = proposals.best(before=c.gspn.before_suppression, most=c.gspn.most, max_iou=c.gspn.max_iou)
         with stage("semantics"):
-            features = self.semantics.features(cloud, rows)[None].to(device)
-            seen = self.semantics.encoded(points.to(device), features)
-            of_rows = self.semantics.decided(seen).logits[0].argmax(1).cpu()
+            of_rows, f_sem = self._semantics(cloud, rows, encoded)
             nearest = knn(cloud.points[None], points, k=1).index[0, :, 0]
         with stage("regions"):
             near = knn(points, gather(points, seeds), k=3)
-            centers = interpolate(proposals.center[None], near)
+            centers = self._centers(encoded, proposals.center[None], near).cpu()
             known = Backbone(
                 proposals.context[None].to(device) if c.context_features else None,
                 Neighbours(*(values.to(device) for values in near)),
-                self.f_sem(seen, points.to(device)) if self.f_sem is not None else None,
+                f_sem,
             )
             found = self._detected(points, centers, proposals.boxes[kept], known)
         with stage("masks"):
@@ -375,6 +420,23 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
             method=self.name,
         )
         return every[sizes > 0], of_rows[nearest]
+
+    def _semantics(
+        self, cloud: PointCloud, rows: Int[Tensor, "n"], encoded: gspn.Encoded
+    ) -> tuple[Int[Tensor, "n"], Float[Tensor, "1 n d"] | None]:
+        """The class of these points, and f_sem where it is used."""
+        device = self.gspn.device
+        if self.semantics is None:
+            assert encoded.known is not None
+            f_sem = self.f_sem(encoded.known) if isinstance(self.f_sem, KnownFeatures) else None
+            return encoded.known.classes[0].argmax(1).cpu(), f_sem
+        seen = self.semantics.encoded(
+            cloud.points[rows][None].to(device), self._features(cloud, rows).to(device)
+        )
+        f_sem = None
+        if isinstance(self.f_sem, SemanticFeatures):
+            f_sem = self.f_sem(seen, cloud.points[rows][None].to(device))
+        return self.semantics.decided(seen).logits[0].argmax(1).cpu(), f_sem
 
     def _detected(
         self,

@@ -170,9 +170,7 @@ class Staged(Learned[PointCloud, Batch, mtml.Prediction]):
     def known_channels(self) -> int:
         """Of all that `known` says."""
         parter = self._learner().config
-        return (
-            len(self.vocabulary) + self.semantics.trunk.channels + parter.embedding + 3 * parter.direction
-        )
+        return len(self.vocabulary) + self.semantics.trunk.channels + parter.embedding + 3 * parter.direction
 
     @torch.no_grad()
     def known(self, batch: Batch) -> Known:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gestalt3d.methods.staged import Known
 from gestalt3d.nn.pointnet import PointLayer, point_layers, scaled
 from gestalt3d.nn.pointnet2 import PointNet2Features
 from gestalt3d.ops.gather import gather
@@ -82,6 +83,18 @@ class SemanticFeatures(nn.Module):
             near = knn(points, level.points, k=3)
             found.append(layer.finish(interpolate(F.linear(known, weight, bias), near)))
         return torch.cat(found, dim=-1)
+
+
+class KnownFeatures(nn.Module):
+    """f_sem of what a trained backbone knows of the points: a layer, as wide as one level of `SemanticFeatures`."""
+
+    def __init__(self, channels: int, width_scale: float) -> None:
+        super().__init__()
+        self.channels = scaled(_LEVEL_CHANNELS, width_scale)
+        self.layer = PointLayer(channels, self.channels)
+
+    def forward(self, known: Known) -> Float[Tensor, "b n d"]:
+        return self.layer(known.joined)
 
 
 class RegionLayer(nn.Module):

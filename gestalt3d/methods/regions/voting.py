@@ -183,4 +183,3 @@ def vote_loss(
     off = (votes - centers) / radius[:, None]
     lost = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.2, reduction="sum")
     return lost / max(len(votes), 1)
-
