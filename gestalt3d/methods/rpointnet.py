@@ -284,7 +284,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
     def _centers(
         encoded: gspn.Encoded, of_seeds: Float[Tensor, "b s 3"], near: Neighbours
     ) -> Float[Tensor, "b n 3"]:
-        """Where each point's object seems to have its centre: what points vote for or, without votes, that of the nearest seeds."""
+        """Where each point's object seems to have its centre: its vote or, without votes, what the nearest seeds predict."""
         return interpolate(of_seeds, near) if encoded.votes is None else encoded.votes.detach()
 
     @torch.no_grad()
@@ -492,7 +492,9 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
                 nearest = knn(cloud.points[own][None], points[:, drawn], k=1).index[0, :, 0]
                 chosen = probability[nearest] > self.config.mask_threshold
                 masks.append(own[chosen])
-                sure.append(float(probability[nearest[chosen]].mean()) if bool(chosen.any()) else 0.0)
+                # In float64 the order of the points does not matter.
+                own_sure = probability[nearest[chosen]].double()
+                sure.append(float(own_sure.mean().float()) if len(own_sure) else 0.0)
             done += len(some)
         return masks, torch.tensor(sure)
 

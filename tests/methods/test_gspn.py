@@ -15,9 +15,13 @@ from gestalt3d.data.rooms import Rooms
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN, Context, GSPNConfig, Prediction
 from gestalt3d.methods.method import START, Moment
+from gestalt3d.methods.mtml import MTMLConfig
 from gestalt3d.methods.regions.objects import without_strays
 from gestalt3d.methods.regions.proposals import Made
 from gestalt3d.methods.regions.scene import Batch
+from gestalt3d.methods.regions.voting import Frame, MemberContext, MembersConfig, first_of, vote_loss
+from gestalt3d.methods.staged import Known, StagedConfig
+from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.nn.point_decoder import PointSetDecoder
 from gestalt3d.ops.chamfer import chamfer_distance, nearest_both_ways
@@ -35,6 +39,11 @@ SMALL = {
     "points": 600, "seeds": 24, "test_seeds": 32, "width_scale": 0.125, "latent": 8,
     "contexts": (Context(0.4, 16), Context(0.8, 24)), "center_points": (150, 40, 16, 8),
 }  # fmt: skip
+BACKBONE = StagedConfig(
+    UNetConfig(voxel_size=0.075, width=4, levels=2),
+    MTMLConfig(voxel_size=0.15, width=4, first_kernel=3, dilations=(2, 2), norm=True),
+)
+VOTING = {"backbone": BACKBONE, "members": MembersConfig(points=16, frame_points=32)}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "full": {},
     "E-D": {"variational": False},
@@ -44,6 +53,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "contexts": {"center": "contexts"},
     "boxes": {"proposes": "boxes"},
     "segments": {"proposes": "segments"},
+    "voting": VOTING,
 }
 every = pytest.mark.parametrize("case", ABLATIONS)
 
@@ -59,10 +69,11 @@ def batch_of(method: GSPN, scan: Scan | None = None, seed: int = 0) -> Batch:
 
 LATE = Moment(step=9, steps=10, samples=10**9)
 """When the KL loss has its full weight."""
+LABELS = {"owner": -2, "shapes": None, "boxes": None, "owner_of_points": None}
 CASE = Case(
     config=GSPNConfig(**SMALL),
     moment=LATE,
-    labels={"owner": -2, "shapes": None, "boxes": None, "owner_of_points": None},
+    labels=LABELS,
     spread=lambda method, _: method.make.decoder.flat_points.weight.mul_(2),
     overfit=Overfit(
         config=GSPNConfig(**SMALL, reach=0.1, max_iou=0.3),
@@ -73,6 +84,16 @@ CASE = Case(
         structure=False,
     ),
 )
+CASES = [
+    Case(
+        name="voting",
+        config=GSPNConfig(**SMALL, **VOTING),
+        moment=LATE,
+        labels=LABELS,
+        spread=lambda method, _: method.make.decoder.flat_points.weight.mul_(8),
+        overfit=None,
+    )
+]
 
 
 @every
@@ -82,8 +103,8 @@ def test_every_parameter_receives_gradient(case: str) -> None:
     losses = method.losses(method(batch), batch, LATE)
     assert all(bool(torch.isfinite(term)) for term in losses.values())
     sum(losses.values()).backward()
-    silent = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert not silent
+    learning = [(name, weight) for name, weight in method.named_parameters() if weight.requires_grad]
+    assert not [name for name, weight in learning if weight.grad is None or not weight.grad.abs().sum() > 0]
 
 
 def test_a_batch_holds_the_objects_and_the_seeds_on_them() -> None:
@@ -389,3 +410,60 @@ def test_points_that_a_scanner_leaves_in_the_air_do_not_decide_on_the_box_of_an_
     alone = torch.tensor([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0]])
     assert torch.equal(without_strays(alone), alone)
     assert torch.equal(without_strays(alone[:2]), alone[:2])
+
+
+def test_the_first_points_of_a_seed_are_itself_and_those_that_are_chosen_again_and_again_where_they_are_few() -> (
+    None
+):
+    chosen = torch.tensor([[False, True, False, True, True, True], [False] * 6, [True] * 6])
+    found = first_of(chosen, torch.tensor([3, 2, 5]), most=4)
+    assert found.tolist() == [[3, 1, 4, 5], [2, 2, 2, 2], [5, 0, 1, 2]]
+    assert first_of(chosen, torch.tensor([0, 0, 0]), most=6)[0].tolist() == [0, 1, 3, 4, 5, 0]
+
+
+def test_members_are_seen_in_their_own_frame() -> None:
+    """Two boxes whose points vote for their centres: each seed's frame is its own box, wherever that stands."""
+    method = build(**VOTING, points=400)
+    assert isinstance(method.context, MemberContext) and method.backbone is not None
+    rng = np.random.default_rng(0)
+    unit = torch.from_numpy(rng.uniform(-1, 1, (400, 3))).float()
+    half = torch.tensor([0.4, 0.2, 0.3])
+    center = torch.tensor([[0.0, 0, 1], [1.0, 0, 1]]).repeat_interleave(200, dim=0)
+    points = (center + unit * half)[None]
+    known = Known(
+        torch.full((1, 400, 13), 1 / 13), torch.zeros(1, 400, 4), torch.zeros(1, 400, 4), unit[None]
+    )
+    seeds = torch.tensor([[0, 399]])
+    method.eval()
+    frame, f_c = method.context(points, torch.zeros_like(points), known, center[None], seeds)
+    assert isinstance(frame, Frame)
+    torch.testing.assert_close(frame.center, center[seeds], atol=0.06, rtol=0)
+    torch.testing.assert_close(frame.half, half.expand(1, 2, 3), atol=0.06, rtol=0)
+    moved = method.context(points + 5, torch.zeros_like(points), known, center[None] + 5, seeds)
+    torch.testing.assert_close(moved[0].center, frame.center + 5)
+    torch.testing.assert_close(moved[1], f_c, atol=1e-3, rtol=1e-3)
+
+
+def test_votes_cost_their_distance_in_half_diagonals() -> None:
+    votes, centers = torch.tensor([[1.0, 0, 0], [0, 0, 4.0]]), torch.zeros(2, 3)
+    assert float(vote_loss(centers, centers, torch.ones(2))) == 0
+    # Linear beyond .2: 1 - .1 and 2 - .1.
+    torch.testing.assert_close(
+        vote_loss(votes, centers, torch.tensor([1.0, 2.0])), torch.tensor((0.9 + 1.9) / 2)
+    )
+    assert float(vote_loss(votes[:0], centers[:0], torch.ones(0))) == 0
+
+
+def test_a_backbone_stays_as_it_is() -> None:
+    method = build(**VOTING).train()
+    assert method.backbone is not None
+    before = {name: value.clone() for name, value in method.backbone.state_dict().items()}
+    batch = batch_of(method)
+    sum(method.losses(method(batch), batch, LATE).values()).backward()
+    assert all(p.grad is None for p in method.backbone.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in method.backbone.state_dict().items())
+
+
+def test_a_backbone_proposes_shapes_alone() -> None:
+    with pytest.raises(UserError, match='proposes must be "shapes" behind a backbone'):
+        GSPNConfig(**{**SMALL, **VOTING}, proposes="boxes")

@@ -18,6 +18,7 @@ from gestalt3d.methods.rpointnet import Batch, RPointNet, RPointNetConfig
 from gestalt3d.ops.aligned_boxes import aligned_iou
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.testing import Case, Overfit
+from tests.methods import test_gspn
 from tests.scenes import tiny_scan
 
 SMALL = RPointNetConfig(
@@ -31,13 +32,17 @@ SMALL = RPointNetConfig(
 LATE = Moment(step=9, steps=10, samples=10**9)
 UNSURE = replace(SMALL, gspn=replace(SMALL.gspn, seeds_on_objects=0.0), min_score=0.0)
 """No class is too unlikely for an untrained network, and labels have no say in which seeds are drawn."""
+# Where objects are not known, regions are background.
+LABELS = dict.fromkeys(("scene.owner", "scene.shapes", "scene.boxes", "scene.owner_of_points", "classes"))
+VOTING = replace(UNSURE, gspn=replace(UNSURE.gspn, **test_gspn.VOTING), semantics=None)
+"""Behind a backbone, from which the semantic features come."""
 CASE = Case(
     config=UNSURE,
     moment=LATE,
-    # Where objects are not known, regions are background.
-    labels=dict.fromkeys(("scene.owner", "scene.shapes", "scene.boxes", "scene.owner_of_points", "classes")),
+    labels=LABELS,
     overfit=Overfit(config=replace(UNSURE, min_score=0.1, max_iou=0.3), steps=60, rate=5e-3, structure=False),
 )
+CASES = [Case(name="voting", config=VOTING, moment=LATE, labels=LABELS, overfit=None)]
 
 
 def build(**changes: Any) -> RPointNet:

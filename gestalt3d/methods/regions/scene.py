@@ -145,11 +145,15 @@ def bare_scene(
     cloud: PointCloud, rows: Int[Tensor, "n"], *, shape_points: int, backbone: staged.Staged | None = None
 ) -> Batch:
     """These points of a scene of which nothing is known, without seeds."""
+    # Sums over voxels depend on the order of the points, in their last bits.
+    order = order_of_places(cloud)
+    places = order.argsort()[rows] if backbone is not None else rows
+    ordered = cloud[order] if backbone is not None else cloud
     nothing = torch.zeros(1, 0, dtype=torch.int64)
     return Batch(
         cloud.points[rows][None], about_grey(cloud, rows)[None], nothing, nothing,
         torch.zeros(0, shape_points, 3), torch.zeros(0, 6), torch.zeros(1, dtype=torch.int64),
-        torch.full((1, len(rows)), -2), *_voxels_of(cloud, rows, backbone),
+        torch.full((1, len(rows)), -2), *_voxels_of(ordered, places, backbone),
     )  # fmt: skip
 
 
