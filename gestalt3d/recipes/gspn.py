@@ -61,7 +61,7 @@ def gspn_rooms_voting() -> Recipe:
 
 
 def pointnet2_rooms() -> Recipe:
-    """The semantic stage of rpointnet-rooms: PointNet++ on whole rooms; half an hour on one CPU core."""
+    """The semantic stage of rpointnet-rooms-alone: PointNet++ on whole rooms; half an hour on one CPU core."""
     return replace(
         gspn_rooms(),
         name="pointnet2-rooms",
@@ -73,24 +73,34 @@ def pointnet2_rooms() -> Recipe:
 
 
 def rpointnet_rooms() -> Recipe:
-    """R-PointNet on synthetic rooms behind gspn-rooms; add --init WEIGHTS of gspn-rooms. The semantic network learns with it."""
-    base, proposing, semantics = gspn_rooms(), gspn_rooms().model, pointnet2_rooms().model
-    assert isinstance(proposing, GSPNConfig) and isinstance(semantics, PointNet2Config)
+    """R-PointNet on synthetic rooms behind gspn-rooms-voting, whose backbone gives its semantic features; add --init WEIGHTS of it."""
+    base = gspn_rooms_voting()
+    assert isinstance(base.model, GSPNConfig)
     return replace(
         base,
         name="rpointnet-rooms",
         model=RPointNetConfig(
-            gspn=proposing,
-            semantics=semantics,
-            learn="semantics",
-            width_scale=0.5,
-            test_region_points=512,
-            min_score=0.05,
+            gspn=base.model, semantics=None, width_scale=0.5, test_region_points=512, min_score=0.05
         ),
         optim=replace(base.optim, steps=1_200),
         validate="rooms:val",
         validate_by=("AP50", "AP25", "mIoU"),
     )
+
+
+def rpointnet_rooms_alone() -> Recipe:
+    """The paper's R-PointNet on synthetic rooms behind gspn-rooms; add --init WEIGHTS of it. The semantic network learns with it."""
+    base, proposing, semantics = gspn_rooms(), gspn_rooms().model, pointnet2_rooms().model
+    assert isinstance(proposing, GSPNConfig) and isinstance(semantics, PointNet2Config)
+    return replace(
+        rpointnet_rooms(),
+        name="rpointnet-rooms-alone",
+        model=RPointNetConfig(
+            gspn=proposing, semantics=semantics, learn="semantics", width_scale=0.5, test_region_points=512,
+            min_score=0.05,
+        ),
+        data=base.data,
+    )  # fmt: skip
 
 
 def gspn_scannet() -> Recipe:
@@ -113,5 +123,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "gspn-rooms-voting": gspn_rooms_voting,
     "pointnet2-rooms": pointnet2_rooms,
     "rpointnet-rooms": rpointnet_rooms,
+    "rpointnet-rooms-alone": rpointnet_rooms_alone,
     "gspn-scannet": gspn_scannet,
 }
