@@ -44,6 +44,33 @@ for _suffix, _dropout in (("long", 0.0), ("long-dropout", 0.5)):  # as in the au
             ROWS[f"{_kind}-{_name}-{_suffix}"] = _Row(_kind, _pointnet2, lr=1e-3, dropout=_dropout)
 
 
+PARTS = "-parts"
+"""Ending of the keys of rows that learn objects in parts instead of rooms."""
+
+
+def parts_row(key: str, *, steps: int, seed: int) -> Recipe:
+    """The training of a row of `ROWS`, its key ending in `PARTS`, on synthetic objects in parts: each is one block of 2,048 points."""
+    made = row(key.removesuffix(PARTS), steps=steps, seed=seed)
+    assert isinstance(made.model, BlockConfig)
+    whole = replace(
+        made.model,
+        blocks=replace(made.model.blocks, size=4.0, stride=4.0),
+        training=replace(made.model.training, blocks_per_scan=1, object_blocks=0.0),
+    )
+    return replace(
+        made,
+        name=key,
+        model=whole,
+        optim=replace(made.optim, samples_per_step=8),
+        data="parts:train",
+        validate="parts:val",
+        classes="partnet-3",
+        augment=PLAIN,
+        scans_per_step=8,
+        separate_scans=False,
+    )
+
+
 def row(key: str, *, steps: int, seed: int) -> Recipe:
     """The training of a row of `ROWS`; `UserError` for any other."""
     if key not in ROWS:
