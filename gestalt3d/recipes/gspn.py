@@ -54,7 +54,14 @@ def gspn_rooms_voting() -> Recipe:
     return replace(
         base,
         name="gspn-rooms-voting",
-        model=replace(base.model, backbone=backbone, target="whole", seeds_on_objects=0.9),
+        model=replace(
+            base.model,
+            backbone=backbone,
+            target="whole",
+            seeds_on_objects=0.9,
+            confident=0.2,
+            extent_weight=0.5,
+        ),
         data="rooms-whole:train",
         optim=replace(base.optim, steps=1_000),
     )
@@ -73,7 +80,7 @@ def pointnet2_rooms() -> Recipe:
 
 
 def rpointnet_rooms() -> Recipe:
-    """R-PointNet on synthetic rooms behind gspn-rooms-voting, whose backbone gives its semantic features; add --init WEIGHTS of it."""
+    """R-PointNet on synthetic rooms behind gspn-rooms-voting, with its backbone's semantics; add --init WEIGHTS of it."""
     base = gspn_rooms_voting()
     assert isinstance(base.model, GSPNConfig)
     return replace(
@@ -89,7 +96,7 @@ def rpointnet_rooms() -> Recipe:
 
 
 def rpointnet_rooms_alone() -> Recipe:
-    """The paper's R-PointNet on synthetic rooms behind gspn-rooms; add --init WEIGHTS of it. The semantic network learns with it."""
+    """The paper's R-PointNet on synthetic rooms behind gspn-rooms, learning semantics, too; add --init WEIGHTS of it."""
     base, proposing, semantics = gspn_rooms(), gspn_rooms().model, pointnet2_rooms().model
     assert isinstance(proposing, GSPNConfig) and isinstance(semantics, PointNet2Config)
     return replace(

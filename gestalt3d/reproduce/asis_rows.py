@@ -49,7 +49,7 @@ PARTS = "-parts"
 
 
 def parts_row(key: str, *, steps: int, seed: int) -> Recipe:
-    """The training of a row of `ROWS`, its key ending in `PARTS`, on synthetic objects in parts: each is one block of 2,048 points."""
+    """The training of a row of `ROWS`, its key ending in `PARTS`, on objects in parts: each is one block of 2,048 points."""
     made = row(key.removesuffix(PARTS), steps=steps, seed=seed)
     assert isinstance(made.model, BlockConfig)
     whole = replace(

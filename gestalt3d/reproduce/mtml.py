@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def _recipe(key: str, steps: int | None, seed: int) -> "Recipe":
     from gestalt3d.reproduce import asis_rows, mtml_rows
 
-    if key == "sgpn-rooms":
-        steps = SGPN_STEPS if steps == ROOMS.full.steps else steps or 0
-        return replace(asis_rows.row("sgpn-pn2", steps=steps, seed=seed), name=key, classes="scannet21")
+    if key in OF_ASIS:
+        steps = ASIS_STEPS if steps == ROOMS.full.steps else steps or 0
+        return replace(asis_rows.row(OF_ASIS[key], steps=steps, seed=seed), name=key, classes="scannet21")
     return mtml_rows.row(key, steps=steps, seed=seed)
 
 
@@ -54,8 +54,10 @@ ROOMS = Setting(
     " from nothing, seeds {seeds}; superpoints and a second view in the last row alone; AP by ScanNet's rule; paper: ScanNet v2,"
     " validation scans",
 )
-SGPN_STEPS = 1600
-"""As in ASIS's tables."""
+OF_ASIS = {"sgpn-rooms": "sgpn-pn2", "asis-rooms-short": "asis-pn2"}
+"""Rows that are trained as these ones of ASIS's tables, with ScanNet's classes."""
+ASIS_STEPS = 1600
+"""As there."""
 
 
 # AP50, percent: connected components, FE only, multi-task.

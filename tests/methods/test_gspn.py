@@ -467,3 +467,24 @@ def test_a_backbone_stays_as_it_is() -> None:
 def test_a_backbone_proposes_shapes_alone() -> None:
     with pytest.raises(UserError, match='proposes must be "shapes" behind a backbone'):
         GSPNConfig(**{**SMALL, **VOTING}, proposes="boxes")
+
+
+def test_one_point_astray_costs_its_distance_in_the_loss_of_the_box() -> None:
+    method = build(extent_weight=2.0)
+    batch = batch_of(method)
+    found = method(batch)
+    known = batch.owner >= 0
+    own = batch.object_of_seed.clamp(min=0)
+    center, shapes = batch.boxes[own, :3], batch.shapes[own]
+    exact = found._replace(center=center, made=found.made._replace(shape=shapes, confidence=torch.ones(1, 24, 512)))
+    assert float(method.losses(exact, batch, LATE)["extent"]) < 1e-5
+    radius = (batch.boxes[own, 3:].norm(dim=-1) / 2).clamp(min=method.config.least_radius)
+    astray = shapes.clone()
+    astray[:, :, 0, 2] = shapes[..., 2].amax(-1) + radius  # a half diagonal above: 1 - .1 behind the bend
+    wrong = exact._replace(made=exact.made._replace(shape=astray))
+    assert float(method.losses(wrong, batch, LATE)["extent"]) == pytest.approx(2 * 0.9, rel=1e-3)
+    unsure = exact.made.confidence.clone()
+    unsure[:, :, 0] = -1
+    wrong = wrong._replace(made=wrong.made._replace(confidence=unsure))
+    assert float(method.losses(wrong, batch, LATE)["extent"]) < 0.1
+    assert int(known.sum()) > 3
