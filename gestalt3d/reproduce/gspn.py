@@ -1,8 +1,10 @@
-"""The tables of the GSPN paper that judge proposals seed by seed: 4, as far as it does, and 5."""
+"""The tables of the GSPN paper: instances of rooms (1), proposals seed by seed (4, as far as it does, and 5), features (6)."""
 
 from typing import TYPE_CHECKING
 
+from gestalt3d.reproduce import mtml
 from gestalt3d.reproduce.claim import Claim
+from gestalt3d.reproduce.measure import measure
 from gestalt3d.reproduce.table import Budget, Figures, Progress, Row, Setting, Table
 
 if TYPE_CHECKING:
@@ -23,6 +25,26 @@ def _measured(model: "Model", scans: "DataSet", say: Progress) -> Figures:
     return measure(model, scans, say)
 
 
+def _heads_recipe(key: str, steps: int | None, seed: int) -> "Recipe":
+    from gestalt3d.reproduce import gspn_rows
+
+    return gspn_rows.heads_row(key, steps=steps, seed=seed)
+
+
+def _instances(model: "Model", scans: "DataSet", say: Progress) -> Figures:
+    return measure(model, scans, say, columns=("AP50",))
+
+
+HEADS = Setting(
+    data="rooms:test",
+    full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=400),
+    quick=Budget(train=2, test=1, seeds=(0,), steps=2),
+    recipe=_heads_recipe,
+    measure=_instances,
+    about="synthetic rooms: {train} train (rooms-whole:train), {test} test (rooms:test); {steps} steps of the heads a row, behind"
+    " the GSPN of the shipped rpointnet-rooms, seeds {seeds}; f_sem: of the semantic stage and MTML that this GSPN stands behind;"
+    " AP by ScanNet's rule; paper: ScanNet v2, validation scenes",
+)
 PROPOSALS = Setting(
     data="rooms:test",
     full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=800),
@@ -36,6 +58,27 @@ PROPOSALS = Setting(
 )
 
 TABLES: dict[str, Table] = {
+    "gspn-table1": Table(
+        "GSPN Table 1: AP50 of instances by class",
+        mtml.ROOMS,
+        (*mtml.paper_column(1), *mtml.AVERAGES),
+        (
+            Row("SGPN", "sgpn-rooms", mtml.paper_column(2) | {"AP50": 14.3}),
+            Row("ASIS", "asis-rooms-short", {}),
+            Row(
+                "R-PointNet as shipped",
+                "rpointnet-rooms",
+                mtml.paper_column(1) | {"AP50": 30.6},
+                weights="rpointnet-rooms",
+            ),
+            Row("MTML as shipped", "mtml-rooms-superpoints", {}, weights="mtml-rooms"),
+        ),
+        (
+            Claim("rpointnet-rooms", "sgpn-rooms", "AP50"),
+            Claim("rpointnet-rooms", "asis-rooms-short", "AP50"),
+            Claim("mtml-rooms-superpoints", "rpointnet-rooms", "AP50"),
+        ),
+    ),
     "gspn-table4-proposals": Table(
         "GSPN Table 4: proposals, seed by seed",
         PROPOSALS,
@@ -58,5 +101,41 @@ TABLES: dict[str, Table] = {
             Row("No Center Pred", "gspn-no-center", {"mIoU": 40.9}),
         ),
         tuple(Claim("gspn", other, "mIoU") for other in ("gspn-ed", "gspn-one-context", "gspn-no-center")),
+    ),
+    "gspn-table6": Table(
+        "GSPN Table 6: features of the heads",
+        HEADS,
+        ("AP", "AP50", "AP25"),
+        (
+            Row(
+                "without f_c",
+                "rpointnet-no-context",
+                {"AP": 17.8, "AP50": 34.9, "AP25": 51.5},
+                init=("rpointnet-rooms.gspn",),
+            ),
+            Row(
+                "without f_sem",
+                "rpointnet-no-semantics",
+                {"AP": 16.1, "AP50": 31.9, "AP25": 47.7},
+                init=("rpointnet-rooms.gspn",),
+            ),
+            Row(
+                "without pre-training",
+                "rpointnet-no-pretraining",
+                {"AP": 18.0, "AP50": 36.4, "AP25": 51.7},
+                published_only=True,
+            ),
+            Row(
+                "R-PointNet",
+                "rpointnet",
+                {"AP": 19.1, "AP50": 37.6, "AP25": 54.1},
+                init=("rpointnet-rooms.gspn",),
+            ),
+        ),
+        tuple(
+            Claim("rpointnet", other, metric)
+            for other in ("rpointnet-no-context", "rpointnet-no-semantics")
+            for metric in ("AP", "AP50", "AP25")
+        ),
     ),
 }

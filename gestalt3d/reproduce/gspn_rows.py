@@ -1,4 +1,4 @@
-"""The rows of GSPN's tables of proposals: trainings on synthetic rooms that differ in how an object is proposed."""
+"""The rows of GSPN's tables: trainings on synthetic rooms that differ in how an object is proposed, or in what the heads see."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -6,7 +6,8 @@ from typing import Literal
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPNConfig
-from gestalt3d.recipes.gspn import gspn_rooms
+from gestalt3d.methods.rpointnet import RPointNetConfig
+from gestalt3d.recipes.gspn import gspn_rooms, rpointnet_rooms
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,24 @@ ROWS: dict[str, _Row] = {
     "gspn-one-context": _Row(largest_context_alone=True),
     "gspn-no-center": _Row(center=False),
 }
+
+
+HEADS: dict[str, dict[str, bool]] = {
+    "rpointnet": {},
+    "rpointnet-no-context": {"context_features": False},
+    "rpointnet-no-semantics": {"semantic_features": False},
+}
+"""By key: what the settings of a row of Table 6 change in those of `rpointnet-rooms`."""
+
+
+def heads_row(key: str, *, steps: int | None, seed: int) -> Recipe:
+    """The training of a row of `HEADS`, with the recipe's own steps for None; `UserError` for any other."""
+    if key not in HEADS:
+        raise UserError(f"no row {key!r}; there are {', '.join(HEADS)}")
+    base = rpointnet_rooms()
+    assert isinstance(base.model, RPointNetConfig)
+    model, optim = replace(base.model, **HEADS[key]), replace(base.optim, steps=steps or base.optim.steps)
+    return replace(base, name=key, model=model, optim=optim, seed=seed)
 
 
 def row(key: str, *, steps: int | None, seed: int) -> Recipe:
