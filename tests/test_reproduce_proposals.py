@@ -11,8 +11,8 @@ from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN, Prediction
 from gestalt3d.methods.regions.proposals import Made
 from gestalt3d.methods.regions.scene import Batch
-from gestalt3d.recipes.gspn import gspn_rooms
-from gestalt3d.reproduce.gspn_rows import ROWS, row
+from gestalt3d.recipes.gspn import gspn_rooms, rpointnet_rooms
+from gestalt3d.reproduce.gspn_rows import ROWS, heads_row, row
 from gestalt3d.reproduce.proposals import measure, proposal_quality
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.methods.test_gspn import SMALL
@@ -102,7 +102,25 @@ def test_rows_differ_from_the_recipe_in_what_they_say(key: str, changed: set[str
     assert replace(made, model=base.model, name=base.name, seed=base.seed) == base and made.seed == 3
 
 
+@pytest.mark.parametrize(
+    ("key", "changed"),
+    [
+        ("rpointnet", set()),
+        ("rpointnet-no-context", {"context_features"}),
+        ("rpointnet-no-semantics", {"semantic_features"}),
+    ],
+)
+def test_rows_of_heads_differ_from_the_recipe_in_what_they_say(key: str, changed: set[str]) -> None:
+    made, base = heads_row(key, steps=None, seed=3), rpointnet_rooms()
+    assert {
+        f.name for f in fields(base.model) if getattr(made.model, f.name) != getattr(base.model, f.name)
+    } == changed
+    assert replace(made, model=base.model, name=base.name, seed=base.seed) == base and made.seed == 3
+
+
 def test_every_row_is_named() -> None:
     assert len(ROWS) == 6
+    with pytest.raises(UserError, match="no row 'x'"):
+        heads_row("x", steps=1, seed=0)
     with pytest.raises(UserError, match="no row 'x'"):
         row("x", steps=1, seed=0)

@@ -51,9 +51,9 @@ ROOMS = Setting(
     measure=_measured,
     about="synthetic rooms: {train} train (rooms:train), {test} test (rooms:test). Rows of MTML and of components start from what"
     " the semantic stage of the shipped mtml-rooms sees and draw their proposals from the embedding and the classes alone; short"
-    " ones: {steps} steps from nothing, seeds {seeds}; superpoints and a second view only where it says 'shipped, as it answers' or"
-    " 'as shipped'. SGPN and ASIS: 1,600 steps of four blocks from nothing, as in ASIS's tables. R-PointNet as shipped stands behind"
-    " mtml-rooms. AP by ScanNet's rule; paper: ScanNet v2",
+    " ones: {steps} steps from nothing, seeds {seeds}; superpoints and a second view only where it says 'as it answers' or 'as"
+    " shipped'. SGPN and ASIS: 1,600 steps of four blocks from nothing, as in ASIS's tables. R-PointNet as shipped stands"
+    " behind mtml-rooms. AP by ScanNet's rule; paper: ScanNet v2",
 )
 OF_ASIS = {"sgpn-rooms": "sgpn-pn2", "asis-rooms-short": "asis-pn2"}
 """Rows that are trained as these ones of ASIS's tables, with ScanNet's classes."""

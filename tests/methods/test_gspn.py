@@ -476,7 +476,9 @@ def test_one_point_astray_costs_its_distance_in_the_loss_of_the_box() -> None:
     known = batch.owner >= 0
     own = batch.object_of_seed.clamp(min=0)
     center, shapes = batch.boxes[own, :3], batch.shapes[own]
-    exact = found._replace(center=center, made=found.made._replace(shape=shapes, confidence=torch.ones(1, 24, 512)))
+    exact = found._replace(
+        center=center, made=found.made._replace(shape=shapes, confidence=torch.ones(1, 24, 512))
+    )
     assert float(method.losses(exact, batch, LATE)["extent"]) < 1e-5
     radius = (batch.boxes[own, 3:].norm(dim=-1) / 2).clamp(min=method.config.least_radius)
     astray = shapes.clone()
