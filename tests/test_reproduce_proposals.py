@@ -1,19 +1,25 @@
 """The figures of GSPN's tables of proposals: what a perfect network gets, and rows that differ in what they say."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from gestalt3d.data.completion import ANSWER, TO_GROUND, VISIBLE
+from gestalt3d.data.rooms import Rooms
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN, Prediction
 from gestalt3d.methods.regions.proposals import Made
 from gestalt3d.methods.regions.scene import Batch
 from gestalt3d.recipes.gspn import gspn_rooms, rpointnet_rooms
+from gestalt3d.reproduce import whole
 from gestalt3d.reproduce.gspn_rows import ROWS, heads_row, row
 from gestalt3d.reproduce.proposals import measure, proposal_quality
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
 from tests.methods.test_gspn import SMALL
 from tests.scenes import tiny_scan
@@ -124,3 +130,20 @@ def test_every_row_is_named() -> None:
         heads_row("x", steps=1, seed=0)
     with pytest.raises(UserError, match="no row 'x'"):
         row("x", steps=1, seed=0)
+
+
+def test_whole_objects_are_perfect_where_the_truth_answers(tmp_path: Path) -> None:
+    room = Rooms("val", count=1, vocabulary=S3DIS, cache_dir=tmp_path, shapes=True)
+
+    class Truth:
+        def segment(self, _cloud: PointCloud) -> Instances:
+            return room[0].truth
+
+    assert tuple(whole.NAMES) == (ANSWER, VISIBLE, TO_GROUND)
+    figures = whole.measure(Truth(), room, lambda *_: None)  # type: ignore[arg-type]
+    assert set(whole.columns()) == set(figures.values) and figures.values["found %"] == 100
+    assert figures.values["box IoU %, answer"] > 99 > figures.values["box IoU %, visible points"]
+    assert figures.values["Chamfer cm, answer"] < 3
+    ranges = [figures.values[f"Chamfer cm, visible points, hidden {share}"] for share in whole.RANGES[:-1]]
+    known = [value for value in ranges if value is not None]
+    assert known == sorted(known) and len(known) > 1

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gestalt3d.methods.regions.objects import without_strays
 from gestalt3d.methods.voxels.labelled import is_object
 from gestalt3d.metrics.completion import Completed, Completion
 from gestalt3d.ops.aligned_boxes import aligned_iou
@@ -21,8 +22,6 @@ ANSWER, VISIBLE, TO_GROUND = "answer", "visible points", "box to the ground"
 """The completions of a `Completed`."""
 _DRAWN = 1024
 """Points of a surface that is given as triangles or as a box."""
-_STRAY = 0.1
-"""Metres: a point whose third nearest is as far is an accident of the scanner."""
 
 
 def completions(
@@ -63,7 +62,7 @@ def completions(
         if best < 0 or float(overlaps[i, best]) <= min_iou:
             rows.append(Completed(i, -1, hidden, half_diagonal, {}))
             continue
-        visible = _without_strays(cloud[found.elements_of(best)])
+        visible = without_strays(cloud[found.elements_of(best)])
         around = _around(visible)
         to_ground = _extended(around, cloud, floor)
         shape, box = _answer(found, best, visible, rng)
@@ -139,12 +138,6 @@ def _surface(box: Float[Tensor, "6"], yaw: float, rng: np.random.Generator) -> F
     at[np.arange(_DRAWN), rng.choice(3, _DRAWN, p=share)] = rng.integers(0, 2, _DRAWN)
     turned = torch.from_numpy((at - 0.5) * size) @ turn_matrix(yaw).T
     return turned.float() + box[:3]
-
-
-def _without_strays(points: Float[Tensor, "k 3"]) -> Float[Tensor, "j 3"]:
-    """All where none would be left."""
-    near = knn(points[None], points[None], k=4).dist2[0, :, 3] < _STRAY**2
-    return points[near] if bool(near.any()) else points
 
 
 def _score(

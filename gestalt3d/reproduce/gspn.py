@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gestalt3d.reproduce import mtml
+from gestalt3d.reproduce import mtml, whole
 from gestalt3d.reproduce.claim import Claim
 from gestalt3d.reproduce.measure import measure
 from gestalt3d.reproduce.table import Budget, Figures, Progress, Row, Setting, Table
@@ -44,6 +44,16 @@ HEADS = Setting(
     about="synthetic rooms: {train} train (rooms-whole:train), {test} test (rooms:test); {steps} steps of the heads a row, behind"
     " the GSPN of the shipped rpointnet-rooms, seeds {seeds}; f_sem: of the semantic stage and MTML that this GSPN stands behind;"
     " AP by ScanNet's rule; paper: ScanNet v2, validation scenes",
+)
+WHOLE = Setting(
+    data="rooms-whole:test",
+    full=Budget(train=2000, test=40, seeds=(0, 1, 2)),
+    quick=Budget(train=2, test=1, seeds=(0,), steps=2),
+    recipe=_heads_recipe,
+    measure=whole.measure,
+    about="synthetic rooms: {test} test (rooms-whole:test); of the objects that were found, by the share of their surface that no"
+    " scanned point shows: the shape and the amodal box that were generated (answer), the visible points of the found mask and"
+    " the box around them, and this box down to the ground; Chamfer: mean distance to the nearest point, mean of both ways",
 )
 PROPOSALS = Setting(
     data="rooms:test",
@@ -137,5 +147,11 @@ TABLES: dict[str, Table] = {
             for other in ("rpointnet-no-context", "rpointnet-no-semantics")
             for metric in ("AP", "AP50", "AP25")
         ),
+    ),
+    "gspn-whole": Table(
+        "Whole objects that R-PointNet generates (not in the paper)",
+        WHOLE,
+        whole.columns(),
+        (Row("R-PointNet as shipped", "rpointnet-rooms-whole", {}, weights="rpointnet-rooms"),),
     ),
 }
