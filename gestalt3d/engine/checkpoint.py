@@ -275,12 +275,28 @@ def weights_of(stored: Stored) -> dict[str, Tensor]:
     return _given(stored, prefix_of(stored))
 
 
-def export_weights(checkpoint: Path, out: Path, card: Mapping[str, Json]) -> None:
-    """The weights of a checkpoint without the training state, with a model card beside them."""
+def export_weights(checkpoint: Path, out: Path, card: Mapping[str, Json], *, half: bool = False) -> None:
+    """The weights of a checkpoint without the training state, with a model card beside them.
+
+    With `half` matrices are kept in float16, half as large: `UserError` where one holds values that are too large for it. What is
+    one number per channel, such as the statistics of batch norm, stays as it is.
+    """
     stored = read(checkpoint)
-    save(out, weights_of(stored), {k: stored.about[k] for k in (*IDENTITY, "origin") if k in stored.about})
+    tensors = weights_of(stored)
+    if half:
+        tensors = {name: _halved(name, value, checkpoint) for name, value in tensors.items()}
+    save(out, tensors, {k: stored.about[k] for k in (*IDENTITY, "origin") if k in stored.about})
     with atomic_path(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def _halved(name: str, value: Tensor, file: Path) -> Tensor:
+    if value.dtype != torch.float32 or value.ndim < 2:
+        return value
+    halved = value.half()
+    if not bool(halved.isfinite().all()):
+        raise UserError(f"{file}: {name} holds values beyond those of float16; export it without half")
+    return halved
 
 
 def usable_device(wanted: str) -> torch.device:

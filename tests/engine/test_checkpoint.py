@@ -118,6 +118,24 @@ def test_exported_weights_are_small_and_carry_a_card(tmp_path: Path) -> None:
     assert load(out).segment(tiny_scan(points=600).input).masks.size == 600
 
 
+def test_weights_of_half_the_precision_take_half_the_space_and_say_nearly_the_same(tmp_path: Path) -> None:
+    file = save_weights(tmp_path / "w.safetensors")
+    out = tmp_path / "half.safetensors"
+    checkpoint.export_weights(file, out, {}, half=True)
+    whole, half = checkpoint.load(file), checkpoint.load(out)
+    assert out.stat().st_size < 0.7 * file.stat().st_size
+    for name, value in whole.state_dict().items():
+        own = half.state_dict()[name]
+        assert own.dtype == value.dtype
+        torch.testing.assert_close(own, value, rtol=1e-3, atol=1e-6)
+        assert value.ndim > 1 or torch.equal(own, value)
+    stored = checkpoint.read(file)
+    wide = next(name for name, value in stored.tensors.items() if value.ndim > 1)
+    checkpoint.save(file, {**stored.tensors, wide: stored.tensors[wide] + 1e6}, stored.about)
+    with pytest.raises(UserError, match="beyond those of float16"):
+        checkpoint.export_weights(file, out, {}, half=True)
+
+
 def test_shipped_weights_are_small_and_fit(tmp_path: Path) -> None:
     shipped = checkpoint.shipped()
     if not shipped:
