@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from gestalt3d.data.completion import ANSWER, TO_GROUND, VISIBLE
+from gestalt3d.data.parts import Parts
 from gestalt3d.data.rooms import Rooms
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN, Prediction
 from gestalt3d.methods.regions.proposals import Made
 from gestalt3d.methods.regions.scene import Batch
 from gestalt3d.recipes.gspn import gspn_rooms, rpointnet_rooms
-from gestalt3d.reproduce import whole
-from gestalt3d.reproduce.gspn_rows import ROWS, heads_row, row
+from gestalt3d.reproduce import TABLES, whole
+from gestalt3d.reproduce.gspn_rows import ROWS, heads_row, parts_row, row
 from gestalt3d.reproduce.proposals import measure, proposal_quality
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -147,3 +148,27 @@ def test_whole_objects_are_perfect_where_the_truth_answers(tmp_path: Path) -> No
     ranges = [figures.values[f"Chamfer cm, visible points, hidden {share}"] for share in whole.RANGES[:-1]]
     known = [value for value in ranges if value is not None]
     assert known == sorted(known) and len(known) > 1
+
+
+def test_categories_are_means_over_their_own_classes() -> None:
+    objects = Parts("val", count=8)
+
+    class Truth:
+        vocabulary = objects.vocabulary
+
+        def segment(self, cloud: PointCloud) -> Instances:
+            scan = next(scan for scan in objects if torch.equal(scan.input.points, cloud.points))
+            chairs = torch.tensor([name.startswith("chair/") for name in self.vocabulary.names])
+            return scan.truth[chairs[scan.truth.classes]]
+
+    figures = TABLES["gspn-table2"].setting.measure(Truth(), objects, lambda *_: None).values  # type: ignore[arg-type]
+    assert [figures[f"AP50 {name}"] for name in ("Chair", "Table", "Lamp", "Storage")] == [100, 0, 0, 0]
+    assert 0 < figures["AP50"] < 100
+
+
+@pytest.mark.parametrize("key", ["sgpn-parts", "gspn-parts", "rpointnet-parts"])
+def test_rows_of_parts_learn_the_same_classes(key: str) -> None:
+    made = parts_row(key, steps=5, seed=2)
+    assert (made.data, made.classes, made.optim.steps, made.seed) == ("parts:train", "partnet-3", 5, 2)
+    with pytest.raises(UserError, match="no row 'x'"):
+        parts_row("x", steps=1, seed=0)
