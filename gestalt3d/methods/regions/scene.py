@@ -45,6 +45,8 @@ def about_grey(cloud: PointCloud, rows: Int[Tensor, "k"]) -> Float[Tensor, "k 3"
 class Batch(NamedTuple):
     """Scenes, each with as many points and seeds; objects of all scenes one after the other."""
 
+    voxels: staged.Batch
+    """What a trained network sees of the scenes, or nothing."""
     points: Float[Tensor, "b n 3"]
     """Metres, farthest first, so that the first points of a sphere are spread over it."""
     colors: Float[Tensor, "b n 3"]
@@ -61,23 +63,16 @@ class Batch(NamedTuple):
     """Of each scene."""
     owner_of_points: Int[Tensor, "b n"]
     """Object of each point, as `owner`."""
-    voxels: staged.Batch
-    """What a trained network sees of the scenes, or nothing."""
     voxel_of_point: Int[Tensor, "b n"]
     """Voxel of each point, counted from 0 in its scene; 0 where nothing is seen."""
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(*(values.to(device) for values in self))
+        return Batch(self.voxels.to(device), *(values.to(device) for values in self[1:]))
 
     @classmethod
     def cat(cls, parts: Sequence["Batch"]) -> "Batch":
-        columns = zip(*parts, strict=True)
-        return Batch(
-            *(
-                staged.Batch.cat(values) if isinstance(values[0], staged.Batch) else torch.cat(values)
-                for values in columns
-            )
-        )
+        others = map(torch.cat, zip(*(part[1:] for part in parts), strict=True))
+        return Batch(staged.Batch.cat([part.voxels for part in parts]), *others)
 
     @property
     def object_of_seed(self) -> Int[Tensor, "b s"]:
@@ -128,7 +123,9 @@ def batch_of(
         boxes.append(box_around(own))
         shapes.append(own[torch.from_numpy(_drawn(len(own), shape_points, rng))] - boxes[-1][:3])
     none = torch.zeros(0, shape_points, 3), torch.zeros(0, 6)
+    voxels, voxel_of_point = _voxels_of(cloud, rows, backbone)
     return Batch(
+        voxels,
         cloud.points[rows][None],
         about_grey(cloud, rows)[None],
         chosen[None],
@@ -137,7 +134,7 @@ def batch_of(
         torch.stack(boxes) if boxes else none[1],
         torch.tensor([len(shapes)]),
         owner[None],
-        *_voxels_of(cloud, rows, backbone),
+        voxel_of_point,
     )
 
 
@@ -150,10 +147,11 @@ def bare_scene(
     places = order.argsort()[rows] if backbone is not None else rows
     ordered = cloud[order] if backbone is not None else cloud
     nothing = torch.zeros(1, 0, dtype=torch.int64)
+    voxels, voxel_of_point = _voxels_of(ordered, places, backbone)
     return Batch(
-        cloud.points[rows][None], about_grey(cloud, rows)[None], nothing, nothing,
+        voxels, cloud.points[rows][None], about_grey(cloud, rows)[None], nothing, nothing,
         torch.zeros(0, shape_points, 3), torch.zeros(0, 6), torch.zeros(1, dtype=torch.int64),
-        torch.full((1, len(rows)), -2), *_voxels_of(ordered, places, backbone),
+        torch.full((1, len(rows)), -2), voxel_of_point,
     )  # fmt: skip
 
 
