@@ -11,7 +11,7 @@ from gestalt3d.recipes.commands import ROOT, training
 
 RECIPES: dict[str, Callable[[], Recipe]] = {**asis.RECIPES, **sgpn.RECIPES, **mtml.RECIPES, **gspn.RECIPES}
 """Ours, by name."""
-_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS}
+_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS}
 
 
 def makers() -> dict[str, Callable[[], Recipe]]:

@@ -10,6 +10,7 @@ from gestalt3d.methods.pointnet2 import PointNet2Config
 from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.methods.staged import StagedConfig
 from gestalt3d.recipes import rooms
+from gestalt3d.recipes.commands import training
 from gestalt3d.recipes.mtml import mtml_rooms
 
 _SCANNET_EPOCHS, _SCANNET_SCANS = 800, 1201
@@ -176,3 +177,17 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "rpointnet-parts": rpointnet_parts,
     "gspn-scannet": gspn_scannet,
 }
+CHAINS: dict[str, tuple[str, ...]] = {
+    "gspn-rooms-voting": (training("gspn-rooms-voting", init=(":mtml-rooms",)),),
+    "rpointnet-rooms": (
+        training("gspn-rooms-voting", init=(":mtml-rooms",)),
+        training("rpointnet-rooms", init=("gspn-rooms-voting",)),
+    ),
+    "rpointnet-rooms-alone": (
+        training("gspn-rooms"),
+        training("pointnet2-rooms"),
+        training("rpointnet-rooms-alone", init=("gspn-rooms", "pointnet2-rooms")),
+    ),
+    "rpointnet-parts": (training("gspn-parts"), training("rpointnet-parts", init=("gspn-parts",))),
+}
+"""The commands that make the weights of a recipe, where it is more than one training."""
