@@ -10,6 +10,7 @@ from torch import Tensor
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN
 from gestalt3d.methods.regions.proposals import Proposals
+from gestalt3d.methods.rpointnet import RPointNet
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.aligned_boxes import aligned_iou
 from gestalt3d.ops.chamfer import nearest_both_ways
@@ -49,7 +50,7 @@ def proposal_quality(gspn: GSPN, scan: "Scan", *, seed: int = 0) -> ProposalQual
 
 def measure(model: "Model", scans: "DataSet", say: Progress) -> Figures:
     """mIoU and share of IoU above 0.5 in percent, CD in square centimetres: means over the seeds on objects of all scans."""
-    gspn = model.method
+    gspn = model.method.gspn if isinstance(model.method, RPointNet) else model.method
     if not isinstance(gspn, GSPN):
         raise UserError(f"proposals are those of gspn, not of {gspn.name}")
     found: list[ProposalQuality] = []
