@@ -92,7 +92,7 @@ PROPOSALS = Setting(
     measure=_measured,
     about="synthetic rooms: {train} train, {test} test (rooms-whole:test); {steps} steps of gspn-rooms, seeds {seeds}; of random"
     " seeds on objects, as many in every row: mIoU of the proposal's box with the object's, CD: Chamfer distance of its sure"
-    " points and the object, mean squared distances both ways, added; the object is what was scanned of it, of 'whole objects' all"
+    " points and the object, mean squared distances both ways, added; the object is what was scanned, of 'whole objects' all"
     " of it; paper: ScanNet validation scenes, its CD in units that it does not give: 0.0450 for GSPN, 0.0532 for E-D, 0.0524 for"
     " 1-Context, 0.0571 without centre prediction",
 )
