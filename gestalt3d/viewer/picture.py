@@ -13,6 +13,7 @@ from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.structures.instances import Instances
 from gestalt3d.viewer.coloring import Mode, instance_palette, instance_table, point_colors
 from gestalt3d.viewer.ghosts import ghosts
+from gestalt3d.viewer.layers import Points, Triangles
 from gestalt3d.viewer.palette import class_color, score_colors
 from gestalt3d.viewer.photo import photo_panel
 from gestalt3d.viewer.scene import Room, Scene, scene_from
@@ -100,7 +101,9 @@ def _panels(
 
 def _caption(mode: Mode, scene: Scene) -> str:
     if mode != "rgb":
-        return {"instance": "instances found", "class": "classes", "score": "scores"}[mode]
+        what = {"instance": "instances found", "class": "classes", "score": "scores"}[mode]
+        ghostly = any(layer.opacity < 1 for layer in scene.layers if isinstance(layer, Points | Triangles))
+        return f"{what}; pale: whole shapes, seen or not" if ghostly else what
     if scene.photo is not None:
         return "photo"
     is_plain = scene.scan is not None and scene.scan.colors is None

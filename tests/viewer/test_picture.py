@@ -13,7 +13,7 @@ from gestalt3d.viewer import Viewpoint, save_picture
 from gestalt3d.viewer.coloring import instance_palette
 from gestalt3d.viewer.layers import Points
 from gestalt3d.viewer.palette import class_color, instance_colors
-from gestalt3d.viewer.picture import write_picture
+from gestalt3d.viewer.picture import _caption, write_picture
 from gestalt3d.viewer.scene import scene_of
 from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, photo_of_rectangles, room_with_ghosts
 from tests.viewer.made_up_room import made_up_room
@@ -162,3 +162,10 @@ def test_a_photo_lies_in_the_panel_with_its_masks(tmp_path) -> None:
         np.testing.assert_allclose(masked[at], (instance_colors(3)[instance].astype(int) + shade) / 2, atol=4)
     outline = masked[top + 2 * 179 - 4 : top + 2 * 180 + 4, 8 + 2 * 130 : 8 + 2 * 150]
     assert (np.abs(outline - instance_colors(3)[1]).max(-1) < 30).sum() > 20, "of the chair behind the table"
+
+
+def test_a_caption_says_what_is_pale() -> None:
+    scene = room_with_ghosts(2_000)
+    assert _caption("instance", scene) == "instances found; pale: whole shapes, seen or not"
+    assert _caption("instance", dataclasses.replace(scene, layers=(scene.scan,))) == "instances found"
+    assert _caption("rgb", scene) in ("colours of the scan", "height (the scan has no colours)")
