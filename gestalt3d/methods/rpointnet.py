@@ -16,6 +16,8 @@ Readings, where the paper is silent or the authors' code differs:
 - Scores are the probability of the class times the mean probability of the mask's points; the code writes 1.0 and .97 only.
 - A point of the cloud inside the refined box has the probability of the nearest point of the region, and belongs to the mask
   above `mask_threshold`; the code's is .4.
+- With `superpoints`, which are ours, a mask is made of whole pieces of surface: the network sees points some centimetres apart,
+  the surface itself shows an object's border to within its own.
 - Scenes wider than `part_extent` are seen in parts that overlap, each with as many points and seeds; an instance counts in
   the part whose middle holds the middle of its box.
 """
@@ -49,6 +51,7 @@ from gestalt3d.methods.regions.objects import objects_of
 from gestalt3d.methods.regions.parts import parts_of
 from gestalt3d.methods.regions.scene import Batch as SceneBatch
 from gestalt3d.methods.regions.scene import order_of_places, random_order, thinned
+from gestalt3d.methods.superpoints import SuperpointConfig, most_frequent, superpoints
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 from gestalt3d.ops.farthest_points import farthest_points
@@ -104,6 +107,9 @@ class RPointNetConfig:
     """Least probability of the class."""
     mask_threshold: Share = 0.5
     """A point with more belongs to the mask."""
+    superpoints: SuperpointConfig | None = None
+    """Pieces that are part of a mask as a whole, where more than half of their points are, and whose points have one class; in
+    the paper points decide."""
     max_iou: Share = 0.1
     """Of two instances of a class whose boxes overlap by more, the better one stays."""
     most: Count = 100
@@ -179,7 +185,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
     name = "rpointnet"
     takes = PointCloud
     not_trained = (
-        "test_region_points", "min_score", "mask_threshold", "max_iou", "most", "part_extent", "seed",
+        "test_region_points", "min_score", "mask_threshold", "superpoints", "max_iou", "most", "part_extent", "seed",
     )  # fmt: skip
     config: RPointNetConfig
 
@@ -407,6 +413,12 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
             found = self._detected(points, centers, proposals.boxes[kept], known)
         with stage("masks"):
             masks, sure = self._masked(cloud, points, centers, known, found)
+        of_points = of_rows[nearest]
+        if c.superpoints is not None:
+            with stage("superpoints"):
+                pieces = superpoints(cloud, c.superpoints)
+                masks = [of_whole_pieces(mask, pieces) for mask in masks]
+                of_points = most_frequent(of_points, pieces)[pieces]
         sizes = torch.tensor([len(own) for own in masks], dtype=torch.int64)
         boxes = torch.cat([found.boxes, torch.zeros(len(found.boxes), 1)], dim=1)
         every = Instances(
@@ -419,7 +431,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
             shapes=tuple(PointCloud(proposals.points_of(i)) for i in kept[found.row].tolist()),
             method=self.name,
         )
-        return every[sizes > 0], of_rows[nearest]
+        return every[sizes > 0], of_points
 
     def _semantics(
         self, cloud: PointCloud, rows: Int[Tensor, "n"], encoded: gspn.Encoded
@@ -503,6 +515,14 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         generator = torch.Generator().manual_seed(self.config.seed)
         k = self.config.test_region_points
         return (torch.arange(k) + torch.rand(1, count, 1, generator=generator)) / k
+
+
+def of_whole_pieces(mask: Int[Tensor, "k"], pieces: Int[Tensor, "n"]) -> Int[Tensor, "j"]:
+    """The points of all pieces that have more than half of their points in the mask; the mask itself where there are none."""
+    sizes = torch.bincount(pieces)
+    inside = torch.bincount(pieces[mask], minlength=len(sizes))
+    kept = (2 * inside > sizes)[pieces].nonzero()[:, 0]
+    return kept if len(kept) else mask
 
 
 class _Detected(NamedTuple):

@@ -9,6 +9,7 @@ from gestalt3d.methods.gspn import Context, GSPNConfig
 from gestalt3d.methods.pointnet2 import PointNet2Config
 from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.methods.staged import StagedConfig
+from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.recipes import rooms
 from gestalt3d.recipes.commands import training
 from gestalt3d.recipes.mtml import mtml_rooms
@@ -88,7 +89,12 @@ def rpointnet_rooms() -> Recipe:
         base,
         name="rpointnet-rooms",
         model=RPointNetConfig(
-            gspn=base.model, semantics=None, width_scale=0.5, test_region_points=512, min_score=0.05
+            gspn=base.model,
+            semantics=None,
+            width_scale=0.5,
+            test_region_points=512,
+            min_score=0.05,
+            superpoints=SuperpointConfig(),
         ),
         optim=replace(base.optim, steps=1_200),
         validate="rooms:val",

@@ -14,7 +14,8 @@ from gestalt3d.methods.pointnet2 import PointNet2Config
 from gestalt3d.methods.regions.box_deltas import box_deltas, changed_boxes
 from gestalt3d.methods.regions.heads import regions_of
 from gestalt3d.methods.regions.parts import parts_of
-from gestalt3d.methods.rpointnet import Batch, RPointNet, RPointNetConfig
+from gestalt3d.methods.rpointnet import Batch, RPointNet, RPointNetConfig, of_whole_pieces
+from gestalt3d.methods.superpoints import SuperpointConfig, superpoints
 from gestalt3d.ops.aligned_boxes import aligned_iou
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.testing import Case, Overfit
@@ -203,3 +204,24 @@ def test_few_points_are_answered(count: int) -> None:
         and found.element_classes is not None
         and len(found.element_classes) == count
     )
+
+
+def test_a_mask_takes_and_leaves_pieces_as_a_whole() -> None:
+    pieces = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    # Two of three of piece 0, half of piece 1, which is not more than half, one of four of piece 2.
+    assert of_whole_pieces(torch.tensor([0, 2, 3, 8]), pieces).tolist() == [0, 1, 2]
+    assert of_whole_pieces(torch.tensor([3, 8]), pieces).tolist() == [3, 8]
+
+
+def test_with_superpoints_no_piece_is_cut() -> None:
+    method = replace(VOTING, superpoints=SuperpointConfig(voxel_size=0.04, min_voxels=5), min_score=0.0)
+    made = RPointNet.from_config(method, S3DIS).eval()
+    cloud = tiny_scan().input
+    found, pieces = made.segment(cloud), superpoints(cloud, method.superpoints)
+    assert len(found) > 0 and found.element_classes is not None
+    for i in range(len(found)):
+        inside = torch.bincount(pieces[found.elements_of(i)], minlength=int(pieces.max()) + 1)
+        whole = (inside == 0) | (inside == torch.bincount(pieces))
+        assert bool(whole.all()) or not bool((2 * inside > torch.bincount(pieces)).any())
+    for piece in range(int(pieces.max()) + 1):
+        assert len(found.element_classes[pieces == piece].unique()) == 1
