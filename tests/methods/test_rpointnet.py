@@ -214,7 +214,7 @@ def test_a_mask_takes_and_leaves_pieces_as_a_whole() -> None:
 
 
 def test_with_superpoints_no_piece_is_cut() -> None:
-    method = replace(VOTING, superpoints=SuperpointConfig(voxel_size=0.04, min_voxels=5), min_score=0.0)
+    method = replace(VOTING, superpoints=SuperpointConfig(voxel_size=0.04, min_voxels=5), mask_threshold=0.0)
     made = RPointNet.from_config(method, S3DIS).eval()
     cloud = tiny_scan().input
     found, pieces = made.segment(cloud), superpoints(cloud, method.superpoints)
