@@ -256,7 +256,12 @@ TABLES: dict[str, Table] = {
                 adjust=_as_in_the_paper,
             ),
             Row("MTML as shipped", "mtml-rooms-superpoints", {}, weights="mtml-rooms"),
-            Row("R-PointNet", "rpointnet-rooms", _column(1, TABLE3) | {"AP50": 30.6}, published_only=True),
+            Row(
+                "R-PointNet as shipped",
+                "rpointnet-rooms",
+                _column(1, TABLE3) | {"AP50": 30.6},
+                weights="rpointnet-rooms",
+            ),
             Row("SGPN", "sgpn-rooms", _column(2, TABLE3) | {"AP50": 14.3}),
         ),
         (Claim("mtml-rooms", "sgpn-rooms", "AP50"),),
