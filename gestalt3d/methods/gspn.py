@@ -109,9 +109,9 @@ class GSPNConfig:
     # With "none", the ablation "No Center Pred", shapes and contexts stand about the seed.
     center: Literal["pointnet2", "contexts", "none"] = "pointnet2"
     """What predicts centres: Table 7's PointNet++, PointNets on the contexts (Sec. 3.1), or, as in an ablation, nothing."""
+    # It takes the place of `center` and of the contexts.
     backbone: StagedConfig | None = None
-    """A trained MTML with its semantic stage, from whose features points vote for centres; it takes the place of `center` and of
-    the contexts. None in the paper."""
+    """A trained MTML with its semantic stage, from whose features points vote for centres; none in the paper."""
     members: MembersConfig = field(default_factory=MembersConfig)
     """Behind a backbone: which points seem to be of a seed's object."""
     proposes: Literal["shapes", "boxes", "segments"] = "shapes"
@@ -134,9 +134,9 @@ class GSPNConfig:
     """A generated point this near to the object is right, in half diagonals of the object's box: epsilon of L_e."""
     least_radius: Positive = 0.05
     """In metres: smaller objects, such as what a crop leaves of one, count as if half their diagonal were this."""
+    # Chamfer distances hardly feel a single point, but a single point decides on a box.
     extent_weight: NotNegative = 0.0
-    """Weight of a loss of the box around the confident points, in half diagonals; the paper has none. Chamfer distances hardly
-    feel a single point, but a single point decides on a box."""
+    """Weight of a loss of the box around the confident points, in half diagonals; the paper has none."""
     kl: Literal["printed", "bound"] = "printed"
     """Direction of the KL loss: that of Eq. 2 as printed, or that of the bound in Eq. 1."""
     kl_weight: NotNegative = 1.0

@@ -81,8 +81,7 @@ class RPointNetConfig:
     gspn: GSPNConfig = field(default_factory=GSPNConfig)
     """The network that proposes shapes."""
     semantics: PointNet2Config | None = field(default_factory=PointNet2Config)
-    """The network that f_sem comes from; it sees the same points. None: f_sem and the classes of points are those of the backbone
-    that GSPN stands behind."""
+    """The network that f_sem comes from; it sees the same points. None takes f_sem from the backbone that GSPN stands behind."""
     learn: Literal["heads", "semantics", "all"] = "heads"
     """What learns: the heads behind trained stages, the semantic network with them, or all from nothing."""
     context_features: bool = True
@@ -108,8 +107,7 @@ class RPointNetConfig:
     mask_threshold: Share = 0.5
     """A point with more belongs to the mask."""
     superpoints: SuperpointConfig | None = None
-    """Pieces that are part of a mask as a whole, where more than half of their points are, and whose points have one class; in
-    the paper points decide."""
+    """Pieces whose points have one class and are in a mask as a whole, where most of them are; by default points decide."""
     max_iou: Share = 0.1
     """Of two instances of a class whose boxes overlap by more, the better one stays."""
     most: Count = 100
