@@ -48,7 +48,14 @@ from gestalt3d.methods.regions.scene import (
     random_order,
     thinned,
 )
-from gestalt3d.methods.regions.voting import MemberContext, MembersConfig, Votes, at_points, vote_loss
+from gestalt3d.methods.regions.voting import (
+    MemberContext,
+    MembersConfig,
+    Votes,
+    at_points,
+    near_loss,
+    vote_loss,
+)
 from gestalt3d.methods.staged import Known, Staged, StagedConfig
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.point_decoder import PointSetDecoder
@@ -502,8 +509,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
                     prediction.center[known], made.shape[known], made.confidence[known].detach().sigmoid()
                 )
                 off = (_sides(found) - _sides(batch.boxes[own])) / radius[:, None]
-                lost = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.2, reduction="sum")
-                terms["extent"] = c.extent_weight * lost / len(own)
+                terms["extent"] = c.extent_weight * near_loss(off)
         else:
             terms["generation"], terms["confidence"] = made.shape.sum() * 0, made.confidence.sum() * 0
         if made.proposal is not None and made.prior is not None and c.variational:

@@ -560,6 +560,8 @@ def _distinct(index: Int[Tensor, "k"]) -> tuple[Int[Tensor, "u"], Int[Tensor, "u
 
 def _reach(config: GSPNConfig) -> float:
     """How far a proposal sees."""
+    if config.backbone is not None:
+        return config.members.reach
     return max(context.radius for context in config.contexts)
 
 

@@ -9,6 +9,7 @@ from gestalt3d.methods.gspn import GSPNConfig
 from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.recipes.gspn import gspn_parts, gspn_rooms, rpointnet_parts, rpointnet_rooms
 from gestalt3d.reproduce import asis_rows
+from gestalt3d.reproduce.mtml import ASIS_STEPS
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,10 @@ def heads_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     return replace(base, name=key, model=model, optim=optim, seed=seed)
 
 
-SGPN_STEPS = 1600
-"""As in ASIS's tables."""
-
-
 def parts_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """The training of a row of Table 2, on objects in parts; `UserError` for any other."""
     if key == "sgpn-parts":
-        made = asis_rows.parts_row("sgpn-pn2-parts", steps=steps or SGPN_STEPS, seed=seed)
+        made = asis_rows.parts_row("sgpn-pn2-parts", steps=steps or ASIS_STEPS, seed=seed)
         return replace(made, name=key, data="parts:train", validate="parts:val", classes="partnet-3")
     made = {"gspn-parts": gspn_parts, "rpointnet-parts": rpointnet_parts}.get(key)
     if made is None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from gestalt3d.reproduce import asis
 from gestalt3d.reproduce.claim import Claim, Target
 from gestalt3d.reproduce.measure import measure
 from gestalt3d.reproduce.table import Budget, Figures, Progress, Row, Setting, Table
@@ -57,7 +58,7 @@ ROOMS = Setting(
 )
 OF_ASIS = {"sgpn-rooms": "sgpn-pn2", "asis-rooms-short": "asis-pn2"}
 """Rows that are trained as these ones of ASIS's tables, with ScanNet's classes."""
-ASIS_STEPS = 1600
+ASIS_STEPS = asis.ROOMS.full.steps or 0
 """As there."""
 
 

@@ -176,10 +176,14 @@ def at_points(known: Known, voxel_of_point: Int[Tensor, "b n"], sizes: Int[Tenso
     return Known(*(values[rows] for values in known))
 
 
+def near_loss(off: Float[Tensor, "k d"]) -> Float[Tensor, ""]:
+    """Smooth L1, linear from a fifth on, summed over the columns, mean over the rows; 0 of none."""
+    lost = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.2, reduction="sum")
+    return lost / max(len(off), 1)
+
+
 def vote_loss(
     votes: Float[Tensor, "k 3"], centers: Float[Tensor, "k 3"], radius: Float[Tensor, "k"]
 ) -> Float[Tensor, ""]:
-    """Smooth L1 distance in half diagonals of the object, mean over the votes."""
-    off = (votes - centers) / radius[:, None]
-    lost = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.2, reduction="sum")
-    return lost / max(len(votes), 1)
+    """Distance in half diagonals of the object."""
+    return near_loss((votes - centers) / radius[:, None])
