@@ -56,7 +56,7 @@ class Optim:
     bn_momentum: Share = 0.5
     """Share of the newest batch in batch norm's running means and variances."""
     precision: Literal["no", "bf16", "fp16"] = "no"
-    """Numbers in the network: 32 bits, or 16 where they do; fp16 wants a GPU."""
+    """Numbers in the network: 32 bits, or 16 where they do and the processor multiplies them itself; fp16 wants a GPU."""
     ema: Annotated[float, Within(least=0, below=1)] = 0.0
     """Decay of the averaged weights; 0 keeps none."""
 

@@ -29,6 +29,7 @@ from gestalt3d.engine.faults import is_out_of_memory
 from gestalt3d.engine.initial import file_and_part, initialise
 from gestalt3d.engine.interrupt import Interrupt
 from gestalt3d.engine.log import Log, read_log
+from gestalt3d.engine.precision import usable_precision
 from gestalt3d.engine.recipe import Recipe, to_plain
 from gestalt3d.engine.schedules import bn_momentum, learning_rate
 from gestalt3d.engine.training_set import Say, opened, parted, plan
@@ -66,11 +67,13 @@ def train(
     finite.
     """
     _expect_recipe(recipe, stop_after, epochs)
-    accelerator = _accelerator(recipe, device)
+    accelerator, slow = _accelerator(recipe, device)
     last, best = (Path(out) / f"{name}{checkpoint.SUFFIX}" for name in ("last", "best"))
     _expect_place(last, resume=resume)
     main, rank, world = accelerator.is_main_process, accelerator.process_index, accelerator.num_processes
     say = note if note is not None and main else _say_nothing
+    if slow:
+        say(slow)
 
     scans = opened(recipe)
     _seed(recipe.seed)
@@ -236,16 +239,18 @@ def _closed(log: Log | None, accelerator: Accelerator) -> Generator[None]:
         accelerator.end_training()
 
 
-def _accelerator(recipe: Recipe, device: str) -> Accelerator:
+def _accelerator(recipe: Recipe, device: str) -> tuple[Accelerator, str]:
+    """And what there is to say of its precision."""
     # An earlier training in this process may have had another precision, which nothing public forgets.
     AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
-    on_cpu = checkpoint.usable_device(device).type == "cpu"
-    accelerator = Accelerator(mixed_precision=recipe.optim.precision, cpu=on_cpu)
+    usable = checkpoint.usable_device(device)
+    precision, slow = usable_precision(recipe.optim.precision, usable)
+    accelerator = Accelerator(mixed_precision=precision, cpu=usable.type == "cpu")
     if recipe.scans_per_step % accelerator.num_processes:
         raise UserError(
             f"scans_per_step {recipe.scans_per_step} cannot be shared by {accelerator.num_processes} processes"
         )
-    return accelerator
+    return accelerator, slow
 
 
 def _write_recipe(file: Path, recipe: Recipe) -> None:

@@ -75,6 +75,6 @@ def row(key: str, *, steps: int | None, seed: int) -> Recipe:
         contexts=base.model.contexts[-1:] if made.largest_context_alone else base.model.contexts,
         center=base.model.center if made.center else "none",
     )
-    return replace(
-        base, name=key, model=model, optim=replace(base.optim, steps=steps or base.optim.steps), seed=seed
-    )
+    # In 32 bits on every machine: rows must not differ in what a CPU can multiply.
+    optim = replace(base.optim, steps=steps or base.optim.steps, precision="no")
+    return replace(base, name=key, model=model, optim=optim, seed=seed)
