@@ -15,7 +15,8 @@ def usable_precision(asked: Precision, device: torch.device) -> tuple[Precision,
     """What to compute in on `device`, and a line that says why it is not what was asked for, empty where it is."""
     if asked == "no" or device.type != "cpu" or (asked == "bf16" and cpu_multiplies_bfloat16()):
         return asked, ""
-    return "no", f"precision {asked} is slow on this CPU, which can only imitate it; training in 32 bits instead"
+    why = f"precision {asked} is slow on this CPU, which can only imitate it; training in 32 bits instead"
+    return "no", why
 
 
 def cpu_multiplies_bfloat16() -> bool:
