@@ -11,14 +11,17 @@ import torch
 from gestalt3d.data.completion import ANSWER, TO_GROUND, VISIBLE
 from gestalt3d.data.parts import Parts
 from gestalt3d.data.rooms import Rooms
+from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPN, Prediction
 from gestalt3d.methods.regions.proposals import Made
 from gestalt3d.methods.regions.scene import Batch
+from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.recipes.gspn import gspn_rooms, rpointnet_rooms
 from gestalt3d.reproduce import TABLES, whole
-from gestalt3d.reproduce.gspn_rows import ROWS, heads_row, parts_row, row
+from gestalt3d.reproduce.gspn_rows import ALONE, PRETRAINING, ROWS, alone_row, heads_row, parts_row, row
 from gestalt3d.reproduce.proposals import measure, proposal_quality
+from gestalt3d.reproduce.run import one_run
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
@@ -106,7 +109,9 @@ def test_rows_differ_from_the_recipe_in_what_they_say(key: str, changed: set[str
     assert {
         f.name for f in fields(base.model) if getattr(made.model, f.name) != getattr(base.model, f.name)
     } == changed
-    assert replace(made, model=base.model, name=base.name, seed=base.seed) == base and made.seed == 3
+    in_32_bits = replace(base.optim, precision="no")
+    assert replace(made, model=base.model, name=base.name, seed=base.seed) == replace(base, optim=in_32_bits)
+    assert made.seed == 3
 
 
 @pytest.mark.parametrize(
@@ -115,6 +120,8 @@ def test_rows_differ_from_the_recipe_in_what_they_say(key: str, changed: set[str
         ("rpointnet", set()),
         ("rpointnet-no-context", {"context_features"}),
         ("rpointnet-no-semantics", {"semantic_features"}),
+        ("rpointnet-no-pretraining", {"semantics", "learn"}),
+        ("rpointnet-pn2", {"semantics", "learn"}),
     ],
 )
 def test_rows_of_heads_differ_from_the_recipe_in_what_they_say(key: str, changed: set[str]) -> None:
@@ -122,7 +129,36 @@ def test_rows_of_heads_differ_from_the_recipe_in_what_they_say(key: str, changed
     assert {
         f.name for f in fields(base.model) if getattr(made.model, f.name) != getattr(base.model, f.name)
     } == changed
-    assert replace(made, model=base.model, name=base.name, seed=base.seed) == base and made.seed == 3
+    in_32_bits = replace(base.optim, precision="no")
+    assert replace(made, model=base.model, name=base.name, seed=base.seed) == replace(base, optim=in_32_bits)
+    assert made.seed == 3
+
+
+@pytest.mark.parametrize(("key", "proposals"), ALONE.items())
+def test_heads_of_table_4_stand_behind_the_proposals_of_their_row(key: str, proposals: str) -> None:
+    made, behind = (alone_row(name, steps=7, seed=1) for name in (key, proposals))
+    assert isinstance(made.model, RPointNetConfig)
+    assert made.model.gspn == behind.model == row(proposals, steps=7, seed=1).model
+    assert (made.optim, made.data, made.seed) == (behind.optim, behind.data, behind.seed)
+    table = TABLES["gspn-table4"]
+    assert {row.key: row.start for row in table.rows} == ALONE
+
+
+def test_pre_training_is_what_its_row_differs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Recipe] = []
+    monkeypatch.setattr("gestalt3d.engine.train.train", lambda recipe, *_, **__: trained.append(recipe))
+    table = TABLES["gspn-table6"]
+    for key in ("rpointnet-no-pretraining", "rpointnet-pn2"):
+        with pytest.raises(UserError, match=r"last\.safetensors"):
+            chosen = next(row for row in table.rows if row.key == key)
+            one_run(table, chosen, 2, tmp_path, table.setting.full, "cpu", lambda *_: None)
+    without, before, behind = trained
+    start = str(tmp_path / f"{PRETRAINING}-seed2" / "last.safetensors")
+    assert (without.init, before.init) == (("rpointnet-rooms.gspn",), ())
+    assert behind.init == (*without.init, start)
+    assert replace(behind, init=without.init, name=without.name) == without
+    assert (before.optim.steps, without.optim.steps) == (2_000, 400)
+    assert isinstance(without.model, RPointNetConfig) and before.model == without.model.semantics
 
 
 def test_every_row_is_named() -> None:
@@ -166,7 +202,7 @@ def test_categories_are_means_over_their_own_classes() -> None:
     assert 0 < figures["AP50"] < 100
 
 
-@pytest.mark.parametrize("key", ["sgpn-parts", "gspn-parts", "rpointnet-parts"])
+@pytest.mark.parametrize("key", ["sgpn-parts", "gspn-parts", "rpointnet-parts-alone"])
 def test_rows_of_parts_learn_the_same_classes(key: str) -> None:
     made = parts_row(key, steps=5, seed=2)
     assert (made.data, made.classes, made.optim.steps, made.seed) == ("parts:train", "partnet-3", 5, 2)

@@ -353,7 +353,7 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
             self.backbone = Staged.from_config(config.backbone, vocabulary).eval().requires_grad_(False)
             self.votes = Votes(self.backbone.known_channels, config.width_scale)
             self.context: MemberContext | ContextEncoder = MemberContext(
-                config.members, len(vocabulary), config.width_scale
+                config.members, len(vocabulary), config.width_scale, least_radius=config.least_radius
             )
         else:
             self.center_net = _CENTERS[config.center](config) if config.center != "none" else None

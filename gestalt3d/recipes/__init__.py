@@ -6,12 +6,18 @@ from gestalt3d import plugins
 from gestalt3d.data import needs_root
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
-from gestalt3d.recipes import asis, gspn, mtml, sgpn
+from gestalt3d.recipes import asis, gspn, mtml, parts, sgpn
 from gestalt3d.recipes.commands import ROOT, training
 
-RECIPES: dict[str, Callable[[], Recipe]] = {**asis.RECIPES, **sgpn.RECIPES, **mtml.RECIPES, **gspn.RECIPES}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    **asis.RECIPES,
+    **sgpn.RECIPES,
+    **mtml.RECIPES,
+    **gspn.RECIPES,
+    **parts.RECIPES,
+}
 """Ours, by name."""
-_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS}
+_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS, **parts.CHAINS}
 
 
 def makers() -> dict[str, Callable[[], Recipe]]:

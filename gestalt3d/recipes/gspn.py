@@ -117,47 +117,6 @@ def rpointnet_rooms_alone() -> Recipe:
     )  # fmt: skip
 
 
-def gspn_parts() -> Recipe:
-    """GSPN on synthetic objects in parts, PartNet's finest classes, an object a sample; an hour on one CPU core."""
-    base = gspn_rooms()
-    assert isinstance(base.model, GSPNConfig)
-    return replace(
-        base,
-        name="gspn-parts",
-        model=replace(
-            base.model,
-            points=4096,
-            seeds=128,
-            contexts=(Context(0.25, 32), Context(0.5, 64), Context(1.0, 64), Context(1.5, 128)),
-            max_iou=0.8,  # parts lie in each other: a bulb in its shade
-            least_radius=0.03,
-            reach=0.03,
-        ),
-        data="parts:train",
-        classes="partnet-3",
-        count=None,
-        augment=PLAIN,
-    )
-
-
-def rpointnet_parts() -> Recipe:
-    """R-PointNet on synthetic objects in parts behind gspn-parts, learning semantics, too; add --init WEIGHTS of it."""
-    base = gspn_parts()
-    assert isinstance(base.model, GSPNConfig)
-    return replace(
-        base,
-        name="rpointnet-parts",
-        model=RPointNetConfig(
-            gspn=base.model,
-            semantics=PointNet2Config(points=4096, level_points=(1024, 256, 64, 16), normals=16, dropout=0.3),
-            learn="semantics", width_scale=0.5, test_region_points=512, min_score=0.1, max_iou=0.3, part_extent=100.0,
-        ),
-        optim=replace(base.optim, steps=1_600),
-        validate="parts:val",
-        validate_by=("AP50", "AP25", "mIoU"),
-    )  # fmt: skip
-
-
 def gspn_scannet() -> Recipe:
     """The paper's GSPN on ScanNet, batch 2, 800 epochs; add --root DIR. Needs a GPU."""
     return Recipe(
@@ -179,8 +138,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "pointnet2-rooms": pointnet2_rooms,
     "rpointnet-rooms": rpointnet_rooms,
     "rpointnet-rooms-alone": rpointnet_rooms_alone,
-    "gspn-parts": gspn_parts,
-    "rpointnet-parts": rpointnet_parts,
     "gspn-scannet": gspn_scannet,
 }
 CHAINS: dict[str, tuple[str, ...]] = {
@@ -194,6 +151,5 @@ CHAINS: dict[str, tuple[str, ...]] = {
         training("pointnet2-rooms"),
         training("rpointnet-rooms-alone", init=("gspn-rooms", "pointnet2-rooms")),
     ),
-    "rpointnet-parts": (training("gspn-parts"), training("rpointnet-parts", init=("gspn-parts",))),
 }
 """The commands that make the weights of a recipe, where it is more than one training."""

@@ -31,6 +31,12 @@ def _heads_recipe(key: str, steps: int | None, seed: int) -> "Recipe":
     return gspn_rows.heads_row(key, steps=steps, seed=seed)
 
 
+def _alone_recipe(key: str, steps: int | None, seed: int) -> "Recipe":
+    from gestalt3d.reproduce import gspn_rows
+
+    return gspn_rows.alone_row(key, steps=steps, seed=seed)
+
+
 def _instances(model: "Model", scans: "DataSet", say: Progress) -> Figures:
     return measure(model, scans, say, columns=("AP50",))
 
@@ -71,8 +77,18 @@ HEADS = Setting(
     recipe=_heads_recipe,
     measure=_instances,
     about="synthetic rooms: {train} train (rooms-whole:train), {test} test (rooms:test); {steps} steps of the heads a row, behind"
-    " the GSPN of the shipped rpointnet-rooms, seeds {seeds}; f_sem: of the semantic stage and MTML that this GSPN stands behind;"
-    " AP by ScanNet's rule; paper: ScanNet v2, validation scenes",
+    " the GSPN of the shipped rpointnet-rooms, seeds {seeds}; f_sem: of the semantic stage and MTML that this GSPN stands behind,"
+    " or of a PointNet++ that learns with the heads, trained before for five times the steps or not; AP by ScanNet's rule; paper:"
+    " ScanNet v2, validation scenes",
+)
+ALONE = Setting(
+    data="rooms:test",
+    full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=800),
+    quick=Budget(train=2, test=1, seeds=(0,), steps=2),
+    recipe=_alone_recipe,
+    measure=_instances,
+    about="synthetic rooms: {train} train, {test} test (rooms:test); {steps} steps of the proposals, as many of the heads and of"
+    " a PointNet++ for f_sem, from nothing, seeds {seeds}; AP by ScanNet's rule; paper: ScanNet v2, validation scenes",
 )
 WHOLE = Setting(
     data="rooms-whole:test",
@@ -130,9 +146,15 @@ TABLES: dict[str, Table] = {
         (*(f"AP50 {shown}" for shown in CATEGORIES.values()), "AP50", "AP25"),
         (
             Row("SGPN", "sgpn-parts", _categories(19.4, 14.6, 14.4, 21.5)),
-            Row("R-PointNet", "rpointnet-parts", _categories(26.8, 21.9, 18.3, 26.7), start="gspn-parts"),
+            Row(
+                "R-PointNet", "rpointnet-parts-alone", _categories(26.8, 21.9, 18.3, 26.7), start="gspn-parts"
+            ),
+            Row("R-PointNet behind MTML, as shipped", "rpointnet-parts", {}, weights="rpointnet-parts"),
         ),
-        (Claim("rpointnet-parts", "sgpn-parts", "AP50"),),
+        (
+            Claim("rpointnet-parts-alone", "sgpn-parts", "AP50"),
+            Claim("rpointnet-parts", "sgpn-parts", "AP50"),
+        ),
     ),
     "gspn-table4-proposals": Table(
         "GSPN Table 4: proposals, seed by seed",
@@ -145,6 +167,27 @@ TABLES: dict[str, Table] = {
             Row("behind MTML, whole objects, shipped", "gspn-rooms-voting", {}, weights="rpointnet-rooms"),
         ),
         tuple(Claim("gspn", other, "mIoU") for other in ("gspn-boxes", "gspn-segments")),
+    ),
+    "gspn-table4": Table(
+        "GSPN Table 4: instances from three kinds of proposals",
+        ALONE,
+        ("AP", "AP50", "AP25"),
+        (
+            Row(
+                "bounding box regression",
+                "rpointnet-boxes",
+                {"AP": 15.8, "AP50": 33.1, "AP25": 51.3},
+                start="gspn-boxes",
+            ),
+            Row(
+                "binary segmentation",
+                "rpointnet-segments",
+                {"AP": 14.9, "AP50": 30.9, "AP25": 47.7},
+                start="gspn-segments",
+            ),
+            Row("GSPN", "rpointnet-alone", {"AP": 19.3, "AP50": 37.8, "AP25": 53.4}, start="gspn"),
+        ),
+        tuple(Claim("rpointnet-alone", other, "AP50") for other in ("rpointnet-boxes", "rpointnet-segments")),
     ),
     "gspn-table5": Table(
         "GSPN Table 5: designs of the generator",
@@ -179,7 +222,14 @@ TABLES: dict[str, Table] = {
                 "without pre-training",
                 "rpointnet-no-pretraining",
                 {"AP": 18.0, "AP50": 36.4, "AP25": 51.7},
-                published_only=True,
+                init=("rpointnet-rooms.gspn",),
+            ),
+            Row(
+                "with pre-training, of a PointNet++",
+                "rpointnet-pn2",
+                {"AP": 19.1, "AP50": 37.6, "AP25": 54.1},
+                init=("rpointnet-rooms.gspn",),
+                start="semantics-of-pn2",
             ),
             Row(
                 "R-PointNet",
@@ -192,6 +242,9 @@ TABLES: dict[str, Table] = {
             Claim("rpointnet", other, metric)
             for other in ("rpointnet-no-context", "rpointnet-no-semantics")
             for metric in ("AP", "AP50", "AP25")
+        )
+        + tuple(
+            Claim("rpointnet-pn2", "rpointnet-no-pretraining", metric) for metric in ("AP", "AP50", "AP25")
         ),
     ),
     "gspn-whole": Table(

@@ -1,13 +1,15 @@
 """The rows of GSPN's tables: trainings on synthetic rooms that differ in how an object is proposed, or in what the heads see."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPNConfig
 from gestalt3d.methods.rpointnet import RPointNetConfig
-from gestalt3d.recipes.gspn import gspn_parts, gspn_rooms, rpointnet_parts, rpointnet_rooms
+from gestalt3d.recipes.gspn import gspn_rooms, pointnet2_rooms, rpointnet_rooms, rpointnet_rooms_alone
+from gestalt3d.recipes.parts import gspn_parts, rpointnet_parts, rpointnet_parts_alone
 from gestalt3d.reproduce import asis_rows
 from gestalt3d.reproduce.mtml import ASIS_STEPS
 
@@ -32,22 +34,46 @@ ROWS: dict[str, _Row] = {
 }
 
 
-HEADS: dict[str, dict[str, bool]] = {
+_OF_POINTNET2: dict[str, Any] = {"semantics": pointnet2_rooms().model, "learn": "semantics"}
+HEADS: dict[str, dict[str, Any]] = {
     "rpointnet": {},
     "rpointnet-no-context": {"context_features": False},
     "rpointnet-no-semantics": {"semantic_features": False},
+    "rpointnet-pn2": _OF_POINTNET2,
+    "rpointnet-no-pretraining": _OF_POINTNET2,
 }
 """By key: what the settings of a row of Table 6 change in those of `rpointnet-rooms`."""
+PRETRAINING, _PRETRAINING_STEPS = "semantics-of-pn2", 5
+"""Key of the training that `rpointnet-pn2` starts from, and its steps for each step of the heads."""
+ALONE = {"rpointnet-alone": "gspn", "rpointnet-boxes": "gspn-boxes", "rpointnet-segments": "gspn-segments"}
+"""By key of a row of Table 4: that of the proposals that its heads stand behind."""
+
+PARTS: dict[str, Callable[[], Recipe]] = {
+    "gspn-parts": gspn_parts,
+    "rpointnet-parts-alone": rpointnet_parts_alone,
+    "rpointnet-parts": rpointnet_parts,
+}
+"""Recipes that rows of Table 2 are trained by, by key."""
 
 
 def heads_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """The training of a row of `HEADS`, with the recipe's own steps for None; `UserError` for any other."""
+    if key == PRETRAINING:
+        return _of(pointnet2_rooms(), key, steps and steps * _PRETRAINING_STEPS, seed)
     if key not in HEADS:
         raise UserError(f"no row {key!r}; there are {', '.join(HEADS)}")
     base = rpointnet_rooms()
     assert isinstance(base.model, RPointNetConfig)
-    model, optim = replace(base.model, **HEADS[key]), replace(base.optim, steps=steps or base.optim.steps)
-    return replace(base, name=key, model=model, optim=optim, seed=seed)
+    return _of(replace(base, model=replace(base.model, **HEADS[key])), key, steps, seed)
+
+
+def alone_row(key: str, *, steps: int | None, seed: int) -> Recipe:
+    """The training of a row of `ALONE` or of the proposals behind it; `UserError` for any other."""
+    if key not in ALONE:
+        return row(key, steps=steps, seed=seed)
+    base, proposing = rpointnet_rooms_alone(), row(ALONE[key], steps=None, seed=seed).model
+    assert isinstance(base.model, RPointNetConfig) and isinstance(proposing, GSPNConfig)
+    return _of(replace(base, model=replace(base.model, gspn=proposing)), key, steps, seed)
 
 
 def parts_row(key: str, *, steps: int | None, seed: int) -> Recipe:
@@ -55,11 +81,10 @@ def parts_row(key: str, *, steps: int | None, seed: int) -> Recipe:
     if key == "sgpn-parts":
         made = asis_rows.parts_row("sgpn-pn2-parts", steps=steps or ASIS_STEPS, seed=seed)
         return replace(made, name=key, data="parts:train", validate="parts:val", classes="partnet-3")
-    made = {"gspn-parts": gspn_parts, "rpointnet-parts": rpointnet_parts}.get(key)
-    if made is None:
-        raise UserError(f"no row {key!r}; there are sgpn-parts, gspn-parts, rpointnet-parts")
-    base = made()
-    return replace(base, optim=replace(base.optim, steps=steps or base.optim.steps), seed=seed)
+    if key not in PARTS:
+        raise UserError(f"no row {key!r}; there are sgpn-parts, {', '.join(PARTS)}")
+    made = PARTS[key]
+    return _of(made(), key, steps, seed)
 
 
 def row(key: str, *, steps: int | None, seed: int) -> Recipe:
@@ -75,6 +100,10 @@ def row(key: str, *, steps: int | None, seed: int) -> Recipe:
         contexts=base.model.contexts[-1:] if made.largest_context_alone else base.model.contexts,
         center=base.model.center if made.center else "none",
     )
-    # In 32 bits on every machine: rows must not differ in what a CPU can multiply.
+    return _of(replace(base, model=model), key, steps, seed)
+
+
+def _of(base: Recipe, key: str, steps: int | None, seed: int) -> Recipe:
+    """In 32 bits on every machine: rows must not differ in what a CPU can multiply."""
     optim = replace(base.optim, steps=steps or base.optim.steps, precision="no")
-    return replace(base, name=key, model=model, optim=optim, seed=seed)
+    return replace(base, name=key, optim=optim, seed=seed)

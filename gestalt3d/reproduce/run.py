@@ -97,7 +97,7 @@ def _trained(
     key = row.trained_as or row.key
     init = row.init
     if row.start is not None:
-        init = (_trained_by_key(table, row.start, init, seed, folder, budget, device, say),)
+        init = (*init, _trained_by_key(table, row.start, (), seed, folder, budget, device, say))
     last = _trained_by_key(table, key, init, seed, folder, budget, device, say)
     return last, _reached(Path(last))
 

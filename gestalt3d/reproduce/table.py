@@ -77,7 +77,8 @@ class Row:
     published_only: bool = False
     """Nothing of ours to run yet: the paper's figures stand there for comparison."""
     start: str | None = None
-    """Key of the training, with the same seed, that its own goes on from: rows that share it differ in the rest alone."""
+    """Key of the training, with the same seed and from nothing, that its own goes on from, beside `init`: rows that share it
+    differ in the rest alone."""
     trained_as: str | None = None
     """Key of the row whose trained weights it takes, where the two differ in what `adjust` sets alone."""
 

@@ -20,9 +20,8 @@ from gestalt3d.methods.staged import Known
 from gestalt3d.nn.pointnet import point_layers, scaled
 from gestalt3d.ops.neighbour_max import group_max
 
-_LEAST_HALF_WIDTH = 0.03
-_LEAST_RADIUS = 0.1
-"""In metres: frames are no smaller, for a seed may have no member but itself."""
+_LEAST_HALF_WIDTH = 0.3
+"""In least radii: frames are no thinner, for a seed may have no member but itself."""
 _OUTSIDE = 0.01
 """Share of members that may lie outside the frame, on each of its sides."""
 _AROUND = 1.5
@@ -80,9 +79,11 @@ class Votes(nn.Module):
 class MemberContext(nn.Module):
     """f_c of each seed from its members and from the points around them, and the frame that these are seen in."""
 
-    def __init__(self, config: MembersConfig, classes: int, width_scale: float) -> None:
+    def __init__(
+        self, config: MembersConfig, classes: int, width_scale: float, *, least_radius: float
+    ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.least_radius = config, least_radius
         widths = [scaled(width, width_scale) for width in (64, 128, 256)]
         self.members = point_layers([13, *widths])
         self.around = point_layers([13, *widths])
@@ -123,8 +124,9 @@ class MemberContext(nn.Module):
         alike = known.classes[seeds] @ known.classes.T
         member = (unlike < c.embedding) & (apart < c.votes) & (alike >= c.agreement)
         member &= torch.cdist(points[seeds], points) < c.reach
-        frame = _frame(points, first_of(member, seeds, most=c.frame_points))
-        radius = frame.half.norm(dim=1).clamp(min=_LEAST_RADIUS)
+        around = first_of(member, seeds, most=c.frame_points)
+        frame = _frame(points, around, least=_LEAST_HALF_WIDTH * self.least_radius)
+        radius = frame.half.norm(dim=1).clamp(min=self.least_radius)
         near = torch.cdist(frame.center, points) < _AROUND * radius[:, None]
 
         def features(index: Int[Tensor, "s k"]) -> Float[Tensor, "s k 13"]:
@@ -150,12 +152,12 @@ class MemberContext(nn.Module):
         return frame, members, features(first_of(near, seeds, most=c.points)), torch.cat(extra, dim=1)
 
 
-def _frame(points: Float[Tensor, "n 3"], index: Int[Tensor, "s k"]) -> Frame:
-    """Around these points but for a few on each side."""
+def _frame(points: Float[Tensor, "n 3"], index: Int[Tensor, "s k"], *, least: float) -> Frame:
+    """Around these points but for a few on each side, of half widths of `least` and more."""
     spread = points[index].sort(dim=1).values
     last = index.shape[1] - 1
     low, high = spread[:, round(last * _OUTSIDE)], spread[:, round(last * (1 - _OUTSIDE))]
-    return Frame((low + high) / 2, ((high - low) / 2).clamp(min=_LEAST_HALF_WIDTH))
+    return Frame((low + high) / 2, ((high - low) / 2).clamp(min=least))
 
 
 def first_of(chosen: Bool[Tensor, "s n"], seeds: Int[Tensor, "s"], *, most: int) -> Int[Tensor, "s k"]:

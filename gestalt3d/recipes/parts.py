@@ -1,0 +1,163 @@
+"""Objects in parts: GSPN and R-PointNet as in their paper, and behind a network that was trained on parts before."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gestalt3d.data.augment import PLAIN
+from gestalt3d.engine.recipe import SEMANTIC, Optim, Recipe
+from gestalt3d.methods.gspn import Context, GSPNConfig
+from gestalt3d.methods.mtml import MTMLConfig
+from gestalt3d.methods.pointnet2 import PointNet2Config
+from gestalt3d.methods.regions.voting import MembersConfig
+from gestalt3d.methods.rpointnet import RPointNetConfig
+from gestalt3d.methods.staged import StagedConfig
+from gestalt3d.methods.unet import UNetConfig
+from gestalt3d.methods.voxels.grouping import ProposalConfig
+from gestalt3d.recipes.commands import training
+from gestalt3d.recipes.gspn import gspn_rooms
+
+AUGMENT = replace(
+    PLAIN, rotation=True, flip=True, scale=(0.9, 1.1), stretch=0.1, noise=(0.0, 0.01), p_dropout=0.5, dropout=(0.1, 0.7)
+)  # fmt: skip
+"""Objects stand anywhere, and a scan of one has fewer points or noisy ones."""
+
+
+def semantics_parts() -> Recipe:
+    """Kinds of parts of synthetic objects, PartNet's finest classes; a quarter of an hour on one CPU core."""
+    return Recipe(
+        name="semantics-parts",
+        model=UNetConfig(voxel_size=0.03, width=24, levels=4, class_balance=0.3),
+        optim=Optim(
+            steps=1_200, lr=8e-3, schedule="cosine", samples_per_step=6, warmup=50, clip=1.0, bn_momentum=0.1,
+            halve_every=1_000_000, precision="bf16", ema=0.995,
+        ),
+        data="parts:train",
+        validate="parts:val",
+        augment=AUGMENT,
+        classes="partnet-3",
+        validate_by=SEMANTIC,
+        validate_count=40,
+        scans_per_step=6,
+        checkpoint_every=100,
+    )  # fmt: skip
+
+
+def mtml_parts() -> Recipe:
+    """MTML on synthetic objects in parts; add --init WEIGHTS of semantics-parts. Half an hour on one CPU core."""
+    base, semantics = semantics_parts(), semantics_parts().model
+    assert isinstance(semantics, UNetConfig)
+    parter = MTMLConfig(
+        voxel_size=0.03,
+        first_kernel=3,
+        dilations=(2, 2),  # sees about 60 voxels, 1.8 of an object's radii
+        norm=True,
+        proposals=ProposalConfig(bandwidths=(1.0, 1.5, 2.0), across=True, min_voxels=3, coherent=True),
+    )
+    return replace(
+        base,
+        name="mtml-parts",
+        model=StagedConfig(semantics, parter),
+        optim=replace(base.optim, steps=1_000, lr=3e-3, samples_per_step=4),
+        scans_per_step=4,
+        validate_by=("AP50", "AP25", "mIoU"),
+    )
+
+
+def gspn_parts() -> Recipe:
+    """GSPN on synthetic objects in parts, PartNet's finest classes, an object a sample; an hour on one CPU core."""
+    base = gspn_rooms()
+    assert isinstance(base.model, GSPNConfig)
+    return replace(
+        base,
+        name="gspn-parts",
+        model=replace(
+            base.model,
+            points=4096,
+            seeds=128,
+            contexts=(Context(0.25, 32), Context(0.5, 64), Context(1.0, 64), Context(1.5, 128)),
+            max_iou=0.8,  # parts lie in each other: a bulb in its shade
+            least_radius=0.03,
+            reach=0.03,
+        ),
+        data="parts:train",
+        classes="partnet-3",
+        count=None,
+        augment=PLAIN,
+    )
+
+
+def gspn_parts_voting() -> Recipe:
+    """GSPN on synthetic objects in parts behind mtml-parts; add --init WEIGHTS of it. Half an hour on one CPU core."""
+    base, backbone = gspn_parts(), mtml_parts().model
+    assert isinstance(base.model, GSPNConfig) and isinstance(backbone, StagedConfig)
+    return replace(
+        base,
+        name="gspn-parts-voting",
+        model=replace(
+            base.model,
+            backbone=backbone,
+            members=MembersConfig(votes=0.3, reach=1.0),
+            seeds_on_objects=0.9,
+            confident=0.2,
+            extent_weight=0.5,
+        ),
+        augment=AUGMENT,
+        optim=replace(base.optim, steps=1_000),
+    )
+
+
+def rpointnet_parts() -> Recipe:
+    """R-PointNet on parts behind gspn-parts-voting, with its backbone's semantics; add --init WEIGHTS of it."""
+    base = gspn_parts_voting()
+    assert isinstance(base.model, GSPNConfig)
+    return replace(
+        base,
+        name="rpointnet-parts",
+        model=RPointNetConfig(
+            gspn=base.model, semantics=None, width_scale=0.5, test_region_points=512, min_score=0.05, max_iou=0.3,
+            part_extent=100.0,
+        ),
+        optim=replace(base.optim, steps=1_000),
+        validate="parts:val",
+        validate_by=("AP50", "AP25", "mIoU"),
+    )  # fmt: skip
+
+
+def rpointnet_parts_alone() -> Recipe:
+    """The paper's R-PointNet on parts behind gspn-parts, learning semantics, too; add --init WEIGHTS of it."""
+    base = gspn_parts()
+    assert isinstance(base.model, GSPNConfig)
+    return replace(
+        base,
+        name="rpointnet-parts-alone",
+        model=RPointNetConfig(
+            gspn=base.model,
+            semantics=PointNet2Config(points=4096, level_points=(1024, 256, 64, 16), normals=16, dropout=0.3),
+            learn="semantics", width_scale=0.5, test_region_points=512, min_score=0.1, max_iou=0.3, part_extent=100.0,
+        ),
+        optim=replace(base.optim, steps=1_600),
+        validate="parts:val",
+        validate_by=("AP50", "AP25", "mIoU"),
+    )  # fmt: skip
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "semantics-parts": semantics_parts,
+    "mtml-parts": mtml_parts,
+    "gspn-parts": gspn_parts,
+    "gspn-parts-voting": gspn_parts_voting,
+    "rpointnet-parts": rpointnet_parts,
+    "rpointnet-parts-alone": rpointnet_parts_alone,
+}
+_MTML = (training("semantics-parts"), training("mtml-parts", init=("semantics-parts",)))
+_VOTING = (*_MTML, training("gspn-parts-voting", init=("mtml-parts",)))
+CHAINS: dict[str, tuple[str, ...]] = {
+    "mtml-parts": _MTML,
+    "gspn-parts-voting": _VOTING,
+    "rpointnet-parts": (*_VOTING, training("rpointnet-parts", init=("gspn-parts-voting",))),
+    "rpointnet-parts-alone": (
+        training("gspn-parts"),
+        training("rpointnet-parts-alone", init=("gspn-parts",)),
+    ),
+}
+"""The commands that make the weights of a recipe, where it is more than one training."""
