@@ -13,6 +13,7 @@ from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.methods.staged import StagedConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.methods.voxels.grouping import ProposalConfig
+from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
 from gestalt3d.recipes.commands import training
 from gestalt3d.recipes.gspn import gspn_rooms
 
@@ -26,7 +27,7 @@ def semantics_parts() -> Recipe:
     """Kinds of parts of synthetic objects, PartNet's finest classes; a quarter of an hour on one CPU core."""
     return Recipe(
         name="semantics-parts",
-        model=UNetConfig(voxel_size=0.03, width=24, levels=4, class_balance=0.3),
+        model=UNetConfig(voxel_size=0.03, width=24, levels=6, class_balance=0.3),  # the last level sees the object
         optim=Optim(
             steps=1_200, lr=8e-3, schedule="cosine", samples_per_step=6, warmup=50, clip=1.0, bn_momentum=0.1,
             halve_every=1_000_000, precision="bf16", ema=0.995,
@@ -42,24 +43,35 @@ def semantics_parts() -> Recipe:
     )  # fmt: skip
 
 
-def mtml_parts() -> Recipe:
-    """MTML on synthetic objects in parts; add --init WEIGHTS of semantics-parts. Half an hour on one CPU core."""
-    base, semantics = semantics_parts(), semantics_parts().model
-    assert isinstance(semantics, UNetConfig)
-    parter = MTMLConfig(
-        voxel_size=0.03,
-        first_kernel=3,
-        dilations=(2, 2),  # sees about 60 voxels, 1.8 of an object's radii
-        norm=True,
-        proposals=ProposalConfig(bandwidths=(1.0, 1.5, 2.0), across=True, min_voxels=3, coherent=True),
+def mtml_parts_true() -> Recipe:
+    """The first stage of mtml-parts: MTML on synthetic objects in parts with their true classes; half an hour on one CPU core."""
+    base = semantics_parts()
+    return replace(
+        base,
+        name="mtml-parts-true",
+        model=MTMLConfig(
+            voxel_size=0.03,
+            first_kernel=3,
+            dilations=(2, 2),  # sees about 60 voxels, 1.8 of an object's radii
+            norm=True,
+            proposals=ProposalConfig(bandwidths=(1.0, 1.5, 2.0), across=True, min_voxels=3, coherent=True),
+        ),
+        optim=replace(base.optim, steps=1_200, lr=3e-3, samples_per_step=4),
+        scans_per_step=4,
+        validate_by=("AP50", "AP25", "mIoU"),
     )
+
+
+def mtml_parts() -> Recipe:
+    """MTML on parts with predicted classes; add --init WEIGHTS of mtml-parts-true and of semantics-parts."""
+    base, semantics = mtml_parts_true(), semantics_parts().model
+    assert isinstance(base.model, MTMLConfig) and isinstance(semantics, UNetConfig)
+    parter = replace(base.model, semantic_noise=SemanticNoiseConfig(deviation=2.5))
     return replace(
         base,
         name="mtml-parts",
         model=StagedConfig(semantics, parter),
-        optim=replace(base.optim, steps=1_000, lr=3e-3, samples_per_step=4),
-        scans_per_step=4,
-        validate_by=("AP50", "AP25", "mIoU"),
+        optim=replace(base.optim, steps=250, lr=1e-3),
     )
 
 
@@ -143,13 +155,18 @@ def rpointnet_parts_alone() -> Recipe:
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "semantics-parts": semantics_parts,
+    "mtml-parts-true": mtml_parts_true,
     "mtml-parts": mtml_parts,
     "gspn-parts": gspn_parts,
     "gspn-parts-voting": gspn_parts_voting,
     "rpointnet-parts": rpointnet_parts,
     "rpointnet-parts-alone": rpointnet_parts_alone,
 }
-_MTML = (training("semantics-parts"), training("mtml-parts", init=("semantics-parts",)))
+_MTML = (
+    training("semantics-parts"),
+    training("mtml-parts-true"),
+    training("mtml-parts", init=("mtml-parts-true", "semantics-parts")),
+)
 _VOTING = (*_MTML, training("gspn-parts-voting", init=("mtml-parts",)))
 CHAINS: dict[str, tuple[str, ...]] = {
     "mtml-parts": _MTML,
