@@ -106,6 +106,9 @@ class RPointNetConfig:
     """Least probability of the class."""
     mask_threshold: Share = 0.5
     """A point with more belongs to the mask."""
+    # A box that is a little too small cuts its object.
+    mask_margin: Annotated[float, Within(least=1, most=4)] = 1.0
+    """Masks are looked for in the refined boxes, widened by this factor."""
     superpoints: SuperpointConfig | None = None
     """Pieces whose points have one class and are in a mask as a whole, where most of them are; by default points decide."""
     max_iou: Share = 0.1
@@ -183,7 +186,8 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
     name = "rpointnet"
     takes = PointCloud
     not_trained = (
-        "test_region_points", "min_score", "mask_threshold", "superpoints", "max_iou", "most", "part_extent", "seed",
+        "test_region_points", "min_score", "mask_threshold", "mask_margin", "superpoints", "max_iou", "most", "part_extent",
+        "seed",
     )  # fmt: skip
     config: RPointNetConfig
 
@@ -484,10 +488,10 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         """The points of the cloud in each region's mask, and the mean probability of these."""
         masks: list[Tensor] = []
         sure: list[float] = []
-        upright = torch.cat([found.boxes, torch.zeros(len(found.boxes), 1)], dim=1)
-        inside = points_in_boxes(cloud.points, upright)
+        boxes = torch.cat([found.boxes[:, :3], found.boxes[:, 3:] * self.config.mask_margin], dim=1)
+        inside = points_in_boxes(cloud.points, torch.cat([boxes, torch.zeros(len(boxes), 1)], dim=1))
         done = 0
-        for some in counted(found.boxes.split(_REGIONS_AT_ONCE)):
+        for some in counted(boxes.split(_REGIONS_AT_ONCE)):
             regions = regions_of(some[None], self._draws(len(some)), points, centers)
             logits = self.mask_head(regions.to(self.gspn.device), known)[0].cpu()
             for k, (index, of_class) in enumerate(zip(regions.index[0], logits, strict=True)):

@@ -94,6 +94,7 @@ def rpointnet_rooms() -> Recipe:
             width_scale=0.5,
             test_region_points=512,
             min_score=0.05,
+            mask_margin=1.3,
             superpoints=SuperpointConfig(),
         ),
         optim=replace(base.optim, steps=1_200),

@@ -14,9 +14,10 @@ from gestalt3d.methods.staged import StagedConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.methods.voxels.grouping import ProposalConfig
 from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
-from gestalt3d.recipes.commands import training
+from gestalt3d.recipes.commands import ROOT, training
 from gestalt3d.recipes.gspn import gspn_rooms
 
+_PARTNET_EPOCHS, _CHAIRS = 100, 4489
 AUGMENT = replace(
     PLAIN, rotation=True, flip=True, scale=(0.9, 1.1), stretch=0.1, noise=(0.0, 0.01), p_dropout=0.5, dropout=(0.1, 0.7)
 )  # fmt: skip
@@ -153,6 +154,37 @@ def rpointnet_parts_alone() -> Recipe:
     )  # fmt: skip
 
 
+def gspn_partnet() -> Recipe:
+    """The paper's GSPN on a category of PartNet, as a public fork of the authors sets it; add --root DIR. Needs a GPU."""
+    contexts = (Context(0.25, 64), Context(0.5, 128), Context(1.0, 256), Context(1.5, 256))
+    return Recipe(
+        name="gspn-partnet",
+        model=GSPNConfig(
+            points=10_000, contexts=contexts, test_seeds=1024, max_iou=0.8, least_radius=0.03, reach=0.03
+        ),
+        optim=Optim(steps=_PARTNET_EPOCHS * _CHAIRS // 2, lr=1e-3, samples_per_step=2, halve_every=110_000),
+        data="partnet-chair-3:train",
+        augment=replace(PLAIN, noise=(0.01, 0.01)),
+        scans_per_step=2,
+    )
+
+
+def rpointnet_partnet() -> Recipe:
+    """The paper's R-PointNet behind gspn-partnet, learning semantics, too; add --root DIR --init WEIGHTS of it. Needs a GPU."""
+    base = gspn_partnet()
+    assert isinstance(base.model, GSPNConfig)
+    return replace(
+        base,
+        name="rpointnet-partnet",
+        model=RPointNetConfig(
+            gspn=base.model, semantics=PointNet2Config(points=10_000), learn="semantics", min_score=0.1, mask_margin=1.3,
+            part_extent=100.0,
+        ),
+        validate="partnet-chair-3:val",
+        validate_by=("AP50", "AP25", "mIoU"),
+    )  # fmt: skip
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "semantics-parts": semantics_parts,
     "mtml-parts-true": mtml_parts_true,
@@ -161,6 +193,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "gspn-parts-voting": gspn_parts_voting,
     "rpointnet-parts": rpointnet_parts,
     "rpointnet-parts-alone": rpointnet_parts_alone,
+    "gspn-partnet": gspn_partnet,
+    "rpointnet-partnet": rpointnet_partnet,
 }
 _MTML = (
     training("semantics-parts"),
@@ -175,6 +209,10 @@ CHAINS: dict[str, tuple[str, ...]] = {
     "rpointnet-parts-alone": (
         training("gspn-parts"),
         training("rpointnet-parts-alone", init=("gspn-parts",)),
+    ),
+    "rpointnet-partnet": (
+        training("gspn-partnet", ROOT),
+        training("rpointnet-partnet", ROOT, init=("gspn-partnet",)),
     ),
 }
 """The commands that make the weights of a recipe, where it is more than one training."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.gspn import GSPNConfig
+from gestalt3d.methods.pointnet2 import PointNet2Config
 from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.recipes.gspn import gspn_rooms, pointnet2_rooms, rpointnet_rooms, rpointnet_rooms_alone
 from gestalt3d.recipes.parts import gspn_parts, rpointnet_parts, rpointnet_parts_alone
@@ -34,15 +35,21 @@ ROWS: dict[str, _Row] = {
 }
 
 
-_OF_POINTNET2: dict[str, Any] = {"semantics": pointnet2_rooms().model, "learn": "semantics"}
-HEADS: dict[str, dict[str, Any]] = {
-    "rpointnet": {},
-    "rpointnet-no-context": {"context_features": False},
-    "rpointnet-no-semantics": {"semantic_features": False},
-    "rpointnet-pn2": _OF_POINTNET2,
-    "rpointnet-no-pretraining": _OF_POINTNET2,
-}
-"""By key: what the settings of a row of Table 6 change in those of `rpointnet-rooms`."""
+def _heads() -> dict[str, RPointNetConfig]:
+    base, semantics = rpointnet_rooms().model, pointnet2_rooms().model
+    assert isinstance(base, RPointNetConfig) and isinstance(semantics, PointNet2Config)
+    of_pointnet2 = replace(base, semantics=semantics, learn="semantics")
+    return {
+        "rpointnet": base,
+        "rpointnet-no-context": replace(base, context_features=False),
+        "rpointnet-no-semantics": replace(base, semantic_features=False),
+        "rpointnet-pn2": of_pointnet2,
+        "rpointnet-no-pretraining": of_pointnet2,
+    }
+
+
+HEADS = _heads()
+"""The settings of the rows of Table 6, by key."""
 PRETRAINING, _PRETRAINING_STEPS = "semantics-of-pn2", 5
 """Key of the training that `rpointnet-pn2` starts from, and its steps for each step of the heads."""
 ALONE = {"rpointnet-alone": "gspn", "rpointnet-boxes": "gspn-boxes", "rpointnet-segments": "gspn-segments"}
@@ -62,9 +69,7 @@ def heads_row(key: str, *, steps: int | None, seed: int) -> Recipe:
         return _of(pointnet2_rooms(), key, steps and steps * _PRETRAINING_STEPS, seed)
     if key not in HEADS:
         raise UserError(f"no row {key!r}; there are {', '.join(HEADS)}")
-    base = rpointnet_rooms()
-    assert isinstance(base.model, RPointNetConfig)
-    return _of(replace(base, model=replace(base.model, **HEADS[key])), key, steps, seed)
+    return _of(replace(rpointnet_rooms(), model=HEADS[key]), key, steps, seed)
 
 
 def alone_row(key: str, *, steps: int | None, seed: int) -> Recipe:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from gestalt3d.ops.aligned_boxes import suppressed
 from gestalt3d.structures.instances import Instances, Shape
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
@@ -14,6 +16,8 @@ from gestalt3d.viewer.layers import GHOST, Lines, Points, Triangles
 
 _MOST_TRIANGLES = 1_000_000
 _MOST_POINTS = 300_000
+_MOST_SHARED = 0.3
+"""IoU of two boxes above which the worse shape is left out."""
 _DASHES = 64
 """As many fit along the longer side of an image."""
 
@@ -26,15 +30,21 @@ class _Surface(NamedTuple):
 def whole_shapes(instances: Instances, notes: list[str]) -> list[Points | Triangles]:
     """A layer of surfaces, meshes and those of voxels, and one of points, as far as there are any.
 
-    What is too much for a page is left out, the lowest scores first, which is added to the notes.
+    Of points that largely fill the box of a better shape, such as of many proposals for one object, nothing is seen but a fog.
+    They are left out, as is what is too much for a page, the lowest scores first; both is added to the notes.
     """
     shapes: list[Shape] = list(instances.shapes or ())
     by_score = np.argsort(-instances.scores.cpu().numpy(), kind="stable").tolist() if shapes else []
     solid = {i: _surface(shapes[i]) for i in by_score if not isinstance(shapes[i], PointCloud)}
     dots = {i: _points(shapes[i]) for i in by_score if isinstance(shapes[i], PointCloud)}
     shown = _as_fit({i: len(s.faces) for i, s in solid.items()}, _MOST_TRIANGLES)
-    shown_dots = _as_fit({i: len(p) for i, p in dots.items()}, _MOST_POINTS)
-    drawn, wanted = len(shown) + len(shown_dots), len(solid) + len(dots)
+    apart = _apart(dots)
+    if len(apart) < len(dots):
+        notes.append(
+            f"{len(dots) - len(apart):,} of {len(dots):,} whole shapes are not shown, for they overlap better ones"
+        )
+    shown_dots = _as_fit({i: len(dots[i]) for i in apart}, _MOST_POINTS)
+    drawn, wanted = len(shown) + len(shown_dots), len(solid) + len(apart)
     if drawn < wanted:
         notes.append(f"{drawn:,} of {wanted:,} whole shapes are shown, those of the highest scores")
     layers: list[Points | Triangles] = []
@@ -50,6 +60,19 @@ def whole_shapes(instances: Instances, notes: list[str]) -> list[Points | Triang
             Points(positions, labels, classes, instances.vocabulary, bounds, opacity=GHOST, name=name)
         )
     return layers
+
+
+def _apart(dots: dict[int, np.ndarray]) -> list[int]:
+    """Keys of the points whose box overlaps none of an earlier key by more than `_MOST_SHARED`."""
+    filled = [i for i, points in dots.items() if len(points)]
+    if not filled:
+        return list(dots)
+    corners = np.array([[dots[i].min(0), dots[i].max(0)] for i in filled], dtype=np.float64)
+    low, high = corners[:, 0], corners[:, 1]
+    boxes = torch.from_numpy(np.concatenate([(low + high) / 2, high - low], axis=1))
+    in_order = -torch.arange(len(filled), dtype=torch.float64)
+    kept = {filled[k] for k in suppressed(boxes, in_order, max_iou=_MOST_SHARED).tolist()}
+    return [i for i, points in dots.items() if not len(points) or i in kept]
 
 
 def _as_fit(sizes: dict[int, int], most: int) -> list[int]:

@@ -1,6 +1,7 @@
 """PartNet's HDF5 files: both layouts, splits, classes, and whatever may be wrong with them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ from gestalt3d.data import DataSet, open_data
 from gestalt3d.data.cache import fingerprint
 from gestalt3d.data.check import check
 from gestalt3d.data.partnet import part_classes
+from gestalt3d.engine.train import train
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.official import score
+from gestalt3d.recipes.parts import gspn_partnet, rpointnet_partnet
 from gestalt3d.structures.vocabulary import PARTNET
 from tests.hdf5_files import hdf5, write_hdf5
+from tests.methods import test_rpointnet
 
 __all__ = ["hdf5"]
 pytestmark = pytest.mark.usefixtures("hdf5")
@@ -255,3 +259,15 @@ def test_official_files_are_scored_as_the_shapes_in_them(tmp_path: Path) -> None
     )
     with pytest.raises(UserError, match=r"\[1, 2\] shapes"):
         score("partnet", gt, pred)
+
+
+def test_the_networks_of_the_recipes_learn_from_it(root: Path, tmp_path: Path) -> None:
+    for made, model, init in (
+        (gspn_partnet(), test_rpointnet.SMALL.gspn, ()),
+        (rpointnet_partnet(), replace(test_rpointnet.SMALL, learn="semantics"), ("gspn-partnet",)),
+    ):
+        recipe = replace(
+            made, model=model, data="partnet-chair-1:train", root=root, validate="", workers=0, scans_per_step=1,
+            optim=replace(made.optim, steps=1), init=tuple(str(tmp_path / name / "last.safetensors") for name in init),
+        )  # fmt: skip
+        assert train(recipe, tmp_path / made.name, device="cpu").exists()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gestalt3d.errors import UserError
+from gestalt3d.methods import rpointnet
 from gestalt3d.methods.gspn import Context, GSPNConfig
 from gestalt3d.methods.method import Moment
 from gestalt3d.methods.pointnet2 import PointNet2Config
@@ -225,3 +226,34 @@ def test_with_superpoints_no_piece_is_cut() -> None:
         assert bool(whole.all()) or not bool((2 * inside > torch.bincount(pieces)).any())
     for piece in range(int(pieces.max()) + 1):
         assert len(found.element_classes[pieces == piece].unique()) == 1
+
+
+@pytest.mark.parametrize(("config", "reach"), [(UNSURE, 0.8), (VOTING, VOTING.gspn.members.reach)])
+def test_parts_of_a_scene_overlap_by_twice_what_a_proposal_sees(
+    config: RPointNetConfig, reach: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(
+        rpointnet, "parts_of", lambda _points, *, extent, overlap: asked.append(overlap) or []
+    )
+    with pytest.raises((RuntimeError, ValueError, IndexError)):  # there is no part
+        RPointNet.from_config(config, S3DIS).segment(tiny_scan(0).input)
+    assert asked == [2 * reach]
+
+
+def test_masks_reach_as_far_as_the_widened_boxes() -> None:
+    cloud = tiny_scan(0).input
+    torch.manual_seed(0)
+    method = RPointNet.from_config(replace(UNSURE, mask_threshold=0.0, max_iou=1.0), S3DIS)
+    narrow = method.segment(cloud)
+    method.config = replace(method.config, mask_margin=1.5)
+    wide = method.segment(cloud)
+    assert narrow.boxes is not None and wide.boxes is not None
+    largest = 0.0
+    for found, least in ((narrow, 1.0), (wide, 1.5)):
+        assert len(found) > 3
+        for box, mask in zip(found.boxes, found.masks, strict=True):
+            off = (cloud.points[mask] - box[:3]).abs() / (box[3:6] / 2)
+            assert float(off.max()) <= least + 1e-4
+            largest = max(largest, float(off.max()))
+    assert largest > 1.2, "the wider boxes have points that the others have not"

@@ -99,6 +99,16 @@ def test_shapes_too_many_for_a_page_go_by_score_and_a_note_says_so(monkeypatch) 
     assert notes == ["2 of 3 whole shapes are shown, those of the highest scores"]
 
 
+def test_of_shapes_that_fill_the_same_place_the_best_is_seen() -> None:
+    cube = torch.tensor([[x, y, z] for x in (0.0, 1) for y in (0.0, 1) for z in (0.0, 1)])
+    nearly, beside, inside = cube + 0.1, cube + torch.tensor([0.9, 0.0, 0.0]), 0.4 * cube + 0.3
+    given = tuple(map(PointCloud, (nearly, cube, beside, inside)))
+    notes: list[str] = []
+    (layer,) = whole_shapes(found(4, shapes=given, scores=torch.tensor([0.5, 0.9, 0.4, 0.3])), notes)
+    assert isinstance(layer, Points) and sorted(set(layer.labels.tolist())) == [1, 2, 3]
+    assert notes == ["1 of 4 whole shapes are not shown, for they overlap better ones"]
+
+
 def test_outlines_run_along_the_edges_of_masks() -> None:
     mask = np.zeros((40, 60), dtype=bool)
     mask[10:30, 20:50] = True
