@@ -31,6 +31,8 @@ class Sample(Generic[Input]):
 
 Scan = Sample[PointCloud]
 """A labelled cloud."""
+LabelledView = Sample[View]
+"""A labelled image or RGB-D frame."""
 
 
 @runtime_checkable

@@ -65,7 +65,7 @@ def look(eye: np.ndarray, yaw: float, pitch: float, roll: float = 0.0) -> Pose:
     return Pose(np.asarray(eye, float), np.stack([cr * right + sr * down, cr * down - sr * right, forward]))
 
 
-def _standing_place(world: World, cell: np.ndarray, rng: np.random.Generator, eye: float) -> np.ndarray:
+def standing_place(world: World, cell: np.ndarray, rng: np.random.Generator, eye: float) -> np.ndarray:
     """A free spot for a head at height `eye`."""
     m = min(0.35, (cell[2] - cell[0]) * 0.2, (cell[3] - cell[1]) * 0.2)
     best, clear = np.zeros(2), -1.0
@@ -107,7 +107,7 @@ def _walk(world: World, rng: np.random.Generator, frames: int) -> list[Pose]:
         spread = 1.0 if rng.random() < 0.85 else float(rng.uniform(0.4, 0.9))
         for k in range(int(count)):
             if k % 3 == 0:
-                place = _standing_place(world, cell, rng, eye + float(rng.normal(0, 0.1)))
+                place = standing_place(world, cell, rng, eye + float(rng.normal(0, 0.1)))
             if len(targets) and rng.random() < staring:
                 aim = targets[int(rng.integers(len(targets)))] + rng.normal(0, 0.25, 3) - place
                 aim[2] += 0.4
@@ -389,7 +389,7 @@ def _static(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
     for cell in world.cells:
         stops = 1 + int(rng.integers(0, 3)) + int((cell[2] - cell[0]) * (cell[3] - cell[1]) > 12)
         for _ in range(stops):
-            eye = _standing_place(world, cell, rng, float(rng.uniform(1.2, 1.6)))
+            eye = standing_place(world, cell, rng, float(rng.uniform(1.2, 1.6)))
             turn = float(rng.uniform(0, 1.57))
             views = [look(eye, turn + k * np.pi / 2, 0.0) for k in range(4)] + [
                 look(eye, turn, np.pi / 2),
@@ -430,7 +430,7 @@ def _single(world: World, rng: np.random.Generator, points: int) -> tuple[np.nda
     best, most = [], -1
     for _ in range(6):
         cell = world.cells[int(rng.integers(len(world.cells)))]
-        eye = _standing_place(world, cell, rng, float(rng.uniform(1.1, 1.7)))
+        eye = standing_place(world, cell, rng, float(rng.uniform(1.1, 1.7)))
         centre = np.array([(cell[0] + cell[2]) / 2, (cell[1] + cell[3]) / 2]) - eye[:2]
         yaw = float(np.arctan2(centre[1], centre[0]) + rng.normal(0, 0.35))
         pose = look(eye, yaw, float(rng.uniform(-0.5, -0.1)), float(rng.normal(0, 0.03)))

@@ -41,13 +41,12 @@ def with_whole_objects(
     linear, shift = scan_from_world[:3, :3], scan_from_world[:3, 3]
     shapes, boxes = [], []
     for index in objects.tolist():
-        triangles = world.vertices[world.faces[_faces_of(world, index)]] @ linear.T + shift
+        triangles = world.vertices[world.faces[faces_of(world, index)]] @ linear.T + shift
         cos, sin = linear[:2, :2] @ world.frames[index, :2]
         yaw = np.arctan2(sin, cos)
-        own_axes = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1.0]])
+        own_axes = _turn(yaw)
         corners = triangles.reshape(-1, 3) @ own_axes
-        low, high = corners.min(0), corners.max(0)
-        boxes.append([*(own_axes @ ((low + high) / 2)), *(high - low), yaw])
+        boxes.append(box_around(triangles.reshape(-1, 3), yaw))
         outermost = np.unique((corners @ _DIRECTIONS.T).argmax(0))
         points = [corners[outermost] @ own_axes.T, surface(triangles, POINTS - len(outermost), rng)]
         shapes.append(PointCloud(torch.from_numpy(np.concatenate(points).astype(np.float32))))
@@ -55,8 +54,20 @@ def with_whole_objects(
     return replace(found, shapes=tuple(shapes), amodal_boxes=amodal)
 
 
-def _faces_of(world: World, index: int) -> slice:
-    """Of one object; they lie together."""
+def box_around(points: Float64[np.ndarray, "n 3"], yaw: float) -> list[float]:
+    """The smallest box of that yaw that holds the points: centre, size along its own axes, yaw."""
+    own_axes = _turn(yaw)
+    own = points @ own_axes
+    low, high = own.min(0), own.max(0)
+    return [*(own_axes @ ((low + high) / 2)), *(high - low), yaw]
+
+
+def _turn(yaw: float) -> Float64[np.ndarray, "3 3"]:
+    return np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1.0]])
+
+
+def faces_of(world: World, index: int) -> slice:
+    """Of one object; they lie together, as its vertices do."""
     return slice(*np.searchsorted(world.face_object, [index, index + 1]).tolist())
 
 
