@@ -29,6 +29,7 @@ from gestalt3d.ops.graph_segments import graph_segments
 from gestalt3d.ops.interpolate import interpolate, inverse_distance_weights
 from gestalt3d.ops.knn import Neighbours, knn, knn_among, smallest
 from gestalt3d.ops.mean_shift import bin_seeds, mean_shift
+from gestalt3d.ops.mesh_voxels import mesh_voxels
 from gestalt3d.ops.neighbour_max import group_max, neighbour_max
 from gestalt3d.ops.norm_relu import norm_relu
 from gestalt3d.ops.normals import normals_of_neighbours, surface_normals
@@ -119,6 +120,10 @@ REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     ),
     "cut_blocks": (lambda p: cut_blocks(p, size=2.0, stride=1.0, min_points=1), (CLOUD[0],)),
     "voxelize": (lambda p: voxelize(p, voxel_size=2.0), (CLOUD[0],)),
+    "mesh_voxels": (
+        lambda v: mesh_voxels(v, TRIANGLE, voxel_size=1.0, origin=(0.0, 0.0, 0.0), size=(4, 4, 4)),
+        (CLOUD[0, :3],),
+    ),
     "center_coherency": (
         lambda d, p: center_coherency(d, p, torch.tensor([0, 12]), ROWS, torch.tensor([[0], [-1]])),
         (torch.ones(12, 3), CLOUD[0]),
@@ -139,6 +144,7 @@ NAN: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "interpolate": (lambda f: interpolate(f, Neighbours(torch.ones(1, 4, 3), EVERY)), (CLOUD,)),
     "norm_relu": COMPUTED["norm_relu"],
     "voxelize": REFUSED["voxelize"],
+    "mesh_voxels": REFUSED["mesh_voxels"],
     "mean_shift": COMPUTED["mean_shift"],
     "dbscan": COMPUTED["dbscan"],
     "average_linkage": COMPUTED["average_linkage"],
