@@ -87,6 +87,8 @@ def evaluate(
             raise UserError(
                 f"{name} {place}: holds one answer per scan; give one of the --seeds and no --poses"
             )
+    if data.partition(":")[0] == "views" and (poses > 1 or blocks):
+        raise UserError(f"-d {data}: a view has one pose and no blocks; drop --poses and --blocks")
     expect_writable(json)
     expect_writable(add_to, "--add-to")
     from gestalt3d.data import Seen, open_data

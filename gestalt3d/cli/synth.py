@@ -1,5 +1,6 @@
 """`gestalt3d synth`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 def synth(
     what: Positional[
         Annotated[
-            Literal["rooms", "toyboxes", "parts"],
-            option("scanned rooms, boxes in a cube, or single objects in their parts", default=""),
+            Literal["rooms", "toyboxes", "parts", "views"],
+            option(
+                "scanned rooms, boxes in a cube, single objects in their parts, or RGB-D frames of the rooms",
+                default="",
+            ),
         ]
     ],
     *,
@@ -43,9 +47,17 @@ def synth(
         Literal[1, 2, 3] | None,
         option("parts only: how fine the parts are, from 1, coarse, to 3", "{1,2,3}", default="3"),
     ] = None,
+    camera: Annotated[
+        Literal["kinect-v1", "kinect-v2", "realsense-d435", "iphone-lidar"] | None,
+        option(
+            "views only: what takes them",
+            "{kinect-v1,kinect-v2,realsense-d435,iphone-lidar}",
+            default="drawn for each",
+        ),
+    ] = None,
     out: Out = Path("data"),
 ) -> None:
-    """Write the scans of `count` seeds into a folder of labelled clouds."""
+    """Write the scans of `count` seeds into a folder of labelled clouds, or of frames."""
     if count < 1:
         raise UserError(f"-n {count}: must be at least 1")
     if seed < 0:
@@ -55,6 +67,11 @@ def synth(
     for name, given in (("category", category), ("level", level)):
         if what != "parts" and given is not None:
             raise UserError(f"--{name} {given}: {what} have none; synth parts does")
+    if what == "views":
+        _write_views(count, seed, camera, out)
+        return
+    if camera is not None:
+        raise UserError(f"--camera {camera}: {what} have none; synth views does")
     from gestalt3d.data.folder import save_scan
 
     make = _part_maker(category, level or 3) if what == "parts" else _maker(what, preset)
@@ -69,6 +86,20 @@ def synth(
         say(f"look at one: gestalt3d view {file}; check them: gestalt3d data check folder --root {out}")
     else:
         say(f"points are the centres of 10 cm voxels; in Python: gestalt3d.open_data('folder', root='{out}')")
+
+
+def _write_views(count: int, seed: int, camera: str | None, out: Path) -> None:
+    """Of each seed's room the first view."""
+    from gestalt3d.data.view_files import save_view
+    from gestalt3d.synth.views import ViewConfig, make_view
+
+    config = ViewConfig(camera=camera)
+    with Progress() as on_progress:
+        for i in range(count):
+            on_progress("views", i, count)
+            file = save_view(out, make_view(seed + i, config=config))
+    say(f"{count} views in {out}{os.sep}{{rgb,depth,amodal,objects,voxels,…}}")
+    say(f"segment one: gestalt3d segment {file}")
 
 
 def _maker(what: str, preset: str) -> "Callable[[int], Scan]":

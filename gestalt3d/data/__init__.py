@@ -1,15 +1,17 @@
-"""Data sets: each has `vocabulary`, `names`, a length, and yields `Scan`s by position. It knows how answers to it are scored."""
+"""Data sets: each has `vocabulary`, `names`, a length, and yields `Scan`s by position, or labelled views. It knows how answers to
+it are scored.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeVar, overload, runtime_checkable
 
 from gestalt3d.data.part_names import part_name
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.counts import Counts
 from gestalt3d.metrics.report import Results
 from gestalt3d.structures.instances import Instances
-from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.samples import LabelledView, Scan
 from gestalt3d.structures.vocabulary import Vocabulary
 
 
@@ -57,9 +59,13 @@ class Official(Protocol):
         ...
 
 
+Item = TypeVar("Item", covariant=True)
+"""`Scan` or `LabelledView`."""
+
+
 @runtime_checkable
-class DataSet(Protocol):
-    """What `open_data` returns."""
+class DataSetOf(Protocol[Item]):
+    """What `open_data` returns, of either kind."""
 
     vocabulary: Vocabulary
     names: list[str]
@@ -85,7 +91,7 @@ class DataSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, i: int) -> Scan: ...
+    def __getitem__(self, i: int) -> Item: ...
 
     def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
         """What scores answers in that vocabulary; `class_agnostic`: instances whatever their classes."""
@@ -96,10 +102,18 @@ class DataSet(Protocol):
         ...
 
 
+@runtime_checkable
+class DataSet(DataSetOf[Scan], Protocol):
+    """What `open_data` returns of clouds."""
+
+
+ViewsSpec = Literal["views", "views:train", "views:val", "views:test"]
+"""The data whose samples are views."""
 KNOWN = {
     "rooms": "rooms:train, rooms:val, rooms:test",
     "rooms-whole": "rooms-whole:train, … (the same rooms, whole shapes and amodal boxes known)",
     "table-tops": "table-tops:train, table-tops:val, table-tops:test",
+    "views": "views:train, views:val, views:test (RGB-D frames of the rooms)",
     "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
     "toyboxes-hard": "toyboxes-hard:train, …",
     "parts": "parts:train, parts-chair:val, parts-lamp-2:test, … (category, level of detail 1 to 3)",
@@ -112,7 +126,7 @@ KNOWN = {
 }
 
 
-_MADE = ("rooms", "rooms-whole", "table-tops", "toyboxes", "toyboxes-hard", "parts")
+_MADE = ("rooms", "rooms-whole", "table-tops", "views", "toyboxes", "toyboxes-hard", "parts")
 
 
 def needs_root(spec: str) -> bool:
@@ -126,6 +140,13 @@ def _known(name: str) -> str:
     return name if name in KNOWN or parts is None or parts.data not in ("parts", "partnet") else parts.data
 
 
+@overload
+def open_data(
+    spec: ViewsSpec, *, vocabulary: Vocabulary | None = None, limit: int | None = None
+) -> DataSetOf[LabelledView]: ...
+
+
+@overload
 def open_data(
     spec: str,
     *,
@@ -133,12 +154,22 @@ def open_data(
     vocabulary: Vocabulary | None = None,
     limit: int | None = None,
     semantics: Path | str | None = None,
-) -> DataSet:
+) -> DataSet: ...
+
+
+def open_data(
+    spec: str,
+    *,
+    root: Path | str | None = None,
+    vocabulary: Vocabulary | None = None,
+    limit: int | None = None,
+    semantics: Path | str | None = None,
+) -> DataSetOf[LabelledView] | DataSet:
     """The data set called `spec`, "name" or "name:split", such as "rooms:val", "s3dis:area5", "scannet:val" or "folder".
 
-    It has a length and is indexed by number; every item is a `Scan`. `root` is its folder on disk, `vocabulary` the classes to
-    map it to (its own by default), `limit` the number of scans. `semantics` is a folder of classes that are given with the
-    scans of ScanNet, in the format of its benchmark. An unknown name, split or folder is a `UserError`.
+    It has a length and is indexed by number; every item is a `Scan`, of "views" a `LabelledView`. `root` is its folder on disk,
+    `vocabulary` the classes to map it to (its own by default), `limit` the number of scans. `semantics` is a folder of classes
+    that are given with the scans of ScanNet, in the format of its benchmark. An unknown name, split or folder is a `UserError`.
     """
     name, _, split = spec.partition(":")
     if _known(name) not in KNOWN:
@@ -157,6 +188,11 @@ def open_data(
         from gestalt3d.structures.vocabulary import TABLE_TOPS
 
         return TableTops(split or "test", count=limit, vocabulary=vocabulary or TABLE_TOPS)
+    if name == "views":
+        from gestalt3d.data.views import Views
+        from gestalt3d.structures.vocabulary import SYNTH
+
+        return Views(split or "test", count=limit, vocabulary=vocabulary or SYNTH)
     if name in ("toyboxes", "toyboxes-hard"):
         from gestalt3d.data.toyboxes import Toyboxes
         from gestalt3d.structures.vocabulary import TOYBOXES

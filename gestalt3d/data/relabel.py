@@ -1,9 +1,10 @@
-"""The same scan with the class ids of another vocabulary."""
+"""The same sample with the class ids of another vocabulary."""
 
 from dataclasses import replace
 
 import torch
 
+from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import Vocabulary, translate
 
@@ -13,10 +14,17 @@ def relabel(scan: Scan, vocabulary: Vocabulary) -> Scan:
     found = scan.truth
     if found.vocabulary == vocabulary:
         return scan
-    table = torch.from_numpy(translate(found.vocabulary, vocabulary))
-    points = None if found.element_classes is None else table[found.element_classes]
-    found = replace(found, vocabulary=vocabulary, classes=table[found.classes], element_classes=points)
     cloud = scan.input
     if cloud.semantic is not None:
+        table = torch.from_numpy(translate(found.vocabulary, vocabulary))
         cloud = replace(cloud, semantic=table[cloud.semantic])
-    return replace(scan, input=cloud, truth=found)
+    return replace(scan, input=cloud, truth=relabelled(found, vocabulary))
+
+
+def relabelled(found: Instances, vocabulary: Vocabulary) -> Instances:
+    """The same instances; their classes and those of the elements go through `translate`."""
+    if found.vocabulary == vocabulary:
+        return found
+    table = torch.from_numpy(translate(found.vocabulary, vocabulary))
+    elements = None if found.element_classes is None else table[found.element_classes]
+    return replace(found, vocabulary=vocabulary, classes=table[found.classes], element_classes=elements)

@@ -9,12 +9,15 @@ from gestalt3d.data.part import Part, held_out
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.engine.survey import expect_labels, survey
 from gestalt3d.errors import UserError
+from gestalt3d.methods import method_class
 
 Say = Callable[[str], None]
 
 
 def opened(recipe: Recipe) -> DataSet:
-    """The recipe's data; `UserError` where some of it cannot be read, now and not in the middle of the training."""
+    """The recipe's data; `UserError` where some of it cannot be read or is nothing for the method, now and not in the middle of
+    the training.
+    """
     scans = open_data(
         recipe.data,
         root=recipe.root,
@@ -24,6 +27,13 @@ def opened(recipe: Recipe) -> DataSet:
     )
     if broken := scans.unreadable:
         raise UserError(next(iter(broken.values())))
+    takes = method_class(recipe.method).takes
+    # The name of the data decides what they hold, which types do not know.
+    if len(scans) and not isinstance(scans[0].input, takes):
+        raise UserError(
+            f"--data {recipe.data}: its samples are {type(scans[0].input).__name__}s, and {recipe.method} learns from "
+            f"{takes.__name__}s; name other data"
+        )
     return scans
 
 
