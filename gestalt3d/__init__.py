@@ -33,6 +33,7 @@ _PUBLIC = {
     "train": "gestalt3d.engine.train",
     "open_data": "gestalt3d.data",
     "make_room": "gestalt3d.synth.rooms",
+    "make_view": "gestalt3d.synth.views",
     "score": "gestalt3d.metrics.official",
     # looking
     "view": "gestalt3d.viewer",
@@ -67,6 +68,7 @@ __all__ = [
     "train",
     "open_data",
     "make_room",
+    "make_view",
     "score",
     "view",
     "save_page",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from gestalt3d.structures.vocabulary import Vocabulary
     from gestalt3d.structures.voxelgrid import VoxelGrid
     from gestalt3d.synth.rooms import make_room
+    from gestalt3d.synth.views import make_view
     from gestalt3d.viewer import save_page, save_picture, view
 
 
