@@ -8,6 +8,7 @@ from gestalt3d.ops.mesh_voxels import mesh_voxels
 from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.synth.depth_noise import PLAIN
+from gestalt3d.synth.shapes import Vector
 from gestalt3d.synth.view_voxels import Sight, WholeVoxels, whole_voxels
 from gestalt3d.synth.views import SyntheticView, make_view, take_view
 from tests.synth.boxes import stage_of
@@ -50,12 +51,18 @@ def test_what_another_box_hides_is_occluded() -> None:
     assert bool(voxels.is_(Sight.OCCLUDED)[~visible].all())
 
 
-def test_what_lies_beyond_the_image_is_outside() -> None:
-    """At depth z the image reaches to x = 80.5 / 200 z: 0.805 at the box's front, 0.966 at its back."""
-    voxels = whole_voxels(taken(("table", (0.5, 2.0, -0.2), (1.5, 2.4, 0.2))), 0, voxel_size=0.05)
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [((0.5, 2, -0.2), (1.5, 2.4, 0.2)), ((-1.5, 2, -0.2), (-0.5, 2.4, 0.2)), ((-0.2, 2, 0.3), (0.2, 2.4, 1.2)),
+     ((-0.2, 2, -1.2), (0.2, 2.4, -0.3)), ((0.3, -1, -0.2), (0.7, 3, 0.2))],
+    ids=["right", "left", "above", "below", "behind the camera"],
+)  # fmt: skip
+def test_what_lies_beyond_the_image_is_outside(low: Vector, high: Vector) -> None:
+    """At depth z the image reaches to x = 80.5 / 200 z on either side, and to 60.5 / 200 z up and down."""
+    voxels = whole_voxels(taken(("table", low, high)), 0, voxel_size=0.05)
     assert voxels.grid.origin is not None
-    centres = voxels.grid.centers.double() + voxels.grid.origin
-    beyond = centres[:, 0] >= centres[:, 1] * 80.5 / 200
+    x, z, y = (voxels.grid.centers.double() + voxels.grid.origin).unbind(1)
+    beyond = (x.abs() >= z * 80.5 / 200) | (y.abs() >= z * 60.5 / 200)
     visible = voxels.is_(Sight.VISIBLE)
     assert torch.equal(voxels.is_(Sight.OUTSIDE)[~visible], beyond[~visible])
     assert 0 < int(visible.sum()) < int(beyond.sum())

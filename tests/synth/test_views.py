@@ -37,10 +37,13 @@ def view(seed: int, index: int = 0) -> SyntheticView:
     return make_view(seed, index)
 
 
-def taken(stage: Stage, camera: Camera = CAMERA, *, min_pixels: int = 1) -> SyntheticView:
-    rng = np.random.default_rng(0)
+def taken(
+    stage: Stage, camera: Camera = CAMERA, *, min_pixels: int = 1, view_from_room: np.ndarray | None = None
+) -> SyntheticView:
+    rng, same = np.random.default_rng(0), np.eye(4)
+    moved = same if view_from_room is None else view_from_room
     return take_view(
-        stage, camera, np.eye(4), PLAIN, rng, min_pixels=min_pixels, name="boxes", camera_name="by hand"
+        stage, camera, moved, PLAIN, rng, min_pixels=min_pixels, name="boxes", camera_name="by hand"
     )
 
 
@@ -100,6 +103,18 @@ def test_a_hidden_box_has_the_amodal_mask_and_box_that_it_has_alone() -> None:
     assert both.truth.amodal_boxes is not None and alone.truth.amodal_boxes is not None
     torch.testing.assert_close(both.truth.amodal_boxes[1], torch.tensor([0.3, 3.25, 0, 0.6, 0.5, 0.4, 0]))
     assert torch.equal(both.truth.amodal_boxes[1], alone.truth.amodal_boxes[0])
+
+
+def test_boxes_and_cameras_turn_with_the_world_of_the_view() -> None:
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]]
+    turn[:3, 3] = (1, 2, 3)
+    plain, turned = taken(stage_of(NEAR, FAR)), taken(stage_of(NEAR, FAR), view_from_room=turn)
+    assert plain.truth.amodal_boxes is not None and turned.truth.amodal_boxes is not None
+    torch.testing.assert_close(turned.truth.amodal_boxes, plain.truth.moved(turn).amodal_boxes)
+    assert torch.equal(plain.input.depth, turned.input.depth)  # pyright: ignore[reportArgumentType]
+    moved = plain.input.cloud().points.double() @ torch.from_numpy(turn[:3, :3]).T + torch.tensor([1.0, 2, 3])
+    torch.testing.assert_close(turned.input.cloud().points, moved.float())
 
 
 def test_nothing_is_where_no_face_is() -> None:
