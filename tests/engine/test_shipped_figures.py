@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
+from gestalt3d.data.parts import Parts
 from gestalt3d.data.rooms import Rooms
 from gestalt3d.data.scoring import CloudScores
 from gestalt3d.data.toyboxes import Toyboxes
@@ -29,9 +30,11 @@ FLOORS = {
 }
 
 
-def scene(number: int, vocabulary: Vocabulary, folder: Path, *, toys: bool) -> Scan:
-    if toys:
+def scene(number: int, vocabulary: Vocabulary, folder: Path, *, world: str) -> Scan:
+    if world == "toyboxes":
         return Toyboxes("val", count=number + 1)[number]
+    if world == "parts":
+        return Parts("val", count=number + 1)[number]
     fewer = RoomConfig(points=30_000)
     return Rooms("val", count=number + 1, vocabulary=vocabulary, config=fewer, cache_dir=folder)[number]
 
@@ -43,7 +46,7 @@ def test_every_shipped_weight_has_a_floor() -> None:
 @pytest.mark.parametrize("name", sorted(checkpoint.shipped()))
 def test_a_shipped_weight_finds_what_it_found(name: str, tmp_path: Path) -> None:
     model, floor = checkpoint.load(name), FLOORS[name]
-    scan = scene(floor.scene, model.vocabulary, tmp_path, toys=name.endswith("toyboxes"))
+    scan = scene(floor.scene, model.vocabulary, tmp_path, world=name.rpartition("-")[2])
     evaluator = CloudScores(model.vocabulary)
     evaluator.see(scan, model.segment(scan.input))
     found = evaluator.results()["pooled"]
