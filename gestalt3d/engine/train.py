@@ -72,8 +72,6 @@ def train(
     _expect_place(last, resume=resume)
     main, rank, world = accelerator.is_main_process, accelerator.process_index, accelerator.num_processes
     say = note if note is not None and main else _say_nothing
-    if slow:
-        say(slow)
 
     scans = opened(recipe)
     _seed(recipe.seed)
@@ -98,6 +96,8 @@ def train(
         steps = max(1, round(epochs * batches.epoch))
         batches.recipe = recipe = replace(recipe, optim=replace(recipe.optim, steps=steps))
     say(plan(recipe, batches.epoch, accelerator.device))
+    if slow:
+        say(slow)
 
     state, validation = TrainingState.begun(method, recipe.optim), Validation(recipe, kept, say)
     if resume:
