@@ -61,7 +61,10 @@ def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
 
     A class maps to the target's class of the same name, else through `SYNONYMS`, else to the target's rest class
     ("clutter", "otherfurniture", "object") where it has one, else to -1. Structure is never the rest: a ceiling is no furniture.
+    NYUv2's forty become its thirteen as published.
     """
+    if (source.title, target.title) == (NYU40.title, NYU13.title):
+        return np.append(NYU13.from_official(np.array(NYU13_OF_NYU40)), -1)
     rest = next(
         (target.id(name) for name in ("clutter", "otherfurniture", "object") if name in target.names), -1
     )
@@ -84,7 +87,7 @@ def mapping(source: Vocabulary, target: Vocabulary) -> str:
     return f"classes of the data under the names of {target.title}: {parts}" if parts else ""
 
 
-# What a class of `SYNTH` is called elsewhere, nearest name first.
+# What a class of `SYNTH` or `NYU40` is called elsewhere, nearest name first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "shower_curtain": ("showercurtain", "curtain"),
     "desk": ("table",),
@@ -108,6 +111,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "desk_lamp": ("lamp",),
     "monitor": ("tv",),
     "tv": ("monitor",),
+    "television": ("tv", "monitor"),
+    "night stand": ("night_stand", "cabinet"),
+    "books": ("book",),
 }
 
 SYNTH = Vocabulary(
@@ -149,6 +155,44 @@ SCANNET21 = Vocabulary(
 """ScanNet's twenty and the ceiling, which its benchmark ignores: a scan has one, and it is no furniture."""
 
 SCANNET18 = Vocabulary("scannet18", SCANNET20.names[2:], SCANNET20.official_ids[2:])
+
+NYU40 = Vocabulary(
+    "nyu40",
+    (
+        "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
+        "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor mat", "clothes", "ceiling", "books",
+        "refrigerator", "television", "paper", "towel", "shower curtain", "box", "whiteboard", "person", "night stand",
+        "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
+    ),
+    official_ids=tuple(range(1, 41)),
+    structure=frozenset({"wall", "floor", "ceiling", "otherstructure"}),
+)  # fmt: skip
+"""The forty classes of Gupta et al. (2013); 0 is unlabelled."""
+
+NYU13 = Vocabulary(
+    "nyu13",
+    (
+        "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv", "wall",
+        "window",
+    ),
+    official_ids=tuple(range(1, 14)),
+    structure=frozenset({"ceiling", "floor", "wall"}),
+)  # fmt: skip
+"""The thirteen classes of Couprie et al. (2013)."""
+NYU13_OF_NYU40: tuple[int, ...] = (
+    12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5,
+    7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7,
+)  # fmt: skip
+"""The official number in `NYU13` of each of `NYU40`: a door is wall, a desk a table."""
+
+DSS19 = Vocabulary(
+    "dss19",
+    (
+        "bathtub", "bed", "bookshelf", "box", "chair", "counter", "desk", "door", "dresser", "garbage_bin", "lamp",
+        "monitor", "night_stand", "pillow", "sink", "sofa", "table", "tv", "toilet",
+    ),
+)  # fmt: skip
+"""The nineteen kinds of objects of Deep Sliding Shapes on NYUv2 and SUN RGB-D, in its order, and of A3IS-CNN after it."""
 
 TABLE_TOPS = Vocabulary("table-tops", ("table", "object"), structure=frozenset({"table"}))
 
@@ -193,6 +237,9 @@ VOCABULARIES: dict[str, Vocabulary] = {
         SCANNET20,
         SCANNET21,
         SCANNET18,
+        NYU40,
+        NYU13,
+        DSS19,
         TABLE_TOPS,
         TOYBOXES,
         *PARTNET.values(),
