@@ -18,7 +18,7 @@ def data(
     ],
     kind: Positional[
         Annotated[
-            Literal["s3dis", "scannet", "partnet", "shapenet-part", "folder"],
+            Literal["s3dis", "scannet", "partnet", "shapenet-part", "sunrgbd", "nyuv2", "folder"],
             option("the layout of the folder: a data set's, or clouds with labels beside them", default=""),
         ]
     ],

@@ -87,11 +87,12 @@ def evaluate(
             raise UserError(
                 f"{name} {place}: holds one answer per scan; give one of the --seeds and no --poses"
             )
-    if data.partition(":")[0] == "views" and (poses > 1 or blocks):
+    from gestalt3d.data import VIEWS, Seen, open_data
+
+    if data.partition(":")[0] in VIEWS and (poses > 1 or blocks):
         raise UserError(f"-d {data}: a view has one pose and no blocks; drop --poses and --blocks")
     expect_writable(json)
     expect_writable(add_to, "--add-to")
-    from gestalt3d.data import Seen, open_data
     from gestalt3d.data.posed import Posed
     from gestalt3d.data.sampled_blocks import in_sampled_blocks
     from gestalt3d.engine.evaluate import Evaluation, averaged

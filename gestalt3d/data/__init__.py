@@ -107,7 +107,12 @@ class DataSet(DataSetOf[Scan], Protocol):
     """What `open_data` returns of clouds."""
 
 
-ViewsSpec = Literal["views", "views:train", "views:val", "views:test"]
+ViewsSpec = Literal[
+    "views", "views:train", "views:val", "views:test",
+    "sunrgbd", "sunrgbd:train", "sunrgbd:val", "sunrgbd:test", "sunrgbd:all",
+    "sunrgbd-v1", "sunrgbd-v1:train", "sunrgbd-v1:val", "sunrgbd-v1:test", "sunrgbd-v1:all",
+    "nyuv2", "nyuv2:train", "nyuv2:test", "nyuv2:all",
+]  # fmt: skip
 """The data whose samples are views."""
 KNOWN = {
     "rooms": "rooms:train, rooms:val, rooms:test",
@@ -122,10 +127,15 @@ KNOWN = {
     "s3dis": "s3dis:area1 … s3dis:area6, s3dis:not5 (all areas but one), s3dis:all; with --root",
     "scannet": "scannet:train, scannet:val, scannet:test, scannet:all; with --root",
     "scannet-aligned": "scannet-aligned:train, … (walls along x and y)",
+    "sunrgbd": "sunrgbd:train, sunrgbd:val (the official test), sunrgbd:all (RGB-D frames with boxes); with --root",
+    "sunrgbd-v1": "sunrgbd-v1:train, … (an earlier version of the boxes)",
+    "nyuv2": "nyuv2:train, nyuv2:test, nyuv2:all (RGB-D frames with classes of pixels); with --root",
     "folder": "folder, any folder of clouds with labels beside them; with --root",
 }
 
 
+VIEWS = ("views", "sunrgbd", "sunrgbd-v1", "nyuv2")
+"""Names of the data whose samples are views."""
 _MADE = ("rooms", "rooms-whole", "table-tops", "views", "toyboxes", "toyboxes-hard", "parts")
 
 
@@ -142,7 +152,11 @@ def _known(name: str) -> str:
 
 @overload
 def open_data(
-    spec: ViewsSpec, *, vocabulary: Vocabulary | None = None, limit: int | None = None
+    spec: ViewsSpec,
+    *,
+    root: Path | str | None = None,
+    vocabulary: Vocabulary | None = None,
+    limit: int | None = None,
 ) -> DataSetOf[LabelledView]: ...
 
 
@@ -167,9 +181,10 @@ def open_data(
 ) -> DataSetOf[LabelledView] | DataSet:
     """The data set called `spec`, "name" or "name:split", such as "rooms:val", "s3dis:area5", "scannet:val" or "folder".
 
-    It has a length and is indexed by number; every item is a `Scan`, of "views" a `LabelledView`. `root` is its folder on disk,
-    `vocabulary` the classes to map it to (its own by default), `limit` the number of scans. `semantics` is a folder of classes
-    that are given with the scans of ScanNet, in the format of its benchmark. An unknown name, split or folder is a `UserError`.
+    It has a length and is indexed by number; every item is a `Scan`, or where `VIEWS` names the data a `LabelledView`. `root` is
+    its folder on disk, `vocabulary` the classes to map it to (its own by default), `limit` the number of scans. `semantics` is a
+    folder of classes that are given with the scans of ScanNet, in the format of its benchmark. An unknown name, split or folder
+    is a `UserError`.
     """
     name, _, split = spec.partition(":")
     if _known(name) not in KNOWN:
@@ -238,6 +253,15 @@ def open_data(
             aligned=is_aligned,
             semantics=semantics,
         )
+    if name in ("sunrgbd", "sunrgbd-v1"):
+        from gestalt3d.data.sunrgbd import SunRGBD
+
+        version = 1 if name.endswith("-v1") else 2
+        return SunRGBD(root, split or "all", vocabulary=vocabulary, limit=limit, version=version)
+    if name == "nyuv2":
+        from gestalt3d.data.nyuv2 import NYUv2
+
+        return NYUv2(root, split or "all", vocabulary=vocabulary, limit=limit)
     from gestalt3d.data.folder import Folder
 
     if split:

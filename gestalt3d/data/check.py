@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gestalt3d.data.folder import Folder
+from gestalt3d.data.nyuv2 import COUNTS as NYU_COUNTS
+from gestalt3d.data.nyuv2 import FRAMES, NYUv2, missing, numbers
+from gestalt3d.data.nyuv2 import read_split as read_nyu_split
 from gestalt3d.data.part_names import LEVELS
 from gestalt3d.data.partnet import SPLITS as PARTNET_SPLITS
 from gestalt3d.data.partnet import count_shapes, find_files, part_classes, read_shape
@@ -21,11 +24,13 @@ from gestalt3d.data.scannet import SPLITS, Scene, count_vertices, find_file, fin
 from gestalt3d.data.scannet_annotation import TABLE, read_annotation, read_words
 from gestalt3d.data.shapenet_part import COUNTS as SHAPENET_COUNTS
 from gestalt3d.data.shapenet_part import ShapeNetPart
+from gestalt3d.data.sunrgbd import COUNTS as SUN_COUNTS
+from gestalt3d.data.sunrgbd import SunRGBD, find_folder, frames, numbers_of, unreadable_texts
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.structures.vocabulary import S3DIS, mapping
 
-KINDS = ("s3dis", "scannet", "partnet", "shapenet-part", "folder")
+KINDS = ("s3dis", "scannet", "partnet", "shapenet-part", "sunrgbd", "nyuv2", "folder")
 
 
 class Count(NamedTuple):
@@ -55,7 +60,8 @@ class Report:
 
 def check(kind: str, root: Path | str) -> Report:
     """Look at the data set of `kind` below `root`; S3DIS's text files are counted, ScanNet's labels are read, of each of
-    PartNet's files and of each split of ShapeNet the first and the last shape.
+    PartNet's files and of each split of ShapeNet the first and the last shape. Of frames the first and the last are read; of
+    SUN RGB-D all cameras and boxes are, too.
     """
     if kind not in KINDS:
         raise UserError(f"cannot check {kind!r}; data sets with files of yours are {', '.join(KINDS)}")
@@ -243,6 +249,72 @@ def _check_shapenet_part(root: Path) -> Report:
     return Report("shapenet-part", root, tuple(counts), tuple(problems), notes, advice)
 
 
+def _check_sunrgbd(root: Path) -> Report:
+    folder = find_folder(root)
+    there = frames(folder)
+    counts, problems = [], []
+    for split, official in SUN_COUNTS.items():
+        wanted = numbers_of(folder, split)
+        whole = [name for name in wanted if name in there and not there[name]]
+        counts.append(Count(split, len(whole), official, "frames"))
+        if len(whole) != official:
+            problems.append(f"{split}: {len(whole):,} of {official:,} frames")
+    for part in ("image", "depth", "calib", "label"):
+        if lacking := [name for name, gone in there.items() if part in gone]:
+            problems.append(f"{folder / part}: {len(lacking):,} frames have no file here: {_listed(lacking)}")
+    if any(not gone for gone in there.values()):
+        data = SunRGBD(root)
+        problems += unreadable_texts(data, data.names)
+        problems += _unreadable(data)
+        notes = tuple(data.notes)
+    else:
+        notes = ()
+    if problems:
+        advice = "Prepare or copy again what is named above; splits work with the frames that are there."
+    else:
+        advice = f"All is there; in Python: gestalt3d.open_data('sunrgbd:train', root='{root}')"
+    return Report("sunrgbd", root, tuple(counts), tuple(dict.fromkeys(problems)), notes, advice)
+
+
+def _check_nyuv2(root: Path) -> Report:
+    there = set(numbers(root))
+    counts, problems, notes = [Count("all", len(there), FRAMES, "frames")], [], []
+    for split, official in NYU_COUNTS.items():
+        try:
+            wanted = read_nyu_split(root / "splits.mat", split)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        found = len(there & set(wanted))
+        counts.append(Count(split, found, official, "frames"))
+        if found != official:
+            problems.append(f"{split}: {found:,} of {official:,} frames")
+    for kind, lacking in missing(root).items():
+        problems.append(f"{root / kind}: {len(lacking):,} frames have no file here: {_listed(lacking)}")
+    if there:
+        data = NYUv2(root)
+        problems += _unreadable(data)
+        notes += data.notes
+        if without := data.without_instances():
+            notes.append(f"classes of pixels, no objects: {_listed(without)}; {data.label_hint}")
+    if problems:
+        advice = "Copy again what is named above; splits work with the frames that are there."
+    else:
+        advice = f"All is there; in Python: gestalt3d.open_data('nyuv2:train', root='{root}')"
+    return Report("nyuv2", root, tuple(counts), tuple(dict.fromkeys(problems)), tuple(notes), advice)
+
+
+def _unreadable(data: SunRGBD | NYUv2) -> list[str]:
+    """What is wrong with the first and the last frame."""
+    problems = []
+    for i in sorted({0, len(data) - 1}):
+        try:
+            data[i]
+        except UserError as error:
+            problems.append(str(error))
+    return problems
+
+
 def _check_folder(root: Path) -> Report:
     try:
         data = Folder(root)
@@ -321,5 +393,7 @@ _CHECKS = {
     "scannet": _check_scannet,
     "partnet": _check_partnet,
     "shapenet-part": _check_shapenet_part,
+    "sunrgbd": _check_sunrgbd,
+    "nyuv2": _check_nyuv2,
     "folder": _check_folder,
 }

@@ -65,6 +65,16 @@ def read_depth(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
+def read_labels(path: Path) -> np.ndarray:
+    """(h, w) whole numbers of a PNG of 8 or 16 bits, as they are stored: of one with a palette its indices."""
+    with _opened(path) as image:
+        if image.format != "PNG" or image.mode not in ("L", "P", "I", "I;16", "I;16B"):
+            raise UserError(
+                f"{path}: is {image.format} {image.mode}, no labels; save one number a pixel as PNG"
+            )
+        return np.asarray(image).astype(np.int64)
+
+
 def _rgb(path: Path, image: "Image") -> np.ndarray:
     if _holds_numbers(image):
         raise UserError(
