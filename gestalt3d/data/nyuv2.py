@@ -7,7 +7,7 @@
     rgb/0001.jpg (or .png)         what is often made of it: colour,
     depth/0001.npy                 metres (or a 16-bit .png, millimetres),
     label40/0001.png               the forty classes, 0 unlabelled,
-    instance/0001.png              if there: which object of its class, from 1 on, 0 none
+    instance/0001.png              if there: which object of its class among the forty, from 1 on, 0 none
 
 and for either `splits.mat` (795 frames to train on, 654 to test), without which there is "all", and `camera_rotations_NYU.txt`:
 of each frame the 3 x 3 rotation that makes z upright for points with x right, y ahead and z up. Without it gravity is found in
@@ -56,6 +56,8 @@ _ARRAYS = {
     "images": Wanted(4, "u"), "depths": Wanted(3, "f"), "labels": Wanted(3, "u"), "instances": Wanted(3, "u"),
 }  # fmt: skip
 _CLASSES = 894
+_MOST_OBJECTS = 1 << 16
+"""Of one class in a frame, and one more."""
 _MOST_TEXT = 4 << 20
 _KINDS = {"rgb": (".jpg", ".png"), "depth": (".npy", ".png"), "label40": (".png",)}
 
@@ -146,8 +148,10 @@ class NYUv2(LabelledClouds):
             raise UserError(
                 f"{path}: labels of frame {number} go to {int(labels.max())}, must be 0 to {_CLASSES}"
             )
+        # Objects are counted within each of the 894 classes, of which several may be one of the forty.
+        own = np.where(objects > 0, labels.astype(np.int64) * _MOST_OBJECTS + objects, 0)
         return _Frame(
-            images.transpose(2, 1, 0), depths.T.astype(np.float32), self._of_894[labels.T], objects.T, path
+            images.transpose(2, 1, 0), depths.T.astype(np.float32), self._of_894[labels.T], own.T, path
         )
 
     @cached_property
@@ -301,12 +305,12 @@ def _truth(frame: _Frame) -> Instances:
         )
     objects = frame.objects.astype(np.int64).reshape(-1)
     label = frame.labels.astype(np.int64).reshape(-1)
-    keys, which = np.unique(label * (1 << 16) + objects, return_inverse=True)
-    is_object = (keys >> 16 > 0) & (keys & 0xFFFF > 0)
+    keys, which = np.unique(label << 32 | objects, return_inverse=True)
+    is_object = (keys >> 32 > 0) & (keys & 0xFFFFFFFF > 0)
     row = np.where(is_object, np.cumsum(is_object) - 1, -1)
     return Instances.from_labels(
         torch.from_numpy(row[which.reshape(-1)]),
-        torch.from_numpy(NYU40.from_official(keys[is_object] >> 16)),
+        torch.from_numpy(NYU40.from_official(keys[is_object] >> 32)),
         vocabulary=NYU40,
         element_classes=classes,
     )

@@ -43,6 +43,8 @@ _FIRST = {"train": 5051, "val": 1}
 _PARTS = {"image": ".jpg", "depth": ".mat", "calib": ".txt", "label": ".txt"}
 _NUMBER = re.compile(r"[0-9]{6}")
 _MOST_TEXT = 1 << 20
+_LARGEST = 1e6
+"""Metres and pixels; more is damage."""
 _OFF_PIXEL = 0.1
 """Pixels between a point's place in the image and the middle of a pixel; Rtilt has five digits."""
 
@@ -168,7 +170,7 @@ def read_camera(path: Path, size: tuple[int, int]) -> Camera:
         values = np.array(text.split(), np.float64)
     except ValueError:
         values = np.zeros(0)
-    if len(values) != 18 or not np.isfinite(values).all():
+    if len(values) != 18 or not (np.abs(values) < _LARGEST).all():
         raise UserError(
             f"{path}: must hold two lines of nine numbers, Rtilt and the intrinsics; copy the file again"
         )
@@ -197,12 +199,13 @@ def depth_of(path: Path, points: np.ndarray, camera: Camera) -> np.ndarray:
             f"{path}: has {len(points):,} points for {width * height:,} pixels; image and depth are of different frames"
         )
     world = points[:, :3].astype(np.float64)
-    in_camera = world[np.isfinite(world).all(1)] @ camera.world_from_camera[:3, :3]
+    in_camera = world[(np.abs(world) < _LARGEST).all(1)] @ camera.world_from_camera[:3, :3]
     in_camera = in_camera[in_camera[:, 2] > 0]
     ahead = in_camera[:, 2]
     depth = np.full((height, width), np.inf, np.float32)
     if len(ahead):
-        exact = (in_camera @ camera.intrinsics.T)[:, :2] / ahead[:, None]
+        with np.errstate(over="ignore"):  # points at almost no depth; they fall beyond the image
+            exact = (in_camera @ camera.intrinsics.T)[:, :2] / ahead[:, None]
         column, row = np.clip(np.rint(exact), -1, [width, height]).astype(np.int64).T
         off = np.abs(exact - np.stack([column, row], 1)).max(1)
         inside = (column >= 0) & (row >= 0) & (column < width) & (row < height) & (off < _OFF_PIXEL)
@@ -225,7 +228,7 @@ def read_boxes(path: Path, pixels: int) -> Instances:
             values = np.array(words[-12:], np.float64)
         except ValueError:
             values = np.zeros(0)
-        if len(words) < 13 or len(values) != 12 or not np.isfinite(values).all():
+        if len(words) < 13 or len(values) != 12 or not (np.abs(values) < _LARGEST).all():
             raise UserError(
                 f"{path}: line {number} must be a class and 12 numbers, is {line[:60]!r}; copy the file again"
             )

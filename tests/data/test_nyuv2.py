@@ -125,7 +125,7 @@ def test_the_official_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"classMapping40\.mat: no such file"):
         NYUv2(tmp_path)[0]
     table = np.full((1, 894), 40.0)
-    table[0, [20, 4, 170]] = 1, 5, 32
+    table[0, [20, 4, 170, 42]] = 1, 5, 32, 5
     savemat(tmp_path / "classMapping40.mat", {"mapClass": table})
     data = NYUv2(tmp_path)
     assert data.names == ["0001", "0002"]
@@ -136,6 +136,13 @@ def test_the_official_file(tmp_path: Path) -> None:
     )
     assert [truth.class_name(i) for i in range(len(truth))] == ["wall", "chair", "chair", "night stand"]
     assert truth.sizes.tolist() == [10 * WIDTH, 10 * 30, 10 * 30, 10 * 40]
+    # Two of the many classes become chairs: chair 1 and stacked chair 1 are two objects.
+    own[1, :4, 40:44], objects[1, :4, 40:44] = 43, 1
+    write_hdf5(
+        tmp_path / "nyu_depth_v2_labeled.mat", images=images, depths=depths, labels=own, instances=objects
+    )
+    chairs = data[1].truth
+    assert sorted(chairs.sizes[chairs.classes == NYU40.id("chair")].tolist()) == [16, 300, 300]
     own[0] = 895
     write_hdf5(
         tmp_path / "nyu_depth_v2_labeled.mat", images=images, depths=depths, labels=own, instances=objects
