@@ -56,6 +56,10 @@ _ARRAYS = {
     "images": Wanted(4, "u"), "depths": Wanted(3, "f"), "labels": Wanted(3, "u"), "instances": Wanted(3, "u"),
 }  # fmt: skip
 _CLASSES = 894
+_FINER = {12: "garbage_bin", 49: "monitor"}
+"""Of the official file's classes those that other vocabularies have and the forty do not."""
+_NYU42 = Vocabulary("nyu42", (*NYU40.names, *_FINER.values()), tuple(range(1, 43)), structure=NYU40.structure)
+"""For vocabularies that have both."""
 _MOST_OBJECTS = 1 << 16
 """Of one class in a frame, and one more."""
 _MOST_TEXT = 4 << 20
@@ -68,7 +72,7 @@ class _Frame(NamedTuple):
     colors: np.ndarray
     depth: np.ndarray
     labels: np.ndarray
-    """Official numbers of `NYU40`; 0 is unlabelled."""
+    """Official numbers of the source's vocabulary; 0 is unlabelled."""
     objects: np.ndarray | None
     """Which object of its class; 0 is none."""
     path: Path
@@ -90,6 +94,8 @@ class NYUv2(LabelledClouds):
         self.root = Path(root)
         self.vocabulary = NYU40 if vocabulary is None else vocabulary
         there = numbers(self.root)
+        is_finer = (self.root / OFFICIAL).is_file() and {*_FINER.values()} <= {*self.vocabulary.names}
+        self._source = _NYU42 if is_finer else NYU40
         wanted = there if split == "all" else read_split(self.root / "splits.mat", split)
         present = sorted(set(wanted) & set(there))
         if not present:
@@ -102,7 +108,7 @@ class NYUv2(LabelledClouds):
             self.notes.append(f"nyuv2:{split}: {lacking:,} of {len(wanted):,} frames are not in {root}")
         if not (self.root / _ROTATIONS).is_file():
             self.notes.append(f"no {_ROTATIONS}: gravity is found in the depth of each frame")
-        if note := mapping(NYU40, self.vocabulary):
+        if note := mapping(self._source, self.vocabulary):
             self.notes.append(note)
 
     def __len__(self) -> int:
@@ -127,7 +133,7 @@ class NYUv2(LabelledClouds):
         pose, note = self._pose(number, frame.depth, intrinsics)
         camera = Camera(intrinsics, pose, (width, height))
         view = View(colors, torch.from_numpy(frame.depth), camera, frame.path, (note,) * bool(note))
-        return LabelledView(self.names[i], view, relabelled(_truth(frame), self.vocabulary))
+        return LabelledView(self.names[i], view, relabelled(_truth(frame, self._source), self.vocabulary))
 
     def without_instances(self) -> list[str]:
         """Frames without an image of their objects."""
@@ -156,14 +162,17 @@ class NYUv2(LabelledClouds):
 
     @cached_property
     def _of_894(self) -> np.ndarray:
-        """(895,) the number in `NYU40` of each of the official file's classes; 0 is 0."""
+        """(895,) the number in the source's vocabulary of each of the official file's classes; 0 is 0."""
         path = self.root / "classMapping40.mat"
         if not path.is_file():
             raise UserError(f"{path}: no such file; it makes forty classes of the {_CLASSES} of {OFFICIAL}")
         table = read_matrix(path, "mapClass").reshape(-1)
         if len(table) != _CLASSES or not np.isin(table, np.arange(1, 41)).all():
             raise UserError(f"{path}: mapClass must be {_CLASSES} numbers from 1 to 40; copy the file again")
-        return np.append(0, table.astype(np.int64))
+        table = np.append(0, table.astype(np.int64))
+        if self._source == _NYU42:
+            table[[*_FINER]] = 41, 42
+        return table
 
     def _pose(self, number: int, depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, str]:
         pose = LEVEL.copy()
@@ -295,13 +304,13 @@ def _expect_same_size(frame: _Frame) -> None:
         )
 
 
-def _truth(frame: _Frame) -> Instances:
+def _truth(frame: _Frame, source: Vocabulary) -> Instances:
     """Classes of the pixels, and the objects where they are known: pixels of one class and one number are one object."""
-    classes = torch.from_numpy(NYU40.from_official(frame.labels).reshape(-1))
+    classes = torch.from_numpy(source.from_official(frame.labels).reshape(-1))
     if frame.objects is None:
-        none = Instances.empty(len(classes), NYU40)
+        none = Instances.empty(len(classes), source)
         return Instances.from_labels(
-            torch.full_like(classes, -1), none.classes, vocabulary=NYU40, element_classes=classes
+            torch.full_like(classes, -1), none.classes, vocabulary=source, element_classes=classes
         )
     objects = frame.objects.astype(np.int64).reshape(-1)
     label = frame.labels.astype(np.int64).reshape(-1)
@@ -310,8 +319,8 @@ def _truth(frame: _Frame) -> Instances:
     row = np.where(is_object, np.cumsum(is_object) - 1, -1)
     return Instances.from_labels(
         torch.from_numpy(row[which.reshape(-1)]),
-        torch.from_numpy(NYU40.from_official(keys[is_object] >> 32)),
-        vocabulary=NYU40,
+        torch.from_numpy(source.from_official(keys[is_object] >> 32)),
+        vocabulary=source,
         element_classes=classes,
     )
 

@@ -143,6 +143,19 @@ def test_the_official_file(tmp_path: Path) -> None:
     )
     chairs = data[1].truth
     assert sorted(chairs.sizes[chairs.classes == NYU40.id("chair")].tolist()) == [16, 300, 300]
+    # Garbage bins and monitors are no classes of the forty, and of the nineteen.
+    own[1, 50:54, 40:44], objects[1, 50:54, 40:44] = 12, 1
+    own[1, 60:62, 40:44], objects[1, 60:62, 40:44] = 49, 1
+    write_hdf5(
+        tmp_path / "nyu_depth_v2_labeled.mat", images=images, depths=depths, labels=own, instances=objects
+    )
+    for vocabulary, names in ((DSS19, ("garbage_bin", "monitor")), (NYU40, ("otherprop", "otherprop"))):
+        found = NYUv2(tmp_path, vocabulary=vocabulary)[1].truth
+        assert found.vocabulary == vocabulary
+        for name, size in zip(names, (16, 8), strict=True):
+            assert size in found.sizes[found.classes == vocabulary.id(name)].tolist()
+        chairs = found.sizes[found.classes == vocabulary.id("chair")]
+        assert sorted(chairs.tolist()) == [16, 300, 300]
     own[0] = 895
     write_hdf5(
         tmp_path / "nyu_depth_v2_labeled.mat", images=images, depths=depths, labels=own, instances=objects
@@ -227,6 +240,8 @@ def test_the_real_frame(shared: Path) -> None:
 
 def test_the_forty_classes_are_the_published_ones(shared: Path) -> None:
     root = shared / "data" / "nyuv2"
+    many = [str(cell.item()) for cell in loadmat(root / "classMapping40.mat")["allClassName"][0]]
+    assert (many[12 - 1], many[49 - 1]) == ("garbage bin", "monitor")
     names = [str(cell.item()) for cell in loadmat(root / "classMapping40.mat")["className"][0]]
     assert ["refrigerator" if n == "refridgerator" else n for n in names] == list(NYU40.names)
     thirteen = loadmat(root / "class13Mapping.mat")["classMapping13"][0, 0]
