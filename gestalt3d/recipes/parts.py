@@ -11,6 +11,7 @@ from gestalt3d.methods.pointnet2 import PointNet2Config
 from gestalt3d.methods.regions.voting import MembersConfig
 from gestalt3d.methods.rpointnet import RPointNetConfig
 from gestalt3d.methods.staged import StagedConfig
+from gestalt3d.methods.superpoints import SuperpointConfig
 from gestalt3d.methods.unet import UNetConfig
 from gestalt3d.methods.voxels.grouping import ProposalConfig
 from gestalt3d.methods.voxels.semantic_noise import SemanticNoiseConfig
@@ -127,7 +128,8 @@ def rpointnet_parts() -> Recipe:
         base,
         name="rpointnet-parts",
         model=RPointNetConfig(
-            gspn=base.model, semantics=None, width_scale=0.5, test_region_points=512, min_score=0.05, max_iou=0.3,
+            gspn=base.model, semantics=None, width_scale=0.5, test_region_points=512, min_score=0.005, mask_margin=1.15,
+            superpoints=SuperpointConfig(),
             part_extent=100.0,
         ),
         optim=replace(base.optim, steps=1_000),
