@@ -25,6 +25,7 @@ class Floor(NamedTuple):
 FLOORS = {
     "asis-rooms": Floor(2, {"AP50": 54, "mCov": 63, "mIoU": 61}),
     "mtml-rooms": Floor(0, {"AP50": 51, "mCov": 33, "mIoU": 55}),
+    "rpointnet-parts": Floor(2, {"AP50": 53, "mCov": 41, "mIoU": 7}),
     "rpointnet-rooms": Floor(2, {"AP50": 46, "mCov": 29, "mIoU": 49}),
     "mtml-toyboxes": Floor(0, {"AP50": 80, "mCov": 78, "mIoU": 80}),
 }
