@@ -163,13 +163,14 @@ def build(points: np.ndarray, leaf: int, *, name: str = "points", threaded: bool
 
 def build_all(clouds: np.ndarray, leaf: int, *, name: str = "points") -> list[Tree]:
     """One tree for each of the (b, n, d) clouds."""
-    trees: dict[int, Tree] = {}
+    # Of a fixed length: threads fill it while others look at it.
+    trees: list[Tree | None] = [None] * len(clouds)
     parallel(lambda first, last: _build_some(trees, clouds, leaf, name, first, last), len(clouds), grain=1)
-    return [trees[i] for i in range(len(clouds))]
+    return [tree for tree in trees if tree is not None]
 
 
 def _build_some(
-    trees: dict[int, Tree], clouds: np.ndarray, leaf: int, name: str, first: int, last: int
+    trees: list[Tree | None], clouds: np.ndarray, leaf: int, name: str, first: int, last: int
 ) -> None:
     for i in range(first, last):
         trees[i] = build(clouds[i], leaf, name=name, threaded=len(clouds) == 1)
