@@ -4,11 +4,9 @@ A CPU without instructions for bfloat16 can compute in it, but a matrix product 
 float32 (measured on an AVX2 machine), which is worse than the whole gain of half precision elsewhere.
 """
 
-from typing import Literal
-
 import torch
 
-Precision = Literal["no", "bf16", "fp16"]
+from gestalt3d.engine.recipe import Precision
 
 
 def usable_precision(asked: Precision, device: torch.device) -> tuple[Precision, str]:

@@ -26,6 +26,8 @@ from gestalt3d.methods import config_class, method_of, module_of
 from gestalt3d.structures.samples import Scan
 from gestalt3d.structures.vocabulary import VOCABULARIES, Vocabulary
 
+Precision = Literal["no", "bf16", "fp16"]
+
 
 @dataclass(frozen=True)
 class Optim:
@@ -55,7 +57,7 @@ class Optim:
     """Largest gradient norm; 0 leaves gradients alone."""
     bn_momentum: Share = 0.5
     """Share of the newest batch in batch norm's running means and variances."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Precision = "no"
     """Numbers in the network: 32 bits, or 16 where they do and the processor multiplies them itself; fp16 wants a GPU."""
     ema: Annotated[float, Within(least=0, below=1)] = 0.0
     """Decay of the averaged weights; 0 keeps none."""

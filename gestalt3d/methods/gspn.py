@@ -139,6 +139,7 @@ class GSPNConfig:
     """What the generator learns: the object's points in the scan, or its whole shape, which only `Instances.shapes` know."""
     confident: Positive = 0.1
     """A generated point this near to the object is right, in half diagonals of the object's box: epsilon of L_e."""
+    # Frames behind a backbone are no smaller, either.
     least_radius: Positive = 0.05
     """In metres: smaller objects, such as what a crop leaves of one, count as if half their diagonal were this."""
     # Chamfer distances hardly feel a single point, but a single point decides on a box.

@@ -129,8 +129,7 @@ def rpointnet_parts() -> Recipe:
         name="rpointnet-parts",
         model=RPointNetConfig(
             gspn=base.model, semantics=None, width_scale=0.5, test_region_points=512, min_score=0.005, mask_margin=1.15,
-            superpoints=SuperpointConfig(),
-            part_extent=100.0,
+            superpoints=SuperpointConfig(), part_extent=100.0,
         ),
         optim=replace(base.optim, steps=1_000),
         validate="parts:val",

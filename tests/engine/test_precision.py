@@ -5,12 +5,13 @@ import torch
 
 from gestalt3d.engine import precision
 from gestalt3d.engine.precision import usable_precision
+from gestalt3d.engine.recipe import Precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.mark.parametrize("asked", ["no", "bf16", "fp16"])
-def test_a_gpu_computes_in_what_was_asked_for(asked: precision.Precision) -> None:
+def test_a_gpu_computes_in_what_was_asked_for(asked: Precision) -> None:
     assert usable_precision(asked, CUDA) == (asked, "")
 
 
