@@ -22,6 +22,7 @@ from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.ops.centers import center_coherency, to_centers
 from gestalt3d.ops.chamfer import chamfer_distance, nearest_both_ways
 from gestalt3d.ops.components import dbscan
+from gestalt3d.ops.directional_tsdf import directional_tsdf
 from gestalt3d.ops.embedding_neighbours import embedding_neighbours
 from gestalt3d.ops.farthest_points import farthest_points
 from gestalt3d.ops.gather import gather
@@ -123,6 +124,19 @@ REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "mesh_voxels": (
         lambda v: mesh_voxels(v, TRIANGLE, voxel_size=1.0, origin=(0.0, 0.0, 0.0), size=(4, 4, 4)),
         (CLOUD[0, :3],),
+    ),
+    "directional_tsdf": (
+        lambda p, d: directional_tsdf(
+            p,
+            p / 4,
+            d,
+            torch.eye(3, dtype=torch.float64),
+            torch.eye(4, dtype=torch.float64),
+            origin=(0.0, 0.0, 0.5),
+            voxel_size=1.0,
+            size=(2, 2, 2),
+        ),
+        (CLOUD[0], torch.ones(2, 2)),
     ),
     "center_coherency": (
         lambda d, p: center_coherency(d, p, torch.tensor([0, 12]), ROWS, torch.tensor([[0], [-1]])),
