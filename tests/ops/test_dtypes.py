@@ -36,6 +36,7 @@ from gestalt3d.ops.norm_relu import norm_relu
 from gestalt3d.ops.normals import normals_of_neighbours, surface_normals
 from gestalt3d.ops.rasterize import rasterize
 from gestalt3d.ops.roi_align import point_roi_align, points_in_boxes
+from gestalt3d.ops.roi_align_3d import roi_align_3d, roi_bin_centers
 from gestalt3d.ops.segment import segment_max, segment_mean, segment_sum
 from gestalt3d.ops.sparse_conv import sparse_conv, submanifold_rules
 from gestalt3d.ops.voxelize import voxel_means, voxelize
@@ -51,6 +52,7 @@ PLACES = torch.unique(CLOUD[0].long(), dim=0)
 RULES = submanifold_rules(torch.nn.functional.pad(PLACES, (1, 0)))
 
 BOXES = torch.tensor([[1.0, 1, 1, 2, 2, 2, 0], [2, 2, 2, 2, 2, 2, 0]])
+WHOLE = torch.tensor([[1.0, 1, 1.5, 2, 2, 3, 0]])
 
 COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "segment_sum": (lambda v: segment_sum(v, IDS, 4), (CLOUD[0],)),
@@ -106,6 +108,11 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
         lambda d: inverse_distance_weights(d, INDEX),
         (torch.tensor([[[1.0, 2, 0], [0, 1, 4]]]),),
     ),
+    "roi_align_3d": (
+        lambda v: roi_align_3d(v, BOXES, ROWS[:2] * 0, origin=(0.0, 0.0, 0.0), cell=1.0, size=2),
+        (ROWS.float().view(1, 1, 2, 2, 3),),
+    ),
+    "roi_bin_centers": (lambda b: roi_bin_centers(b, size=2), (BOXES,)),
     "block_counts": (lambda e: block_counts(e, 1.0, 0.5), (torch.tensor([3.0, 4.0]),)),
 }
 """What computes with 16-bit floats as with float32, the answer rounded to them."""
@@ -158,6 +165,12 @@ NAN: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "interpolate": (lambda f: interpolate(f, Neighbours(torch.ones(1, 4, 3), EVERY)), (CLOUD,)),
     "norm_relu": COMPUTED["norm_relu"],
     "voxelize": REFUSED["voxelize"],
+    "roi_align_3d": (
+        lambda v: roi_align_3d(
+            v, WHOLE, ROWS[:1] * 0, origin=(0.0, 0.0, 0.0), cell=1.0, size=2, place="pool"
+        ),
+        (ROWS.float().view(1, 1, 2, 2, 3),),
+    ),
     "mesh_voxels": REFUSED["mesh_voxels"],
     "mean_shift": COMPUTED["mean_shift"],
     "dbscan": COMPUTED["dbscan"],
