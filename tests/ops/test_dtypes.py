@@ -34,6 +34,7 @@ from gestalt3d.ops.mesh_voxels import mesh_voxels
 from gestalt3d.ops.neighbour_max import group_max, neighbour_max
 from gestalt3d.ops.norm_relu import norm_relu
 from gestalt3d.ops.normals import normals_of_neighbours, surface_normals
+from gestalt3d.ops.oriented_boxes_overlap import oriented_iou, oriented_nms
 from gestalt3d.ops.rasterize import rasterize
 from gestalt3d.ops.roi_align import point_roi_align, points_in_boxes
 from gestalt3d.ops.roi_align_3d import roi_align_3d, roi_bin_centers
@@ -119,6 +120,8 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
 REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "aligned_iou": (lambda a: aligned_iou(a, a), (BOXES[:, :6],)),
     "suppressed": (lambda a: suppressed(a, torch.ones(len(a)), max_iou=0.5), (BOXES[:, :6],)),
+    "oriented_iou": (lambda a: oriented_iou(a, a), (BOXES,)),
+    "oriented_nms": (lambda a: oriented_nms(a, torch.ones(len(a)), max_iou=0.5), (BOXES,)),
     "points_in_boxes": (lambda p: points_in_boxes(p, BOXES), (CLOUD[0],)),
     "point_roi_align": (lambda p: point_roi_align(p, BOXES, torch.zeros(2, 3)).local, (CLOUD[0],)),
     "surface_normals": (lambda p: surface_normals(p, k=3), (CLOUD,)),
