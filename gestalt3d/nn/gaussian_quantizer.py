@@ -1,5 +1,5 @@
-"""Quantiser for features that are normally distributed, as after batch norm: the Gaussian quantizer of A3IS, Eq. 6-9, which we read
-as that of Cai et al. ("Deep Learning with Low Precision by Half-wave Gaussian Quantization", CVPR 2017).
+"""Quantiser for features that are normally distributed, as after batch norm: the Gaussian quantizer of A3IS (Eq. 6-9), which we
+read as that of Cai et al. ("Deep Learning with Low Precision by Half-wave Gaussian Quantization", CVPR 2017).
 
 Q(x) = q_i for x in (t_i, t_{i+1}], with levels and thresholds that make E[(Q(x) - x)²] least for x of N(0, 1). Without a further
 condition they are those of Lloyd and Max: every level is the mean of x in its interval, every threshold the middle of two levels.
