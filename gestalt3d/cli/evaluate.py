@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 from gestalt3d.cli.options import DataName, Device, Json, ModelName, expect_writable, option
-from gestalt3d.cli.report import say_meanings, write_json
+from gestalt3d.cli.report import say_meanings, say_whole_objects, write_json
 from gestalt3d.errors import UserError
 from gestalt3d.terminal import Progress, complain, say, table
 
 _FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAcc", "mIoU")
 _OF_PARTS = ("mAP", "shape_mAP", "shape_mIoU")
+_OF_BOXES = ("APb", "APb50", "recallb")
 
 
 def evaluate(
@@ -139,6 +140,9 @@ def evaluate(
         result["seeds"], result["poses"] = list(seeds), poses
     keys = ("AP", "AP50", "AP25", "recall50", "coverage") if class_agnostic else _FIGURES
     keys = (*(key for key in _OF_PARTS if key in result["pooled"]), *keys)
+    # Of data with boxes and no masks.
+    has_boxes_alone = "APb" in result["pooled"]
+    keys = _OF_BOXES if has_boxes_alone else keys
     shown = scans.names if add_to is not None else result["scans"]
     figures = {name: result["scans"][name] for name in shown if name in result["scans"]}
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in figures.items()]
@@ -147,12 +151,17 @@ def evaluate(
     if "pooled_sd" in result:
         rows.append({"scan": "± sd over seeds and poses", **{k: result["pooled_sd"].get(k) for k in keys}})
     table(f"{model} on {data}, percent", rows)
-    if (of_classes := per_class(result["pooled"])) and not class_agnostic:
+    if has_boxes_alone and all(result["pooled"][key] is None for key in _OF_BOXES):
+        say(f"NOTE {model} finds no boxes of whole objects, and these are all that {data} knows")
+    if (of_classes := per_class(result["pooled"])) and not class_agnostic and not has_boxes_alone:
         say()
         table("per class", [{"class": name, **values} for name, values in of_classes.items()])
         keys = (*keys, "n_gt", "n_pred")
     say()
     say_meanings(keys)
+    whole = result["pooled"] if has_boxes_alone else result["pooled"].get("amodal")
+    if isinstance(whole, dict):
+        say_whole_objects(whole)
     for note in scans.notes:
         say(f"NOTE {note}")
     for name, using in result.get("models", {}).items():

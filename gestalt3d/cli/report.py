@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from gestalt3d.engine.results import Answer
+    from gestalt3d.metrics.report import Figures
     from gestalt3d.stages import Stage
     from gestalt3d.structures.instances import Instances
     from gestalt3d.structures.pointcloud import PointCloud
@@ -42,11 +43,39 @@ def elements_of(given: "PointCloud | View") -> str:
     return "pixels" if isinstance(given, View) else "points"
 
 
-def say_meanings(shown: "Container[str]") -> None:
+def say_meanings(shown: "Container[str]", *, whole_objects: bool = False) -> None:
     from gestalt3d.metrics.report import meanings
 
-    for line in meanings(shown):
+    for line in meanings(shown, whole_objects=whole_objects):
         say(line)
+
+
+def say_whole_objects(figures: "Figures") -> None:
+    """Tables of the figures of `AmodalEvaluator`, where it has any: of classes with truth, and by what is hidden."""
+    from gestalt3d.metrics.amodal import FIGURES
+    from gestalt3d.metrics.report import per_class
+
+    shown = [name for name in FIGURES if figures.get(name) is not None]
+    if not shown:
+        return
+    agnostic = figures.get("class_agnostic")
+    of_all = {"mean of the classes" if isinstance(agnostic, dict) else "objects": figures}
+    of_all |= {"any class": agnostic} if isinstance(agnostic, dict) else {}
+    say()
+    rows = [*of_all.items(), *((name, own) for name, own in per_class(figures).items() if own["n_gt"])]
+    table(
+        "whole objects, percent",
+        [{"class": name, **{k: own[k] for k in (*shown, "n_gt")}} for name, own in rows],
+    )
+    whole = figures["whole"]
+    if isinstance(whole, dict) and isinstance(ranges := whole["hidden"], dict) and whole["objects"]:
+        say()
+        own = {key: value for key, value in whole.items() if key != "hidden"}
+        rows = [*((f"{name} %", row) for name, row in ranges.items()), ("all", own)]
+        table("by what is hidden of an object", [{"hidden": name, **dict(row)} for name, row in rows])
+        shown += own
+    say()
+    say_meanings(shown, whole_objects=True)
 
 
 def say_seconds(work: "Stage", with_start_up: float | None = None) -> None:

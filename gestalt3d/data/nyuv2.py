@@ -27,6 +27,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from gestalt3d.data import Evaluator
+from gestalt3d.data.amodal_scoring import ViewScores
 from gestalt3d.data.cache import digest_of_files
 from gestalt3d.data.relabel import relabelled
 from gestalt3d.data.scoring import LabelledClouds
@@ -134,6 +136,10 @@ class NYUv2(LabelledClouds):
         camera = Camera(intrinsics, pose, (width, height))
         view = View(colors, torch.from_numpy(frame.depth), camera, frame.path, (note,) * bool(note))
         return LabelledView(self.names[i], view, relabelled(_truth(frame, self._source), self.vocabulary))
+
+    def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
+        """That of pixels; figures of whole objects, of which the data know none, are None."""
+        return ViewScores(vocabulary, class_agnostic=class_agnostic, min_region=self.min_region)
 
     def without_instances(self) -> list[str]:
         """Frames without an image of their objects."""

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from gestalt3d.data import Evaluator
+from gestalt3d.data.amodal_scoring import WholeScores
 from gestalt3d.data.cache import digest_of_files
 from gestalt3d.data.relabel import relabelled
 from gestalt3d.data.scoring import LabelledClouds
@@ -120,10 +121,8 @@ class SunRGBD(LabelledClouds):
         return list(self.names)
 
     def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
-        """There is none: masks are scored, and the data have boxes."""
-        raise UserError(
-            "sunrgbd: has boxes and no masks, and answers are scored by their masks; evaluate on views:val or nyuv2:test"
-        )
+        """That of the boxes of whole objects: there are no masks. Answers without such boxes have no figures."""
+        return WholeScores(vocabulary, class_agnostic=class_agnostic)
 
 
 def find_folder(root: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from gestalt3d.data import Evaluator
+from gestalt3d.data.amodal_scoring import ViewScores
 from gestalt3d.data.cache import digest
 from gestalt3d.data.relabel import relabelled
 from gestalt3d.data.scoring import LabelledClouds
@@ -19,8 +21,9 @@ COUNTS = {"train": 5000, "val": 100, "test": 250}
 class Views(LabelledClouds):
     """View `i` of a split is view `i % PER_ROOM` of room `SPLITS[split] + i // PER_ROOM`; the rooms are those of `rooms`.
 
-    Elements are pixels, and answers to a view are scored by its pixels. A room is furnished once for views that are asked for one
-    after the other; in random order each view furnishes its own, which takes twice as long.
+    Elements are pixels, and answers to a view are scored by its pixels, and as whole objects where they say anything of these. A
+    room is furnished once for views that are asked for one after the other; in random order each view furnishes its own, which
+    takes twice as long.
     """
 
     def __init__(
@@ -50,6 +53,10 @@ class Views(LabelledClouds):
         """The room's seed and the number of the view in it."""
         room, index = divmod(i, PER_ROOM)
         return SPLITS[self.split] + room, index
+
+    def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
+        """That of pixels, and of the voxels and boxes of whole objects."""
+        return ViewScores(vocabulary, class_agnostic=class_agnostic, min_region=self.min_region)
 
     def fingerprint(self, i: int) -> str:
         """Of the generators, their settings and the seed."""

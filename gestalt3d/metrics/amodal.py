@@ -30,6 +30,7 @@ from jaxtyping import Bool, Float, Float64, Int, Int64
 from gestalt3d.configs import Json
 from gestalt3d.metrics.average_precision import nan_mean
 from gestalt3d.metrics.boxes3d import BOX_IOU, box_iou, inside_box
+from gestalt3d.metrics.counts import Counts, ScanCounts
 from gestalt3d.metrics.detection import Pairs, precision_at
 from gestalt3d.metrics.report import Results, defined, percent
 from gestalt3d.metrics.voxel_masks import Voxels, VoxelSets, voxel_iou
@@ -247,19 +248,40 @@ class AmodalEvaluator:
             "per_class": rows,
         }
 
-    def counts(self) -> dict[str, dict[str, Json]]:
-        """Every frame's tables, as plain JSON."""
-        return {name: _plain(frame) for name, frame in self._kept.items()}
+    def counts(self) -> Counts:
+        """What `add_counts` takes: every frame's tables, and the settings that they depend on. Plain JSON."""
+        scans: dict[str, ScanCounts] = {name: {"amodal": _plain(frame)} for name, frame in self._kept.items()}
+        return {"settings": self._settings(), "skipped": [], "scans": scans}
 
-    def add_counts(self, counts: dict[str, dict[str, Json]]) -> None:
-        """Add the frames that another evaluator of the same settings has counted; `ValueError` where these are none."""
+    def add_counts(self, counts: Counts) -> None:
+        """Add the frames that another evaluator has counted.
+
+        `ValueError` with a sentence where its settings are others, where a frame is here already, or where these are no counts.
+        """
         try:
-            frames = {str(name): _of_plain(plain) for name, plain in counts.items()}
+            settings = {**counts["settings"]}
+            frames = {
+                str(name): _of_plain({**scan}["amodal"])
+                for name, scan in counts["scans"].items()
+                if settings == self._settings()
+            }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"holds no counts of whole objects ({error})") from None
+        for key, value in self._settings().items():
+            if settings.get(key) != value:
+                raise ValueError(f"was counted with another {key}: {settings.get(key)}, not {value}")
         if twice := [name for name in frames if name in self._kept]:
             raise ValueError(f"holds {twice[0]} already; a frame counts once")
         self._kept |= frames
+
+    def _settings(self) -> dict[str, Json]:
+        """Plain JSON, as it comes back from a file."""
+        return {
+            "vocabulary": [self.vocabulary.title, *self.vocabulary.names],
+            "structure": [*sorted(self.vocabulary.structure)],
+            "class_agnostic": self.class_agnostic,
+            "voxel_size": self.voxel_size,
+        }
 
 
 def _in_order(
@@ -394,7 +416,7 @@ def _listed(values: np.ndarray) -> list[Json]:
     return [[row, column, value] for row, column, value in cells]
 
 
-def _of_plain(plain: dict[str, Any]) -> KeptFrame:
+def _of_plain(plain: Any) -> KeptFrame:
     """What `_plain` took apart, number for number."""
     classes, truth_classes = (np.array(plain[k], np.int64) for k in ("classes", "truth_classes"))
     scores = np.array(plain["scores"], np.float64)

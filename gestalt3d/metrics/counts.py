@@ -10,13 +10,15 @@ from gestalt3d.metrics.matching import Overlaps
 _NUMBERS = ("prediction_classes", "prediction_sizes", "unlabelled", "region_classes", "region_sizes")
 
 
-class ScanCounts(TypedDict):
-    """Of one scan."""
+class ScanCounts(TypedDict, total=False):
+    """Of one scan, what its evaluator counts."""
 
     overlaps: dict[str, Json]
     objects: dict[str, Json]
     """Whatever their classes."""
     confusion: Json
+    amodal: dict[str, Json]
+    """Of whole objects."""
 
 
 class Counts(TypedDict):

@@ -125,11 +125,7 @@ class CloudEvaluator:
         try:
             settings, skipped = counts["settings"], [str(name) for name in counts["skipped"]]
             scans = {
-                str(name): Kept(
-                    overlaps_of_plain(scan["overlaps"]),
-                    overlaps_of_plain(scan["objects"]),
-                    table_of_plain(scan["confusion"], num_classes=len(self.vocabulary)),
-                )
+                str(name): _kept_of_plain({**scan}, num_classes=len(self.vocabulary))
                 for name, scan in counts["scans"].items()
                 if settings == self._settings()
             }
@@ -224,3 +220,11 @@ class CloudEvaluator:
         }
         names = [self.vocabulary.names[c] for c in classes]
         return {key: defined(value) for key, value in means.items()}, by_class(names, columns)
+
+
+def _kept_of_plain(scan: Mapping[str, Any], *, num_classes: int) -> Kept:
+    return Kept(
+        overlaps_of_plain(scan["overlaps"]),
+        overlaps_of_plain(scan["objects"]),
+        table_of_plain(scan["confusion"], num_classes=num_classes),
+    )

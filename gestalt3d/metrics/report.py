@@ -59,10 +59,36 @@ _MEANINGS = (
 )
 
 
-def meanings(shown: Container[str]) -> list[str]:
-    """In a few words the metrics that are `shown`, related ones on a line. At length they stand in docs/metrics.md."""
+_OF_WHOLE_OBJECTS = (
+    {
+        "AP": "average precision of voxels, mean of IoU .25 to .75",
+        "AP2": "at .25",
+        "AP4": "at .50",
+        "APr": "at .25 of the voxels that nobody sees",
+        "APr full": "at .50, of all voxels",
+    },
+    {
+        "APb": "average precision of boxes at IoU .25",
+        "APb50": "at .50",
+        "APm": "box at .25 and voxels in it at .50",
+        "recallb": "share of the objects whose box is found",
+    },
+    {
+        "invisible_iou": "mean IoU of what is not seen, of objects with an answer",
+        "box_iou": "that of the boxes",
+        "invisible_iou_all": "mean of all objects, 0 for those without an answer",
+    },
+)
+
+
+def meanings(shown: Container[str], *, whole_objects: bool = False) -> list[str]:
+    """In a few words the metrics that are `shown`, related ones on a line. At length they stand in docs/metrics.md.
+
+    With `whole_objects` those of `AmodalEvaluator`, of which some share a name with others.
+    """
+    groups = _OF_WHOLE_OBJECTS if whole_objects else _MEANINGS
     lines = [
-        "; ".join(f"{name}: {text}" for name, text in group.items() if name in shown) for group in _MEANINGS
+        "; ".join(f"{name}: {text}" for name, text in group.items() if name in shown) for group in groups
     ]
     return [line for line in lines if line]
 

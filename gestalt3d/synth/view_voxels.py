@@ -49,7 +49,7 @@ def whole_voxels(seen: SyntheticView, i: int, *, voxel_size: float = 0.05) -> Wh
     assert seen.truth.shapes is not None and seen.input.camera is not None
     mesh, camera = seen.truth.shapes[i], seen.input.camera
     assert isinstance(mesh, Mesh)
-    grid = _filled(mesh, voxel_size)
+    grid = filled_mesh(mesh, voxel_size=voxel_size)
     assert grid.origin is not None
     centers = grid.centers.double() + grid.origin
     sight = torch.where(_in_image(centers, camera), int(Sight.OCCLUDED), int(Sight.OUTSIDE))
@@ -58,7 +58,8 @@ def whole_voxels(seen: SyntheticView, i: int, *, voxel_size: float = 0.05) -> Wh
     return WholeVoxels(grid, sight.masked_fill(near, int(Sight.VISIBLE)))
 
 
-def _filled(mesh: Mesh, voxel_size: float) -> VoxelGrid:
+def filled_mesh(mesh: Mesh, *, voxel_size: float) -> VoxelGrid:
+    """The voxels that a mesh with vertices fills, on the lattice of that edge in metres that has a corner in the origin."""
     vertices = mesh.vertices.double()
     first = (vertices.amin(0) / voxel_size).floor()
     x, y, z = ((vertices.amax(0) / voxel_size).floor() - first + 1).long().tolist()

@@ -1,5 +1,7 @@
 """SUN RGB-D as VoteNet's scripts prepare it, on frames the tests write and on real ones if there are any."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,12 +112,35 @@ def test_the_earlier_boxes_are_other_data(tmp_path: Path) -> None:
     assert len(g3.open_data("sunrgbd-v1:val", root=tmp_path)[0].truth) == 1
 
 
-def test_masks_cannot_be_scored_or_learnt(tmp_path: Path) -> None:
+def test_boxes_are_scored_and_masks_cannot_be_learnt(tmp_path: Path) -> None:
     write_frame(tmp_path)
     data = SunRGBD(tmp_path)
     assert data.without_instances() == data.names
-    with pytest.raises(UserError, match="boxes and no masks"):
-        data.evaluator(DSS19)
+    sample = data[0]
+    evaluator = data.evaluator(DSS19)
+    evaluator.see(sample, sample.truth)  # pyright: ignore[reportArgumentType]
+    figures = evaluator.results()["pooled"]
+    assert figures["APb"] == figures["APb50"] == figures["recallb"] == 100
+    assert (
+        figures["n_gt"] == 2 and figures["AP"] is None
+    )  # the one of another class counts where classes do not
+    assert figures["class_agnostic"]["recallb"] == 100  # pyright: ignore
+    shifted = replace(
+        sample.truth, amodal_boxes=sample.truth.amodal_boxes + torch.tensor([0.9, 0, 0, 0, 0, 0, 0])
+    )  # pyright: ignore
+    evaluator = data.evaluator(DSS19, class_agnostic=True)
+    evaluator.see(sample, shifted)  # pyright: ignore[reportArgumentType]
+    # The bed, 1 m wide along x, shares 0.1 of 1.9 with itself moved; the other nothing.
+    assert evaluator.results()["pooled"]["APb"] == 0
+
+
+def test_answers_without_boxes_of_whole_objects_have_no_figures(tmp_path: Path, command: Command) -> None:
+    write_frame(tmp_path)
+    words = ("-m", "geometric", "-d", "sunrgbd:val", "--root", tmp_path, "--json", tmp_path / "figures.json")
+    answer = command("evaluate", *words)
+    assert answer.code == 0 and "finds no boxes of whole objects" in answer.out
+    pooled = json.loads((tmp_path / "figures.json").read_text())["pooled"]
+    assert pooled["APb"] is None and pooled["recallb"] is None
 
 
 @pytest.mark.parametrize(

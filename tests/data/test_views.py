@@ -156,3 +156,4 @@ def test_a_method_of_clouds_segments_and_is_scored_on_the_pixels_of_views(
     assert command("evaluate", *words, "--json", tmp_path / "figures.json").code == 0
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert list(figures["scans"]) == ["val_000000_0"] and figures["pooled"]["AP25"] is not None
+    assert figures["pooled"]["amodal"]["AP2"] is None and figures["pooled"]["amodal"]["n_gt"] > 0

@@ -245,9 +245,15 @@ def test_frames_counted_apart_add_up() -> None:
     assert together.left_out()["AP2"][0] == without.results()["pooled"]["AP2"]
     with pytest.raises(ValueError, match="already"):
         apart.add_counts(together.counts())
-    for damaged in ({"x": {}}, {"x": {**together.counts()["0"], "boxes": [[7, 0, 1.0]]}}):
+    for damaged in (
+        {},
+        {"amodal": {}},
+        {"amodal": {**together.counts()["scans"]["0"]["amodal"], "boxes": [[7, 0, 1.0]]}},
+    ):
         with pytest.raises(ValueError, match="no counts of whole objects"):
-            apart.add_counts(damaged)
+            apart.add_counts({**apart.counts(), "scans": {"x": damaged}})
+    with pytest.raises(ValueError, match="another class_agnostic"):
+        AmodalEvaluator(DSS19, class_agnostic=True).add_counts(together.counts())
 
 
 def test_a_frame_is_added_once_and_says_of_all_voxels_whether_they_are_visible() -> None:
