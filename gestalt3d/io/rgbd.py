@@ -282,9 +282,9 @@ def _pose(frame: Frame, texts: Texts) -> tuple[np.ndarray | None, str | None]:
     elif files := [
         f for f in (texts.listed(extrinsics) if extrinsics.is_dir() else []) if f.suffix == ".txt"
     ]:
-        # SUN RGB-D: a rotation that makes z upright for points with x right, y ahead and z up.
+        # SUN RGB-D: a rotation that makes y point down for points of the camera's frame.
         file = files[-1]
-        matrix = _matrix(file)[:3, :3] @ np.array(UP_ROTATIONS[_LEVEL_UP], np.float64)
+        matrix = np.array(UP_ROTATIONS[_LEVEL_UP], np.float64) @ _matrix(file)[:3, :3]
         return _rigid(file, np.column_stack([matrix, np.zeros(3)])), "z"
     else:
         return None, None

@@ -273,6 +273,18 @@ def test_sun_rgbd_says_how_the_camera_was_tilted(tmp_path: Path) -> None:
     np.testing.assert_allclose(ahead, [0, c, -s], atol=1e-12)
 
 
+def test_sun_rgbd_says_how_the_camera_was_rolled(tmp_path: Path) -> None:
+    """Held askew: what is up in the image by 10 degrees to the right is up in the world."""
+    c, s = np.cos(np.deg2rad(10)), np.sin(np.deg2rad(10))
+    plain(tmp_path)
+    (tmp_path / "pose.txt").unlink()
+    save_matrix(tmp_path / "extrinsics" / "2014.txt", np.array([[c, s, 0, 0], [-s, c, 0, 0], [0, 0, 1, 0]]))
+    camera = read(tmp_path).camera
+    assert camera is not None
+    np.testing.assert_allclose(camera.world_from_camera[:3, :3] @ [s, -c, 0], [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(camera.world_from_camera[:3, 2], [0, 1, 0], atol=1e-12)
+
+
 DAMAGED = {
     "no depth at all": ("depth.png", lambda p: save_depth(p, np.zeros((HEIGHT, WIDTH)))),
     "depth cut off": ("depth.png", lambda p: p.write_bytes(p.read_bytes()[:80])),
