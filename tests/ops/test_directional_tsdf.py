@@ -65,7 +65,7 @@ def test_is_the_definition(seed: int, n: int, lattice: bool, colored: bool, per_
     kit.check_equals_reference(OP, *given_[:-1], per_axis)
 
 
-@pytest.mark.parametrize("reach", [0.3, 0.5, 1.0, 1.7, 2.5, 6.0])
+@pytest.mark.parametrize("reach", [0.3, 0.5, 0.65, 1.0, 1.7, 2.6, 6.0])
 @pytest.mark.parametrize("lattice", [False, True])
 def test_every_reach_is_exact(reach: float, lattice: bool) -> None:
     given_ = args(3, n=200, lattice=lattice)
