@@ -4,8 +4,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from gestalt3d.structures.camera import Camera
@@ -83,13 +84,29 @@ class View:
         where = self.seen.cpu()
         rays = torch.from_numpy(self.camera.rays()).reshape(-1, 3)[where]
         in_camera = rays * self.depth.reshape(-1).cpu()[where].double()[:, None]
-        pose = torch.from_numpy(self.camera.world_from_camera)
-        turned = in_camera @ pose[:3, :3].T
-        # Far cameras keep their millimetres in the origin.
-        far = float(pose[:3, 3].abs().max()) > 1e4
-        points = turned if far else turned + pose[:3, 3]
+        pose = torch.from_numpy(self.pose)
+        points = in_camera @ pose[:3, :3].T + pose[:3, 3]
         colors = self.image.reshape(3, -1).T.cpu()[where]
-        return PointCloud(points.float(), colors.contiguous(), origin=pose[:3, 3].clone() if far else None)
+        moved = torch.from_numpy(self.camera.world_from_camera[:3, 3].copy()) if self._is_far else None
+        return PointCloud(points.float(), colors.contiguous(), origin=moved)
+
+    @property
+    def _is_far(self) -> bool:
+        """From the world's origin: such views keep their millimetres in the origin of the cloud."""
+        return self.camera is not None and bool(np.abs(self.camera.world_from_camera[:3, 3]).max() > 1e4)
+
+    @property
+    def pose(self) -> Float64[np.ndarray, "4 4"]:
+        """From the camera's frame to that of `cloud()`: the world, or far from its origin the world moved to the camera.
+
+        `ValueError` without a camera.
+        """
+        if self.camera is None:
+            raise ValueError("a view without camera has no pose")
+        found = self.camera.world_from_camera.copy()
+        if self._is_far:
+            found[:3, 3] = 0
+        return found
 
     def pixels(self) -> Int[Tensor, "k"]:
         """The pixel of each point of `cloud()`, ascending."""
