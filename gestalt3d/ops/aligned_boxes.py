@@ -17,6 +17,13 @@ def aligned_iou(a: Float[Tensor, "n 6"], b: Float[Tensor, "m 6"]) -> Float[Tenso
     return shared / torch.where(union > 0, union, 1)
 
 
+def paired_iou(a: Float[Tensor, "n 6"], b: Float[Tensor, "n 6"]) -> Float[Tensor, "n"]:
+    """`aligned_iou` of each box with the one of the same row."""
+    check_boxes(a=a, b=b)
+    shared, union = _volumes(a, b)
+    return shared / torch.where(union > 0, union, 1)
+
+
 def suppressed(
     boxes: Float[Tensor, "n 6"], scores: Float[Tensor, "n"], *, max_iou: float
 ) -> Int[Tensor, "k"]:
