@@ -26,6 +26,8 @@ METHODS: dict[str, str] = {
     "staged": "gestalt3d.methods.staged",
     "components": "gestalt3d.methods.components",
     "geometric": "gestalt3d.methods.geometric",
+    "dss": "gestalt3d.methods.dss",
+    "a3is": "gestalt3d.methods.a3is",
 }
 """Name of a method of ours → its module."""
 

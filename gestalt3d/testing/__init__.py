@@ -11,9 +11,10 @@ from gestalt3d.lazy import on_first_use
 if TYPE_CHECKING:
     from gestalt3d.testing.case import Case, Overfit, cases_in
     from gestalt3d.testing.contract import checks, ready
+    from gestalt3d.testing.frame import tiny_view
     from gestalt3d.testing.scene import tiny_scan
 
-__all__ = ["Case", "Overfit", "cases_in", "checks", "ready", "tiny_scan"]
+__all__ = ["Case", "Overfit", "cases_in", "checks", "ready", "tiny_scan", "tiny_view"]
 
 _HOMES = {
     "Case": "gestalt3d.testing.case",
@@ -22,6 +23,7 @@ _HOMES = {
     "checks": "gestalt3d.testing.contract",
     "ready": "gestalt3d.testing.contract",
     "tiny_scan": "gestalt3d.testing.scene",
+    "tiny_view": "gestalt3d.testing.frame",
 }
 
 __getattr__ = on_first_use(__name__, _HOMES)

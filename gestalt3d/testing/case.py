@@ -10,8 +10,9 @@ import torch
 
 from gestalt3d.methods import method_of
 from gestalt3d.methods.method import START, Learned, Moment
-from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.testing.frame import tiny_view
 from gestalt3d.testing.scene import tiny_scan
 
 
@@ -59,6 +60,8 @@ class Case:
     """
     overfit: Overfit | None = field(default_factory=Overfit)
     """None where another case of the method learns the scan by heart, and where there is nothing to learn."""
+    draws: bool = True
+    """Whether `prepare` draws at random; off for a method that always makes the same batch of a sample."""
 
     @property
     def method(self) -> type[Any]:
@@ -70,6 +73,11 @@ class Case:
         return issubclass(self.method, Learned)
 
     @property
+    def takes_frames(self) -> bool:
+        """Whether the method is shown a tiny frame in place of the tiny scan."""
+        return self.method.takes is View
+
+    @property
     def id(self) -> str:
         """The method's name and the case's."""
         return "-".join(filter(None, (self.method.name, self.name)))
@@ -79,8 +87,10 @@ class Case:
         torch.manual_seed(0)
         return self.method.from_config(self.config if config is None else config, S3DIS)
 
-    def scan(self, **options: Any) -> Scan:
-        """The tiny scan as the method is shown it; options are those of `tiny_scan`."""
+    def scan(self, **options: Any) -> Any:
+        """The tiny scan as the method is shown it, or the tiny frame; options are those of `tiny_scan`, `boxes` of both."""
+        if self.takes_frames:
+            return tiny_view(boxes=options.get("boxes", 3))
         scan = tiny_scan(**options)
         return scan if self.semantics else replace(scan, input=replace(scan.input, semantic=None))
 

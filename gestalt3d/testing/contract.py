@@ -27,11 +27,12 @@ class Broken(AssertionError):
 
 def checks(case: Case) -> tuple[Check, ...]:
     """Everything that the method of this case must do."""
+    answers = ANSWERS_TO_FRAMES if case.takes_frames else ANSWERS
     if not case.learns:
-        return ANSWERS
+        return answers
     unknown = any(value is not None for value in case.labels.values())
     extra = ((losses_ignore_what_has_no_label, unknown), (overfits_one_scene, case.overfit is not None))
-    return (*LEARNS, *(check for check, asked in extra if asked), *ANSWERS)
+    return (*LEARNS, *(check for check, asked in extra if asked), *answers)
 
 
 @cache
@@ -120,6 +121,54 @@ ANSWERS: tuple[Check, ...] = (
     a_cloud_without_colors_far_from_the_origin_is_answered,
 )
 """What is asked of every method."""
+
+
+def several_objects_of_a_frame_are_found(case: Case) -> None:
+    """By the untrained method already, or the other checks would compare nothing; each within the frame."""
+    found = answer(case)
+    _expect(len(found) > 1, f"it tells nothing apart (found {len(found)}); give the case a `spread`")
+    _expect_whole(found, len(case.scan().input), case, "of the tiny frame")
+
+
+def labels_of_a_frame_are_not_seen(case: Case) -> None:
+    """`segment` is given a view alone."""
+    parameters = list(inspect.signature(ready(case).segment).parameters)
+    _expect(len(parameters) == 1, f"segment must take a view and nothing else, takes {parameters}")
+
+
+def frames_with_hardly_any_depth_are_answered(case: Case) -> None:
+    """None, one pixel, two, and a few rows."""
+    view = case.scan().input
+    for count in (0, 1, 2, 200):
+        depth = torch.zeros(len(view))
+        depth[-count or len(view) :] = view.depth.flatten()[-count or len(view) :]
+        found = ready(case).segment(replace(view, depth=depth.reshape(view.depth.shape)))
+        _expect_whole(found, len(view), case, f"of a frame with {count} pixels of depth")
+
+
+def a_frame_seen_from_elsewhere_is_the_same(case: Case) -> None:
+    """Moved and turned about the vertical, world and camera together: the same masks; boxes move with the world."""
+    view, found = case.scan().input, answer(case)
+    move = np.eye(4)
+    move[:2, :2], move[:3, 3] = [[0.0, -1.0], [1.0, 0.0]], [40.0, -30.0, 5.0]
+    camera = replace(view.camera, world_from_camera=move @ view.camera.world_from_camera)
+    moved = ready(case).segment(replace(view, camera=camera))
+    _expect(len(moved) == len(found), f"{len(found)} instances, and {len(moved)} where the camera is moved")
+    if found.amodal_boxes is not None and moved.amodal_boxes is not None:
+        centers = found.amodal_boxes[:, :3].double() @ torch.from_numpy(move[:3, :3]).T
+        centers = centers + torch.from_numpy(move[:3, 3])
+        off = float((moved.amodal_boxes[:, :3].double() - centers).abs().max()) if len(found) else 0.0
+        _expect(off < 1e-3, f"boxes are {off:.3g} m off where the camera is moved")
+
+
+ANSWERS_TO_FRAMES: tuple[Check, ...] = (
+    several_objects_of_a_frame_are_found,
+    the_answer_repeats,
+    labels_of_a_frame_are_not_seen,
+    frames_with_hardly_any_depth_are_answered,
+    a_frame_seen_from_elsewhere_is_the_same,
+)
+"""What is asked of every method that takes views with depth."""
 
 
 # --- learning ---
@@ -224,7 +273,7 @@ def prepare_repeats_with_its_generator(case: Case) -> None:
     changed = [name for name, value in one.items() if not torch.equal(value, same[name])]
     _expect(not changed, f"{_listed(changed)} of a batch changes although the generator is the same")
     _expect(
-        any(not torch.equal(value, other[name]) for name, value in one.items()),
+        not case.draws or any(not torch.equal(value, other[name]) for name, value in one.items()),
         "a batch does not depend on the generator: every epoch would show the same",
     )
 

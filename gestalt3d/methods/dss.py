@@ -1,0 +1,589 @@
+"""Deep Sliding Shapes (Song and Xiao, "Deep Sliding Shapes for Amodal 3D Object Detection in RGB-D Images", CVPR 2016).
+
+A frame becomes a volume of directional distances to its surface. A first network proposes boxes of whole objects, hidden parts
+included, from anchors of nineteen sizes; a second decides on each box's class from the volume inside it and the photo, and
+refines it. A3IS-CNN builds on it. Sections are this paper's.
+
+Readings, where the paper is silent or the authors' code differs:
+- The nineteen anchors, their two groups, thresholds and numbers of samples are the code's.
+- The recognition network sees the scene's volume, sampled in its box, where the code computes distances anew in every box; so
+  there is one volume, and one operator samples it here and in A3IS-CNN.
+- Points of the floor do not keep an anchor from being empty; the code leaves out walls and ceiling, too.
+- Better boxes of the recognition network are learnt as shifts in sizes and logarithms of growth, as those of the proposals; the
+  code has metres over a deviation for each class. The linear support vector machines and the sizes' histograms after it are left
+  out: classes are the softmax's.
+- True boxes have any yaw, boxes here that of the room's walls (Sec. 3.1: a Manhattan world), so axes are matched and what is left
+  of the yaw is ignored; `turn`, which is ours, learns it with the better box.
+- `along_walls`, ours, turns the volume to the walls instead of the anchors.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gestalt3d.configs import Count, NotNegative, Positive, Share, Within, check_ranges
+from gestalt3d.errors import UserError
+from gestalt3d.methods.frames.answer import Detected, boxes_as_instances
+from gestalt3d.methods.frames.objects import Truth, along, moved_boxes, truth_of, turned
+from gestalt3d.methods.frames.regions import (
+    Anchors,
+    RegionConfig,
+    Targets,
+    aligned_truth,
+    changed,
+    deltas_to,
+    flat,
+    occupied,
+    proposed,
+    small_and_large,
+    targets,
+    turned_boxes,
+)
+from gestalt3d.methods.frames.space import Frame, SpaceConfig, frame_of
+from gestalt3d.methods.method import Learned, Moment
+from gestalt3d.nn.image_backbone import ImageBackbone, Name, Start
+from gestalt3d.nn.modes import evaluating
+from gestalt3d.nn.scene_volume import (
+    LAYOUT,
+    LargeBranch,
+    SceneTrunk,
+    Seen,
+    SmallBranch,
+    centers,
+    corners,
+    volume_layer,
+)
+from gestalt3d.ops.aligned_boxes import aligned_iou, paired_iou
+from gestalt3d.ops.oriented_boxes_overlap import oriented_nms
+from gestalt3d.ops.roi_align import points_in_boxes
+from gestalt3d.ops.roi_align_3d import roi_align_3d
+from gestalt3d.stages import counted, stage
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.samples import LabelledView
+from gestalt3d.structures.view import View
+from gestalt3d.structures.vocabulary import Vocabulary
+
+Reduce = Literal["max", "mean"]
+Place = Literal["align", "warp", "pool"]
+_UNKNOWN = -100
+"""Class of regions that do not count."""
+_CELL = 0.1
+"""Metres: of the counts of a frame."""
+_PATCH = 7
+"""Cells of a region's patch of the photo's features along each side."""
+_REGIONS_AT_ONCE = 64
+"""In `segment`, for memory."""
+_TURN_UNIT = math.pi / 4
+"""Yaws are learnt as shares of it."""
+
+
+@dataclass(frozen=True)
+class DSSConfig:
+    """Defaults are the paper's or, where it gives none, those of the authors' code."""
+
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    """The volume around what the camera sees."""
+    regions: RegionConfig = field(default_factory=RegionConfig)
+    """Anchors and proposals."""
+    widths: tuple[Count, Count, Count] = (96, 192, 384)
+    """Channels of the trunk's two layers and of the branch for large objects."""
+    sizes: tuple[Count, Count] = (5, 3)
+    """Voxels along the sides of the trunk's convolutions."""
+    pools: tuple[Count, Count] = (2, 2)
+    """Voxels that are pooled after each of them."""
+    large_sizes: tuple[Count, ...] = (3, 5)
+    """Cells along the sides of the convolutions of the branch for large objects."""
+    large_stride: Annotated[int, Within(least=1, most=2)] = 1
+    """Of its pooling."""
+    norm: bool = False
+    """Batch norm after the convolutions; the paper has none."""
+    image: Name | None = "vgg16"
+    """The network that the photo passes; None knows no more of colours than the volume."""
+    image_learns: bool = True
+    """Let it learn; else it stays what its initial weights make it."""
+    image_start: Start = "nothing"
+    """Its initial weights; those of ImageNet come with this package for mobilenetv2, others are downloaded by torchvision."""
+    crop: Count = 30
+    """Voxels along the sides of a region in the recognition network."""
+    crop_margin: Annotated[float, Within(least=1, most=4)] = 1.25
+    """Of what it sees, in sizes of the region."""
+    crop_widths: tuple[Count, ...] = (96, 192, 384)
+    """Channels of its convolutions, each but the last followed by pooling."""
+    crop_sizes: tuple[Count, ...] = (5, 3, 3)
+    """Voxels along their sides."""
+    shared: bool = False
+    """Let regions see the trunk's features, too."""
+    hidden: Count = 4096
+    """Channels that the volume and the photo of a region become, each."""
+    joint: Count = 1000
+    """Channels of both together."""
+    dropout: Annotated[float, Within(least=0, below=1)] = 0.5
+    """Of these."""
+    turn: bool = False
+    """Learn the yaw of objects, too."""
+    rois: Count = 192
+    """Regions of a frame that training learns from; 384 for two frames in the code."""
+    roi_positive_share: Share = 0.25
+    """Of these, at most, those with an object."""
+    roi_positive_iou: Share = 0.25
+    """IoU with an object's box above which a region has one."""
+    box_weight: NotNegative = 1.0
+    """Of the losses of better boxes."""
+    min_score: Share = 0.05
+    """Least probability of the class, in `segment`."""
+    max_iou: Share = 0.25
+    """Of two instances of a class whose boxes overlap by more, the better one stays."""
+    most: Count = 100
+    """Most instances of a frame; the code has 300."""
+    voxel_out: Positive = 0.05
+    """Edge of the voxels of an answer's shapes, in metres."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if len(self.crop_widths) != len(self.crop_sizes):
+            raise UserError(
+                f"crop_widths and crop_sizes must be as many, got {len(self.crop_widths)} and {len(self.crop_sizes)}"
+            )
+        if len(self.large_sizes) < 2:
+            raise UserError(f"large_sizes must be two at least, got {len(self.large_sizes)}")
+
+
+class Batch(NamedTuple):
+    """Frames, and what is true of them."""
+
+    frame: Frame
+    truth: Truth
+
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(self.frame.to(device), self.truth.to(device))
+
+    @classmethod
+    def cat(cls, parts: Sequence["Batch"]) -> "Batch":
+        frames, truths = zip(*parts, strict=True)
+        return cls(Frame(*map(torch.cat, zip(*frames, strict=True))), Truth.cat(truths))
+
+
+class Encoded(NamedTuple):
+    """What is known of frames whatever their regions."""
+
+    seen: Seen
+    image: Float[Tensor, "b c i j"] | None
+
+
+class Regions(NamedTuple):
+    """Of all frames of a batch."""
+
+    boxes: Float[Tensor, "r 7"]
+    frame: Int[Tensor, "r"]
+    """Row of the batch, ascending."""
+    object: Int[Tensor, "r"]
+    """Row of `Truth`, -1 for none."""
+
+
+class Recognised(NamedTuple):
+    """Of regions."""
+
+    classes: Float[Tensor, "r classes_plus_1"]
+    """Logits, the last one of no object."""
+    deltas: Float[Tensor, "r classes 6"]
+    """To a better box, in the region's own axes."""
+    turn: Float[Tensor, "r classes"]
+    """To a better yaw, in quarters of half a turn."""
+
+
+class Proposals(NamedTuple):
+    """What is said of a frame's anchors: those that learn, and the boxes that the best become."""
+
+    objectness: Float[Tensor, "k 2"]
+    deltas: Float[Tensor, "k 6"]
+    targets: Targets
+    boxes: Float[Tensor, "p 7"]
+
+
+class Prediction(NamedTuple):
+    proposals: tuple[Proposals, ...]
+    """Of each frame."""
+    regions: Regions
+    recognised: Recognised
+
+
+class RegionFeatures(nn.Module):
+    """The volume inside boxes, and where asked for the trunk's maps, in cubes of as many bins."""
+
+    def __init__(
+        self, config: DSSConfig, size: int, *, samples: int, reduce: Reduce, place: Place, shared: bool
+    ) -> None:
+        super().__init__()
+        self.space, self.pools = config.space, config.pools
+        self.size, self.samples, self.shared = size, samples, shared
+        self.reduce: Reduce = reduce
+        self.place: Place = place
+        self.channels = config.space.channels + (sum(config.widths[:2]) if shared else 0)
+
+    def forward(
+        self, frame: Frame, seen: Seen, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]
+    ) -> Float[Tensor, "r c s s s"]:
+        voxel = self.space.voxel
+        maps = [(frame.volume, voxel)]
+        if self.shared:
+            near = voxel * self.pools[0]
+            maps += [(seen.near, near), (seen.far, near * self.pools[1])]
+        found = [
+            roi_align_3d(
+                values, boxes, rows, origin=self.space.low, cell=cell, size=self.size, samples=self.samples,
+                reduce=self.reduce, place=self.place,
+            )
+            for values, cell in maps
+        ]  # fmt: skip
+        joined = torch.cat([values.to(frame.volume.dtype) for values in found], dim=1)
+        return joined.contiguous(memory_format=LAYOUT)
+
+
+class Recognition(nn.Module):
+    """The object recognition network (Sec. 4): the volume of a region and its patch of the photo side by side."""
+
+    def __init__(self, config: DSSConfig, photo: int, classes: int) -> None:
+        super().__init__()
+        c = config
+        self.features = RegionFeatures(c, c.crop, samples=1, reduce="mean", place="align", shared=c.shared)
+        layers: list[nn.Module] = []
+        channels, side = self.features.channels, c.crop
+        for i, (width, size) in enumerate(zip(c.crop_widths, c.crop_sizes, strict=True)):
+            layers.append(volume_layer(channels, width, size, norm=c.norm))
+            channels = width
+            if i < len(c.crop_widths) - 1:
+                layers.append(nn.MaxPool3d(2))
+                side //= 2
+        self.tower = nn.Sequential(*layers)
+        self.of_volume = _dense(channels * side**3, c.hidden, c.dropout)
+        self.of_photo = _dense(photo * _PATCH**2, c.hidden, c.dropout) if photo else None
+        self.joint = _dense(c.hidden * (2 if photo else 1), c.joint, 0.0)
+        self.to_class = nn.Linear(c.joint, classes + 1)
+        self.to_box = nn.Linear(c.joint, classes * 6)
+        self.to_turn = nn.Linear(c.joint, classes) if c.turn else None
+        self.margin = c.crop_margin
+
+    def forward(
+        self,
+        frame: Frame,
+        encoded: Encoded,
+        boxes: Float[Tensor, "r 7"],
+        rows: Int[Tensor, "r"],
+        patches: Float[Tensor, "r 4"],
+    ) -> Recognised:
+        wide = torch.cat([boxes[:, :3], boxes[:, 3:6] * self.margin, boxes[:, 6:]], dim=1)
+        parts = [self.of_volume(self.tower(self.features(frame, encoded.seen, wide, rows)).flatten(1))]
+        if self.of_photo is not None:
+            from torchvision.ops import roi_align
+
+            assert encoded.image is not None
+            at = torch.cat([rows[:, None].to(patches), patches], dim=1)
+            scale = encoded.image.shape[-1] / frame.image.shape[-1]
+            patch = roi_align(
+                encoded.image.float(), at, _PATCH, spatial_scale=scale, sampling_ratio=2, aligned=True
+            )
+            parts.append(self.of_photo(patch.flatten(1)))
+        x = self.joint(torch.cat(parts, dim=1))
+        deltas = self.to_box(x).float().unflatten(1, (-1, 6))
+        turn = torch.zeros_like(deltas[..., 0]) if self.to_turn is None else self.to_turn(x).float()
+        return Recognised(self.to_class(x).float(), deltas, turn)
+
+
+def _dense(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout))
+
+
+class DSS(Learned[View, Batch, Prediction]):
+    name = "dss"
+    takes = View
+    not_trained = ("min_score", "max_iou", "most", "voxel_out")
+    config: DSSConfig
+
+    def __init__(self, config: DSSConfig, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        c = config
+        self.config, self.vocabulary = config, vocabulary
+        small, large = small_and_large(c.regions.anchors)
+        self.trunk = SceneTrunk(c.space.channels, c.widths[:2], c.sizes, c.pools, norm=c.norm)
+        self.small = SmallBranch(c.widths[1], len(small), norm=c.norm)
+        self.large = LargeBranch(
+            c.widths[1], c.widths[2], c.large_sizes, c.large_stride, len(large), norm=c.norm
+        )
+        self.photo = (
+            None if c.image is None else ImageBackbone(c.image, learns=c.image_learns, start=c.image_start)
+        )
+        self.recognition = Recognition(c, 0 if self.photo is None else self.photo.channels, len(vocabulary))
+
+    @classmethod
+    def from_config(cls, config: DSSConfig, vocabulary: Vocabulary) -> "DSS":
+        return cls(config, vocabulary)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
+
+    # --- from a view to a batch ---
+
+    def prepare(self, sample: LabelledView, rng: np.random.Generator) -> Batch:
+        """The frame and its objects."""
+        frame, grid_from_world = frame_of(sample.input, self.config.space)
+        return Batch(frame, truth_of(sample.truth, grid_from_world))
+
+    # --- the network ---
+
+    def forward(self, batch: Batch) -> Prediction:
+        return self.predicted(batch, self.encoded(batch.frame))
+
+    def encoded(self, frame: Frame) -> Encoded:
+        """What is known of frames whatever their regions."""
+        return Encoded(self.trunk(frame.volume), None if self.photo is None else self.photo(frame.image))
+
+    def predicted(self, batch: Batch, encoded: Encoded) -> Prediction:
+        """What `forward` predicts, of frames that are `encoded`."""
+        proposals = self._proposals(batch.frame, encoded.seen, batch.truth)
+        regions = self._regions(batch.truth, proposals)
+        return Prediction(
+            proposals, regions, self.recognised(batch.frame, encoded, regions.boxes, regions.frame)
+        )
+
+    def recognised(
+        self, frame: Frame, encoded: Encoded, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]
+    ) -> Recognised:
+        """Class and better box of each region."""
+        return self.recognition(frame, encoded, boxes, rows, image_boxes(frame, boxes, rows))
+
+    @cached_property
+    def anchors(self) -> tuple[Anchors, Anchors]:
+        """Of the two branches."""
+        c = self.config
+        small, large = small_and_large(c.regions.anchors)
+        cell = c.space.voxel * c.pools[0] * c.pools[1]
+        cells = [n // c.pools[0] // c.pools[1] for n in c.space.size]
+        ends = [corners(n, cell, low) for n, low in zip(cells, c.space.low, strict=True)]
+        if c.large_stride == 1:
+            far = ends
+        else:
+            far = [centers(n // 2, 2 * cell, low) for n, low in zip(cells, c.space.low, strict=True)]
+        return Anchors(small, (ends[0], ends[1], ends[2])), Anchors(large, (far[0], far[1], far[2]))
+
+    def _proposals(self, frame: Frame, seen: Seen, truth: Truth | None) -> tuple[Proposals, ...]:
+        """Of each frame; nothing is learnt from anchors where the truth is not told."""
+        c, device = self.config, frame.volume.device
+        branches = self.small(seen.far), self.large(seen.far)
+        boxes = torch.cat([anchors.boxes for anchors in self.anchors]).to(device)
+        is_small = torch.arange(len(boxes), device=device) < self.anchors[0].count
+        kinds = [torch.arange(a.count, device=device) % len(a.sizes) for a in self.anchors]
+        kind = torch.cat([kinds[0], kinds[1] + len(self.anchors[0].sizes)])
+        own_truth = [None] * len(frame.yaw) if truth is None else truth.boxes.split(truth.objects.tolist())
+        found = []
+        for k, true in enumerate(own_truth):
+            both = [flat(branch, k) for branch in branches]
+            objectness, deltas = (torch.cat(values) for values in zip(*both, strict=True))
+            there = self._there(frame, k).to(device)
+            yaw = frame.yaw[k]
+            upright = turned_boxes(boxes, yaw)
+            wanted = None
+            with torch.no_grad():
+                if true is not None:
+                    wanted = targets(upright, is_small, there, aligned_truth(true, yaw), c.regions)
+                score = objectness.detach().softmax(1)[:, 1]
+                better, _ = proposed(upright, kind, there, score, deltas.detach(), c.regions)
+                turned_back = torch.cat(
+                    [
+                        turned(better[:, :3], -yaw.expand(len(better))),
+                        better[:, 3:],
+                        yaw.expand(len(better), 1),
+                    ],
+                    dim=1,
+                )
+            if wanted is None:
+                rows = torch.zeros(0, dtype=torch.int64, device=device)
+                wanted = Targets(rows, rows, deltas.new_zeros(0, 6))
+            found.append(Proposals(objectness[wanted.rows], deltas[wanted.rows], wanted, turned_back))
+        return tuple(found)
+
+    def _there(self, frame: Frame, k: int) -> Tensor:
+        """Which anchors have points in their middle."""
+        counts, c = frame.counts[k].cpu(), self.config
+        return torch.cat(
+            [occupied(counts, anchors, c.space.low, _CELL, c.regions.density) for anchors in self.anchors]
+        )
+
+    @torch.no_grad()
+    def _regions(self, truth: Truth, proposals: tuple[Proposals, ...]) -> Regions:
+        """Random positive and negative ones out of the proposals and the true boxes."""
+        c, first = self.config, 0
+        boxes, frames, objects = [], [], []
+        for k, (own, true) in enumerate(
+            zip(proposals, truth.boxes.split(truth.objects.tolist()), strict=True)
+        ):
+            yaw = own.boxes[0, 6] if len(own.boxes) else truth.boxes.new_zeros(())
+            upright, _ = along(true, yaw.expand(len(true)))
+            upright = torch.cat([upright[:, :6], yaw.expand(len(true), 1)], dim=1)
+            every = torch.cat([upright, own.boxes])
+            plain = torch.cat([turned(every[:, :3], every[:, 6]), every[:, 3:6]], dim=1)
+            overlap = torch.cat(
+                [aligned_iou(plain, plain[: len(true)]), plain.new_zeros(len(plain), 1)], dim=1
+            )
+            best, nearest = overlap.max(1)
+            positive = best > c.roi_positive_iou
+            some = _shuffled(positive.nonzero()[:, 0])[: round(c.rois * c.roi_positive_share)]
+            others = _shuffled((~positive).nonzero()[:, 0])[: c.rois - len(some)]
+            rows = torch.cat([some, others])
+            boxes.append(every[rows])
+            frames.append(torch.full_like(rows, k))
+            objects.append(torch.where(positive[rows], nearest[rows] + first, -1))
+            first += len(true)
+        return Regions(torch.cat(boxes), torch.cat(frames), torch.cat(objects))
+
+    # --- losses ---
+
+    def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
+        """L_cls and L_reg of proposals and of regions."""
+        w = self.config.box_weight
+        objectness = torch.cat([own.objectness for own in prediction.proposals])
+        deltas = torch.cat([own.deltas for own in prediction.proposals])
+        object = torch.cat([own.targets.object for own in prediction.proposals])
+        wanted = torch.cat([own.targets.deltas for own in prediction.proposals])
+        positive = object >= 0
+        count = positive.sum().clamp(min=1)
+        terms = {
+            "objectness": F.cross_entropy(objectness, positive.long(), reduction="sum") / max(len(object), 1),
+            "proposal_box": w * F.smooth_l1_loss(deltas[positive], wanted[positive], reduction="sum") / count,
+        }
+        return terms | self._region_losses(prediction, batch.truth)
+
+    def _region_losses(self, prediction: Prediction, truth: Truth) -> dict[str, Float[Tensor, ""]]:
+        regions, found, w = prediction.regions, prediction.recognised, self.config.box_weight
+        has = regions.object >= 0
+        own = regions.object[has]
+        kind = truth.classes[own]
+        target = torch.full_like(regions.object, found.classes.shape[1] - 1)
+        target[has] = torch.where(kind >= 0, kind, _UNKNOWN)
+        known = kind >= 0
+        boxes, own, kind = regions.boxes[has][known], own[known], kind[known]
+        true, turn = along(truth.boxes[own], boxes[:, 6])
+        deltas = deltas_to(_plain(boxes, boxes[:, 6]), _plain(true, boxes[:, 6]))
+        of_kind = found.deltas[has][known][torch.arange(len(kind), device=kind.device), kind]
+        count = max(len(kind), 1)
+        terms = {
+            "class": F.cross_entropy(found.classes, target, ignore_index=_UNKNOWN, reduction="sum")
+            / (target != _UNKNOWN).sum().clamp(min=1),
+            "box": w * F.smooth_l1_loss(of_kind, deltas, reduction="sum") / count,
+        }
+        if self.config.turn:
+            said = found.turn[has][known][torch.arange(len(kind), device=kind.device), kind]
+            terms["turn"] = w * F.smooth_l1_loss(said, turn / _TURN_UNIT, reduction="sum") / count
+        return terms
+
+    # --- instances ---
+
+    @torch.inference_mode()
+    def segment(self, given: View, /) -> Instances:
+        """Instances of the view's pixels, the surest first; they may overlap.
+
+        `amodal_boxes` are of whole objects. A mask has the pixels of what lies in the box, a shape all of the box that the camera
+        does not see through: this method says no more of it. `ValueError` without depth or camera.
+        """
+        with evaluating(self):
+            frame, grid_from_world = frame_of(given, self.config.space)
+            if not bool(frame.seen.any()):
+                return Instances.empty(len(given), self.vocabulary, self.name)
+            _, _, found = self.detected(frame)
+        back = np.linalg.inv(grid_from_world)
+        found = found._replace(boxes=moved_boxes(found.boxes, back))
+        with stage("masks"):
+            return boxes_as_instances(given, found, self.vocabulary, self.name, voxel=self.config.voxel_out)
+
+    def detected(self, frame: Frame) -> tuple[Frame, Encoded, Detected]:
+        """The instances of one frame, their boxes in the grid on the CPU; and the frame where the network is, encoded."""
+        c, frame = self.config, frame.to(self.device)
+        with stage("trunk"):
+            encoded = self.encoded(frame)
+        with stage("proposals"):
+            boxes = self._proposals(frame, encoded.seen, None)[0].boxes
+        with stage("recognition"):
+            found = [self.recognised(frame, encoded, boxes[:0], boxes[:0, 0].long())]
+            for some in counted(boxes.split(_REGIONS_AT_ONCE)):
+                found.append(
+                    self.recognised(
+                        frame, encoded, some, torch.zeros(len(some), dtype=torch.int64, device=some.device)
+                    )
+                )
+            classes, deltas, turn = (torch.cat(values).cpu() for values in zip(*found, strict=True))
+        score, kind = classes.softmax(1)[:, :-1].max(1)
+        rows = (score >= c.min_score).nonzero()[:, 0]
+        score, kind = score[rows], kind[rows]
+        better = refined(boxes.cpu()[rows], deltas[rows, kind], turn[rows, kind])
+        kept = [rows[:0]]
+        for one in torch.unique(kind):
+            own = (kind == one).nonzero()[:, 0]
+            kept.append(own[oriented_nms(better[own], score[own], max_iou=c.max_iou)])
+        stay = torch.cat(kept)
+        stay = stay[score[stay].argsort(descending=True, stable=True)][: c.most]
+        return frame, encoded, Detected(better[stay], kind[stay], score[stay])
+
+
+def overlap_with(boxes: Float[Tensor, "r 7"], truth: Float[Tensor, "r 7"]) -> Float[Tensor, "r"]:
+    """IoU of each box with the true one beside it, whose axes are matched and whose rest of the yaw is ignored."""
+    near, _ = along(truth, boxes[:, 6])
+    own, true = _plain(boxes, boxes[:, 6]), _plain(near, boxes[:, 6])
+    return paired_iou(own, true)
+
+
+def with_boxes(answer: Instances, boxes: Float[Tensor, "r 7"]) -> Instances:
+    """The same with other amodal boxes."""
+    return replace(answer, amodal_boxes=boxes)
+
+
+def refined(
+    boxes: Float[Tensor, "r 7"], deltas: Float[Tensor, "r 6"], turn: Float[Tensor, "r"]
+) -> Float[Tensor, "r 7"]:
+    """The boxes that a recognition network means."""
+    yaw = boxes[:, 6]
+    better = changed(_plain(boxes, yaw), deltas)
+    center = turned(better[:, :3], -yaw)
+    return torch.cat([center, better[:, 3:], (yaw + turn.clamp(-1, 1) * _TURN_UNIT)[:, None]], dim=1)
+
+
+def _plain(boxes: Float[Tensor, "r 7"], yaw: Float[Tensor, "r"]) -> Float[Tensor, "r 6"]:
+    """In axes that are turned by `yaw`."""
+    return torch.cat([turned(boxes[:, :3], yaw), boxes[:, 3:6]], dim=1)
+
+
+@torch.no_grad()
+def image_boxes(frame: Frame, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]) -> Float[Tensor, "r 4"]:
+    """Left, top, right and bottom edge of the pixels that each region holds; all 0 where it holds none."""
+    height, width = frame.places.shape[1:3]
+    found = boxes.new_zeros(len(boxes), 4)
+    for k in torch.unique(rows).tolist():
+        own = (rows == k).nonzero()[:, 0]
+        inside = points_in_boxes(frame.places[k].flatten(0, 1), boxes[own])
+        sizes = inside.offsets.diff().to(own.device)
+        region = torch.arange(len(own), device=own.device).repeat_interleave(sizes)
+        pixel = inside.indices.to(own.device)
+        u, v = (pixel % width).float(), (pixel // width).float()
+        edges = [
+            boxes.new_full((len(own),), start).scatter_reduce(0, region, values.to(boxes), how)
+            for values, how, start in (
+                (u, "amin", float(width)), (v, "amin", float(height)), (u + 1, "amax", 0.0), (v + 1, "amax", 0.0)
+            )
+        ]  # fmt: skip
+        found[own] = torch.where((sizes > 0)[:, None], torch.stack(edges, dim=1), 0)
+    return found
+
+
+def _shuffled(rows: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    return rows[torch.randperm(len(rows), device=rows.device)]
+
+
+METHOD = DSS
