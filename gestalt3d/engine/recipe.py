@@ -20,6 +20,7 @@ from gestalt3d.configs import (
 from gestalt3d.configs import from_plain as config_from_plain
 from gestalt3d.configs import to_plain as config_to_plain
 from gestalt3d.data import augment as augments
+from gestalt3d.data import augment_views
 from gestalt3d.data.augment import AugmentConfig
 from gestalt3d.errors import UserError
 from gestalt3d.methods import config_class, method_of, module_of
@@ -181,7 +182,7 @@ def from_plain(plain: Json, where: str) -> Recipe:
 
 def _augment_class(kind: Json, method: str, where: str) -> type[Config]:
     """The augmentation of that name: one of ours, or one that stands beside the method."""
-    for place in (augments, module_of(method)):
+    for place in (augments, augment_views, module_of(method)):
         found = getattr(place, str(kind), None)
         if isinstance(found, type) and is_dataclass(found) and issubclass(found, Augment):
             return found

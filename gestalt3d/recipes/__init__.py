@@ -6,7 +6,7 @@ from gestalt3d import plugins
 from gestalt3d.data import needs_root
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
-from gestalt3d.recipes import asis, gspn, mtml, parts, sgpn
+from gestalt3d.recipes import a3is, asis, gspn, mtml, parts, sgpn
 from gestalt3d.recipes.commands import ROOT, training
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -15,9 +15,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **mtml.RECIPES,
     **gspn.RECIPES,
     **parts.RECIPES,
+    **a3is.RECIPES,
 }
 """Ours, by name."""
-_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS, **parts.CHAINS}
+_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS, **parts.CHAINS, **a3is.CHAINS}
 
 
 def makers() -> dict[str, Callable[[], Recipe]]:
