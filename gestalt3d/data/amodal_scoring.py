@@ -167,7 +167,7 @@ def not_free(
     Free is what lies before the depth of the pixel at its centre and farther than a voxel from all points of the view. What is
     out of the image or at a pixel without depth may hold anything.
     """
-    inside = [_in_box(box, voxel_size) for box in boxes]
+    inside = [box_voxels(box, voxel_size) for box in boxes]
     every, which = np.unique(
         np.concatenate([np.zeros((0, 3), np.int64), *inside]), axis=0, return_inverse=True
     )
@@ -225,7 +225,7 @@ def _interpolated(
     return np.asarray(out)
 
 
-def _in_box(box: Float64[np.ndarray, "7"], voxel_size: float) -> Int64[np.ndarray, "v 3"]:
+def box_voxels(box: Float64[np.ndarray, "7"], voxel_size: float) -> Int64[np.ndarray, "v 3"]:
     """Places of the voxels whose centre lies in it."""
     c, s = abs(math.cos(box[6])), abs(math.sin(box[6]))
     half = np.array([c * box[3] + s * box[4], s * box[3] + c * box[4], box[5]]) / 2

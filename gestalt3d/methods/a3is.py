@@ -85,6 +85,8 @@ class A3ISConfig:
     """What is filled with more probability belongs to the object."""
     visible_threshold: Share = 0.5
     """A pixel whose point has more, in its bin or one beside it, is part of what is visible."""
+    answer: Literal["masks", "boxes"] = "masks"
+    """What `segment` says of an object: what the branch does, or its box alone, as Deep Sliding Shapes."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -188,7 +190,7 @@ def mask_targets(
 class A3IS(Learned[View, Batch, Prediction]):
     name = "a3is"
     takes = View
-    not_trained = ("mask_threshold", "visible_threshold")
+    not_trained = ("mask_threshold", "visible_threshold", "answer")
     config: A3ISConfig
 
     def __init__(self, config: A3ISConfig, vocabulary: Vocabulary) -> None:
@@ -267,6 +269,8 @@ class A3IS(Learned[View, Batch, Prediction]):
             if not bool(frame.seen.any()):
                 return Instances.empty(len(given), self.vocabulary, self.name)
             frame, encoded, found = self.dss.detected(frame)
+            if c.answer == "boxes":
+                return self.dss.boxed(given, found, grid_from_world, self.name)
             with stage("whole shapes"):
                 filled = self._filled(frame, encoded, found.boxes.to(frame.volume.device), found.kind)
         wide = torch.cat([found.boxes[:, :3], found.boxes[:, 3:6] * c.margin, found.boxes[:, 6:]], dim=1)

@@ -26,7 +26,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
 from gestalt3d.configs import Count, NotNegative, Positive, Share, Within, check_ranges
@@ -499,10 +499,15 @@ class DSS(Learned[View, Batch, Prediction]):
             if not bool(frame.seen.any()):
                 return Instances.empty(len(given), self.vocabulary, self.name)
             _, _, found = self.detected(frame)
-        back = np.linalg.inv(grid_from_world)
-        found = found._replace(boxes=moved_boxes(found.boxes, back))
+            return self.boxed(given, found, grid_from_world, self.name)
+
+    def boxed(
+        self, given: View, found: Detected, grid_from_world: Float64[np.ndarray, "4 4"], method: str
+    ) -> Instances:
+        """The answer of a method of that name that says nothing of objects but these boxes in the grid."""
+        found = found._replace(boxes=moved_boxes(found.boxes, np.linalg.inv(grid_from_world)))
         with stage("masks"):
-            return boxes_as_instances(given, found, self.vocabulary, self.name, voxel=self.config.voxel_out)
+            return boxes_as_instances(given, found, self.vocabulary, method, voxel=self.config.voxel_out)
 
     def detected(self, frame: Frame) -> tuple[Frame, Encoded, Detected]:
         """The instances of one frame, their boxes in the grid on the CPU; and the frame where the network is, encoded."""

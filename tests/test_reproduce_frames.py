@@ -1,0 +1,94 @@
+"""Tables of A3IS-CNN: rows that share what they should, and figures that are perfect where the truth answers."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gestalt3d import reproduce
+from gestalt3d.data import open_data
+from gestalt3d.engine.recipe import Recipe
+from gestalt3d.methods.a3is import A3ISConfig
+from gestalt3d.methods.dss import DSSConfig
+from gestalt3d.reproduce import a3is_rows, frames
+from gestalt3d.structures.vocabulary import DSS19
+from tests.methods import test_a3is, test_dss
+
+
+class Truth:
+    """Answers with what is true."""
+
+    vocabulary = DSS19
+
+    def __init__(self, samples: list[Any]) -> None:
+        self.samples = samples
+
+    def segment(self, view: Any) -> Any:
+        return next(s.truth for s in self.samples if s.input is view)
+
+
+class Few:
+    """Views that are made once."""
+
+    def __init__(self) -> None:
+        views = open_data("views:val", vocabulary=DSS19, limit=2)
+        self.names, self.samples = views.names, [views[i] for i in range(2)]
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, i: int) -> Any:
+        return self.samples[i]
+
+
+def test_the_truth_is_perfect_and_guesses_from_it_are_not() -> None:
+    views = Few()
+    found = frames.measure_hidden(Truth(views.samples), views, lambda *_: None)  # type: ignore[arg-type]
+    assert set(frames.hidden_columns()) <= set(found.values)
+    assert found.values["hidden IoU all answer"] == found.values["found %"] == 100
+    filled, floor = (found.values[f"hidden IoU all {guess}"] for guess in frames.GUESSES[1:])
+    assert filled is not None and floor is not None and 0 < floor < 100 and 20 < filled < 70
+    plain = frames.measure(Truth(views.samples), views, lambda *_: None)  # type: ignore[arg-type]
+    assert {plain.values[name] for name in frames.COLUMNS} == {100.0}
+    assert len(plain.left_out["AP"]) == 2 and sum(plain.num_true.values()) > 0
+
+
+@pytest.mark.parametrize("table", ["a3is-table1", "a3is-table2a", "a3is-table2b"])
+def test_rows_differ_in_one_thing(table: str) -> None:
+    """But for the photo's size and start in 2a, which all of its rows share."""
+    keys = [r.trained_as or r.key for r in reproduce.TABLES[table].rows if not r.published_only]
+    recipes = [a3is_rows.row(key, steps=400, seed=1) for key in keys]
+    assert len({r.optim for r in recipes}) == len({r.augment for r in recipes}) == 1
+    assert {(r.data, r.count, r.scans_per_step, r.seed, r.classes) for r in recipes} == {
+        ("views:train", None, 2, 1, "dss19")
+    }
+    if table == "a3is-table2a":
+        models = {replace(r.model, dss=replace(r.model.dss, image="vgg16")) for r in recipes}  # type: ignore
+        assert len(models) == 1
+    if table == "a3is-table2b":
+        plain = {replace(r.model, place="align", activation="sigmoid") for r in recipes}  # type: ignore
+        assert len(plain) == 1 and len({r.model for r in recipes}) == 4
+
+
+def test_boxes_of_a_trained_network_are_a_row_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One training, two rows; the quick table runs from the command line's own function."""
+
+    def small(key: str, *, steps: int, seed: int) -> Recipe:
+        recipe = make(key, steps=steps, seed=seed)
+        dss = replace(test_dss.SMALL, min_score=0.0)
+        model: Any = dss if isinstance(recipe.model, DSSConfig) else replace(test_a3is.SMALL, dss=dss)
+        return replace(recipe, model=model, workers=0, scans_per_step=1)
+
+    make = a3is_rows.row
+    assert isinstance(a3is_rows.ROWS["a3is"], A3ISConfig)
+    monkeypatch.setattr(a3is_rows, "row", small)
+    result = reproduce.retrain("a3is-table1", tmp_path, rows=["a3is", "a3is-boxes"], quick=True)
+    assert [row["row"] for row in result["rows"]][-2:] == [
+        "RGB-D + 3D RPN: boxes of the row below",
+        "RGB-D + RPN + A3IS branch",
+    ]
+    trained = [p.name for p in (tmp_path / "quick").iterdir() if p.is_dir()]
+    assert trained == ["a3is-seed0"]
