@@ -52,17 +52,7 @@ class Rows:
 @contextmanager
 def opened(path: Path, wanted: Mapping[str, Wanted]) -> Iterator[dict[str, Rows]]:
     """The wanted arrays of a file, by name; a name that ends with "?" may be missing. `UserError` in a line for anything else."""
-    try:
-        h5py: Any = import_module("h5py")
-    except ImportError:
-        raise UserError("files in HDF5 are read with h5py; pip install h5py") from None
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; check the folder and the name")
-    try:
-        file = h5py.File(path, "r")
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: is no HDF5 file or cut off ({_cause(error)}); copy it again") from None
-    with file:
+    with opened_file(path) as (h5py, file):
         found: dict[str, Rows] = {}
         for key, layout in wanted.items():
             name = key.removesuffix("?")
@@ -77,6 +67,23 @@ def opened(path: Path, wanted: Mapping[str, Wanted]) -> Iterator[dict[str, Rows]
             _expect(array, name, layout, path)
             found[name] = Rows(path, name, tuple(array.shape), array)
         yield found
+
+
+@contextmanager
+def opened_file(path: Path) -> Iterator[tuple[Any, Any]]:
+    """h5py, and the file opened with it; `UserError` in a line where either is not to be had. Check what you read of it."""
+    try:
+        h5py: Any = import_module("h5py")
+    except ImportError:
+        raise UserError("files in HDF5 are read with h5py; pip install h5py") from None
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; check the folder and the name")
+    try:
+        file = h5py.File(path, "r")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: is no HDF5 file or cut off ({_cause(error)}); copy it again") from None
+    with file:
+        yield h5py, file
 
 
 def _own(h5py: Any, file: Any, name: str, path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Matrices of numbers in MATLAB's files, read without MATLAB's objects: cells, structures and functions are passed over.
+"""Matrices of numbers and arrays of structures in MATLAB's files, read without MATLAB's objects and functions.
 
 Version 5 (which MATLAB calls v6 and v7) is read here, version 7.3 as the HDF5 that it is. Files come from strangers: what is
 unpacked is bounded, whatever a header claims.
@@ -7,7 +7,6 @@ unpacked is bounded, whatever a header claims.
 import math
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +19,12 @@ MOST_BYTES = 128 << 20
 """Of a file, and of a matrix unpacked."""
 
 _HEADER = 128
-_MATRIX, _COMPRESSED = 14, 15
+MATRIX, _COMPRESSED = 14, 15
 _STORED = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 """Data types of elements."""
-_NUMBERS = {
+NUMBERS = {
     6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
 }  # fmt: skip
 """Classes of matrices that hold numbers; these may be stored in a smaller type."""
@@ -35,7 +34,7 @@ _PEEK = 1 << 12
 """Bytes in which the name of a matrix stands."""
 
 
-class _Element(NamedTuple):
+class Element(NamedTuple):
     kind: int
     data: bytes
     size: int
@@ -46,28 +45,34 @@ class _Element(NamedTuple):
 
 def read_matrix(path: Path, name: str) -> np.ndarray:
     """The matrix of real numbers of that name, in MATLAB's order of dimensions. `UserError` in a line for anything else."""
+    content = content_of(path)
+    if is_hdf5(content):
+        return _read_hdf5(path, name)
+    order = byte_order(path, content)
+    return numbers(path, name, variable(path, content, order, name, most=MOST_BYTES), order)
+
+
+def content_of(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
             raise UserError(
                 f"{path}: has {size >> 20:,} MiB; {MOST_BYTES >> 20} are read of a matrix at most"
             )
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the folder") from error
-    if content.startswith((b"MATLAB 7.3", b"\x89HDF\r\n")):
-        return _read_hdf5(path, name)
+
+
+def is_hdf5(content: bytes) -> bool:
+    return content.startswith((b"MATLAB 7.3", b"\x89HDF\r\n"))
+
+
+def byte_order(path: Path, content: bytes) -> str:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:_HEADER])
     if order is None or not content.startswith(b"MATLAB 5.0"):
         raise UserError(f"{path}: is no MATLAB file; give the .mat that came with the data")
-    others = []
-    for matrix in _matrices(path, content, order, name):
-        if isinstance(matrix, str):
-            others.append(matrix)
-        else:
-            return matrix
-    has = ", ".join(others)[:120] or "nothing"
-    raise UserError(f"{path}: has no matrix {name!r} (it has {has}); is it another kind of file?")
+    return order
 
 
 def _read_hdf5(path: Path, name: str) -> np.ndarray:
@@ -79,31 +84,35 @@ def _read_hdf5(path: Path, name: str) -> np.ndarray:
         return np.stack([rows[i] for i in range(len(rows))], axis=1) if len(rows) else np.zeros((0, 0))
 
 
-def _matrices(path: Path, content: bytes, order: str, wanted: str) -> Iterator[np.ndarray | str]:
-    """Names of the variables up to the wanted one, then that one."""
-    at = _HEADER
+def variable(path: Path, content: bytes, order: str, wanted: str, *, most: int) -> bytes:
+    """Flags, dimensions, name and what else is stored of a variable."""
+    at, others = _HEADER, []
     while at < len(content):
-        element = _element(path, content, at, order)
+        element = element_at(path, content, at, order)
         at = element.end
         if len(element.data) < element.size:
-            raise _cut_off(path)
+            raise cut_off(path)
         kind, body = element.kind, element.data
         if kind == _COMPRESSED:
             head = _unpacked(path, body, _PEEK)
-            inner = _element(path, head, 0, order)
+            inner = element_at(path, head, 0, order)
             kind = inner.kind
-            if kind == _MATRIX and _name(path, inner.data, order) == wanted:
-                if inner.size > MOST_BYTES:
+            if kind == MATRIX and _name(path, inner.data, order) == wanted:
+                if inner.size > most:
                     raise UserError(
                         f"{path}: {wanted!r} claims {inner.size >> 20:,} MiB; copy the file again"
                     )
-                inner = _element(path, _unpacked(path, body, inner.size + 8), 0, order)
+                inner = element_at(path, _unpacked(path, body, inner.size + 8), 0, order)
                 if len(inner.data) < inner.size:
-                    raise _cut_off(path)
+                    raise cut_off(path)
             body = inner.data
-        if kind == _MATRIX:
+        if kind == MATRIX:
             name = _name(path, body, order)
-            yield _numbers(path, name, body, order) if name == wanted else name
+            if name == wanted:
+                return body
+            others.append(name)
+    has = ", ".join(others)[:120] or "nothing"
+    raise UserError(f"{path}: has no matrix {wanted!r} (it has {has}); is it another kind of file?")
 
 
 def _unpacked(path: Path, packed: bytes, most: int) -> bytes:
@@ -113,25 +122,33 @@ def _unpacked(path: Path, packed: bytes, most: int) -> bytes:
         raise UserError(f"{path}: is damaged ({error}); copy it again") from error
 
 
-def _element(path: Path, content: bytes, at: int, order: str) -> _Element:
+def element_at(path: Path, content: bytes, at: int, order: str) -> Element:
     """The element that begins at a byte; short ones share eight bytes with their tag."""
     if at + 8 > len(content):
-        raise _cut_off(path)
+        raise cut_off(path)
     kind, size = struct.unpack_from(f"{order}II", content, at)
     if kind >> 16:
         size = kind >> 16
         if size > 4:
             raise UserError(f"{path}: is damaged (a short element of {size} bytes); copy it again")
-        return _Element(kind & 0xFFFF, content[at + 4 : at + 4 + size], size, at + 8)
+        return Element(kind & 0xFFFF, content[at + 4 : at + 4 + size], size, at + 8)
     padded = size if kind == _COMPRESSED else -(-size // 8) * 8
-    return _Element(kind, content[at + 8 : at + 8 + size], size, at + 8 + padded)
+    return Element(kind, content[at + 8 : at + 8 + size], size, at + 8 + padded)
 
 
-def _parts(path: Path, body: bytes, order: str, count: int) -> list[_Element]:
+def end_of(path: Path, content: bytes, at: int, order: str) -> int:
+    """Where the element behind the one that begins at a byte does; what lies in between is not looked at."""
+    if at + 8 > len(content):
+        raise cut_off(path)
+    kind, size = struct.unpack_from(f"{order}II", content, at)
+    return at + 8 if kind >> 16 else at + 8 + -(-size // 8) * 8
+
+
+def _parts(path: Path, body: bytes, order: str, count: int) -> list[Element]:
     """Flags, dimensions, name and numbers of a matrix, the first `count` of them."""
-    found: list[_Element] = []
+    found: list[Element] = []
     for _ in range(count):
-        found.append(_element(path, body, found[-1].end if found else 0, order))
+        found.append(element_at(path, body, found[-1].end if found else 0, order))
     return found
 
 
@@ -139,23 +156,23 @@ def _name(path: Path, body: bytes, order: str) -> str:
     return _parts(path, body, order, 3)[2].data.decode("latin-1")
 
 
-def _numbers(path: Path, name: str, body: bytes, order: str) -> np.ndarray:
+def numbers(path: Path, name: str, body: bytes, order: str) -> np.ndarray:
     flags, dimensions, _, stored = _parts(path, body, order, 4)
     flag = struct.unpack_from(f"{order}I", flags.data.ljust(4, b"\0"))[0]
-    if flag & 0xFF not in _NUMBERS or flag & _COMPLEX or stored.kind not in _STORED:
+    if flag & 0xFF not in NUMBERS or flag & _COMPLEX or stored.kind not in _STORED:
         raise UserError(f"{path}: {name!r} holds no real numbers; is it another kind of file?")
-    shape = tuple(np.frombuffer(dimensions.data[: dimensions.size // 4 * 4], f"{order}i4").tolist())
+    shape = tuple(np.frombuffer(dimensions.data[: len(dimensions.data) // 4 * 4], f"{order}i4").tolist())
     dtype = np.dtype(f"{order}{_STORED[stored.kind]}")
     if len(stored.data) < stored.size:
-        raise _cut_off(path)
+        raise cut_off(path)
     fits = 0 < len(shape) <= _MOST_DIMENSIONS and min(shape) >= 0
     if not fits or math.prod(shape) * dtype.itemsize != stored.size:
         raise UserError(
             f"{path}: {name!r} claims {str(shape)[:60]} and has {stored.size:,} bytes; copy the file again"
         )
     values = np.frombuffer(stored.data, dtype).reshape(shape, order="F")
-    return values.astype(_NUMBERS[flag & 0xFF])
+    return values.astype(NUMBERS[flag & 0xFF])
 
 
-def _cut_off(path: Path) -> UserError:
+def cut_off(path: Path) -> UserError:
     return UserError(f"{path}: is cut off; copy it again")
