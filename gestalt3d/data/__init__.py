@@ -254,9 +254,12 @@ def open_data(
             semantics=semantics,
         )
     if name in ("sunrgbd", "sunrgbd-v1"):
-        from gestalt3d.data.sunrgbd import SunRGBD
+        from gestalt3d.data.sunrgbd import SunRGBD, is_prepared
+        from gestalt3d.data.sunrgbd_official import OfficialSunRGBD, is_official
 
         version = 1 if name.endswith("-v1") else 2
+        if is_official(Path(root)) and not is_prepared(Path(root)):
+            return OfficialSunRGBD(root, split or "all", vocabulary=vocabulary, limit=limit, version=version)
         return SunRGBD(root, split or "all", vocabulary=vocabulary, limit=limit, version=version)
     if name == "nyuv2":
         from gestalt3d.data.nyuv2 import NYUv2

@@ -25,7 +25,9 @@ from gestalt3d.data.scannet_annotation import TABLE, read_annotation, read_words
 from gestalt3d.data.shapenet_part import COUNTS as SHAPENET_COUNTS
 from gestalt3d.data.shapenet_part import ShapeNetPart
 from gestalt3d.data.sunrgbd import COUNTS as SUN_COUNTS
-from gestalt3d.data.sunrgbd import SunRGBD, find_folder, frames, numbers_of, unreadable_texts
+from gestalt3d.data.sunrgbd import SunRGBD, find_folder, frames, is_prepared, numbers_of, unreadable_texts
+from gestalt3d.data.sunrgbd_official import OfficialSunRGBD, find_meta, is_official, unreadable_frames
+from gestalt3d.data.sunrgbd_official import find_frames as find_sun_frames
 from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.structures.vocabulary import S3DIS, mapping
@@ -249,7 +251,35 @@ def _check_shapenet_part(root: Path) -> Report:
     return Report("shapenet-part", root, tuple(counts), tuple(problems), notes, advice)
 
 
+def _check_official_sunrgbd(root: Path) -> Report:
+    data = OfficialSunRGBD(root)
+    there, meta = {*find_sun_frames(data.folder)}, find_meta(root)
+    counts, problems = [], []
+    if meta is None:
+        counts.append(Count("all", len(there), sum(SUN_COUNTS.values()), "frames"))
+    for split, official in SUN_COUNTS.items() if meta is not None else ():
+        try:
+            found = len(OfficialSunRGBD(root, split))
+        except UserError:
+            found = 0
+        counts.append(Count(split, found, official, "frames"))
+    for name, found, official, _ in counts:
+        if official is not None and found < official:
+            problems.append(f"{name}: {found:,} of {official:,} frames")
+    problems += unreadable_frames(data)
+    problems += _unreadable(data)
+    if problems:
+        advice = (
+            "Unpack SUNRGBD.zip again for what is named above; splits work with the frames that are there."
+        )
+    else:
+        advice = f"All is there; in Python: gestalt3d.open_data('sunrgbd:train', root='{root}')"
+    return Report("sunrgbd", root, tuple(counts), tuple(dict.fromkeys(problems)), tuple(data.notes), advice)
+
+
 def _check_sunrgbd(root: Path) -> Report:
+    if is_official(root) and not is_prepared(root):
+        return _check_official_sunrgbd(root)
     folder = find_folder(root)
     there = frames(folder)
     counts, problems = [], []
@@ -304,7 +334,7 @@ def _check_nyuv2(root: Path) -> Report:
     return Report("nyuv2", root, tuple(counts), tuple(dict.fromkeys(problems)), tuple(notes), advice)
 
 
-def _unreadable(data: SunRGBD | NYUv2) -> list[str]:
+def _unreadable(data: SunRGBD | OfficialSunRGBD | NYUv2) -> list[str]:
     """What is wrong with the first and the last frame."""
     problems = []
     for i in sorted({0, len(data) - 1}):

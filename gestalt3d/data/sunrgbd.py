@@ -50,13 +50,25 @@ _OFF_PIXEL = 0.1
 """Pixels between a point's place in the image and the middle of a pixel; Rtilt has five digits."""
 
 
-class SunRGBD(LabelledClouds):
+class BoxedFrames(LabelledClouds):
+    """Base of the readers of SUN RGB-D: what follows from boxes without masks."""
+
+    label_hint = "SUN RGB-D has boxes of objects and no masks"
+
+    def without_instances(self) -> list[str]:
+        """All: their objects have no pixels to learn from."""
+        return list(self.names)
+
+    def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
+        """That of the boxes of whole objects: there are no masks. Answers without such boxes have no figures."""
+        return WholeScores(vocabulary, class_agnostic=class_agnostic)
+
+
+class SunRGBD(BoxedFrames):
     """Frames of a split ("train", "val", which is the official test and is called "test", too, or "all") by their numbers.
 
     `version` 1 reads `label_v1`.
     """
-
-    label_hint = "SUN RGB-D has boxes of objects and no masks"
 
     def __init__(
         self,
@@ -116,13 +128,11 @@ class SunRGBD(LabelledClouds):
         truth = read_boxes(files["label"], len(view))
         return LabelledView(name, view, relabelled(truth, self.vocabulary))
 
-    def without_instances(self) -> list[str]:
-        """All: their objects have no pixels to learn from."""
-        return list(self.names)
 
-    def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
-        """That of the boxes of whole objects: there are no masks. Answers without such boxes have no figures."""
-        return WholeScores(vocabulary, class_agnostic=class_agnostic)
+def is_prepared(root: Path) -> bool:
+    """Whether a folder, or the folder `sunrgbd_trainval` in it, is one of VoteNet's scripts."""
+    folders = (root, root / "sunrgbd_trainval")
+    return any((folder / part).is_dir() for folder in folders for part in ("depth", "calib"))
 
 
 def find_folder(root: Path) -> Path:
@@ -135,8 +145,8 @@ def find_folder(root: Path) -> Path:
         if any((folder / part).is_dir() for part in ("depth", "calib")):
             return folder
     raise UserError(
-        f"{root}: has no folders image, depth, calib and label; they are what VoteNet's scripts make of SUN RGB-D "
-        "(https://rgbd.cs.princeton.edu)"
+        f"{root}: has neither the official folders SUNRGBD/kv1 … nor image, depth, calib and label, which VoteNet's "
+        "scripts make of SUN RGB-D (https://rgbd.cs.princeton.edu)"
     )
 
 
@@ -254,6 +264,35 @@ def read_boxes(path: Path, pixels: int) -> Instances:
         amodal_boxes=torch.from_numpy(np.column_stack([numbers[:, 4:7], size, yaw])).float(),
         image_boxes=torch.from_numpy(edges).float(),
         element_classes=torch.full((pixels,), -1),
+    )
+
+
+def boxed(names: Sequence[str], boxes: np.ndarray, camera: Camera, classes: torch.Tensor) -> Instances:
+    """Objects by the names of their kinds and their (i, 7) boxes; in the image the edges around the corners that are ahead.
+
+    `classes` are those of the pixels.
+    """
+    count, (width, height) = len(names), camera.size
+    signs = np.stack(np.meshgrid(*[[-0.5, 0.5]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    edges = np.zeros((count, 4))
+    for box, out in zip(boxes, edges, strict=True):
+        c, s = np.cos(box[6]), np.sin(box[6])
+        corners = signs * box[3:6] @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + box[:3]
+        in_camera = corners @ camera.world_from_camera[:3, :3]
+        ahead = in_camera[in_camera[:, 2] > 0.01]
+        if len(ahead):
+            pixel = (ahead @ camera.intrinsics.T)[:, :2] / ahead[:, 2:] + 0.5
+            out[:2], out[2:] = np.clip([pixel.min(0), pixel.max(0)], 0, [width, height])
+    return Instances(
+        masks=Sets.from_sizes(
+            torch.zeros(count, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), len(classes)
+        ),
+        classes=torch.tensor([DSS19.id(n) if n in DSS19.names else -1 for n in names], dtype=torch.int64),
+        scores=torch.ones(count),
+        vocabulary=DSS19,
+        amodal_boxes=torch.from_numpy(boxes).float(),
+        image_boxes=torch.from_numpy(edges).float(),
+        element_classes=classes,
     )
 
 
