@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from gestalt3d.errors import UserError
+from gestalt3d.io.depth_checks import doubts
 from gestalt3d.io.folders import Listing, entries
 from gestalt3d.io.frame import UNITS, UP_ROTATIONS, guess_up, known
 from gestalt3d.io.gravity import find_gravity, upright_from
@@ -55,6 +56,8 @@ class Frame:
     """What the names of its files have in common, such as a number."""
     index: int
     """Position among the frames of its folder."""
+    note: str = ""
+    """Of the first, which files of the folder make no frame."""
 
 
 def find_frames(folder: Path, *, listed: Listing = entries) -> list[Frame]:
@@ -71,7 +74,20 @@ def find_frames(folder: Path, *, listed: Listing = entries) -> list[Frame]:
     if not keys and len(colors) == len(depths) == 1:
         (key, color), (depth,) = *colors.items(), depths.values()
         return [Frame(folder, color, depth, key, 0)]
-    return [Frame(folder, colors[key], depths[key], key, i) for i, key in enumerate(keys)]
+    lone = {
+        "colour images have no depth": [colors[key] for key in colors if key not in depths],
+        "depth images no colour": [depths[key] for key in depths if key not in colors],
+    }
+    notes = [
+        f"{len(files):,} {what} ({', '.join(file.name for file in files[:3])}{', …' if files[3:] else ''})"
+        for what, files in lone.items()
+        if files
+    ]
+    # A photo or two beside a frame belong to nobody; a folder of depth images is one of frames.
+    said = (
+        ", ".join(notes) if {place.parent for place in colors.values()} != {folder} or len(keys) > 1 else ""
+    )
+    return [Frame(folder, colors[key], depths[key], key, i, "" if i else said) for i, key in enumerate(keys)]
 
 
 class _Called(NamedTuple):
@@ -136,6 +152,7 @@ def read_frame(
     assumed += note
     axis = known(up, UP_ROTATIONS, "up")
     pose, own_axis = _pose(frame, texts)
+    has_pose = pose is not None
     if pose is None:
         pose, own_axis = np.eye(4), _LEVEL_UP
         if axis is None:
@@ -152,6 +169,8 @@ def read_frame(
     unseen = len(view) - int(view.seen.sum())
     notes = ["; ".join(assumed)]
     notes += [f"{unseen:,} of {len(view):,} pixels have no depth and get no answer"] * (unseen > 0)
+    notes += doubts(depth, camera, has_pose=has_pose)
+    notes += [frame.note] * bool(frame.note)
     return View(image, view.depth, camera, path, tuple(notes))
 
 
