@@ -31,7 +31,7 @@ def test_columns_stand_on_the_floor_below_what_is_seen() -> None:
         seen = {tuple(v) for v in np.floor(points / VOXEL_SIZE).astype(int).tolist()}
         assert seen <= {tuple(v) for v in voxels.tolist()}, "what is seen is part of it"
         lowest = float(voxels[:, 2].min()) * VOXEL_SIZE
-        assert abs(lowest + 1.2) <= VOXEL_SIZE, "the floor of the tiny frame"
+        assert abs(lowest + 1.2) < 1.01 * VOXEL_SIZE, "the floor of the tiny frame"
         below = {(x, y, z - 1) for x, y, z in voxels.tolist() if z > voxels[:, 2].min()}
         assert below <= {tuple(v) for v in voxels.tolist()}, "columns have no gaps"
 
