@@ -1,4 +1,4 @@
-"""Guesses at whole objects that need no network: what a method that completes objects has to beat."""
+"""Guesses at whole objects that need no network, which methods that complete objects have to beat; solids of generated points."""
 
 from dataclasses import replace
 
@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from gestalt3d.data.amodal_scoring import VOXEL_SIZE, box_voxels
+from gestalt3d.data.amodal_scoring import VOXEL_SIZE, box_voxels, lattice_voxels
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
 from gestalt3d.structures.voxelgrid import VoxelGrid
 
@@ -21,6 +22,32 @@ def filled_boxes(_view: View, found: Instances) -> Instances:
     assert found.amodal_boxes is not None
     boxes = found.amodal_boxes.double().cpu().numpy()
     return replace(found, shapes=tuple(_grid(torch.from_numpy(box_voxels(box, VOXEL_SIZE))) for box in boxes))
+
+
+def solid(_view: View, found: Instances) -> Instances:
+    """The same objects; of shapes that are points the voxels between two that hold one, along each of the three axes, too.
+
+    So points of a surface, as R-PointNet generates them, count for what is inside.
+    """
+    if found.shapes is None:
+        return found
+    shapes = tuple(_filled(shape) if isinstance(shape, PointCloud) else shape for shape in found.shapes)
+    return replace(found, shapes=shapes)
+
+
+def _filled(shape: PointCloud) -> VoxelGrid:
+    places = torch.from_numpy(lattice_voxels(shape, voxel_size=VOXEL_SIZE))
+    if len(places) == 0:
+        return _grid(places)
+    low = places.amin(0)
+    taken = torch.zeros((places.amax(0) - low + 1).tolist(), dtype=torch.bool)
+    taken[tuple((places - low).unbind(1))] = True
+    between = torch.ones_like(taken)
+    for axis in range(3):
+        before = taken.int().cummax(axis).values
+        after = taken.int().flip(axis).cummax(axis).values.flip(axis)
+        between &= (before & after).bool()
+    return _grid((taken | between).nonzero() + low)
 
 
 def down_to_the_floor(view: View, found: Instances) -> Instances:

@@ -129,13 +129,17 @@ def whole_truth(scan: Scan, *, voxels: bool = True, voxel_size: float = VOXEL_SI
 def whole_answer(
     view: View, found: Instances, *, voxels: bool = True, voxel_size: float = VOXEL_SIZE
 ) -> WholeAnswer:
-    """What was found that is no structure. Voxels are those of the shapes, or of boxes alone what of them is not free."""
+    """What was found that is no structure. Voxels are those of the shapes, or of amodal boxes alone what of them is not free.
+
+    Of a method that completes nothing the boxes are those of what is visible.
+    """
     rows = _objects(found)
-    boxes = None if found.amodal_boxes is None else found.amodal_boxes[rows].double().cpu().numpy()
+    said = found.boxes if found.amodal_boxes is None else found.amodal_boxes
+    boxes = None if said is None else said[rows].double().cpu().numpy()
     sets = None
     if voxels and found.shapes is not None:
         sets = [lattice_voxels(found.shapes[i], voxel_size=voxel_size) for i in rows.tolist()]
-    elif voxels and boxes is not None:
+    elif voxels and boxes is not None and found.amodal_boxes is not None:
         sets = not_free(view, boxes, voxel_size=voxel_size)
     return WholeAnswer(found.classes[rows].cpu().numpy(), found.scores[rows].cpu().numpy(), sets, boxes)
 

@@ -28,11 +28,11 @@ def measure_hidden(model: "Model", scans: "DataSet", say: Progress) -> Figures:
 
     "filled box": all of the amodal box. "down to the floor": what lies below the visible points, to the floor.
     """
-    from gestalt3d.data.amodal_guesses import down_to_the_floor, filled_boxes
+    from gestalt3d.data.amodal_guesses import down_to_the_floor, filled_boxes, solid
 
     return _measured(
         model, scans, say,
-        {" answer": lambda _view, found: found, " filled box": filled_boxes, " down to the floor": down_to_the_floor},
+        {" answer": solid, " filled box": filled_boxes, " down to the floor": down_to_the_floor},
     )  # fmt: skip
 
 

@@ -181,7 +181,7 @@ def proposed(
     c: RegionConfig,
 ) -> tuple[Float[Tensor, "k 6"], Float[Tensor, "k"]]:
     """Better boxes for the best anchors of a frame, the best first, and their scores."""
-    kept = [torch.zeros(0, dtype=torch.int64)]
+    kept = [torch.zeros(0, dtype=torch.int64, device=anchors.device)]
     for kind in range(int(kinds.max()) + 1):
         own = (there & (kinds == kind)).nonzero()[:, 0]
         # What is far down would not be among the best that stay.
