@@ -12,12 +12,14 @@ from gestalt3d.methods.frames.space import SpaceConfig
 
 _SMALL = DSSConfig(
     space=SpaceConfig(size=(80, 80, 40), voxel=0.065, along_walls=True),
-    regions=RegionConfig(of_each_anchor=40, proposals=200, proposal_suppression=0.6),
-    widths=(16, 32, 64),
+    regions=RegionConfig(
+        density=500.0, positive_iou=0.3, small_positive_iou=0.3, negative_iou=0.1, forced_iou=0.1, of_each_anchor=60,
+        proposals=200, proposal_suppression=0.6,
+    ),
+    widths=(16, 32, 32),
     sizes=(3, 3),
     pools=(2, 1),
     large_sizes=(3, 3, 3, 1),
-    large_stride=2,
     norm=True,
     image="mobilenetv2",
     image_learns=False,
@@ -30,7 +32,7 @@ _SMALL = DSSConfig(
     joint=256,
     dropout=0.2,
     turn=True,
-    rois=48,
+    rois=32,
     min_score=0.1,
     most=50,
 )
@@ -41,7 +43,7 @@ def a3is_rooms() -> Recipe:
     return Recipe(
         name="a3is-rooms",
         model=A3ISConfig(
-            dss=_SMALL, bins=12, samples=1, color_width=16, mask_width=32, mask_rois=48, margin=1.1
+            dss=_SMALL, bins=12, samples=1, color_width=16, mask_width=32, mask_rois=32, margin=1.1
         ),
         optim=Optim(
             kind="adamw", steps=2_000, lr=1.5e-3, schedule="cosine", samples_per_step=2, warmup=50, clip=5.0,
