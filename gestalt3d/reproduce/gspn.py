@@ -83,7 +83,7 @@ HEADS = Setting(
 )
 ALONE = Setting(
     data="rooms:test",
-    full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=800),
+    full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=400),
     quick=Budget(train=2, test=1, seeds=(0,), steps=2),
     recipe=_alone_recipe,
     measure=_instances,
@@ -102,7 +102,7 @@ WHOLE = Setting(
 )
 PROPOSALS = Setting(
     data="rooms-whole:test",
-    full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=800),
+    full=Budget(train=2000, test=40, seeds=(0, 1, 2), steps=400),
     quick=Budget(train=2, test=1, seeds=(0,), steps=2),
     recipe=_recipe,
     measure=_measured,
