@@ -380,35 +380,29 @@ class DSS(Learned[View, Batch, Prediction]):
         c, device = self.config, frame.volume.device
         branches = self.small(seen.far), self.large(seen.far)
         boxes = torch.cat([anchors.boxes for anchors in self.anchors]).to(device)
-        is_small = torch.arange(len(boxes), device=device) < self.anchors[0].count
         kinds = [torch.arange(a.count, device=device) % len(a.sizes) for a in self.anchors]
-        kind = torch.cat([kinds[0], kinds[1] + len(self.anchors[0].sizes)])
+        small = len(self.anchors[0].sizes)
+        kind = torch.cat([kinds[0], kinds[1] + small])
         own_truth = [None] * len(frame.yaw) if truth is None else truth.boxes.split(truth.objects.tolist())
         found = []
         for k, true in enumerate(own_truth):
-            both = [flat(branch, k) for branch in branches]
-            objectness, deltas = (torch.cat(values) for values in zip(*both, strict=True))
-            there = self._there(frame, k).to(device)
-            yaw = frame.yaw[k]
-            upright = turned_boxes(boxes, yaw)
-            wanted = None
+            # A tenth of them; the rest says nothing.
+            rows = self._there(frame, k).to(device).nonzero()[:, 0]
+            first = self.anchors[0].count
+            own = rows[rows < first], rows[rows >= first] - first
+            said = [flat(branch, k)[some] for branch, some in zip(branches, own, strict=True)]
+            objectness, deltas = torch.cat(said).split([2, 6], dim=1)
+            yaw, kind_there = frame.yaw[k], kind[rows]
+            upright = turned_boxes(boxes[rows], yaw)
+            wanted = Targets(rows[:0], rows[:0], deltas.new_zeros(0, 6))
             with torch.no_grad():
                 if true is not None:
-                    wanted = targets(upright, is_small, there, aligned_truth(true, yaw), c.regions)
+                    wanted = targets(upright, kind_there < small, aligned_truth(true, yaw), c.regions)
                 score = objectness.detach().softmax(1)[:, 1]
-                better, _ = proposed(upright, kind, there, score, deltas.detach(), c.regions)
-                turned_back = torch.cat(
-                    [
-                        turned(better[:, :3], -yaw.expand(len(better))),
-                        better[:, 3:],
-                        yaw.expand(len(better), 1),
-                    ],
-                    dim=1,
-                )
-            if wanted is None:
-                rows = torch.zeros(0, dtype=torch.int64, device=device)
-                wanted = Targets(rows, rows, deltas.new_zeros(0, 6))
-            found.append(Proposals(objectness[wanted.rows], deltas[wanted.rows], wanted, turned_back))
+                better, _ = proposed(upright, kind_there, score, deltas.detach(), c.regions)
+                turns = yaw.expand(len(better))
+                back = torch.cat([turned(better[:, :3], -turns), better[:, 3:], turns[:, None]], dim=1)
+            found.append(Proposals(objectness[wanted.rows], deltas[wanted.rows], wanted, back))
         return tuple(found)
 
     def _there(self, frame: Frame, k: int) -> Tensor:

@@ -63,10 +63,8 @@ class SceneTrunk(nn.Module):
 class Proposed(NamedTuple):
     """What one branch says of each of its anchors at each place."""
 
-    objectness: Float[Tensor, "b x y z a 2"]
-    """Logits: nothing, an object."""
-    deltas: Float[Tensor, "b x y z a 6"]
-    """To a better box."""
+    said: Float[Tensor, "b x y z a 8"]
+    """Two logits, of nothing and of an object, and six numbers that lead to a better box."""
 
 
 class _Decides(nn.Module):
@@ -82,8 +80,7 @@ class _Decides(nn.Module):
         self.conv.to(memory_format=LAYOUT)
 
     def forward(self, x: Tensor) -> Proposed:
-        found = self.conv(x).float().movedim(1, -1).unflatten(-1, (self.anchors, 8))
-        return Proposed(found[..., :2], found[..., 2:])
+        return Proposed(self.conv(x).float().movedim(1, -1).unflatten(-1, (self.anchors, 8)))
 
 
 class SmallBranch(nn.Module):

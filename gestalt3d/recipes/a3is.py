@@ -13,8 +13,14 @@ from gestalt3d.methods.frames.space import SpaceConfig
 _SMALL = DSSConfig(
     space=SpaceConfig(size=(80, 80, 40), voxel=0.065, along_walls=True),
     regions=RegionConfig(
-        density=500.0, positive_iou=0.3, small_positive_iou=0.3, negative_iou=0.1, forced_iou=0.1, of_each_anchor=60,
-        proposals=200, proposal_suppression=0.6,
+        density=500.0,
+        positive_iou=0.3,
+        small_positive_iou=0.3,
+        negative_iou=0.1,
+        forced_iou=0.1,
+        of_each_anchor=60,
+        proposals=200,
+        proposal_suppression=0.6,
     ),
     widths=(16, 32, 32),
     sizes=(3, 3),

@@ -82,10 +82,10 @@ def test_places_of_anchors_are_the_middles_of_what_their_cell_sees() -> None:
     for branch, anchors in zip((method.small, method.large), method.anchors, strict=True):
         seen = torch.rand(12, 12, 32, 32, 16, generator=torch.Generator().manual_seed(0), requires_grad=True)
         found = branch(seen)
-        shape = found.objectness.shape[1:4]
+        shape = found.said.shape[1:4]
         assert shape == tuple(len(axis) for axis in anchors.places)
         at = tuple(n // 2 for n in shape)
-        weight = torch.autograd.grad(found.objectness[:, at[0], at[1], at[2]].sum(), seen)[0]
+        weight = torch.autograd.grad(found.said[:, at[0], at[1], at[2]].sum(), seen)[0]
         reached = weight.abs().sum((0, 1))
         for axis, places in enumerate(anchors.places):
             others = [k for k in range(3) if k != axis]
@@ -132,7 +132,7 @@ def test_every_object_has_an_anchor_and_nothing_between_counts() -> None:
     truth = torch.tensor([[0.1, 2.0, -0.9, 0.5, 0.45, 0.6], [0.9, 2.4, -0.7, 0.2, 0.2, 1.5]])
     c = RegionConfig()
     torch.manual_seed(0)
-    found = targets(anchors, is_small, torch.ones(len(anchors), dtype=torch.bool), truth, c)
+    found = targets(anchors, is_small, truth, c)
     assert set(found.object.unique().tolist()) >= {-1, 0}
     from gestalt3d.ops.aligned_boxes import aligned_iou
 
@@ -150,12 +150,9 @@ def test_a_frame_without_objects_has_negatives_only() -> None:
     method = DSS(SMALL, S3DIS)
     anchors = torch.cat([a.boxes for a in method.anchors])
     is_small = torch.zeros(len(anchors), dtype=torch.bool)
-    there = torch.zeros(len(anchors), dtype=torch.bool)
-    there[:500] = True
-    found = targets(anchors, is_small, there, torch.zeros(0, 6), RegionConfig())
-    assert len(found.rows) == 256 and int(found.object.max()) == -1 and int(found.rows.max()) < 500
-    nothing = targets(anchors, is_small, ~there & there, torch.zeros(0, 6), RegionConfig())
-    assert len(nothing.rows) == 0
+    found = targets(anchors, is_small, torch.zeros(0, 6), RegionConfig())
+    assert len(found.rows) == 256 and int(found.object.max()) == -1
+    assert len(targets(anchors[:0], is_small[:0], torch.zeros(0, 6), RegionConfig()).rows) == 0
 
 
 def test_anchors_are_empty_where_their_middle_is() -> None:
@@ -181,9 +178,8 @@ def test_proposals_are_the_best_of_their_kind_apart_from_each_other() -> None:
         [[0.0, 2, 0, 1, 1, 1], [0.1, 2, 0, 1, 1, 1], [1.0, 2, 0, 1, 1, 1], [0.0, 2, 0, 2, 2, 1]]
     )
     kinds = torch.tensor([0, 0, 0, 1])
-    there = torch.tensor([True, True, True, True])
     score = torch.tensor([0.9, 0.8, 0.7, 0.95])
-    boxes, found = proposed(anchors, kinds, there, score, torch.zeros(4, 6), RegionConfig())
+    boxes, found = proposed(anchors, kinds, score, torch.zeros(4, 6), RegionConfig())
     assert found.tolist() == pytest.approx([0.95, 0.9, 0.7])
     assert torch.equal(boxes, anchors[[3, 0, 2]])
 

@@ -138,18 +138,14 @@ def aligned_truth(boxes: Float[Tensor, "o 7"], yaw: Float[Tensor, ""]) -> Float[
 def targets(
     anchors: Float[Tensor, "n 6"],
     is_small: Bool[Tensor, "n"],
-    there: Bool[Tensor, "n"],
     truth: Float[Tensor, "o 6"],
     c: RegionConfig,
 ) -> Targets:
-    """Random positive and negative anchors of a frame among those that are `there`; all in the same axes."""
-    rows = there.nonzero()[:, 0]
-    own = anchors[rows]
-    overlap = torch.cat([aligned_iou(own, truth), own.new_zeros(len(own), 1)], dim=1)
+    """Random positive and negative ones of a frame's anchors, all in the same axes."""
+    overlap = torch.cat([aligned_iou(anchors, truth), anchors.new_zeros(len(anchors), 1)], dim=1)
     best, nearest = overlap.max(1)
-    least = torch.where(is_small[rows], c.small_positive_iou, c.positive_iou)
-    positive = best >= least
-    if len(truth) and len(own):
+    positive = best >= torch.where(is_small, c.small_positive_iou, c.positive_iou)
+    if len(truth) and len(anchors):
         highest, row = overlap[:, :-1].max(0)
         lacking = (highest > c.forced_iou) & ~_reached(nearest, positive, len(truth))
         positive[row[lacking]] = True
@@ -161,8 +157,8 @@ def targets(
     chosen = torch.cat([some, others])
     object = torch.where(positive[chosen], nearest[chosen], -1)
     wanted = torch.cat([truth, truth.new_zeros(1, 6)])[object]
-    deltas = torch.where((object >= 0)[:, None], deltas_to(own[chosen], wanted), 0)
-    return Targets(rows[chosen], object, deltas)
+    deltas = torch.where((object >= 0)[:, None], deltas_to(anchors[chosen], wanted), 0)
+    return Targets(chosen, object, deltas)
 
 
 def _reached(nearest: Int[Tensor, "n"], positive: Bool[Tensor, "n"], count: int) -> Bool[Tensor, "o"]:
@@ -175,15 +171,14 @@ def _reached(nearest: Int[Tensor, "n"], positive: Bool[Tensor, "n"], count: int)
 def proposed(
     anchors: Float[Tensor, "n 6"],
     kinds: Int[Tensor, "n"],
-    there: Bool[Tensor, "n"],
     score: Float[Tensor, "n"],
     deltas: Float[Tensor, "n 6"],
     c: RegionConfig,
 ) -> tuple[Float[Tensor, "k 6"], Float[Tensor, "k"]]:
     """Better boxes for the best anchors of a frame, the best first, and their scores."""
     kept = [torch.zeros(0, dtype=torch.int64, device=anchors.device)]
-    for kind in range(int(kinds.max()) + 1):
-        own = (there & (kinds == kind)).nonzero()[:, 0]
+    for kind in torch.unique(kinds):
+        own = (kinds == kind).nonzero()[:, 0]
         # What is far down would not be among the best that stay.
         own = own[score[own].argsort(descending=True, stable=True)][: 20 * c.of_each_anchor]
         middles = torch.cat([anchors[own, :3], anchors[own, 3:] / 2], dim=1)
@@ -197,9 +192,9 @@ def proposed(
     return boxes, own_score
 
 
-def flat(found: Proposed, k: int) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 6"]]:
+def flat(found: Proposed, k: int) -> Float[Tensor, "n 8"]:
     """What a branch says of the anchors of frame `k`, in the order of `Anchors.boxes`."""
-    return found.objectness[k].flatten(0, 3), found.deltas[k].flatten(0, 3)
+    return found.said[k].flatten(0, 3)
 
 
 def small_and_large(kind: Kind) -> tuple[Float[Tensor, "a 3"], Float[Tensor, "b 3"]]:
