@@ -63,7 +63,13 @@ def segment(
             default="",
         ),
     ] = None,
-    objects: Annotated[bool, option("also write each object as a PLY of its own", default="")] = False,
+    objects: Annotated[
+        bool,
+        option(
+            "also write each object as a PLY of its own, and whole shapes, where the model completes objects, as GLB, too",
+            default="",
+        ),
+    ] = False,
     picture: Annotated[bool, option("write no picture (.png)", default="")] = True,
     page: Annotated[bool, option("write no web page (.html)", default="")] = True,
     device: Device = "cpu",

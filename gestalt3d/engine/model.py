@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from gestalt3d import methods
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
-from gestalt3d.methods.method import AnyMethod, takes_clouds, takes_views
+from gestalt3d.methods.method import AnyMethod, Method, takes_clouds, takes_views
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -70,8 +69,8 @@ class Model:
 
         In place of a cloud or view, its path will do, or an array (n, 3) of metres, z up, or (n, 6) with r g b, up to 1 or 255.
         A model that takes clouds is shown the cloud of a view, and the answer is of the view's pixels. `boxes` and shapes are in
-        the frame of the cloud, or of `view.cloud()`; visible boxes are the method's own, else those of the points. `to_dicts`
-        gives boxes in the frame of the file or array.
+        the frame of the cloud, or of `view.cloud()`; visible boxes, also those in the image, are the method's own, else those of
+        the points. `to_dicts` gives boxes in the frame of the file or array.
 
         `classes` and `min_score` choose among the instances found; they do not change the segmentation.
         `UserError` for an unknown class, when no point is finite, or where the model does not take such an input.
@@ -80,9 +79,12 @@ class Model:
         wanted = class_ids(self.vocabulary, classes)
         if takes_views(self.method):
             if isinstance(given, PointCloud):
-                raise UserError(f"{self.name} takes photos, and this is a cloud; choose another model")
-            found = _expected(self.method.segment(given), given, self.name)
-            return replace(found[_best_first(found, wanted, min_score)], method=self.name)
+                raise UserError(
+                    f"{self.name} takes single images, with their depth or without, and this is a cloud; choose another model"
+                )
+            found = _expected(_segmented(self.method, given, self.name), given, self.name)
+            found = found[_best_first(found, wanted, min_score)]
+            return replace(_with_boxes(found, given), method=self.name)
         if isinstance(given, PointCloud):
             return self._segment_cloud(given, wanted, min_score)
         found = self._segment_cloud(cloud_of_view(given, self.name), wanted, min_score)
@@ -159,10 +161,46 @@ def cloud_of_view(view: View, name: str) -> PointCloud:
 
 
 def without_photos(name: str) -> str:
-    """What a model for clouds, of that name, takes, and which take photos."""
-    for_photos = [n for n in methods.METHODS if methods.method_class(n).takes is View]
-    remedy = f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
-    return f"{name} takes clouds and RGB-D frames (a colour image and its depth in a folder); {remedy}"
+    """What a model for clouds, of that name, takes."""
+    return (
+        f"{name} takes clouds and RGB-D frames (a colour image and its depth in a folder); "
+        "no model takes photos without depth yet"
+    )
+
+
+def _segmented(method: Method[View], view: View, name: str) -> Instances:
+    """What a method for views finds; `UserError` where it needs of the view what that lacks."""
+    try:
+        found = method.segment(view)
+    except ValueError as problem:
+        if view.depth is None:
+            raise UserError(
+                f"this is a photo without depth; {name} takes RGB-D frames (a colour image and its depth in a folder)"
+            ) from problem
+        if view.camera is None:
+            raise UserError(
+                f"this view has depth but no camera, by which {name} would know sizes; give it one"
+            ) from problem
+        raise
+    if len(found) == 0 and view.depth is not None and not bool(view.seen.any()):
+        raise UserError("no pixel of this view has a depth; nothing to segment")
+    return found
+
+
+def _with_boxes(found: Instances, view: View) -> Instances:
+    """Boxes around visible pixels and their points, where the method has said none."""
+    boxes, image_boxes = found.boxes, found.image_boxes
+    if boxes is None and view.camera is not None and bool(view.seen.any()):
+        with stage("boxes"):
+            seen, masks = view.seen.cpu(), found.masks
+            has_point = seen[masks.indices]
+            sizes = torch.bincount(masks.owners[has_point], minlength=len(found))
+            point = seen.long().cumsum(0)[masks.indices[has_point]] - 1
+            offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+            boxes = oriented_boxes(view.cloud().points, offsets, point)
+    if image_boxes is None:
+        image_boxes = _pixel_boxes(found.masks, width=view.image.shape[2])
+    return replace(found, boxes=boxes, image_boxes=image_boxes)
 
 
 def _expected(found: object, given: PointCloud | View, name: str) -> Instances:

@@ -18,6 +18,7 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
 from gestalt3d.viewer.page import write_page
+from gestalt3d.viewer.palette import instance_colors
 from gestalt3d.viewer.picture import write_picture
 from gestalt3d.viewer.scene import Scene, scene_of
 
@@ -29,7 +30,7 @@ class Kinds:
     picture: bool = True
     page: bool = True
     objects: bool = False
-    """One PLY per object of a cloud."""
+    """One PLY per object with its points, and of whole shapes that are surfaces a GLB."""
 
 
 ALL = Kinds()
@@ -60,7 +61,7 @@ def write_results(out: Path, answer: Answer, kinds: Kinds) -> tuple[Path, ...]:
     """Write what `result_names` names and, where the method completes shapes, the folder `name`.shapes: all of it or nothing."""
     files = _files(answer.name, answer.given, kinds)
     if answer.found.shapes:
-        files[f"{answer.name}.shapes"] = "shapes", _write_shapes
+        files[f"{answer.name}.shapes"] = "shapes", _write_all_shapes if kinds.objects else _write_shapes
     with _all_or_none(out) as folder:
         for name in counted(list(files)):
             kind, write = files[name]
@@ -70,8 +71,8 @@ def write_results(out: Path, answer: Answer, kinds: Kinds) -> tuple[Path, ...]:
 
 
 def result_names(name: str, given: PointCloud | View, kinds: Kinds) -> list[str]:
-    """`name`.instances.npz and .json, of a cloud .instances.ply (LAS stays LAS), of a view .instances.png, and what `kinds` asks
-    for; one of `.objects` is a folder.
+    """`name`.instances.npz and .json, of a cloud .instances.ply (LAS stays LAS), of a view .instances.png and, where it has
+    points, .ply, and what `kinds` asks for; one of `.objects` is a folder.
     """
     return list(_files(name, given, kinds))
 
@@ -81,18 +82,19 @@ _Write = Callable[[Path, Answer], None]
 
 def _files(name: str, given: PointCloud | View, kinds: Kinds) -> dict[str, tuple[str, _Write]]:
     """Each file with its stage and who writes it."""
+    has_points = isinstance(given, PointCloud) or (given.camera is not None and bool(given.seen.any()))
     if isinstance(given, View):
-        own = ".png"
+        own = (".png", ".ply") if has_points else (".png",)
     elif given.source is not None and given.source.kind == "las":
-        own = given.source.path.suffix.lower()
+        own = (given.source.path.suffix.lower(),)
     else:
-        own = ".ply"
-    files = {f"{name}.instances{suffix}": ("results", _write_instances) for suffix in (".npz", own, ".json")}
+        own = (".ply",)
+    files = {f"{name}.instances{suffix}": ("results", _write_instances) for suffix in (".npz", *own, ".json")}
     if kinds.picture:
         files[f"{name}.png"] = "picture", _write_picture
     if kinds.page:
         files[f"{name}.html"] = "page", _write_page
-    if kinds.objects and isinstance(given, PointCloud):
+    if kinds.objects and has_points:
         files[f"{name}.objects"] = "objects", _write_objects
     return files
 
@@ -164,13 +166,17 @@ def _write_page(path: Path, answer: Answer) -> None:
 
 def _write_objects(path: Path, answer: Answer) -> None:
     path.mkdir()
-    assert isinstance(answer.given, PointCloud)
     save_objects(path, answer.found, answer.given)
 
 
 def _write_shapes(path: Path, answer: Answer) -> None:
     path.mkdir()
     save_shapes(path, answer.found)
+
+
+def _write_all_shapes(path: Path, answer: Answer) -> None:
+    path.mkdir()
+    save_shapes(path, answer.found, glb_colors=instance_colors(len(answer.found)))
 
 
 _FOLDERS = (".objects", ".shapes")

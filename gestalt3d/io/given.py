@@ -63,15 +63,6 @@ def instances_and_input(
     return instances, given
 
 
-def instances_and_cloud(instances: Instances, cloud: CloudLike, *, call: str) -> tuple[Instances, PointCloud]:
-    """`instances_and_input` of a cloud."""
-    if isinstance(instances, Instances):
-        cloud = cloud_of(cloud, call=call)
-    instances, given = instances_and_input(instances, cloud, call=call)
-    assert isinstance(given, PointCloud)
-    return instances, given
-
-
 def expect_path(path: Any, *, call: str) -> None:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{call}: a path is wanted first, got {_kind(path)}")

@@ -11,22 +11,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import archive
 from gestalt3d.io.atomic import atomic_path
 from gestalt3d.io.clouds import byte_colors, cloud_table
 from gestalt3d.io.frame import source_normals, source_points
-from gestalt3d.io.given import CloudLike, InputLike, expect_path, instances_and_cloud, instances_and_input
+from gestalt3d.io.given import InputLike, expect_path, instances_and_input
 from gestalt3d.io.numpy_files import write_npz
 from gestalt3d.io.ply import write_ply
 from gestalt3d.io.ply_copy import extend_ply
-from gestalt3d.structures.instances import BOX, Instances, Shape
+from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
+from gestalt3d.structures.voxelgrid import VoxelGrid
 
 ANSWERS = ("instance", "semantic", "score")
 _NAME_ONE = "name an .instances.npz that segment has written"
@@ -52,7 +54,8 @@ def save_instances(
     `.las`, `.laz`: the same as extra dimensions; a LAS input keeps its format, scales, offsets and
     dimensions.
 
-    Of a view `.png`: 16 bits a pixel, the instance and 1, or 0 for none.
+    Of a view `.png`: 16 bits a pixel, the instance and 1, or 0 for none. `.ply`: the points of `view.cloud()` with these
+    properties, in the world of the camera; the view needs depth and camera for it.
     """
     call = "save_instances(path, instances, given)"
     expect_path(path, call=call)
@@ -101,13 +104,18 @@ def load_instances(path: str | os.PathLike[str]) -> tuple[Instances, PointCloud 
         raise UserError(f"{path}: does not fit into memory; reduce the scan") from error
 
 
-def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: CloudLike) -> list[Path]:
-    """One PLY per instance, `0007_chair.ply`, with the input's properties in its frame; returns the paths."""
+def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: InputLike) -> list[Path]:
+    """One PLY per instance, `0007_chair.ply`, with the input's properties in its frame; returns the paths.
+
+    Of a view the points of an instance's pixels, in the world of its camera; `UserError` where it has no depth or no camera.
+    """
     call = "save_objects(folder, instances, cloud)"
     expect_path(folder, call=call)
-    instances, cloud = instances_and_cloud(instances, cloud, call=call)
-    instances, cloud = instances.to("cpu"), cloud.to("cpu")
-    table = _own_table(cloud)
+    instances, given = instances_and_input(instances, cloud, call=call)
+    instances, given = instances.to("cpu"), given.to("cpu")
+    if isinstance(given, View):
+        instances, given = _of_points(Path(folder), instances, given)
+    table = _own_table(given)
     paths = [Path(folder) / _file_name(instances, i) for i in range(len(instances))]
     for path, elements in zip(paths, instances.masks, strict=True):
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -115,30 +123,60 @@ def save_objects(folder: str | os.PathLike[str], instances: Instances, cloud: Cl
     return paths
 
 
-def save_shapes(folder: str | os.PathLike[str], instances: Instances) -> list[Path]:
+def _of_points(path: Path, instances: Instances, view: View) -> tuple[Instances, PointCloud]:
+    """What was found in a view's pixels, of the points of its cloud: those pixels whose depth is known."""
+    if view.depth is None or view.camera is None:
+        lacks = "depth" if view.depth is None else "camera"
+        raise UserError(f"{path}: a view without {lacks} has no points; write .npz, .png or .json")
+    pixels = view.pixels()
+    row = torch.full((len(view),), -1, dtype=torch.int64)
+    row[pixels] = torch.arange(len(pixels))
+    at = row[instances.masks.indices]
+    sizes = torch.bincount(instances.masks.owners[at >= 0], minlength=len(instances))
+    classes = None if instances.element_classes is None else instances.element_classes[pixels]
+    masks = Sets.from_sizes(sizes, at[at >= 0], len(pixels))
+    return replace(
+        instances, masks=masks, whole=None, image_boxes=None, element_classes=classes
+    ), view.cloud()
+
+
+def save_shapes(
+    folder: str | os.PathLike[str],
+    instances: Instances,
+    *,
+    glb_colors: UInt8[np.ndarray, "i 3"] | None = None,
+) -> list[Path]:
     """The whole objects, where a method completes them: one PLY per instance in the frame of the input; returns the paths.
 
-    A mesh keeps its faces; of a voxel grid there are the centres of the voxels.
+    A mesh keeps its faces, and voxels have the surface around them. With `glb_colors`, one for each instance, every surface is a
+    GLB, too, `0007_chair.glb`: in metres, and with y up as the format wants it.
     """
+    from gestalt3d.io.surfaces import finite, surface_of, write_glb
+
     instances = instances.to("cpu")
-    paths = []
+    paths: list[Path] = []
     to_source = np.eye(4) if instances.source_from_cloud is None else instances.source_from_cloud
     for i, shape in enumerate(instances.shapes or ()):
         paths.append(Path(folder) / _file_name(instances, i))
-        points = _points_of(shape) @ to_source[:3, :3].T + to_source[:3, 3]
-        faces = shape.faces.numpy() if isinstance(shape, Mesh) else None
+        drawn = surface_of(shape) if isinstance(shape, VoxelGrid) else shape
+        moved = _points_of(drawn) @ to_source[:3, :3].T + to_source[:3, 3]
+        faces = drawn.faces.numpy() if isinstance(drawn, Mesh) else None
         with atomic_path(paths[-1]) as temporary, temporary.open("wb") as file:
-            write_ply(file, dict(zip("xyz", points.T, strict=True)), faces=faces)
+            write_ply(file, dict(zip("xyz", moved.T, strict=True)), faces=faces)
+        if glb_colors is not None and isinstance(drawn, Mesh):
+            paths.append(paths[-1].with_suffix(".glb"))
+            red, green, blue = glb_colors[i].tolist()
+            with atomic_path(paths[-1]) as temporary, temporary.open("wb") as file:
+                write_glb(file, *finite(drawn), name=instances.class_name(i), color=(red, green, blue))
     return paths
 
 
-def _points_of(shape: Shape) -> np.ndarray:
+def _points_of(shape: Mesh | PointCloud) -> np.ndarray:
     """(p, 3) float64 in the frame of the cloud."""
     if isinstance(shape, Mesh):
         return shape.vertices.numpy().astype(np.float64)
-    points = shape.points if isinstance(shape, PointCloud) else shape.centers
     origin = 0.0 if shape.origin is None else shape.origin.numpy()
-    return points.numpy().astype(np.float64) + origin
+    return shape.points.numpy().astype(np.float64) + origin
 
 
 def _file_name(instances: Instances, i: int) -> str:
@@ -198,6 +236,11 @@ def _save_ply(path: Path, instances: Instances, cloud: PointCloud, labels: Int[t
             return
         kept = [name for name in table.dtype.names or () if name not in ANSWERS]
         write_ply(file, {name: table[name] for name in kept} | answers, comments=comments)
+
+
+def _save_view_ply(path: Path, instances: Instances, view: View, labels: Int[torch.Tensor, "n"]) -> None:
+    found, cloud = _of_points(path, instances, view)
+    _save_ply(path, found, cloud, labels[view.pixels()])
 
 
 def _save_las(path: Path, instances: Instances, cloud: PointCloud, labels: Int[torch.Tensor, "n"]) -> None:
@@ -298,7 +341,7 @@ def _entry(instances: Instances, given: PointCloud | View, row: dict[str, Any]) 
     return entry | {"shape": None if instances.shapes is None else _file_name(instances, i)}
 
 
-_OF_LABELS = (_save_ply, _save_las, _save_ids)
+_OF_LABELS = (_save_ply, _save_view_ply, _save_las, _save_ids)
 """Writers that also take the one instance of each element."""
 _WRITERS: dict[type, dict[str, Callable[..., None]]] = {
     PointCloud: {
@@ -309,6 +352,12 @@ _WRITERS: dict[type, dict[str, Callable[..., None]]] = {
         ".json": _save_json,
         ".csv": _save_csv,
     },
-    View: {".npz": _save_npz, ".png": _save_ids, ".json": _save_json, ".csv": _save_csv},
+    View: {
+        ".npz": _save_npz,
+        ".ply": _save_view_ply,
+        ".png": _save_ids,
+        ".json": _save_json,
+        ".csv": _save_csv,
+    },
 }
 """By what was segmented and the suffix."""

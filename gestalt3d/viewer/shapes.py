@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from gestalt3d.io.surfaces import finite, surface_of
 from gestalt3d.ops.aligned_boxes import suppressed
 from gestalt3d.structures.instances import Instances, Shape
 from gestalt3d.structures.mesh import Mesh
@@ -100,40 +101,8 @@ def _points(shape: Shape) -> np.ndarray:
     return points[np.isfinite(points).all(1)]
 
 
-def _surface(shape: Shape) -> _Surface:
-    if isinstance(shape, Mesh):
-        vertices, faces = shape.vertices.detach().cpu().numpy(), shape.faces.cpu().numpy().astype(np.int64)
-        finite = np.asarray(np.isfinite(vertices).all(1))
-        return _Surface(np.where(finite[:, None], vertices, 0), faces[finite[faces].all(1)])
-    assert isinstance(shape, VoxelGrid)
-    corners, faces = _voxel_faces(shape.coordinates.cpu().numpy().astype(np.int64))
-    origin = 0.0 if shape.origin is None else shape.origin.cpu().numpy()
-    return _Surface(corners * shape.voxel_size + origin, faces)
-
-
-def _voxel_faces(voxels: np.ndarray) -> _Surface:
-    """Between occupied voxels (v, 3) and empty ones: vertices in voxels, two triangles for each run of squares in a row."""
-    padded = voxels - (voxels.min(0) if len(voxels) else 0) + 1
-    occupied = np.zeros(padded.max(0) + 2 if len(voxels) else (1, 1, 1), dtype=bool)
-    occupied[tuple(padded.T)] = True
-    corners = []
-    for axis in range(3):
-        along, across = (axis + 1) % 3, (axis + 2) % 3
-        for side in (0, 1):
-            step = np.eye(3, dtype=np.int64)[axis] * (1 if side else -1)
-            squares = voxels[~occupied[tuple((padded + step).T)]]
-            squares = squares[np.lexsort((squares[:, along], squares[:, across], squares[:, axis]))]
-            breaks = (np.diff(squares, axis=0) != np.eye(3, dtype=np.int64)[along]).any(1)
-            first = np.concatenate([[True], breaks])[: len(squares)]
-            last = np.concatenate([breaks, [True]])[: len(squares)]
-            low, high = squares[first].copy(), squares[last] + 1
-            low[:, axis] = high[:, axis] = squares[first][:, axis] + side
-            quad = np.stack([low, low, high, high], axis=1)
-            quad[:, 1, along], quad[:, 3, along] = high[:, along], low[:, along]
-            corners.append(quad)
-    vertices = np.concatenate(corners).reshape(-1, 3).astype(np.float64)
-    quads = np.arange(len(vertices)).reshape(-1, 4)
-    return _Surface(vertices, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]))
+def _surface(shape: Mesh | VoxelGrid) -> _Surface:
+    return _Surface(*finite(shape if isinstance(shape, Mesh) else surface_of(shape)))
 
 
 def outlines(masks: Sets, size: tuple[int, int], shrink: int) -> Lines:

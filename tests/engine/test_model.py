@@ -257,7 +257,7 @@ def test_a_view_without_depth_or_camera_is_refused_by_models_for_clouds() -> Non
     model = Model("halves", Halves())
     with pytest.raises(
         UserError,
-        match=r"photo without depth; halves takes clouds and RGB-D frames .*; no model takes photos yet",
+        match=r"photo without depth; halves takes clouds and RGB-D frames .*; no model takes photos without depth yet",
     ):
         model.segment(some_view(depth=False))
     with pytest.raises(UserError, match="no camera"):
@@ -267,19 +267,69 @@ def test_a_view_without_depth_or_camera_is_refused_by_models_for_clouds() -> Non
         model.segment(blind)
 
 
+class Bright(Fake):
+    """Bright pixels are one instance."""
+
+    takes = View  # type: ignore[assignment]
+
+    def segment(self, view: View) -> Instances:
+        bright = (view.image.mean(0) > 0.5).long().reshape(-1) - 1
+        return Instances.from_labels(bright, torch.zeros(1, dtype=torch.int64), vocabulary=S3DIS)
+
+
+class NeedsDepth(Bright):
+    """As methods for whole objects do, with their words."""
+
+    def segment(self, view: View) -> Instances:
+        if view.depth is None or view.camera is None:
+            raise ValueError("a network needs a view with depth and camera")
+        return super().segment(view) if bool(view.seen.any()) else Instances.empty(len(view), S3DIS)
+
+
 def test_a_method_for_views_is_shown_the_view_itself() -> None:
-    class Bright(Fake):
-        takes = View  # type: ignore[assignment]
-
-        def segment(self, view: View) -> Instances:
-            bright = (view.image.mean(0) > 0.5).long().reshape(-1) - 1
-            return Instances.from_labels(bright, torch.zeros(1, dtype=torch.int64), vocabulary=S3DIS)
-
     view = some_view(depth=False)
     found = Model("bright", Bright()).segment(view)
     assert found.masks.size == 24 and found.method == "bright"
-    with pytest.raises(UserError, match="bright takes photos, and this is a cloud"):
+    assert found.boxes is None, "a photo has no places"
+    with pytest.raises(UserError, match=r"bright takes single images, .* and this is a cloud"):
         Model("bright", Bright()).segment(tiny_scan(points=50).input)
+
+
+@pytest.mark.parametrize("at", [0.0, 5e6])
+def test_what_a_method_for_views_finds_has_boxes_of_its_pixels_and_points(at: float) -> None:
+    view = some_view(at=at)
+    found = Model("bright", NeedsDepth()).segment(view)
+    own = found.elements_of(0)
+    assert found.image_boxes is not None and found.boxes is not None
+    rows, columns = own // 6, own % 6
+    wanted = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert found.image_boxes[0].tolist() == [float(edge) for edge in wanted]
+    points = view.cloud().points[torch.isin(view.pixels(), own)]
+    assert len(points) == int(view.seen[own].sum())
+    box = found.boxes[0]
+    np.testing.assert_allclose(box[2], (points[:, 2].min() + points[:, 2].max()) / 2, rtol=1e-5)
+    local = points[:, :2] - box[:2]
+    along = local[:, 0] * box[6].cos() + local[:, 1] * box[6].sin()
+    assert float(along.abs().max()) == pytest.approx(float(box[3]) / 2, rel=1e-3)
+
+
+def test_what_a_method_for_frames_lacks_is_one_line() -> None:
+    model = Model("whole", NeedsDepth())
+    with pytest.raises(UserError, match="a photo without depth; whole takes RGB-D frames"):
+        model.segment(some_view(depth=False))
+    with pytest.raises(UserError, match="no camera, by which whole would know sizes; give it one"):
+        model.segment(some_view(camera=False))
+    with pytest.raises(UserError, match="no pixel of this view has a depth"):
+        model.segment(replace(some_view(), depth=torch.zeros(4, 6)))
+
+
+def test_other_faults_of_a_method_for_views_are_told_as_they_are() -> None:
+    class Broken(Bright):
+        def segment(self, view: View) -> Instances:
+            raise ValueError("its own fault")
+
+    with pytest.raises(ValueError, match="its own fault"):
+        Model("broken", Broken()).segment(some_view())
 
 
 def test_a_path_or_an_array_stands_for_its_cloud(tmp_path: Path) -> None:

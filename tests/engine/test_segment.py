@@ -165,7 +165,7 @@ def test_a_frame_has_results_of_its_pixels(model: Model, tmp_path: Path) -> None
     assert [p.name for p in outcome.done] == ["desk", "room.ply"], (
         "photos in a folder are left to models for photos"
     )
-    names = ["desk.html", "desk.instances.json", "desk.instances.npz", "desk.instances.png", "desk.png"]
+    names = ["desk.html", *(f"desk.instances.{kind}" for kind in ("json", "npz", "ply", "png")), "desk.png"]
     assert sorted(p.name for p in (tmp_path / "out").glob("desk.*")) == names
     found, view = load_instances(tmp_path / "out" / "desk.instances.npz")
     assert isinstance(view, View) and found.masks.size == len(view) == 48 * 64
@@ -181,7 +181,9 @@ def test_photos_are_refused_by_name_and_as_a_folder(model: Model, tmp_path: Path
     )
     folder, photo = outcome.failed
     assert "only photos without depth; geometric takes clouds and RGB-D frames" in folder
-    assert str(tmp_path / "in" / "holiday.jpg") in photo and "no model takes photos yet" in photo
+    assert (
+        str(tmp_path / "in" / "holiday.jpg") in photo and "no model takes photos without depth yet" in photo
+    )
 
 
 def test_labels_and_scene_of_a_result_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from gestalt3d.errors import UserError
-from gestalt3d.io import load_cloud, load_instances, save_instances, save_objects
+from gestalt3d.io import load_cloud, load_instances, save_instances, save_objects, save_shapes
 from gestalt3d.io.ply import read_ply, write_ply
+from gestalt3d.structures.camera import LEVEL, Camera
 from gestalt3d.structures.instances import BOX, Instances
+from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
+from gestalt3d.structures.voxelgrid import VoxelGrid
 
 N = 60
 
@@ -194,6 +199,97 @@ def test_objects_are_one_file_each_in_the_frame_of_the_input(tmp_path: Path) -> 
     assert table is not None
     np.testing.assert_array_equal(table["extra"], np.arange(2, N, 3))
     np.testing.assert_array_equal(table["x"], np.arange(2, N, 3))
+
+
+def a_frame() -> tuple[View, Instances]:
+    """4 x 6 pixels, two without depth, of a camera 1 m above (5e5, 0, 0); object 0 is the left half, 1 one blind pixel."""
+    depth = 2 + torch.rand(4, 6)
+    depth[0, 0], depth[2, 3] = 0, torch.nan
+    pose = LEVEL.copy()
+    pose[:3, 3] = 5e5, 0, 1
+    labels = torch.where(torch.arange(24) % 6 < 3, 0, -1)
+    labels[2 * 6 + 3] = 1
+    found = Instances.from_labels(labels, torch.tensor([0, 1]), vocabulary=S3DIS)
+    return View(torch.rand(3, 4, 6), depth, Camera.from_focal(5.0, (6, 4), pose)), found
+
+
+def test_what_was_found_in_a_frame_is_written_with_its_points_too(tmp_path: Path) -> None:
+    view, instances = a_frame()
+    save_instances(tmp_path / "a.ply", instances, view)
+    table = read_ply(tmp_path / "a.ply").table
+    assert table is not None and len(table) == 22
+    np.testing.assert_array_equal(table["instance"], instances.to_labels()[view.pixels()])
+    cloud = view.cloud()
+    assert cloud.origin is not None
+    np.testing.assert_allclose(table["x"], cloud.points[:, 0].double() + cloud.origin[0], atol=1e-3)
+    paths = save_objects(tmp_path / "objects", instances, view)
+    sizes = [len(t) for path in paths if (t := read_ply(path).table) is not None]
+    assert sizes == [11, 0], "an object whose pixels have no depth has a file without points"
+
+
+@pytest.mark.parametrize("missing", ["depth", "camera"])
+def test_without_points_a_view_has_no_ply(tmp_path: Path, missing: str) -> None:
+    view, instances = a_frame()
+    view = replace(view, **{missing: None})
+    for write in (
+        lambda: save_instances(tmp_path / "a.ply", instances, view),
+        lambda: save_objects(tmp_path / "objects", instances, view),
+    ):
+        with pytest.raises(UserError, match=f"a view without {missing} has no points"):
+            write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_shapes_are_surfaces_in_the_frame_of_the_input(tmp_path: Path) -> None:
+    mesh = Mesh(
+        torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]), torch.tensor([[0, 2, 1], [0, 1, 3]])
+    )
+    voxels = VoxelGrid.from_dense(torch.ones(2, 3, 4, dtype=torch.bool), voxel_size=0.5)
+    points = PointCloud(torch.rand(5, 3))
+    nothing = VoxelGrid(torch.zeros(0, 3, dtype=torch.int64), (1, 1, 1), 0.5)
+    own = Vocabulary("mine", ("../a", "b", "c", "d"))
+    instances = Instances.from_labels(torch.arange(N) % 4, torch.arange(4), vocabulary=own)
+    turned = np.array([[1000.0, 0, 0, 7], [0, 0, 1000, 0], [0, -1000, 0, 0], [0, 0, 0, 1]])
+    instances = replace(instances, shapes=(mesh, voxels, points, nothing), source_from_cloud=turned)
+    folder = tmp_path / "shapes"
+    assert [p.name for p in save_shapes(folder, instances)] == [
+        "0000_a.ply",
+        "0001_b.ply",
+        "0002_c.ply",
+        "0003_d.ply",
+    ]
+    first, second, third, last = (
+        read_ply(folder / name).table for name in sorted(p.name for p in folder.iterdir())
+    )
+    assert first is not None and second is not None and third is not None and last is not None
+    np.testing.assert_allclose(
+        [first["x"], first["y"], first["z"]], [[7, 1007, 7, 7], [0, 0, 0, 3000], [0, 0, -2000, 0]]
+    )
+    extent = [np.ptp(second[axis]) for axis in "xyz"]
+    np.testing.assert_allclose(extent, [1000, 2000, 1500], atol=250)
+    assert len(third) == 5 and len(last) == 0
+    assert len(trimesh.load(folder / "0001_b.ply", process=False).faces) > 0
+
+
+def test_whole_shapes_as_glb_stand_upright_in_metres_wherever_they_are(tmp_path: Path) -> None:
+    far = torch.tensor([5e5, 6e6, 100], dtype=torch.float64)
+    grid = VoxelGrid.from_dense(torch.ones(2, 4, 20, dtype=torch.bool), voxel_size=0.05, origin=far)
+    broken = Mesh(torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, torch.nan, 0]]), torch.tensor([[0, 1, 2]]))
+    instances = Instances.from_labels(torch.arange(N) % 2, torch.tensor([0, 1]), vocabulary=S3DIS)
+    instances = replace(instances, shapes=(grid, broken))
+    colors = np.array([[255, 0, 0], [0, 255, 0]], dtype=np.uint8)
+    paths = save_shapes(tmp_path, instances, glb_colors=colors)
+    assert [p.suffix for p in paths] == [".ply", ".glb"] * 2
+    scene = trimesh.load(paths[1])
+    low, high = scene.bounds
+    # x stays, z up becomes y up, y ahead becomes -z.
+    np.testing.assert_allclose(low, [5e5, 100, -6e6 - 0.2], atol=0.02)
+    np.testing.assert_allclose(high, [5e5 + 0.1, 101, -6e6], atol=0.02)
+    (piece,) = scene.geometry.values()
+    assert piece.is_watertight and piece.volume > 0 and np.ptp(piece.vertices[:, 1]) > 0.9
+    assert piece.visual.material.baseColorFactor.tolist() == [255, 0, 0, 255]
+    assert len(trimesh.load(paths[3]).geometry) == 0, "without a triangle there is no mesh"
+    assert load_cloud(paths[1]).points.shape[1] == 3
 
 
 def test_wrong_cloud_and_unknown_suffix(tmp_path: Path) -> None:

@@ -24,44 +24,17 @@ def found(count: int, **more) -> Instances:
     return dataclasses.replace(made, **more)
 
 
-def area_and_volume(layer: Triangles) -> tuple[float, float]:
-    a, b, c = (layer.vertices[layer.faces[:, k]].astype(np.float64) for k in range(3))
-    normal = np.cross(b - a, c - a)
-    return float(np.linalg.norm(normal, axis=1).sum() / 2), float(np.abs((a * normal).sum(1)).sum())
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_surface_of_voxels_is_where_they_meet_the_empty(seed: int) -> None:
-    occupied = np.random.default_rng(seed).random((5, 6, 7)) < (0.2, 0.5, 0.8, 0.99, 1.0)[seed]
-    grid = VoxelGrid.from_dense(
-        torch.from_numpy(occupied),
-        voxel_size=0.5,
-        origin=torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64),
-    )
+def test_voxels_are_shown_as_the_surface_around_them() -> None:
+    occupied = torch.zeros(24, 24, 24, dtype=torch.bool)
+    occupied[2:12, 3:23, 4:8] = True
+    origin = torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64)
+    grid = VoxelGrid.from_dense(occupied, voxel_size=0.05, origin=origin)
     (layer,) = whole_shapes(found(1, shapes=(grid,)), [])
-    assert isinstance(layer, Triangles) and (layer.labels == 0).all()
-    padded = np.pad(occupied, 1)
-    squares = sum(int((np.diff(padded.astype(int), axis=axis) != 0).sum()) for axis in range(3))
-    assert area_and_volume(layer)[0] == pytest.approx(0.25 * squares, rel=1e-5)
-    # Middles of squares lie half a voxel off the middle of an occupied one.
-    for face in layer.faces:
-        corners = layer.vertices[face]
-        (axis,) = np.flatnonzero(np.ptp(corners, axis=0) == 0)
-        middle = corners.mean(0)
-        sides = [middle + s * 0.25 * np.eye(3)[axis] for s in (-1, 1)]
-        inside = [occupied_at(occupied, (side - [10, 20, 30]) / 0.5) for side in sides]
-        assert inside[0] != inside[1]
-
-
-def occupied_at(occupied: np.ndarray, place: np.ndarray) -> bool:
-    voxel = np.floor(place).astype(int)
-    return bool((voxel >= 0).all() and (voxel < occupied.shape).all() and occupied[tuple(voxel)])
-
-
-def test_a_full_box_of_voxels_has_two_triangles_for_each_row_of_squares() -> None:
-    grid = VoxelGrid.from_dense(torch.ones(4, 5, 6, dtype=torch.bool), voxel_size=1.0)
-    (layer,) = whole_shapes(found(1, shapes=(grid,)), [])
-    assert len(layer) == 2 * 2 * (4 + 5 + 6), "not 2 x 2 x (20 + 24 + 30), one for each square"
+    assert isinstance(layer, Triangles) and (layer.labels == 0).all() and layer.vertices.dtype == np.float32
+    low, high = np.array([10.1, 20.15, 30.2]), np.array([10.6, 21.15, 30.4])
+    np.testing.assert_allclose([layer.vertices.min(0), layer.vertices.max(0)], [low, high], atol=0.0125)
+    a, b, c = (layer.vertices[layer.faces[:, k]].astype(np.float64) - low for k in range(3))
+    assert (a * np.cross(b, c)).sum() / 6 == pytest.approx(0.5 * 1.0 * 0.2, rel=0.05)
 
 
 def test_every_kind_of_shape_stands_where_the_input_does() -> None:
@@ -72,7 +45,7 @@ def test_every_kind_of_shape_stands_where_the_input_does() -> None:
     assert isinstance(surfaces, Triangles) and isinstance(points, Points)
     np.testing.assert_array_equal(surfaces.vertices[surfaces.faces[surfaces.labels == 0]][0], np.eye(3))
     own = surfaces.vertices[surfaces.faces[surfaces.labels == 2].ravel()]
-    np.testing.assert_allclose([own.min(0), own.max(0)], [[0.2, 0, 0], [0.3, 0.1, 0.1]], atol=1e-6)
+    np.testing.assert_allclose([own.min(0), own.max(0)], [[0.2, 0, 0], [0.3, 0.1, 0.1]], atol=0.026)
     np.testing.assert_array_equal(points.positions, np.tile([1, 2, 3], (4, 1)))
     assert (points.labels == 1).all() and points.opacity < 1 and not points.cutaway.any()
 
