@@ -16,13 +16,8 @@ from gestalt3d.engine.results import (
     write_results,
 )
 from gestalt3d.errors import UserError
-from gestalt3d.io import (
-    CLOUD_SUFFIXES,
-    INPUT_SUFFIXES,
-    Found,
-    Inputs,
-    expect_writable,
-)
+from gestalt3d.io import CLOUD_SUFFIXES, Found, Inputs, expect_writable
+from gestalt3d.io.images import IMAGE_SUFFIXES
 from gestalt3d.methods.choice import why
 from gestalt3d.stages import Progress, Stage, measure, stage
 from gestalt3d.structures.instances import Instances
@@ -128,22 +123,32 @@ def _expand(
 
 
 def _inside(folder: Path, model: Model, inputs: Inputs) -> list[Found]:
-    takes_photos = model.takes is View
+    takes_views = model.takes is View
     try:
-        found = inputs.inside(folder, photos=takes_photos)
-        photos = [] if found or takes_photos else inputs.inside(folder)
+        every = inputs.inside(folder)
     except OSError as problem:
         raise UserError(f"{folder}: cannot be listed ({problem.strerror}); check its permissions") from None
+    photos = [f for f in every if f.frame is None and f.path.suffix.lower() in IMAGE_SUFFIXES]
+    clouds = [f for f in every if f.frame is None and f not in photos]
+    found = [f for f in every if f not in (clouds if takes_views else photos)]
+    if found:
+        return found
+    if clouds:
+        raise UserError(
+            f"{folder}: only clouds in this folder; {model.name} takes single images with their depth"
+        )
     if photos:
         raise UserError(
             f"{folder}: no cloud in this folder, only photos without depth; {without_photos(model.name)}"
         )
-    if not found:
-        suffixes = " ".join(INPUT_SUFFIXES if takes_photos else CLOUD_SUFFIXES)
+    frames = "folders with a colour image and its depth"
+    if takes_views:
         raise UserError(
-            f"{folder}: no cloud in this folder; put {suffixes} files there, or folders with a colour image and its depth"
+            f"{folder}: no image in this folder; put {frames} there, or {' '.join(IMAGE_SUFFIXES)} files"
         )
-    return found
+    raise UserError(
+        f"{folder}: no cloud in this folder; put {' '.join(CLOUD_SUFFIXES)} files there, or {frames}"
+    )
 
 
 def _named(files: list[Found]) -> Iterator[tuple[Found, str]]:

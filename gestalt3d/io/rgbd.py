@@ -161,7 +161,7 @@ def read_frame(
     view = View(image, torch.from_numpy(depth), Camera(intrinsics, pose, size))
     axis = axis or own_axis
     if axis is None:
-        axis, why = guess_up(view.cloud().points.double().numpy()[:: max(1, len(view) // 200_000)])
+        axis, why = _up_of_world(view.cloud().points.double().numpy(), pose)
         assumed.append(why)
     upright = np.eye(4)
     upright[:3, :3] = UP_ROTATIONS[axis]
@@ -282,6 +282,16 @@ def _levelled(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, st
     down = np.rad2deg(np.arcsin(-up[2]))
     looks = f"looks {abs(down):.0f} degrees {'down' if down > 0 else 'up'}"
     return upright_from(up), "z", f"no pose: by the surfaces that it sees the camera {looks} (--up overrules)"
+
+
+def _up_of_world(points: np.ndarray, pose: np.ndarray) -> tuple[str, str]:
+    """The axis of a pose's world that points up, and what was assumed: one frame may look like a room upside down."""
+    axis, why = guess_up(points[:: max(1, len(points) // 200_000)])
+    up_in_image = -pose[:3, 1]
+    if up_in_image @ np.array(UP_ROTATIONS[axis][2]) >= 0:
+        return axis, why
+    other = axis[1:] if axis.startswith("-") else f"-{axis}"
+    return other, f"up: {other}, for the camera is taken not to be upside down (--up {axis} overrules)"
 
 
 def _pose(frame: Frame, texts: Texts) -> tuple[np.ndarray | None, str | None]:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from gestalt3d.engine.results import Answer, Kinds, result_folder, write_results
 from gestalt3d.engine.segment import Options, Result, segment_files
 from gestalt3d.errors import UserError
 from gestalt3d.io import Inputs, load_instances, save_cloud, save_instances
+from gestalt3d.io.ply import read_ply
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
+from gestalt3d.structures.vocabulary import S3DIS
+from gestalt3d.structures.voxelgrid import VoxelGrid
 from tests.fakes import Fake
 from tests.io.test_inputs import plain, save_color
 from tests.scenes import tiny_scan
@@ -184,6 +188,80 @@ def test_photos_are_refused_by_name_and_as_a_folder(model: Model, tmp_path: Path
     assert (
         str(tmp_path / "in" / "holiday.jpg") in photo and "no model takes photos without depth yet" in photo
     )
+
+
+class Solid(Fake):
+    """What shows at all is one object, whose whole shape is a cube of voxels."""
+
+    name = "solid"
+    takes = View  # type: ignore[assignment]
+
+    def segment(self, view: View) -> Instances:
+        if view.depth is None or view.camera is None:
+            raise ValueError("it needs depth and camera")
+        labels = view.seen.long() - 1
+        found = Instances.from_labels(labels, torch.tensor([8]), vocabulary=S3DIS)
+        cube = VoxelGrid.from_dense(torch.ones(4, 4, 4, dtype=torch.bool), voxel_size=0.05)
+        return replace(found, shapes=(cube,), amodal_boxes=torch.tensor([[0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0]]))
+
+
+def test_a_model_for_views_answers_frames_and_leaves_clouds(tmp_path: Path) -> None:
+    model = Model("solid", Solid())
+    plain(tmp_path / "in" / "desk")
+    save_cloud(tmp_path / "in" / "room.ply", tiny_scan(points=500).input)
+    told: list[Result] = []
+    outcome = segment_files(
+        model, [tmp_path / "in"], tmp_path / "out", Options(kinds=Kinds(objects=True)), on_result=told.append
+    )
+    assert [p.name for p in outcome.done] == ["desk"] and outcome.failed == []
+    out = tmp_path / "out"
+    kinds = [
+        "html",
+        "instances.json",
+        "instances.npz",
+        "instances.ply",
+        "instances.png",
+        "objects",
+        "png",
+        "shapes",
+    ]
+    assert sorted(p.name for p in out.iterdir()) == [f"desk.{kind}" for kind in kinds]
+    assert sorted(p.name for p in (out / "desk.shapes").iterdir()) == ["0000_chair.glb", "0000_chair.ply"]
+    assert [p.name for p in (out / "desk.objects").iterdir()] == ["0000_chair.ply"]
+    found, view = load_instances(out / "desk.instances.npz")
+    assert found.to_dicts() == told[0].answer.found.to_dicts() and isinstance(view, View)
+    assert found.shapes is not None and isinstance(found.shapes[0], VoxelGrid)
+    table = read_ply(out / "desk.instances.ply").table
+    assert table is not None and len(table) == int(view.seen.sum()) and (table["instance"] == 0).all()
+    (row,) = json.loads((out / "desk.instances.json").read_text())["instances"]
+    assert row["amodal_box"]["size"] == pytest.approx([0.2, 0.2, 0.2]) and row["shape"] == "0000_chair.ply"
+    assert row["image_box"] == [0, 0, 64, 48] and row["box"]["size"][2] > 1
+    assert any("taken for millimetres" in note for note in told[0].answer.notes)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda folder: save_color(folder / "photo.jpg"),
+            "photo.jpg: this is a photo without depth; solid takes",
+        ),
+        (
+            lambda folder: save_cloud(folder / "room.ply", tiny_scan(points=500).input),
+            "in: only clouds in this folder",
+        ),
+        (Path.mkdir, "in: no image in this folder; put folders with a colour image"),
+    ],
+    ids=["photo", "cloud", "nothing"],
+)
+def test_what_a_model_for_frames_cannot_answer_is_one_line(
+    tmp_path: Path, make: Callable[[Path], object], words: str
+) -> None:
+    make(tmp_path / "in")
+    outcome = segment_files(Model("solid", Solid()), [tmp_path / "in"], tmp_path / "out", PLAIN)
+    (line,) = outcome.failed
+    assert words in line and "\n" not in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_labels_and_scene_of_a_result_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,21 @@ def test_units_and_up_overrule_what_is_assumed(tmp_path: Path) -> None:
     np.testing.assert_allclose(points_in(read(tmp_path, up="y"))[:, 2].min(), 3.8, atol=0.05)
 
 
+def test_a_frame_with_a_pose_is_not_turned_upside_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A floor without a ceiling, seen alone, may look like a ceiling."""
+    plain(tmp_path)
+    monkeypatch.setattr(
+        "gestalt3d.io.rgbd.guess_up", lambda points: ("-z", "up: -z, guessed (--up z overrules)")
+    )
+    view = read(tmp_path)
+    assert "up: z, for the camera is taken not to be upside down (--up -z overrules)" in view.notes[0]
+    assert view == read(tmp_path, up="z")
+    monkeypatch.setattr("gestalt3d.io.rgbd.guess_up", lambda points: ("z", "up: z, as it seems"))
+    assert read(tmp_path) == view and "up: z, as it seems" in read(tmp_path).notes[0]
+
+
 def test_without_pose_and_intrinsics_a_level_camera_is_assumed_and_said(tmp_path: Path) -> None:
     plain(tmp_path)
     (tmp_path / "pose.txt").unlink()
