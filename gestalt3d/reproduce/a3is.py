@@ -121,7 +121,7 @@ TABLES = {
         HIDDEN,
         frames.hidden_columns(),
         (
-            Row("A3IS-CNN as shipped", "a3is-rooms-hidden", {}, weights="a3is-rooms"),
+            Row("A3IS-CNN", "a3is-hidden", {}, trained_as="a3is"),
             Row("R-PointNet as shipped", "rpointnet-rooms-hidden", {}, weights="rpointnet-rooms"),
         ),
     ),
