@@ -94,8 +94,8 @@ class A3ISConfig:
 
 class Prediction(NamedTuple):
     boxes: dss.Prediction
-    chosen: Int[Tensor, "m"]
-    """Rows of its regions whose masks are learnt."""
+    regions: dss.Regions
+    """Those whose masks are learnt."""
     masks: Float[Tensor, "m k s s s"]
     """Logits; with "softmax" the last channel is of what is empty."""
     quantized: Float[Tensor, ""]
@@ -213,10 +213,24 @@ class A3IS(Learned[View, Batch, Prediction]):
     def forward(self, batch: Batch) -> Prediction:
         encoded = self.dss.encoded(batch.frame)
         boxes = self.dss.predicted(batch, encoded)
-        chosen = self._chosen(boxes.regions, batch.truth)
-        own = boxes.regions.boxes[chosen]
-        masks, error = self.branch(batch.frame, encoded, own, boxes.regions.frame[chosen])
-        return Prediction(boxes, chosen, masks, error)
+        regions = boxes.regions
+        if self.config.dss.propose == "clusters":
+            regions = self._jittered(batch.truth)
+        chosen = self._chosen(regions, batch.truth)
+        regions = dss.Regions(*(values[chosen] for values in regions))
+        masks, error = self.branch(batch.frame, encoded, regions.boxes, regions.frame)
+        return Prediction(boxes, regions, masks, error)
+
+    @torch.no_grad()
+    def _jittered(self, truth: Truth) -> dss.Regions:
+        """The true boxes, as far off as refined ones are: clusters themselves show the visible part alone."""
+        boxes, count = truth.boxes, len(truth.boxes)
+        size = boxes[:, 3:6]
+        off = (torch.rand(count, 3, device=boxes.device) - 0.5) * 0.3 * size
+        grown = size * (1 + 0.5 * (torch.rand(count, 3, device=boxes.device) - 0.4))
+        yaw = boxes[:, 6:] + 0.2 * (torch.rand(count, 1, device=boxes.device) - 0.5)
+        every = torch.arange(count, device=boxes.device)
+        return dss.Regions(torch.cat([boxes[:, :3] + off, grown, yaw], dim=1), truth.frame, every)
 
     @torch.no_grad()
     def _chosen(self, regions: dss.Regions, truth: Truth) -> Int[Tensor, "m"]:
@@ -238,11 +252,9 @@ class A3IS(Learned[View, Batch, Prediction]):
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         """L = L_cls + L_reg + L_ins (1)."""
         terms = self.dss.losses(prediction.boxes, batch, at)
-        regions = prediction.boxes.regions
-        object = regions.object[prediction.chosen]
+        boxes, object = prediction.regions.boxes, prediction.regions.object
         kind = batch.truth.classes[object]
         side = prediction.masks.shape[-1]
-        boxes = regions.boxes[prediction.chosen]
         wide = torch.cat([boxes[:, :3], boxes[:, 3:6] * self.config.margin, boxes[:, 6:]], dim=1)
         filled = mask_targets(batch.truth, object, wide, side)
         if self.config.activation == "sigmoid":
@@ -268,7 +280,7 @@ class A3IS(Learned[View, Batch, Prediction]):
             frame, grid_from_world = frame_of(given, c.dss.space)
             if not bool(frame.seen.any()):
                 return Instances.empty(len(given), self.vocabulary, self.name)
-            frame, encoded, found = self.dss.detected(frame)
+            frame, encoded, found = self.dss.detected(frame, given, grid_from_world)
             if c.answer == "boxes":
                 return self.dss.boxed(given, found, grid_from_world, self.name)
             with stage("whole shapes"):

@@ -14,6 +14,7 @@ Readings, where the paper is silent or the authors' code differs:
   out: classes are the softmax's.
 - True boxes have any yaw, boxes here that of the room's walls (Sec. 3.1: a Manhattan world), so axes are matched and what is left
   of the yaw is ignored; `turn`, which is ours, learns it with the better box.
+- `propose="clusters"`, ours, takes regions from geometry: a proposal network wants tens of thousands of frames.
 - `along_walls`, ours, turns the volume to the walls instead of the anchors.
 """
 
@@ -32,7 +33,16 @@ from torch import Tensor, nn
 from gestalt3d.configs import Count, NotNegative, Positive, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.frames.answer import Detected, boxes_as_instances
-from gestalt3d.methods.frames.objects import Truth, along, moved_boxes, truth_of, turned
+from gestalt3d.methods.frames.clusters import ClusterConfig, Clusters, imitated, no_clusters
+from gestalt3d.methods.frames.clusters import found as found_clusters
+from gestalt3d.methods.frames.objects import (
+    Truth,
+    along,
+    moved_boxes,
+    owners_of_pixels,
+    truth_of,
+    turned,
+)
 from gestalt3d.methods.frames.regions import (
     Anchors,
     RegionConfig,
@@ -93,6 +103,11 @@ class DSSConfig:
     """The volume around what the camera sees."""
     regions: RegionConfig = field(default_factory=RegionConfig)
     """Anchors and proposals."""
+    # A proposal network wants tens of thousands of frames.
+    propose: Literal["anchors", "clusters"] = "anchors"
+    """Where regions come from: the network that proposes, or what hangs together in the frame, which needs no training."""
+    clusters: ClusterConfig = field(default_factory=ClusterConfig)
+    """What hangs together, where that proposes."""
     widths: tuple[Count, Count, Count] = (96, 192, 384)
     """Channels of the trunk's two layers and of the branch for large objects."""
     sizes: tuple[Count, Count] = (5, 3)
@@ -161,14 +176,17 @@ class Batch(NamedTuple):
 
     frame: Frame
     truth: Truth
+    clusters: Clusters
+    """Regions where no network proposes them; else none."""
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(self.frame.to(device), self.truth.to(device))
+        return Batch(self.frame.to(device), self.truth.to(device), self.clusters.to(device))
 
     @classmethod
     def cat(cls, parts: Sequence["Batch"]) -> "Batch":
-        frames, truths = zip(*parts, strict=True)
-        return cls(Frame(*map(torch.cat, zip(*frames, strict=True))), Truth.cat(truths))
+        frames, truths, clusters = zip(*parts, strict=True)
+        joined = (map(torch.cat, zip(*each, strict=True)) for each in (frames, truths, clusters))
+        return cls(Frame(*next(joined)), Truth(*next(joined)), Clusters(*next(joined)))
 
 
 class Encoded(NamedTuple):
@@ -313,10 +331,13 @@ class DSS(Learned[View, Batch, Prediction]):
         self.config, self.vocabulary = config, vocabulary
         small, large = small_and_large(c.regions.anchors)
         self.trunk = SceneTrunk(c.space.channels, c.widths[:2], c.sizes, c.pools, norm=c.norm)
-        self.small = SmallBranch(c.widths[1], len(small), norm=c.norm)
-        self.large = LargeBranch(
-            c.widths[1], c.widths[2], c.large_sizes, c.large_stride, len(large), norm=c.norm
-        )
+        self.small: SmallBranch | None = None
+        self.large: LargeBranch | None = None
+        if c.propose == "anchors":
+            self.small = SmallBranch(c.widths[1], len(small), norm=c.norm)
+            self.large = LargeBranch(
+                c.widths[1], c.widths[2], c.large_sizes, c.large_stride, len(large), norm=c.norm
+            )
         self.photo = (
             None if c.image is None else ImageBackbone(c.image, learns=c.image_learns, start=c.image_start)
         )
@@ -336,7 +357,13 @@ class DSS(Learned[View, Batch, Prediction]):
     def prepare(self, sample: LabelledView, rng: np.random.Generator) -> Batch:
         """The frame and its objects."""
         frame, grid_from_world = frame_of(sample.input, self.config.space)
-        return Batch(frame, truth_of(sample.truth, grid_from_world))
+        truth, rows = truth_of(sample.truth, grid_from_world)
+        clusters = no_clusters()
+        if self.config.propose == "clusters":
+            height, width = sample.input.image.shape[1:]
+            owners = owners_of_pixels(sample.truth, rows, (height, width), self.config.space.image)
+            clusters = imitated(frame, owners, len(rows), self.config.clusters, rng)
+        return Batch(frame, truth, clusters)
 
     # --- the network ---
 
@@ -349,8 +376,12 @@ class DSS(Learned[View, Batch, Prediction]):
 
     def predicted(self, batch: Batch, encoded: Encoded) -> Prediction:
         """What `forward` predicts, of frames that are `encoded`."""
-        proposals = self._proposals(batch.frame, encoded.seen, batch.truth)
-        regions = self._regions(batch.truth, proposals)
+        proposals: tuple[Proposals, ...] = ()
+        if self.config.propose == "anchors":
+            proposals = self._proposals(batch.frame, encoded.seen, batch.truth)
+            regions = self._regions(batch.truth, proposals)
+        else:
+            regions = self._drawn(batch.truth, batch.clusters)
         return Prediction(
             proposals, regions, self.recognised(batch.frame, encoded, regions.boxes, regions.frame)
         )
@@ -378,6 +409,7 @@ class DSS(Learned[View, Batch, Prediction]):
     def _proposals(self, frame: Frame, seen: Seen, truth: Truth | None) -> tuple[Proposals, ...]:
         """Of each frame; nothing is learnt from anchors where the truth is not told."""
         c, device = self.config, frame.volume.device
+        assert self.small is not None and self.large is not None
         branches = self.small(seen.far), self.large(seen.far)
         boxes = torch.cat([anchors.boxes for anchors in self.anchors]).to(device)
         kinds = [torch.arange(a.count, device=device) % len(a.sizes) for a in self.anchors]
@@ -439,11 +471,29 @@ class DSS(Learned[View, Batch, Prediction]):
             first += len(true)
         return Regions(torch.cat(boxes), torch.cat(frames), torch.cat(objects))
 
+    @torch.no_grad()
+    def _drawn(self, truth: Truth, clusters: Clusters) -> Regions:
+        """Random clusters of each frame; a cluster has the object that it is a part of."""
+        boxes, frames, objects, first = [], [], [], 0
+        counts = clusters.counts.tolist()
+        split = zip(
+            clusters.boxes.split(counts), clusters.owner.split(counts), truth.objects.tolist(), strict=True
+        )
+        for k, (own, owner, count) in enumerate(split):
+            rows = _shuffled(torch.arange(len(own), device=own.device))[: self.config.rois]
+            boxes.append(own[rows])
+            frames.append(torch.full_like(rows, k))
+            objects.append(torch.where(owner[rows] >= 0, owner[rows] + first, -1))
+            first += count
+        return Regions(torch.cat(boxes), torch.cat(frames), torch.cat(objects))
+
     # --- losses ---
 
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
-        """L_cls and L_reg of proposals and of regions."""
+        """L_cls and L_reg of proposals, where a network makes them, and of regions."""
         w = self.config.box_weight
+        if not prediction.proposals:
+            return self._region_losses(prediction, batch.truth)
         objectness = torch.cat([own.objectness for own in prediction.proposals])
         deltas = torch.cat([own.deltas for own in prediction.proposals])
         object = torch.cat([own.targets.object for own in prediction.proposals])
@@ -492,7 +542,7 @@ class DSS(Learned[View, Batch, Prediction]):
             frame, grid_from_world = frame_of(given, self.config.space)
             if not bool(frame.seen.any()):
                 return Instances.empty(len(given), self.vocabulary, self.name)
-            _, _, found = self.detected(frame)
+            _, _, found = self.detected(frame, given, grid_from_world)
             return self.boxed(given, found, grid_from_world, self.name)
 
     def boxed(
@@ -503,13 +553,20 @@ class DSS(Learned[View, Batch, Prediction]):
         with stage("masks"):
             return boxes_as_instances(given, found, self.vocabulary, method, voxel=self.config.voxel_out)
 
-    def detected(self, frame: Frame) -> tuple[Frame, Encoded, Detected]:
+    def detected(
+        self, frame: Frame, given: View, grid_from_world: Float64[np.ndarray, "4 4"]
+    ) -> tuple[Frame, Encoded, Detected]:
         """The instances of one frame, their boxes in the grid on the CPU; and the frame where the network is, encoded."""
         c, frame = self.config, frame.to(self.device)
         with stage("trunk"):
             encoded = self.encoded(frame)
         with stage("proposals"):
-            boxes = self._proposals(frame, encoded.seen, None)[0].boxes
+            if c.propose == "anchors":
+                boxes = self._proposals(frame, encoded.seen, None)[0].boxes
+            else:
+                boxes = found_clusters(given, grid_from_world, float(frame.yaw[0]), c.clusters).to(
+                    self.device
+                )
         with stage("recognition"):
             found = [self.recognised(frame, encoded, boxes[:0], boxes[:0, 0].long())]
             for some in counted(boxes.split(_REGIONS_AT_ONCE)):

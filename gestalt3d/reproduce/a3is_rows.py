@@ -8,14 +8,14 @@ from gestalt3d.errors import UserError
 from gestalt3d.methods.a3is import A3IS, A3ISConfig
 from gestalt3d.methods.dss import DSSConfig
 from gestalt3d.nn.image_backbone import Name
-from gestalt3d.recipes.a3is import a3is_rooms
+from gestalt3d.recipes.a3is import a3is_rooms_anchors
 
 if TYPE_CHECKING:
     from gestalt3d.engine.model import Model
 
 
 def _base() -> A3ISConfig:
-    found = a3is_rooms().model
+    found = a3is_rooms_anchors().model
     assert isinstance(found, A3ISConfig)
     return found
 
@@ -53,7 +53,7 @@ def row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """The training of a row of `ROWS`, in 32 bits, with the recipe's own steps for None; `UserError` for any other."""
     if key not in ROWS:
         raise UserError(f"no row {key!r}; there are {', '.join(ROWS)}")
-    base = a3is_rooms()
+    base = a3is_rooms_anchors()
     optim = replace(base.optim, steps=steps or base.optim.steps, precision="no")
     return replace(base, name=key, model=ROWS[key], optim=optim, seed=seed)
 

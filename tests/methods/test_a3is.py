@@ -40,6 +40,15 @@ CASES = (
             "no-color": {"color": False, "margin": 1.2},
         }.items()
     ),
+    Case(
+        config=replace(SMALL, dss=replace(SMALL.dss, propose="clusters", crop_margin=2.0)),
+        name="clusters",
+        labels=test_dss.LABELS | dict.fromkeys(("clusters.boxes", "clusters.owner", "clusters.counts")),
+        overfit=Overfit(
+            steps=100, rate=8e-3, loss=0.5, classes=None, instances=0.4,
+            config=replace(SMALL, dss=replace(SMALL.dss, propose="clusters", crop_margin=2.0, min_score=0.3)),
+        ),
+    ),
 )  # fmt: skip
 
 
@@ -49,7 +58,7 @@ def batch(method: A3IS) -> Any:
 
 def test_the_true_mask_of_the_true_box_is_the_shape() -> None:
     sample = tiny_view()
-    truth = truth_of(sample.truth, frame_of(sample.input, SpaceConfig()).grid_from_world)
+    truth, _ = truth_of(sample.truth, frame_of(sample.input, SpaceConfig()).grid_from_world)
     own = torch.arange(3)
     assert float(mask_targets(truth, own, truth.boxes, 8).mean()) > 0.9
     wide = truth.boxes * torch.tensor([1.0, 1, 1, 2, 2, 2, 1])
@@ -65,7 +74,7 @@ def test_only_the_channel_of_the_true_class_learns() -> None:
     given = batch(method)
     torch.manual_seed(0)
     prediction = method(given)
-    kinds = set(given.truth.classes[prediction.boxes.regions.object[prediction.chosen]].tolist())
+    kinds = set(given.truth.classes[prediction.regions.object].tolist())
     prediction.masks.retain_grad()
     method.losses(prediction, given, START)["mask"].backward()
     assert prediction.masks.grad is not None
@@ -78,9 +87,8 @@ def test_the_loss_of_masks_is_the_mean_cross_entropy_of_the_bins() -> None:
     given = batch(method)
     torch.manual_seed(0)
     prediction = method(given)
-    regions, chosen = prediction.boxes.regions, prediction.chosen
-    costs = []
-    for row, mask in zip(chosen.tolist(), prediction.masks, strict=True):
+    regions, costs = prediction.regions, []
+    for row, mask in enumerate(prediction.masks):
         own = int(regions.object[row])
         a = mask[int(given.truth.classes[own])].double().sigmoid()
         y = mask_targets(given.truth, torch.tensor([own]), regions.boxes[row][None], mask.shape[-1])[
@@ -115,7 +123,7 @@ def test_bins_see_the_photo_where_they_are() -> None:
     posed = frame_of(sample.input, SpaceConfig(along_walls=True, image=(60, 80)))
     frame = posed.frame
     v, u = torch.meshgrid(torch.arange(60.0), torch.arange(80.0), indexing="ij")
-    truth = truth_of(sample.truth, posed.grid_from_world)
+    truth, _ = truth_of(sample.truth, posed.grid_from_world)
     centers = roi_bin_centers(truth.boxes, size=4)
     found = photo_at(frame, torch.stack([u, v])[None], centers, torch.zeros(3, dtype=torch.int64))
     flat = centers.flatten(0, 3)

@@ -212,7 +212,7 @@ def test_photo_and_places_belong_together() -> None:
 def test_truth_is_in_the_grid_and_its_shapes_in_their_boxes() -> None:
     sample = tiny_view()
     posed = frame_of(sample.input, SpaceConfig(along_walls=True))
-    truth = truth_of(sample.truth, posed.grid_from_world)
+    truth, _ = truth_of(sample.truth, posed.grid_from_world)
     assert truth.objects.tolist() == [3] and bool(truth.shaped.all())
     rest = torch.remainder(truth.boxes[:, 6] + np.pi / 4, np.pi / 2) - np.pi / 4
     assert float(rest.abs().max()) < 0.02, "they stand along the walls"
@@ -225,7 +225,7 @@ def test_truth_is_in_the_grid_and_its_shapes_in_their_boxes() -> None:
 def test_image_boxes_hold_the_pixels_of_a_region() -> None:
     sample = tiny_view()
     posed = frame_of(sample.input, SpaceConfig(image=(60, 80)))
-    truth = truth_of(sample.truth, posed.grid_from_world)
+    truth, _ = truth_of(sample.truth, posed.grid_from_world)
     wide = truth.boxes + torch.tensor([0.0, 0, 0, 0.02, 0.02, 0.02, 0])
     wide[:, 2] += 0.02  # off the floor
     found = image_boxes(posed.frame, wide, torch.zeros(3, dtype=torch.int64))

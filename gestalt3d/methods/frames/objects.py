@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
@@ -50,8 +51,8 @@ class Truth(NamedTuple):
         return rows.repeat_interleave(self.objects)
 
 
-def truth_of(truth: Instances, grid_from_world: Float64[np.ndarray, "4 4"]) -> Truth:
-    """The instances that have amodal boxes; those of the building's parts are none."""
+def truth_of(truth: Instances, grid_from_world: Float64[np.ndarray, "4 4"]) -> tuple[Truth, list[int]]:
+    """The instances that have amodal boxes, and which rows of the truth they are; those of the building's parts are none."""
     count = 0 if truth.amodal_boxes is None else len(truth)
     structure = torch.from_numpy(truth.vocabulary.is_structure)
     wanted = [i for i in range(count) if int(truth.classes[i]) < 0 or not bool(structure[truth.classes[i]])]
@@ -65,13 +66,18 @@ def truth_of(truth: Instances, grid_from_world: Float64[np.ndarray, "4 4"]) -> T
         shaped.append(isinstance(shape, Mesh))
         if isinstance(shape, Mesh):
             shapes[row] = _filled(shape, boxes[row], grid_from_world)
-    return Truth(
-        boxes,
-        truth.classes[wanted].long(),
-        shapes,
-        torch.tensor(shaped, dtype=torch.bool),
-        torch.tensor([len(wanted)]),
-    )
+    known = torch.tensor(shaped, dtype=torch.bool)
+    return Truth(boxes, truth.classes[wanted].long(), shapes, known, torch.tensor([len(wanted)])), wanted
+
+
+def owners_of_pixels(
+    truth: Instances, rows: list[int], size: tuple[int, int], wanted: tuple[int, int]
+) -> Int[Tensor, "h w"]:
+    """Which of these rows of the truth each pixel shows, -1 for none, brought from one size of the image to another."""
+    number = torch.full((len(truth) + 1,), -1)
+    number[rows] = torch.arange(len(rows))
+    labels = number[truth.to_labels()].reshape(1, 1, *size).float()
+    return F.interpolate(labels, wanted, mode="nearest")[0, 0].long()
 
 
 def _filled(

@@ -1,0 +1,151 @@
+"""Regions from what hangs together in a frame, in place of anchors: visible boxes of clusters, and of every two that touch.
+
+They need no training, as the proposals before region proposal networks (Girshick et al., "R-CNN", CVPR 2014). In training they
+are made of the truth: boxes of the visible points of an object, of parts of it, of neighbours together, and of pieces of the
+building.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gestalt3d.configs import Count, Positive, Share, check_ranges
+from gestalt3d.methods.frames.objects import turned
+from gestalt3d.methods.frames.space import Frame
+from gestalt3d.methods.geometric import Geometric, GeometricConfig
+from gestalt3d.structures.view import View
+
+_LEAST = 0.2
+"""Metres: thinner boxes, such as those of fronts, count as so thick."""
+_FEWEST = 12
+"""Pixels that make a box."""
+_QUANTILE = 0.02
+"""Of the points along each axis, on both sides, that a box leaves out."""
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """How clusters are found, and how they are imitated in training."""
+
+    geometry: GeometricConfig = field(default_factory=lambda: GeometricConfig(variant="regions"))
+    """What finds them; planes of the building are none."""
+    touching: Positive = 0.08
+    """Metres: of two clusters whose boxes come nearer, the box around both is a region, too."""
+    most: Count = 120
+    """Most regions of a frame, the clusters first."""
+    of_objects: Count = 3
+    """In training, regions of each object: all that is visible of it, and random parts."""
+    others: Count = 12
+    """In training, regions of the building and of neighbours together."""
+    least_share: Share = 0.4
+    """Least share of what is visible of an object that a random part has, along each axis."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+class Clusters(NamedTuple):
+    """Of all frames of a batch, one frame's after the other's."""
+
+    boxes: Float[Tensor, "k 7"]
+    owner: Int[Tensor, "k"]
+    """Row of the frame's objects, -1 for none."""
+    counts: Int[Tensor, "b"]
+    """Of each frame."""
+
+    def to(self, device: torch.device | str) -> "Clusters":
+        return Clusters(*(values.to(device) for values in self))
+
+
+def no_clusters() -> Clusters:
+    """Of one frame, for networks that propose by themselves."""
+    nothing = torch.zeros(0, dtype=torch.int64)
+    return Clusters(torch.zeros(0, 7), nothing, torch.zeros(1, dtype=torch.int64))
+
+
+def box_around(points: Float[Tensor, "n 3"], yaw: float) -> Float[Tensor, "7"]:
+    """The box of that yaw around nearly all of the points."""
+    flat = turned(points, torch.full((len(points),), yaw))
+    ends = torch.quantile(flat, torch.tensor([_QUANTILE, 1 - _QUANTILE]), dim=0)
+    size = (ends[1] - ends[0]).clamp(min=_LEAST)
+    middle = turned(ends.mean(0, keepdim=True), torch.tensor([-yaw]))[0]
+    return torch.cat([middle, size, torch.tensor([yaw])])
+
+
+def found(
+    view: View, grid_from_cloud: Float[np.ndarray, "4 4"], yaw: float, config: ClusterConfig
+) -> Float[Tensor, "k 7"]:
+    """The regions of a frame, in the grid."""
+    cloud = view.cloud()
+    parts = Geometric(config.geometry).segment(cloud)
+    structure = torch.from_numpy(parts.vocabulary.is_structure)
+    move = torch.from_numpy(grid_from_cloud)
+    points = (cloud.points.double() @ move[:3, :3].T + move[:3, 3]).float()
+    boxes = []
+    for i in range(len(parts)):
+        own = parts.elements_of(i)
+        if len(own) >= _FEWEST and not bool(structure[parts.classes[i]]):
+            boxes.append(box_around(points[own], yaw))
+    if not boxes:
+        return torch.zeros(0, 7)
+    alone = torch.stack(boxes)
+    return torch.cat([alone, _together(alone, config.touching)])[: config.most]
+
+
+def _together(boxes: Float[Tensor, "k 7"], near: float) -> Float[Tensor, "m 7"]:
+    """Boxes around every two that touch; all have one yaw."""
+    yaw = boxes[:, 6]
+    middle = turned(boxes[:, :3], yaw)
+    low, high = middle - boxes[:, 3:6] / 2, middle + boxes[:, 3:6] / 2
+    gap = torch.maximum(low[:, None] - high[None], low[None] - high[:, None]).amax(-1)
+    a, b = torch.triu(gap < near, diagonal=1).nonzero().unbind(1)
+    least, most = torch.minimum(low[a], low[b]), torch.maximum(high[a], high[b])
+    center = turned((least + most) / 2, -yaw[a])
+    return torch.cat([center, most - least, yaw[a, None]], dim=1)
+
+
+def imitated(
+    frame: Frame, owners: Int[Tensor, "h w"], objects: int, config: ClusterConfig, rng: np.random.Generator
+) -> Clusters:
+    """Of one labelled frame: `owners` are rows of its objects at each pixel of the frame's image, -1 for none."""
+    yaw = float(frame.yaw[0])
+    places, known = frame.places[0], frame.seen[0]
+    boxes, owner = [], []
+
+    def add(points: Float[Tensor, "n 3"], row: int) -> None:
+        if len(points) >= _FEWEST:
+            boxes.append(box_around(points, yaw))
+            owner.append(row)
+
+    visible = [places[known & (owners == row)] for row in range(objects)]
+    for row, points in enumerate(visible):
+        for k in range(config.of_objects):
+            add(points if k == 0 else _part(points, config.least_share, rng), row)
+    rest = places[known & (owners < 0)]
+    shown = [row for row, points in enumerate(visible) if len(points) >= _FEWEST]
+    for k in range(config.others):
+        if k % 3 == 2 and len(shown) > 1:
+            one = visible[shown[int(rng.integers(len(shown)))]]
+            other = visible[shown[int(rng.integers(len(shown)))]]
+            add(torch.cat([one, other]), -1 if one is not other else shown[0])
+        elif len(rest):
+            seed, reach = rest[int(rng.integers(len(rest)))], float(rng.uniform(0.15, 1.2))
+            add(rest[(rest - seed).norm(dim=1) < reach], -1)
+    if not boxes:
+        return no_clusters()
+    return Clusters(torch.stack(boxes), torch.tensor(owner, dtype=torch.int64), torch.tensor([len(boxes)]))
+
+
+def _part(points: Float[Tensor, "n 3"], least: float, rng: np.random.Generator) -> Float[Tensor, "m 3"]:
+    """Those within a random window of the box around the points."""
+    if len(points) == 0:
+        return points
+    low, high = points.amin(0), points.amax(0)
+    share = torch.from_numpy(rng.uniform(least, 1.0, 3).astype(np.float32))
+    start = torch.from_numpy(rng.random(3, dtype=np.float32)) * (1 - share)
+    first, last = low + start * (high - low), low + (start + share) * (high - low)
+    return points[((points >= first) & (points <= last)).all(1)]
