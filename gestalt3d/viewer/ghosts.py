@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from gestalt3d.ops.rasterize import rasterize
-from gestalt3d.viewer.layers import Layer, Lines, Points, Triangles
+from gestalt3d.viewer.layers import ImagePlane, Layer, Lines, Points, Sight, Triangles
 from gestalt3d.viewer.palette import NOTHING
 from gestalt3d.viewer.splat import splat
 from gestalt3d.viewer.viewpoint import Projection
@@ -38,10 +38,28 @@ class Ghost(NamedTuple):
         flat[self.at] = np.rint((1 - self.opacity) * flat[self.at] + self.opacity * colors).astype(np.uint8)
 
 
-def ghosts(layers: Sequence[Layer], project: Project, depth: np.ndarray) -> list[Ghost]:
-    """All layers but the scan, in front of which stands what has this `depth` (h, w)."""
-    drawn = []
+class Hung(NamedTuple):
+    """Where a photo is seen that hangs in the room."""
+
+    at: np.ndarray
+    """(k,) flat pixels."""
+    colors: np.ndarray
+    """(k, 3) uint8."""
+
+    def blend_into(self, image: np.ndarray, table: np.ndarray) -> None:
+        """Into (h, w, 3) uint8, whatever the colours of instances."""
+        image.reshape(-1, 3)[self.at] = self.colors
+
+
+def ghosts(layers: Sequence[Layer], project: Project, depth: np.ndarray) -> list[Ghost | Hung]:
+    """All layers but the scan, in front of which stands what has this `depth` (h, w); the photo before its camera."""
+    drawn: list[Ghost | Hung] = []
+    photo = next((layer for layer in layers if isinstance(layer, ImagePlane)), None)
     for layer in layers:
+        if isinstance(layer, Sight):
+            if photo is not None:
+                drawn.append(_photo(layer, photo, project, depth))
+            drawn.append(_lines(layer.lines, project, depth.shape))
         if isinstance(layer, Triangles) and len(layer):
             drawn.append(_surface(layer, project, depth))
         elif isinstance(layer, Points) and layer.opacity < 1:
@@ -77,6 +95,30 @@ def _cloud(layer: Points, project: Project, depth: np.ndarray) -> Ghost:
     own, nearest = splat(project(layer.positions), layer.spacing, depth.shape)
     at = np.flatnonzero((nearest >= 0) & _in_front(own, depth))
     return Ghost(at, layer.labels[nearest.ravel()[at]], np.ones(len(at)), layer.opacity)
+
+
+def _photo(layer: Sight, photo: ImagePlane, project: Project, depth: np.ndarray) -> Hung:
+    """Each pixel's ray meets the photo's plane; as large as it is seen, so that it does not flicker."""
+    height, width = depth.shape
+    seen = project(layer.corners)
+    x, y = (seen.x - width / 2) / seen.focal * seen.depth, (seen.y - height / 2) / seen.focal * seen.depth
+    corner, right, lower = np.stack([x, y, seen.depth], axis=1)[:3]
+    across, down = right - corner, lower - corner
+    normal = np.cross(across, down)
+    rows, columns = np.divmod(np.arange(height * width), width)
+    rays = np.stack([(columns + 0.5 - width / 2), (rows + 0.5 - height / 2)], axis=1) / seen.focal
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = normal @ corner / (rays @ normal[:2] + normal[2])
+        on = np.stack([away * rays[:, 0], away * rays[:, 1], away], axis=1) - corner
+        s = on @ np.cross(down, normal) / (across @ np.cross(down, normal))
+        t = on @ np.cross(across, normal) / (down @ np.cross(across, normal))
+        hit = (away > 0) & (s >= 0) & (s < 1) & (t >= 0) & (t < 1) & (away < depth.ravel())
+    at = np.flatnonzero(hit)
+    side = max(1, int(np.sqrt(len(at) * photo.pixels.shape[1] / photo.pixels.shape[0])))
+    shrink = max(1, photo.pixels.shape[1] // side)
+    pixels = np.asarray(Image.fromarray(photo.pixels).reduce(shrink))
+    u, v = (s[at] * pixels.shape[1]).astype(int), (t[at] * pixels.shape[0]).astype(int)
+    return Hung(at, pixels[v, u])
 
 
 def _lines(layer: Lines, project: Project, size: tuple[int, int]) -> Ghost:

@@ -1,7 +1,7 @@
 """What a scene is made of. Every layer knows the instance of each of its parts, so that all of them can be pointed at.
 
-Points, triangles and lines stand in the room, in metres. An image plane lies flat by itself, and its pixels are the unit:
-x to the right, y up, the upper left corner at 0 0, so that pixel (row, column) reaches from (column, -row - 1) to
+Points, triangles, lines and a camera's sight stand in the room, in metres. An image plane lies flat by itself, and its pixels are
+the unit: x to the right, y up, the upper left corner at 0 0, so that pixel (row, column) reaches from (column, -row - 1) to
 (column + 1, -row).
 """
 
@@ -122,7 +122,32 @@ class ImagePlane:
         return self.labels.size
 
 
-Layer = Points | Triangles | Lines | ImagePlane
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Where a photo was taken from: lines from the eye to its corners, between which it hangs in the room."""
+
+    eye: np.ndarray
+    """(3,) float64."""
+    corners: np.ndarray
+    """(4, 3) float64: upper left, upper right, lower left and lower right corner of the photo."""
+    name: str = "Camera"
+
+    @property
+    def azimuth(self) -> float:
+        """Degrees around z at which the eye stands, as seen from what it looks at."""
+        back = self.eye - self.corners.mean(0)
+        return float(np.rad2deg(np.arctan2(back[1], back[0])))
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The eight edges of the pyramid."""
+        around = self.corners[[0, 1, 3, 2]]
+        rays = np.stack([np.broadcast_to(self.eye, (4, 3)), around], axis=1)
+        sides = np.stack([around, np.roll(around, -1, axis=0)], axis=1)
+        return Lines(np.concatenate([rays, sides]).astype(np.float32), np.full(8, -1), name=self.name)
+
+
+Layer = Points | Triangles | Lines | ImagePlane | Sight
 
 
 def _thin_out(labels: np.ndarray, count: int, max_points: int) -> np.ndarray:

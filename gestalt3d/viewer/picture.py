@@ -13,10 +13,11 @@ from gestalt3d.ops._numba import kernel, parallel
 from gestalt3d.structures.instances import Instances
 from gestalt3d.viewer.coloring import Mode, instance_palette, instance_table, point_colors
 from gestalt3d.viewer.ghosts import ghosts
-from gestalt3d.viewer.layers import Points, Triangles
+from gestalt3d.viewer.layers import ImagePlane
 from gestalt3d.viewer.palette import class_color, score_colors
 from gestalt3d.viewer.photo import photo_panel
 from gestalt3d.viewer.scene import Room, Scene, scene_from
+from gestalt3d.viewer.shapes import box_lines
 from gestalt3d.viewer.splat import splat
 from gestalt3d.viewer.viewpoint import Projection, Viewpoint, project
 
@@ -54,7 +55,8 @@ def save_picture(
 
     `panels` draws the same view several times side by side instead, for example ("rgb", "instance"), with a caption each.
     A cloud without colour is shaded by height for "rgb". Without a `view`, it is one that depends on the scan alone, so
-    that pictures of what several methods found in it can be compared. A `View` is shown as its photo, covered by masks.
+    that pictures of what several methods found in it can be compared. A `View` is shown as its photo, covered by masks, and where
+    whole shapes were found in it, as its points in space with these.
     """
     call = "save_picture(path, cloud, instances)"
     expect_path(path, call=call)
@@ -71,7 +73,7 @@ def write_picture(
     view: Viewpoint | None = None,
     panels: Sequence[Mode] | None = None,
 ) -> None:
-    """`save_picture` of a scene that is there already. A scene with a photo is shown as the photo."""
+    """`save_picture` of a scene that is there already."""
     modes: tuple[Mode, ...] = tuple(panels) if panels else (color_by,)
     legend = _legend(scene.instances, modes[-1], size[0])
     height = size[1] - legend.height
@@ -91,19 +93,34 @@ def write_picture(
 def _panels(
     scene: Scene, modes: Sequence[Mode], view: Viewpoint | None, size: tuple[int, int]
 ) -> list[np.ndarray]:
-    """(h, w, 3) uint8 each."""
-    if scene.photo is not None:
-        return [photo_panel(scene.photo, scene.instances, mode, size, _PAPER) for mode in modes]
-    room = scene.room
+    """(h, w, 3) uint8 each. Of a frame with whole shapes "rgb" is the photo and below it the masks, others are of the room."""
+    photo, room = scene.photo, scene.room
+    if photo is not None and not (scene.is_completed and room is not None):
+        return [photo_panel(photo, scene.instances, mode, size, _PAPER) for mode in modes]
     assert room is not None, "a scene without a photo has a room"
-    return _room_panels(scene.thinned(_MOST_POINTS), room, modes, view or room.best_viewpoint, size)
+    of_room = [mode for mode in modes if mode != "rgb" or photo is None]
+    images = iter(
+        _room_panels(scene.thinned(_MOST_POINTS), room, of_room, view or room.best_viewpoint, size)
+        if of_room
+        else ()
+    )
+    return [
+        next(images) if mode in of_room or photo is None else _photo_and_masks(photo, scene, modes[-1], size)
+        for mode in modes
+    ]
+
+
+def _photo_and_masks(photo: ImagePlane, scene: Scene, mode: Mode, size: tuple[int, int]) -> np.ndarray:
+    width, half = size[0], size[1] // 2
+    upper = photo_panel(photo, scene.instances, "rgb", (width, half), _PAPER)
+    lower = photo_panel(photo, scene.instances, mode, (width, size[1] - half), _PAPER)
+    return np.concatenate([upper, lower])
 
 
 def _caption(mode: Mode, scene: Scene) -> str:
     if mode != "rgb":
         what = {"instance": "instances found", "class": "classes", "score": "scores"}[mode]
-        ghostly = any(layer.opacity < 1 for layer in scene.layers if isinstance(layer, Points | Triangles))
-        return f"{what}; pale: whole shapes, seen or not" if ghostly else what
+        return f"{what}; pale: whole shapes, seen or not" if scene.is_completed else what
     if scene.photo is not None:
         return "photo"
     is_plain = scene.scan is not None and scene.scan.colors is None
@@ -134,7 +151,10 @@ def _room_panels(
         hidden = scan.hidden_from(view)
         shown = ~hidden if not hidden.all() else hidden
         depth, nearest = splat(seen(scan.positions[shown]), scan.spacing, (height, width))
-    behind = ghosts(scene.layers, seen, depth)
+    layers = list(scene.layers)
+    if scene.photo is not None and scene.instances.amodal_boxes is not None:
+        layers.append(box_lines(scene.instances.amodal_boxes.cpu().double().numpy()))
+    behind = ghosts(layers, seen, depth)
     light = _shade(depth)
     paper = np.array(_PAPER, dtype=np.uint8)
     images = []

@@ -1,7 +1,7 @@
 """What there is to look at: layers, and whose instances they show. `scene_of` makes it, once for picture and page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,9 +18,14 @@ from gestalt3d.structures.vocabulary import Vocabulary
 from gestalt3d.viewer.cutaway import cutaway_codes, hidden_from
 from gestalt3d.viewer.layers import ImagePlane, Layer, Points, Triangles
 from gestalt3d.viewer.shapes import outlines, whole_shapes
+from gestalt3d.viewer.sight import sight_of
 from gestalt3d.viewer.viewpoint import Viewpoint, project, visible_value
 
 _SAMPLE = 50_000
+_OF_GHOSTS = 300
+"""Points of whole shapes that a look must show."""
+_ASIDE = 45
+"""Degrees between a look and that of the camera."""
 _MOST_PIXELS = 2560
 """Along a side of a photo; phones take no textures much larger."""
 
@@ -39,14 +44,21 @@ class Room:
     """(i, 7) visible boxes, along the axes where the instances bring none; NaN without points."""
     origin: np.ndarray
     """(3,) float64: where the cloud's origin lies in the world."""
+    beside: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    """(k, 3) what is to be seen besides: a camera, whole shapes."""
+    side: float | None = None
+    """Degrees: the azimuth from which a single camera saw it; a look from another side shows the backs of things."""
 
     def fit_points(self) -> np.ndarray:
         """Points for fitting a view to, strays pulled to the bounds."""
-        return np.clip(self.sample, *self.bounds).astype(np.float32)
+        return np.concatenate([np.clip(self.sample, *self.bounds), self.beside]).astype(np.float32)
 
     @cached_property
     def best_viewpoint(self) -> Viewpoint:
-        """Of sixteen azimuths the one that shows most of what stands on the ground, whatever was found there."""
+        """Of sixteen azimuths the one that shows most of what stands on the ground, whatever was found there.
+
+        Of what one camera saw, of those on its side.
+        """
         points, fit_to, size = self.sample, self.fit_points(), (128, 96)
         codes = cutaway_codes(points, np.full(len(points), -1), Vocabulary("none", ()), self.bounds)
         groups = _columns(points, self.bounds)
@@ -58,7 +70,11 @@ class Room:
                 return 0.0
             return visible_value(project(points[shown], viewpoint, size, fit_to), groups[shown], size)
 
-        return max((Viewpoint(float(a)) for a in np.arange(15, 375, 22.5)), key=value)
+        azimuths = np.arange(15, 375, 22.5)
+        if self.side is not None:
+            off = (azimuths - self.side + 180) % 360 - 180
+            azimuths = azimuths[np.abs(off) <= _ASIDE]
+        return max((Viewpoint(float(a)) for a in azimuths), key=value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +97,11 @@ class Scene:
     @property
     def photo(self) -> ImagePlane | None:
         return next((layer for layer in self.layers if isinstance(layer, ImagePlane)), None)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether there are whole shapes, seen or not."""
+        return any(layer.opacity < 1 for layer in self.layers if isinstance(layer, Points | Triangles))
 
     def thinned(self, most: int) -> "Scene":
         """With at most `most` points of the scan, every instance visible, and a note that says so."""
@@ -121,6 +142,12 @@ def scene_of(
     if cloud is not None:
         scan, room = _scan_and_room(cloud, instances, shown, notes, unknown, is_told)
         layers.append(scan)
+        if isinstance(given, View):
+            sight = sight_of(given)
+            layers.append(sight)
+            room = replace(room, beside=np.vstack([sight.eye, sight.corners]), side=sight.azimuth)
+        if ghosts:
+            room = replace(room, beside=np.concatenate([room.beside, _some_of(ghosts)]))
     elif ghosts:
         room = _room_of(ghosts, instances)
     return Scene((*layers, *ghosts), instances, room, tuple(dict.fromkeys(notes)))
@@ -222,9 +249,22 @@ def _cloud_of_pixels(view: View) -> PointCloud | None:
     return PointCloud(points, view.image.reshape(3, -1).T.cpu(), origin=known.origin)
 
 
+def _positions_of(ghosts: Sequence[Points | Triangles]) -> np.ndarray:
+    return np.concatenate([g.positions if isinstance(g, Points) else g.vertices for g in ghosts])
+
+
+def _some_of(ghosts: Sequence[Points | Triangles]) -> np.ndarray:
+    """Those farthest out in many directions, without strays."""
+    positions = _positions_of(ghosts).astype(np.float64)
+    low, high = _bounds(positions)
+    positions = np.clip(positions, low, high)
+    rays = np.random.default_rng(0).normal(size=(_OF_GHOSTS, 3))
+    return positions[np.unique((positions @ rays.T).argmax(0))]
+
+
 def _room_of(ghosts: Sequence[Points | Triangles], instances: Instances) -> Room:
     """Where whole shapes are all that stands in space."""
-    positions = np.concatenate([g.positions if isinstance(g, Points) else g.vertices for g in ghosts])
+    positions = _positions_of(ghosts)
     bounds = np.stack([positions.min(0), positions.max(0)]).astype(np.float64)
     boxes = instances.boxes if instances.boxes is not None else instances.amodal_boxes
     return Room(

@@ -105,6 +105,19 @@ def _surface(shape: Mesh | VoxelGrid) -> _Surface:
     return _Surface(*finite(shape if isinstance(shape, Mesh) else surface_of(shape)))
 
 
+def box_lines(boxes: np.ndarray) -> Lines:
+    """Dashed edges of boxes (i, 7), each its instance's; none of those that are not finite."""
+    known = np.flatnonzero(np.isfinite(boxes).all(1))
+    signs = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+    local = signs * boxes[known, None, 3:6]
+    cos, sin = np.cos(boxes[known, 6])[:, None], np.sin(boxes[known, 6])[:, None]
+    x, y = cos * local[..., 0] - sin * local[..., 1], sin * local[..., 0] + cos * local[..., 1]
+    corners = np.stack([x, y, local[..., 2]], axis=-1) + boxes[known, None, :3]
+    edges = [(a, b) for a in range(8) for b in range(a) if (signs[a] != signs[b]).sum() == 1]
+    ends = corners[:, edges].reshape(-1, 2, 3).astype(np.float32)
+    return Lines(ends, np.repeat(known, len(edges)), dashed=True, name="Whole boxes")
+
+
 def outlines(masks: Sets, size: tuple[int, int], shrink: int) -> Lines:
     """Dashes around masks of the pixels of an image of `size` (height, width), every `shrink`-th pixel of which is shown."""
     ends, labels = [np.zeros((0, 2, 2))], [np.zeros(0, dtype=np.int64)]

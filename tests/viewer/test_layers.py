@@ -1,5 +1,7 @@
 """Layers beside the points, and photos, in a real browser: drawn, pointed at, hidden."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -268,7 +270,9 @@ def depth(tmp_path_factory: pytest.TempPathFactory):
         assert not complaints(browser)
 
 
-def test_a_frame_is_a_photo_first_and_its_points_on_demand(depth: Browser) -> None:
+def test_a_frame_with_whole_objects_is_seen_in_space_first_and_the_photo_on_demand(depth: Browser) -> None:
+    assert not depth.evaluate("gestalt3d.state().flat")
+    depth.press("v")
     assert depth.evaluate("gestalt3d.state().flat")
     assert "160 × 120 pixels · 2 objects" in depth.evaluate("document.getElementById('facts').innerText")
     assert pick(depth, pixel(depth, 70, 100)) == 0
@@ -277,7 +281,7 @@ def test_a_frame_is_a_photo_first_and_its_points_on_demand(depth: Browser) -> No
     assert not depth.evaluate("gestalt3d.state().flat")
     assert depth.evaluate("document.getElementById('flat').getAttribute('aria-pressed')") == "false"
     rows = depth.evaluate("[...document.querySelectorAll('#layers .row')].map(r => r.innerText.split('\\n'))")
-    assert rows == [["Points", "19,175 points"], ["Whole shapes", "of 1 object"]]
+    assert rows == [["Points", "19,175 points"], ["Camera", "its photo"], ["Whole shapes", "of 1 object"]]
     assert depth.evaluate("document.getElementById('layer-section').checkVisibility()")
     # The near box's face, the far one's mesh beside the points, and nothing.
     assert pick(depth, place(depth, (0.5, 2.0, 0.0))) == 0
@@ -287,6 +291,34 @@ def test_a_frame_is_a_photo_first_and_its_points_on_demand(depth: Browser) -> No
     assert np.ptp(veiled[y, x]) > 15, "in its colour"
     depth.press("v")
     assert depth.evaluate("gestalt3d.state().flat") and pick(depth, pixel(depth, 70, 100)) == 0
+
+
+def test_the_photo_hangs_before_its_camera_and_can_be_clicked_and_hidden(depth: Browser) -> None:
+    if depth.evaluate("gestalt3d.state().flat"):
+        depth.press("v")
+    # 1 m ahead of the eye: the near box's pixels, and beside them those of nothing.
+    on_box, on_wall = place(depth, (0.25, 1.0, -0.1)), place(depth, (-0.5, 1.0, 0.4))
+    assert pick(depth, on_box) == 0 and pick(depth, on_wall) == -1
+    hung = picture(depth)
+    button = "[...document.querySelectorAll('#layers .row')].find(r => r.innerText.startsWith('Camera'))"
+    depth.evaluate(f"{button}.click()")
+    bare = picture(depth)
+    x, y = on_wall
+    assert np.abs(hung[y, x] - bare[y, x]).max() > 10
+    middle = place(depth, (1 / 3, 0.5, 0.25))  # half-way along the edge to the upper right corner
+    around = np.s_[middle[1] - 2 : middle[1] + 3, middle[0] - 2 : middle[0] + 3]
+    assert np.abs(hung[around] - bare[around]).max() > 60, "a thin line"
+    depth.evaluate(f"{button}.click()")
+    np.testing.assert_array_equal(picture(depth), hung)
+    depth.press("v")
+
+
+def test_a_frame_without_whole_objects_is_a_photo_first(tmp_path) -> None:
+    view, found = frame()
+    save_page(tmp_path / "frame.html", view, dataclasses.replace(found, shapes=None))
+    with Browser(tmp_path / "frame.html", size=(600, 400)) as browser:
+        ready(browser)
+        assert browser.evaluate("gestalt3d.state().flat")
 
 
 def test_the_card_says_how_much_of_an_object_is_hidden(depth: Browser) -> None:

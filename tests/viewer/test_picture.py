@@ -11,11 +11,13 @@ from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 from gestalt3d.viewer import Viewpoint, save_picture
 from gestalt3d.viewer.coloring import instance_palette
-from gestalt3d.viewer.layers import Points
+from gestalt3d.viewer.ghosts import Ghost, ghosts
+from gestalt3d.viewer.layers import ImagePlane, Points, Sight
 from gestalt3d.viewer.palette import class_color, instance_colors
 from gestalt3d.viewer.picture import _caption, write_picture
 from gestalt3d.viewer.scene import scene_of
-from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, photo_of_rectangles, room_with_ghosts
+from gestalt3d.viewer.viewpoint import Projection
+from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, frame, photo_of_rectangles, room_with_ghosts
 from tests.viewer.made_up_room import made_up_room
 
 PAPER = (236, 239, 243)
@@ -162,6 +164,48 @@ def test_a_photo_lies_in_the_panel_with_its_masks(tmp_path) -> None:
         np.testing.assert_allclose(masked[at], (instance_colors(3)[instance].astype(int) + shade) / 2, atol=4)
     outline = masked[top + 2 * 179 - 4 : top + 2 * 180 + 4, 8 + 2 * 130 : 8 + 2 * 150]
     assert (np.abs(outline - instance_colors(3)[1]).max(-1) < 30).sum() > 20, "of the chair behind the table"
+
+
+def test_a_frame_with_whole_shapes_is_shown_beside_its_photo(tmp_path) -> None:
+    view, instances = frame()
+    nowhere = torch.full((1, 7), torch.nan)
+    boxes = torch.cat([nowhere, torch.tensor([[0.3, 3.3, 0.4, 1.2, 0.6, 1.0, 0.0]])])
+    for name, given in (("with", dataclasses.replace(instances, amodal_boxes=boxes)), ("without", instances)):
+        save_picture(tmp_path / f"{name}.png", view, given, size=(800, 400), panels=("rgb", "instance"))
+    image, plain = read(tmp_path / "with.png"), read(tmp_path / "without.png")
+    palette = instance_palette(instances)
+    half = image[:, :400]
+    masks = np.abs(half - (0.5 * palette[0] + 0.5 * np.array([77, 128, 153]))).max(-1) < 30
+    assert masks[200:].mean() > 0.02 > masks[:150].mean(), "the photo above, its masks below"
+    assert share_near(image[:, 400:], palette[0]) > 0.002, "points"
+    assert (np.abs(image - plain).max(-1) > 30).mean() > 0.001, "dashed edges of the whole box"
+    alone = dataclasses.replace(instances, shapes=None)
+    save_picture(tmp_path / "alone.png", view, alone, size=(800, 400))
+    save_picture(tmp_path / "space.png", view, instances, size=(800, 400))
+    assert share_near(read(tmp_path / "space.png")[:300], PAPER, 2) > 0.1
+    assert np.abs(read(tmp_path / "alone.png") - read(tmp_path / "space.png")).mean() > 5
+
+
+def test_the_photo_in_the_room_is_seen_as_it_hangs() -> None:
+    """An eye that stands where the camera stood, and sees as wide, sees the photo."""
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)
+    nothing = np.full((60, 80), -1)
+    photo = ImagePlane(pixels, nothing, np.zeros((0, 4)))
+    corners = np.array([[x, 2.0, z] for z in (1.5, -1.5) for x in (-2.0, 2.0)])
+
+    def project(points: np.ndarray) -> Projection:
+        away = np.maximum(points[:, 1], 1e-9)
+        x, y = 40 + 40 * points[:, 0] / away, 30 - 40 * points[:, 2] / away
+        return Projection(x, y, points[:, 1], 40.0)
+
+    image = np.zeros((60, 80, 3), np.uint8)
+    far, near = np.full((60, 80), np.inf), np.full((60, 80), 1.0)
+    hung, lines = ghosts((photo, Sight(np.zeros(3), corners)), project, far)
+    hung.blend_into(image, np.zeros((0, 3)))
+    np.testing.assert_array_equal(image, pixels)
+    assert isinstance(lines, Ghost)
+    (behind, _) = ghosts((photo, Sight(np.zeros(3), corners)), project, near)
+    assert len(behind.at) == 0, "what stands in front of it is seen"
 
 
 def test_a_caption_says_what_is_pale() -> None:

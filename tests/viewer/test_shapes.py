@@ -13,9 +13,9 @@ from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.structures.voxelgrid import VoxelGrid
 from gestalt3d.viewer import shapes
-from gestalt3d.viewer.layers import ImagePlane, Points, Triangles
+from gestalt3d.viewer.layers import ImagePlane, Points, Sight, Triangles
 from gestalt3d.viewer.scene import scene_of
-from gestalt3d.viewer.shapes import outlines, whole_shapes
+from gestalt3d.viewer.shapes import box_lines, outlines, whole_shapes
 from tests.viewer.made_up_layers import frame
 
 
@@ -110,8 +110,9 @@ def test_masks_that_touch_at_a_corner_have_closed_outlines() -> None:
 def test_a_frame_is_a_photo_and_its_points() -> None:
     view, instances = frame()
     scene = scene_of(view, instances)
-    photo, scan, ghost = scene.layers
+    photo, scan, sight, ghost = scene.layers
     assert isinstance(photo, ImagePlane) and isinstance(scan, Points) and isinstance(ghost, Triangles)
+    assert isinstance(sight, Sight)
     labels = instances.to_labels().numpy()
     np.testing.assert_array_equal(photo.labels.ravel(), labels)
     np.testing.assert_allclose(photo.pixels / 255, view.image.permute(1, 2, 0), atol=0.002)
@@ -123,6 +124,48 @@ def test_a_frame_is_a_photo_and_its_points() -> None:
     # The near box is seen from x = 0 to 1 at a distance of 2.
     near = scene.room.boxes[0]
     np.testing.assert_allclose(near[:2] - near[3:5] / 2, [0, 2], atol=0.05)
+
+
+def test_the_photo_hangs_between_the_eye_and_what_it_shows() -> None:
+    view, instances = frame()
+    scene = scene_of(view, instances)
+    (sight,) = (layer for layer in scene.layers if isinstance(layer, Sight))
+    # 160 x 120 pixels with a focal length of 120; half as far as the nearest depth, 2 m, and a fifth of the median, 5 m.
+    wide, high = 160 / 120 / 2, 120 / 120 / 2
+    corners = [[-wide, 1.0, high], [wide, 1.0, high], [-wide, 1.0, -high], [wide, 1.0, -high]]
+    np.testing.assert_allclose(sight.corners, corners, atol=1e-9)
+    np.testing.assert_array_equal(sight.eye, np.zeros(3))
+    assert sight.azimuth == pytest.approx(-90), "it looks along y"
+    ends = sight.lines.ends
+    assert ends.shape == (8, 2, 3) and (sight.lines.labels == -1).all()
+    assert np.linalg.norm(ends[4:, 1] - ends[4:, 0], axis=1).tolist() == pytest.approx(
+        [2 * wide, 2 * high] * 2
+    )
+
+
+def test_a_frame_is_looked_at_from_the_side_of_its_camera_and_with_its_whole_shapes() -> None:
+    view, instances = frame()
+    scene = scene_of(view, instances)
+    assert scene.room is not None and scene.is_completed
+    off = (scene.room.best_viewpoint.azimuth + 90 + 180) % 360 - 180
+    assert abs(off) <= 45
+    (ghost,) = (layer for layer in scene.layers if isinstance(layer, Triangles))
+    fitted = scene.room.fit_points()
+    for place in (*ghost.vertices, np.zeros(3)):
+        assert np.linalg.norm(fitted - place, axis=1).min() < 0.02
+    bare = scene_of(view, dataclasses.replace(instances, shapes=None))
+    assert not bare.is_completed and bare.room is not None and len(bare.room.beside) == 5
+
+
+def test_boxes_have_twelve_edges_where_they_are_known() -> None:
+    boxes = np.array([[np.nan] * 7, [1, 2, 3, 2, 4, 6, np.pi / 2]])
+    lines = box_lines(boxes)
+    assert len(lines) == 12 and (lines.labels == 1).all() and lines.dashed
+    np.testing.assert_allclose(lines.ends.reshape(-1, 3).min(0), [-1, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(lines.ends.reshape(-1, 3).max(0), [3, 3, 6], atol=1e-6)
+    lengths = np.linalg.norm(lines.ends[:, 1] - lines.ends[:, 0], axis=1)
+    assert sorted(np.round(lengths, 4).tolist()) == [2.0] * 4 + [4.0] * 4 + [6.0] * 4
+    assert len(box_lines(boxes[:1])) == 0
 
 
 @pytest.mark.parametrize("missing", ["depth", "camera"])

@@ -155,6 +155,7 @@ def _room(room: Room) -> dict[str, Any]:
         "bounds": rounded(room.bounds, 5),
         "extent": rounded(room.extent, 5),
         "origin": room.origin.tolist(),
+        "beside": rounded(room.beside, 4),
         "view": {"azimuth": viewpoint.azimuth, "elevation": viewpoint.elevation},
     }
 

@@ -10,7 +10,7 @@ function upload(unpacked) {
   unpacked.forEach((arrays, k) => UPLOAD[layers[k].kind](layers[k], arrays));
   uploadBoxes();
 }
-const UPLOAD = { points: uploadPoints, triangles: uploadTriangles, lines: uploadLines, image: uploadPhoto };
+const UPLOAD = { points: uploadPoints, triangles: uploadTriangles, lines: uploadLines, image: uploadPhoto, camera: uploadCamera };
 
 function uploadPoints(layer, { positions, colors, labels }) {
   layer.array = gl.createVertexArray();
@@ -72,7 +72,8 @@ function drawScene(k) {
   gl.clearBufferfv(gl.DEPTH, 0, [1]);
   gl.enable(gl.DEPTH_TEST);
   gl.disable(gl.BLEND);
-  if (state.flat) return drawPhoto();
+  if (state.flat) return drawPhoto([0, 0, 0], [photo.width, 0, 0], [0, -photo.height, 0]);
+  for (const { eye, corners: [a, b, c] } of cameras.filter(isShown)) drawPhoto(a, along(b, [-1, a]), along(c, [-1, a]));
   for (const layer of scans.filter(isShown)) drawPoints(points, layer, layer.levels[k], { first: layer.first + 1 });
   drawGhosts(k);
 }

@@ -59,6 +59,7 @@ const UNPACK = {
     from.positions(layer.rows, grid, 3, 6);
     return { ends: Float32Array.from(grid, (v, k) => layer.low[k % 3] + layer.unit[k % 3] * v), labels: from.numbers(layer.rows, layer.labelBytes) };
   },
+  camera: () => ({ labels: [] }),
   // Two numbers a pixel: who is seen there, and who reaches there.
   image(layer, from) {
     const labels = from.numbers(layer.rows, layer.labelBytes, new Uint32Array(2 * layer.rows), 0, 2);

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gestalt3d.viewer.coloring import base_colors
-from gestalt3d.viewer.layers import ImagePlane, Layer, Lines, Points, Triangles
+from gestalt3d.viewer.layers import ImagePlane, Layer, Lines, Points, Sight, Triangles
 
 _GRID = 65535
 _LEVELS = 16
@@ -27,7 +27,7 @@ class Packed(NamedTuple):
 
 
 def packed(layer: Layer) -> Packed:
-    """`about["kind"]` is "points", "triangles", "lines" or "image"."""
+    """`about["kind"]` is "points", "triangles", "lines", "image" or "camera"."""
     match layer:
         case Points():
             return _points(layer)
@@ -37,6 +37,8 @@ def packed(layer: Layer) -> Packed:
             return _lines(layer)
         case ImagePlane():
             return _image(layer)
+        case Sight():
+            return _camera(layer)
 
 
 def rounded(values: np.ndarray, digits: int) -> list:
@@ -120,6 +122,12 @@ def _image(layer: ImagePlane) -> Packed:
         about["outlines"], more = _lines(layer.outlines)
         data += more
     return Packed(about, data)
+
+
+def _camera(layer: Sight) -> Packed:
+    """No bytes: the photo is that of the image."""
+    places = {"eye": rounded(layer.eye, 5), "corners": rounded(layer.corners, 5)}
+    return Packed({"kind": "camera", "name": layer.name, "rows": 0} | places, b"")
 
 
 def _data_uri(pixels: np.ndarray) -> str:

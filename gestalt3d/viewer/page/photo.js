@@ -1,4 +1,5 @@
-// A photo and the instances at its pixels, flat: pixel (row, column) reaches from (column, -row) to (column + 1, -row - 1).
+// A photo and the instances at its pixels. Flat, pixel (row, column) reaches from (column, -row) to (column + 1, -row - 1); in
+// the room the photo hangs before the eye of the camera that took it.
 let photoProgram, photoImage, photoLabels, photoArray;
 
 async function decodePhoto() {
@@ -30,12 +31,23 @@ function colorsOfPhoto(image) {
   return ink.getImageData(0, 0, photo.width, photo.height).data;
 }
 
-function drawPhoto() {
+function uploadCamera(layer) {
+  const [a, b, c, d] = layer.corners;
+  const ends = [a, b, d, c].flatMap((p, k, around) => [layer.eye, p, p, around[(k + 1) % 4]]);
+  uploadDrawing(Float32Array.from(ends.flat()), new Uint32Array(8), { shown: () => isShown(layer) });
+}
+
+// From its upper left corner, with its upper edge and its left one.
+function drawPhoto(corner, across, down) {
   const { at, p } = photoProgram;
   gl.useProgram(p);
   setCamera(photoProgram);
   setChoice(photoProgram);
   gl.uniform2f(at.size, photo.width, photo.height);
+  gl.uniform3fv(at.corner, corner);
+  gl.uniform3fv(at.across, across);
+  gl.uniform3fv(at.down, down);
+  gl.uniform1i(at.split, isSplit());
   gl.uniform1i(at.showWhole, state.amodal);
   bindTextures([[at.instanceTable, instanceTable], [at.labels, photoLabels], [at.photo, photoImage]]);
   gl.bindVertexArray(photoArray);
@@ -44,14 +56,17 @@ function drawPhoto() {
 
 const PHOTO_VERTEX = `#version 300 es
   precision highp float; precision highp int;
-  uniform vec3 eye, right, up, back, lens;
+  uniform vec3 eye, right, up, back, lens, corner, across, down;
   uniform vec2 range, size;
+  uniform bool split;
   out vec2 at;
   void main() {
     at = size * vec2(gl_VertexID & 1, gl_VertexID >> 1);
-    vec3 q = vec3(at.x, -at.y, 0.0) - eye;
+    vec3 q = corner + at.x / size.x * across + at.y / size.y * down - eye;
     float depth = -dot(q, back);
     float z = ((range.x + range.y) * depth - 2.0 * range.x * range.y) / (range.y - range.x);
+    // The nearer half of the depth range is the chosen object's.
+    if (split) z = 0.5 * (z + depth);
     gl_Position = vec4(lens.x * dot(q, right), lens.y * dot(q, up), z, depth);
   }`;
 const PHOTO_FRAGMENT = `#version 300 es

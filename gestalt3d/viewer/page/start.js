@@ -13,6 +13,7 @@ async function start() {
     takeSample(layer, arrays);
   }
   if (room && !scans.length) for (const x of [0, 1]) for (const y of [0, 1]) for (const z of [0, 1]) spaces.room.sample.push([room.bounds[x][0], room.bounds[y][1], room.bounds[z][2], 0]);
+  if (room) spaces.room.sample.push(...room.beside.map((p) => [...p, 0]));
   if (photo) {
     const arrays = unpacked[layers.indexOf(photo)];
     arrays.image = await decodePhoto();

@@ -5,6 +5,7 @@ const { classes, instances, layers, room } = about;
 const photo = layers.find((layer) => layer.kind === "image") || null;
 const scans = layers.filter((layer) => layer.kind === "points" && layer.opacity === 1);
 const ghosts = layers.filter((layer) => layer.kind === "triangles" || (layer.kind === "points" && layer.opacity < 1));
+const cameras = layers.filter((layer) => layer.kind === "camera");
 const count = scans.reduce((sum, layer) => sum + layer.rows, 0);
 const total = instances.class.length;
 const unknown = classes.length; // The last row of class tables: points without a class.
@@ -16,7 +17,7 @@ const state = {
   mode: total ? "instance" : "rgb",
   selected: NONE,
   hovered: NONE,
-  flat: Boolean(photo),
+  flat: Boolean(photo) && !(room && ghosts.length), // Whole objects are seen in space.
   alone: false,
   boxes: false,
   amodal: false,
