@@ -98,7 +98,7 @@ def _panels(
     if photo is not None and not (scene.is_completed and room is not None):
         return [photo_panel(photo, scene.instances, mode, size, _PAPER) for mode in modes]
     assert room is not None, "a scene without a photo has a room"
-    of_room = [mode for mode in modes if mode != "rgb" or photo is None]
+    of_room: list[Mode] = [mode for mode in modes if mode != "rgb" or photo is None]
     images = iter(
         _room_panels(scene.thinned(_MOST_POINTS), room, of_room, view or room.best_viewpoint, size)
         if of_room
