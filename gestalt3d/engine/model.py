@@ -188,7 +188,7 @@ def _segmented(method: Method[View], view: View, name: str) -> Instances:
 
 
 def _with_boxes(found: Instances, view: View) -> Instances:
-    """Boxes around visible pixels and their points, where the method has said none."""
+    """Boxes around visible pixels and their points, where the method has said none; NaN around no point."""
     boxes, image_boxes = found.boxes, found.image_boxes
     if boxes is None and view.camera is not None and bool(view.seen.any()):
         with stage("boxes"):
@@ -198,6 +198,7 @@ def _with_boxes(found: Instances, view: View) -> Instances:
             point = seen.long().cumsum(0)[masks.indices[has_point]] - 1
             offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
             boxes = oriented_boxes(view.cloud().points, offsets, point)
+            boxes[sizes == 0] = torch.nan
     if image_boxes is None:
         image_boxes = _pixel_boxes(found.masks, width=view.image.shape[2])
     return replace(found, boxes=boxes, image_boxes=image_boxes)

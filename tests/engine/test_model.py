@@ -313,6 +313,21 @@ def test_what_a_method_for_views_finds_has_boxes_of_its_pixels_and_points(at: fl
     assert float(along.abs().max()) == pytest.approx(float(box[3]) / 2, rel=1e-3)
 
 
+def test_an_object_that_nobody_sees_has_no_visible_box() -> None:
+    class Hidden(Bright):
+        def segment(self, view: View) -> Instances:
+            found = Instances.from_labels(
+                torch.full((len(view),), -1), torch.tensor([0, 1]), vocabulary=S3DIS
+            )
+            return replace(found, amodal_boxes=torch.ones(2, 7))
+
+    found = Model("hidden", Hidden()).segment(some_view())
+    assert found.boxes is not None and bool(found.boxes.isnan().all())
+    row = found.to_dicts()[1]
+    assert row["center_x"] is None and row["amodal_center_x"] == 1
+    assert found.image_boxes is not None and not found.image_boxes.any()
+
+
 def test_what_a_method_for_frames_lacks_is_one_line() -> None:
     model = Model("whole", NeedsDepth())
     with pytest.raises(UserError, match="a photo without depth; whole takes RGB-D frames"):

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from gestalt3d.viewer.coloring import instance_colors
 from gestalt3d.viewer.page import save_page, write_page
@@ -311,6 +312,19 @@ def test_the_photo_hangs_before_its_camera_and_can_be_clicked_and_hidden(depth: 
     depth.evaluate(f"{button}.click()")
     np.testing.assert_array_equal(picture(depth), hung)
     depth.press("v")
+
+
+def test_what_nobody_sees_is_zoomed_to_as_a_whole(tmp_path) -> None:
+    view, found = frame()
+    nowhere = torch.full((2, 7), torch.nan)
+    boxes = torch.tensor([[0.5, 2.0, 0.0, 1.0, 0.1, 0.9, 0.0], [0.3, 3.3, 0.4, 1.2, 0.6, 1.0, 0.0]])
+    save_page(tmp_path / "frame.html", view, dataclasses.replace(found, boxes=nowhere, amodal_boxes=boxes))
+    with Browser(tmp_path / "frame.html", size=(600, 400)) as browser:
+        ready(browser)
+        far = browser.evaluate("gestalt3d.state().camera.distance")
+        browser.evaluate("gestalt3d.zoomTo(1)")
+        browser.wait_for(f"gestalt3d.state().camera.distance < {0.9 * far}")
+        assert not complaints(browser)
 
 
 def test_a_frame_without_whole_objects_is_a_photo_first(tmp_path) -> None:

@@ -138,7 +138,7 @@ function zoomBy(factor, x, y) {
   byHand();
 }
 function zoomTo(i) {
-  const box = boxOf(space.boxes, i);
+  const box = boxOf(space.boxes, i) || (!state.flat && boxOf(instances.amodal, i)); // Of what nobody sees, too.
   if (!box) return;
   // As seen from where the eye is now, with some of what stands around.
   const { azimuth, elevation } = camera;
