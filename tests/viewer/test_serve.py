@@ -167,6 +167,7 @@ def test_a_photo_and_the_result_of_a_frame_are_shown(tmp_path, monkeypatch) -> N
     assert page["title"] == "desk" and [layer["kind"] for layer in page["layers"]] == [
         "image",
         "points",
+        "camera",
         "triangles",
     ]
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "photo.png")
