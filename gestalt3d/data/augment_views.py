@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gestalt3d.configs import Interval, Lengths, NotNegative, Share, Within, check_ranges
+from gestalt3d.configs import CountOrNone, Interval, Lengths, NotNegative, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.instances import Instances
@@ -40,9 +40,9 @@ class ViewAugment:
     """Standard deviation of the independent error of every channel."""
     p_holes: Share = 0.5
     """Probability that patches of the depth are lost."""
-    holes: Annotated[tuple[int, int], Within(rising=True)] = (1, 6)
+    holes: Annotated[tuple[CountOrNone, CountOrNone], Within(rising=True)] = (1, 6)
     """Number of these patches."""
-    hole_size: Annotated[tuple[int, int], Within(rising=True)] = (4, 24)
+    hole_size: Annotated[tuple[CountOrNone, CountOrNone], Within(rising=True)] = (4, 24)
     """Sides of a patch in pixels of an image 320 wide."""
 
     def __post_init__(self) -> None:

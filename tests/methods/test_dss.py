@@ -26,7 +26,7 @@ from gestalt3d.structures.vocabulary import DSS19, S3DIS
 from gestalt3d.testing import Case, Overfit, tiny_view
 
 SMALL = DSSConfig(
-    space=SpaceConfig(low=(-2.0, 0.6, -1.5), size=(32, 32, 16), voxel=0.125, along_walls=True, image=(60, 80)),
+    space=SpaceConfig(nearest=0.6, size=(32, 32, 16), voxel=0.125, along_walls=True, image=(60, 80)),
     regions=RegionConfig(of_each_anchor=12, proposals=60, sampled=64, proposal_suppression=0.6),
     widths=(8, 12, 12), sizes=(3, 3), pools=(1, 1), large_sizes=(3, 3), large_stride=2, norm=True, image="mobilenetv2",
     image_learns=False, crop=6, crop_widths=(8, 12), crop_sizes=(3, 3), shared=True, hidden=24, joint=24, dropout=0.0, turn=True,

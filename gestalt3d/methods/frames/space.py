@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from gestalt3d.configs import Count, Positive, check_ranges
+from gestalt3d.configs import Count, NotNegative, Positive, check_ranges
 from gestalt3d.ops.directional_tsdf import directional_tsdf
 from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.stages import stage
@@ -34,8 +34,10 @@ _JUMP, _LEVEL, _FEWEST = 0.05, 0.3, 500
 class SpaceConfig:
     """The defaults are those of Deep Sliding Shapes: 208 x 208 x 100 voxels."""
 
-    low: tuple[float, float, float] = (-2.6, 0.4, -1.5)
-    """Lowest corner of the volume, in metres."""
+    nearest: NotNegative = 0.4
+    """Where the volume begins ahead of the camera, in metres; to the left and to the right it reaches equally far."""
+    below: NotNegative = 1.5
+    """How far it reaches below the camera, in metres."""
     size: tuple[Count, Count, Count] = (208, 208, 100)
     """Voxels along its axes."""
     voxel: Positive = 0.025
@@ -50,6 +52,11 @@ class SpaceConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    @property
+    def low(self) -> tuple[float, float, float]:
+        """Lowest corner of the volume, in metres."""
+        return -self.size[0] * self.voxel / 2, self.nearest, -self.below
 
     @property
     def channels(self) -> int:
