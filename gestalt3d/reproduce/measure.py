@@ -39,13 +39,14 @@ def measure(
     num_true: dict[str, int] = {}
     for suffix, evaluator in evaluators.items():
         pooled = evaluator.results()["pooled"]
-        flat |= {f"{k}{suffix}": _number(v) for k, v in pooled.items() if not isinstance(v, dict)}
+        flat |= {f"{k}{suffix}": number(v) for k, v in pooled.items() if not isinstance(v, dict)}
         for c, own in per_class(pooled).items():
-            flat |= {f"{m} {c}{suffix}": _number(own.get(m)) for m in columns}
-            num_true[c] = int(_number(own["n_gt"]) or 0)
+            flat |= {f"{m} {c}{suffix}": number(own.get(m)) for m in columns}
+            num_true[c] = int(number(own["n_gt"]) or 0)
     return Figures(flat, evaluators[""].left_out(), list(scans.names), num_true)
 
 
-def _number(figure: Json) -> Number | None:
+def number(figure: Json) -> Number | None:
+    """A figure as a number, None where it is undefined."""
     assert figure is None or isinstance(figure, int | float)
     return figure

@@ -113,6 +113,8 @@ class View:
         return self.seen.nonzero().flatten()
 
     def to(self, device: torch.device | str) -> "View":
-        """Image and depth on `device`; the camera stays as it is."""
+        """Image and depth on `device`; the camera stays as it is, and a view that is there already, with its cloud, all of it."""
+        if self.image.device == torch.device(device):
+            return self
         depth = None if self.depth is None else self.depth.to(device)
         return replace(self, image=self.image.to(device), depth=depth)

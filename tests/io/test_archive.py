@@ -153,9 +153,10 @@ def test_ids_of_pixels_are_an_image_of_sixteen_bits(tmp_path: Path) -> None:
     assert not (tmp_path / "b.png").exists()
 
 
-def test_a_view_is_not_written_as_points_nor_a_cloud_as_an_image(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"choose one of \.npz \.png"):
-        save_instances(tmp_path / "a.ply", everything(), a_view())
+def test_a_photo_is_not_written_as_points_nor_a_cloud_as_an_image(tmp_path: Path) -> None:
+    with pytest.raises((UserError, ValueError), match="depth"):
+        save_instances(tmp_path / "a.ply", everything(), replace(a_view(), depth=None))
+    assert not (tmp_path / "a.ply").exists()
     with pytest.raises(UserError, match=r"choose one of \.npz \.ply"):
         save_instances(tmp_path / "a.png", everything(), a_cloud())
     with pytest.raises(ValueError, match="of 24 pixels, the view has 4"):
@@ -198,6 +199,8 @@ def test_shapes_are_written_in_the_frame_of_the_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(written[0], points[:4], atol=0.1)
     # Metres with z up to millimetres with y up: (x, y, z) to (x, z, -y).
     np.testing.assert_allclose(written[1] - points[:3], [[1000, 3000, -2000]] * 3, atol=0.1)
-    np.testing.assert_allclose(written[2], points[5:6], atol=0.5)
+    # The surface of a lone voxel of two metres, about its middle.
+    np.testing.assert_allclose(written[2].mean(0), points[5], atol=0.5)
+    assert np.abs(written[2] - points[5]).max() <= 1000
     assert trimesh.load(paths[0], process=False).faces.tolist() == [[0, 1, 2], [1, 2, 3]]
     assert b"element face" not in paths[1].read_bytes()

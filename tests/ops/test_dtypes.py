@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import gestalt3d.ops
-from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
+from gestalt3d.ops.aligned_boxes import aligned_iou, paired_iou, suppressed
 from gestalt3d.ops.average_linkage import average_linkage
 from gestalt3d.ops.ball_query import ball_query
 from gestalt3d.ops.blocks import block_counts, cut_blocks
@@ -119,6 +119,7 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
 """What computes with 16-bit floats as with float32, the answer rounded to them."""
 REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "aligned_iou": (lambda a: aligned_iou(a, a), (BOXES[:, :6],)),
+    "paired_iou": (lambda a: paired_iou(a, a), (BOXES[:, :6],)),
     "suppressed": (lambda a: suppressed(a, torch.ones(len(a)), max_iou=0.5), (BOXES[:, :6],)),
     "oriented_iou": (lambda a: oriented_iou(a, a), (BOXES,)),
     "oriented_nms": (lambda a: oriented_nms(a, torch.ones(len(a)), max_iou=0.5), (BOXES,)),
