@@ -33,8 +33,7 @@ from torch import Tensor, nn
 from gestalt3d.configs import Count, NotNegative, Positive, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.frames.answer import Detected, boxes_as_instances
-from gestalt3d.methods.frames.clusters import ClusterConfig, Clusters, imitated, no_clusters
-from gestalt3d.methods.frames.clusters import found as found_clusters
+from gestalt3d.methods.frames.clusters import ClusterConfig, Clusters, clusters_of, imitated, no_clusters
 from gestalt3d.methods.frames.objects import (
     Truth,
     along,
@@ -379,7 +378,7 @@ class DSS(Learned[View, Batch, Prediction]):
         proposals: tuple[Proposals, ...] = ()
         if self.config.propose == "anchors":
             proposals = self._proposals(batch.frame, encoded.seen, batch.truth)
-            regions = self._regions(batch.truth, proposals)
+            regions = self._regions(batch.truth, batch.frame.yaw, proposals)
         else:
             regions = self._drawn(batch.truth, batch.clusters)
         return Prediction(
@@ -445,14 +444,12 @@ class DSS(Learned[View, Batch, Prediction]):
         )
 
     @torch.no_grad()
-    def _regions(self, truth: Truth, proposals: tuple[Proposals, ...]) -> Regions:
+    def _regions(self, truth: Truth, yaws: Float[Tensor, "b"], proposals: tuple[Proposals, ...]) -> Regions:
         """Random positive and negative ones out of the proposals and the true boxes."""
         c, first = self.config, 0
         boxes, frames, objects = [], [], []
-        for k, (own, true) in enumerate(
-            zip(proposals, truth.boxes.split(truth.objects.tolist()), strict=True)
-        ):
-            yaw = own.boxes[0, 6] if len(own.boxes) else truth.boxes.new_zeros(())
+        split = zip(proposals, yaws, truth.boxes.split(truth.objects.tolist()), strict=True)
+        for k, (own, yaw, true) in enumerate(split):
             upright, _ = along(true, yaw.expand(len(true)))
             upright = torch.cat([upright[:, :6], yaw.expand(len(true), 1)], dim=1)
             every = torch.cat([upright, own.boxes])
@@ -564,9 +561,7 @@ class DSS(Learned[View, Batch, Prediction]):
             if c.propose == "anchors":
                 boxes = self._proposals(frame, encoded.seen, None)[0].boxes
             else:
-                boxes = found_clusters(given, grid_from_world, float(frame.yaw[0]), c.clusters).to(
-                    self.device
-                )
+                boxes = clusters_of(given, grid_from_world, float(frame.yaw[0]), c.clusters).to(self.device)
         with stage("recognition"):
             found = [self.recognised(frame, encoded, boxes[:0], boxes[:0, 0].long())]
             for some in counted(boxes.split(_REGIONS_AT_ONCE)):

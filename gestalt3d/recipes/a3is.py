@@ -45,7 +45,7 @@ _SMALL = DSSConfig(
 
 
 def a3is_rooms() -> Recipe:
-    """A3IS-CNN on synthetic frames behind clusters instead of a proposal network; an hour on one CPU core."""
+    """A3IS-CNN on synthetic frames behind clusters instead of a proposal network; for a CPU."""
     base = a3is_rooms_anchors()
     assert isinstance(base.model, A3ISConfig)
     found = replace(base.model.dss, propose="clusters", crop_margin=2.0, rois=40)
@@ -53,7 +53,7 @@ def a3is_rooms() -> Recipe:
 
 
 def a3is_rooms_anchors() -> Recipe:
-    """A3IS-CNN on synthetic frames as in the paper, a hundredth of its size; two hours on one CPU core, too few for it."""
+    """A3IS-CNN on synthetic frames as in the paper, a hundredth of its size; for a CPU, which is slow to teach it."""
     return Recipe(
         name="a3is-rooms-anchors",
         model=A3ISConfig(

@@ -9,7 +9,8 @@ import torch
 
 from gestalt3d.errors import UserError
 from gestalt3d.methods.dss import DSS, DSSConfig, image_boxes, overlap_with, refined
-from gestalt3d.methods.frames.objects import along, in_frame, truth_of, turned
+from gestalt3d.methods.frames.clusters import ClusterConfig, clusters_of, imitated, pairs_that_touch
+from gestalt3d.methods.frames.objects import along, in_frame, owners_of_pixels, truth_of, turned
 from gestalt3d.methods.frames.regions import (
     RegionConfig,
     aligned_truth,
@@ -22,6 +23,7 @@ from gestalt3d.methods.frames.regions import (
 )
 from gestalt3d.methods.frames.space import SpaceConfig, frame_of, wall_yaw
 from gestalt3d.nn.anchors import DSS_ANCHORS, DSS_SMALL, anchor_sizes
+from gestalt3d.ops.oriented_boxes_overlap import oriented_iou
 from gestalt3d.structures.vocabulary import DSS19, S3DIS
 from gestalt3d.testing import Case, Overfit, tiny_view
 
@@ -257,3 +259,49 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], says: str)
 def test_a_view_without_depth_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="depth and camera"):
         DSS(SMALL, S3DIS).segment(replace(tiny_view().input, depth=None))
+
+
+def test_imitated_clusters_are_of_the_object_whose_points_they_hold() -> None:
+    sample = tiny_view()
+    posed = frame_of(sample.input, SpaceConfig(along_walls=True, image=(60, 80)))
+    truth, rows = truth_of(sample.truth, posed.grid_from_world)
+    owners = owners_of_pixels(sample.truth, rows, (60, 80), (60, 80))
+    assert torch.equal(owners.flatten(), sample.truth.to_labels())
+    for seed in range(5):
+        found = imitated(
+            posed.frame, owners, len(rows), ClusterConfig(others=30), np.random.default_rng(seed)
+        )
+        own = found.owner >= 0
+        assert int(found.counts) == len(found.boxes) and set(found.owner.tolist()) == {-1, 0, 1, 2}
+        middle = in_frame(found.boxes[own, :3], truth.boxes[found.owner[own]])
+        assert bool(((middle > -0.5) & (middle < 1.5)).all())
+        assert float(found.boxes[:, 3:6].min()) > 0
+
+
+def test_clusters_of_a_frame_are_its_objects_and_every_two_that_touch() -> None:
+    sample = tiny_view(size=(160, 120))
+    posed = frame_of(sample.input, SpaceConfig(along_walls=True))
+    truth, _ = truth_of(sample.truth, posed.grid_from_world)
+    boxes = clusters_of(sample.input, posed.grid_from_world, 0.0, ClusterConfig())
+    assert len(boxes) >= 3
+    assert float(oriented_iou(boxes, truth.boxes).amax(0).min()) > 0.3
+    a = torch.tensor([[0.0, 2, 0, 1, 1, 1, 0.3]])
+    wide = pairs_that_touch(
+        torch.cat([a, a + torch.tensor([1.05 * np.cos(0.3), 1.05 * np.sin(0.3), 0, 0, 0, 0, 0])]).float(), 0.1
+    )
+    assert wide.shape == (1, 7) and wide[0, 3:].tolist() == pytest.approx([2.05, 1, 1, 0.3], abs=1e-4)
+
+
+def test_regions_have_the_yaw_of_the_walls_where_nothing_is_proposed() -> None:
+    method = DSS(
+        replace(
+            SMALL, space=replace(SMALL.space, along_walls=False), regions=replace(SMALL.regions, density=1e9)
+        ),
+        S3DIS,
+    )
+    given = method.prepare(tiny_view(size=(160, 120)), np.random.default_rng(0))
+    found = method(given)
+    assert len(found.proposals[0].boxes) == 0 and len(found.regions.boxes)
+    assert torch.allclose(found.regions.boxes[:, 6], given.frame.yaw) and float(
+        given.frame.yaw
+    ) == pytest.approx(0.2, abs=0.02)

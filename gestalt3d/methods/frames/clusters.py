@@ -70,13 +70,14 @@ def no_clusters() -> Clusters:
 def box_around(points: Float[Tensor, "n 3"], yaw: float) -> Float[Tensor, "7"]:
     """The box of that yaw around nearly all of the points."""
     flat = turned(points, torch.full((len(points),), yaw))
-    ends = torch.quantile(flat, torch.tensor([_QUANTILE, 1 - _QUANTILE]), dim=0)
+    # Torch's own takes sixteen million numbers at most.
+    ends = torch.from_numpy(np.quantile(flat.numpy(), [_QUANTILE, 1 - _QUANTILE], axis=0)).float()
     size = (ends[1] - ends[0]).clamp(min=_LEAST)
     middle = turned(ends.mean(0, keepdim=True), torch.tensor([-yaw]))[0]
     return torch.cat([middle, size, torch.tensor([yaw])])
 
 
-def found(
+def clusters_of(
     view: View, grid_from_cloud: Float[np.ndarray, "4 4"], yaw: float, config: ClusterConfig
 ) -> Float[Tensor, "k 7"]:
     """The regions of a frame, in the grid."""
@@ -93,10 +94,10 @@ def found(
     if not boxes:
         return torch.zeros(0, 7)
     alone = torch.stack(boxes)
-    return torch.cat([alone, _together(alone, config.touching)])[: config.most]
+    return torch.cat([alone, pairs_that_touch(alone, config.touching)])[: config.most]
 
 
-def _together(boxes: Float[Tensor, "k 7"], near: float) -> Float[Tensor, "m 7"]:
+def pairs_that_touch(boxes: Float[Tensor, "k 7"], near: float) -> Float[Tensor, "m 7"]:
     """Boxes around every two that touch; all have one yaw."""
     yaw = boxes[:, 6]
     middle = turned(boxes[:, :3], yaw)
@@ -129,9 +130,8 @@ def imitated(
     shown = [row for row, points in enumerate(visible) if len(points) >= _FEWEST]
     for k in range(config.others):
         if k % 3 == 2 and len(shown) > 1:
-            one = visible[shown[int(rng.integers(len(shown)))]]
-            other = visible[shown[int(rng.integers(len(shown)))]]
-            add(torch.cat([one, other]), -1 if one is not other else shown[0])
+            one, other = rng.choice(shown, 2, replace=False).tolist()
+            add(torch.cat([visible[one], visible[other]]), -1)
         elif len(rest):
             seed, reach = rest[int(rng.integers(len(rest)))], float(rng.uniform(0.15, 1.2))
             add(rest[(rest - seed).norm(dim=1) < reach], -1)
