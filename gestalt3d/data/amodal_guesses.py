@@ -21,7 +21,9 @@ def filled_boxes(_view: View, found: Instances) -> Instances:
     """The same objects, each all of its amodal box."""
     assert found.amodal_boxes is not None
     boxes = found.amodal_boxes.double().cpu().numpy()
-    return replace(found, shapes=tuple(_grid(torch.from_numpy(box_voxels(box, VOXEL_SIZE))) for box in boxes))
+    return replace(
+        found, shapes=tuple(_on_lattice(torch.from_numpy(box_voxels(box, VOXEL_SIZE))) for box in boxes)
+    )
 
 
 def solid(_view: View, found: Instances) -> Instances:
@@ -38,7 +40,7 @@ def solid(_view: View, found: Instances) -> Instances:
 def _filled(shape: PointCloud) -> VoxelGrid:
     places = torch.from_numpy(lattice_voxels(shape, voxel_size=VOXEL_SIZE))
     if len(places) == 0:
-        return _grid(places)
+        return _on_lattice(places)
     low = places.amin(0)
     taken = torch.zeros((places.amax(0) - low + 1).tolist(), dtype=torch.bool)
     taken[tuple((places - low).unbind(1))] = True
@@ -47,7 +49,7 @@ def _filled(shape: PointCloud) -> VoxelGrid:
         before = taken.int().cummax(axis).values
         after = taken.int().flip(axis).cummax(axis).values.flip(axis)
         between &= (before & after).bool()
-    return _grid((taken | between).nonzero() + low)
+    return _on_lattice((taken | between).nonzero() + low)
 
 
 def down_to_the_floor(view: View, found: Instances) -> Instances:
@@ -56,7 +58,7 @@ def down_to_the_floor(view: View, found: Instances) -> Instances:
     points = cloud.world_points.double()
     if len(points) == 0:
         return replace(
-            found, shapes=tuple(_grid(torch.zeros(0, 3, dtype=torch.int64)) for _ in range(len(found)))
+            found, shapes=tuple(_on_lattice(torch.zeros(0, 3, dtype=torch.int64)) for _ in range(len(found)))
         )
     floor = float(torch.quantile(points[:: max(1, len(points) // 100_000), 2], _FLOOR))
     row = torch.full((len(view),), -1)
@@ -64,7 +66,7 @@ def down_to_the_floor(view: View, found: Instances) -> Instances:
     shapes = []
     for i in range(len(found)):
         own = row[found.elements_of(i)]
-        shapes.append(_grid(_columns((points[own[own >= 0]] / VOXEL_SIZE).floor().long(), floor)))
+        shapes.append(_on_lattice(_columns((points[own[own >= 0]] / VOXEL_SIZE).floor().long(), floor)))
     return replace(found, shapes=tuple(shapes))
 
 
@@ -81,11 +83,5 @@ def _columns(places: Int[Tensor, "n 3"], floor: float) -> Int[Tensor, "m 3"]:
     return torch.cat([column.repeat_interleave(counts, dim=0), height[:, None]], dim=1)
 
 
-def _grid(places: Int[Tensor, "n 3"]) -> VoxelGrid:
-    """Voxels of the lattice of `amodal_scoring`."""
-    if len(places) == 0:
-        return VoxelGrid(places, (1, 1, 1), VOXEL_SIZE)
-    low = places.amin(0)
-    x, y, z = (places.amax(0) - low + 1).tolist()
-    own = torch.unique(places - low, dim=0)
-    return VoxelGrid(own, (x, y, z), VOXEL_SIZE, origin=low.double() * VOXEL_SIZE)
+def _on_lattice(places: Int[Tensor, "n 3"]) -> VoxelGrid:
+    return VoxelGrid.from_lattice(places, VOXEL_SIZE)

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from gestalt3d import methods
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
-from gestalt3d.methods.method import AnyMethod, Method, takes_clouds, takes_views
+from gestalt3d.methods.method import AnyMethod, needs_depth, takes_clouds, takes_views
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -82,7 +83,9 @@ class Model:
                 raise UserError(
                     f"{self.name} takes single images, with their depth or without, and this is a cloud; choose another model"
                 )
-            found = _expected(_segmented(self.method, given, self.name), given, self.name)
+            if needs_depth(self.method):
+                _expect_depth(given, self.name)
+            found = _expected(self.method.segment(given), given, self.name)
             found = found[_best_first(found, wanted, min_score)]
             return replace(_with_boxes(found, given), method=self.name)
         if isinstance(given, PointCloud):
@@ -149,42 +152,26 @@ def class_ids(vocabulary: Vocabulary, classes: Sequence[str] | None) -> torch.Te
 
 def cloud_of_view(view: View, name: str) -> PointCloud:
     """The cloud that a model for clouds, of that name, is shown of a view; `UserError` where there is none."""
-    if view.depth is None:
-        raise UserError(f"this is a photo without depth; {without_photos(name)}")
-    if view.camera is None:
-        raise UserError(
-            f"this view has depth but no camera, from which {name} would get a cloud; give it one"
-        )
-    if not bool(view.seen.any()):
-        raise UserError("no pixel of this view has a depth; nothing to segment")
+    _expect_depth(view, name)
     return view.cloud()
 
 
 def without_photos(name: str) -> str:
-    """What a model for clouds, of that name, takes."""
-    return (
-        f"{name} takes clouds and RGB-D frames (a colour image and its depth in a folder); "
-        "no model takes photos without depth yet"
-    )
+    """That a model of that name takes no photos, and which do."""
+    known = {n: methods.method_class(n) for n in methods.METHODS}
+    for_photos = [n for n, kind in known.items() if kind.takes is View and not needs_depth(kind)]
+    remedy = f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
+    return f"{name} wants depth, too (a colour image and its depth in a folder); {remedy}"
 
 
-def _segmented(method: Method[View], view: View, name: str) -> Instances:
-    """What a method for views finds; `UserError` where it needs of the view what that lacks."""
-    try:
-        found = method.segment(view)
-    except ValueError as problem:
-        if view.depth is None:
-            raise UserError(
-                f"this is a photo without depth; {name} takes RGB-D frames (a colour image and its depth in a folder)"
-            ) from problem
-        if view.camera is None:
-            raise UserError(
-                f"this view has depth but no camera, by which {name} would know sizes; give it one"
-            ) from problem
-        raise
-    if len(found) == 0 and view.depth is not None and not bool(view.seen.any()):
+def _expect_depth(view: View, name: str) -> None:
+    """`UserError` where a model of that name cannot know where the view's pixels are."""
+    if view.depth is None:
+        raise UserError(f"this is a photo without depth; {without_photos(name)}")
+    if view.camera is None:
+        raise UserError(f"this view has depth but no camera, by which {name} would know places; give it one")
+    if not bool(view.seen.any()):
         raise UserError("no pixel of this view has a depth; nothing to segment")
-    return found
 
 
 def _with_boxes(found: Instances, view: View) -> Instances:

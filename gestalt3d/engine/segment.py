@@ -19,6 +19,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io import CLOUD_SUFFIXES, Found, Inputs, expect_writable
 from gestalt3d.io.images import IMAGE_SUFFIXES
 from gestalt3d.methods.choice import why
+from gestalt3d.methods.method import needs_depth
 from gestalt3d.stages import Progress, Stage, measure, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -124,13 +125,15 @@ def _expand(
 
 def _inside(folder: Path, model: Model, inputs: Inputs) -> list[Found]:
     takes_views = model.takes is View
+    takes_photos = takes_views and not needs_depth(model.method)
     try:
         every = inputs.inside(folder)
     except OSError as problem:
         raise UserError(f"{folder}: cannot be listed ({problem.strerror}); check its permissions") from None
     photos = [f for f in every if f.frame is None and f.path.suffix.lower() in IMAGE_SUFFIXES]
     clouds = [f for f in every if f.frame is None and f not in photos]
-    found = [f for f in every if f not in (clouds if takes_views else photos)]
+    left_out = [*(clouds if takes_views else ()), *(() if takes_photos else photos)]
+    found = [f for f in every if f not in left_out]
     if found:
         return found
     if clouds:

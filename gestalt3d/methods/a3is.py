@@ -17,7 +17,7 @@ Readings, where the paper is silent or contradicts itself:
 - Boxes are those of the recognition network; masks are made for the best `most` of them (the paper: 1,000).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -26,19 +26,20 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gestalt3d.configs import Count, NotNegative, Share, Within, check_ranges
+from gestalt3d.configs import Count, NotNegative, Positive, Share, Within, check_ranges
 from gestalt3d.methods import dss
-from gestalt3d.methods.dss import DSS, Batch, DSSConfig, Encoded, RegionFeatures
+from gestalt3d.methods.dss import DSS, Batch, DSSConfig
 from gestalt3d.methods.frames.answer import masks_as_instances
-from gestalt3d.methods.frames.objects import SIDE, Truth, in_frame, moved_boxes
+from gestalt3d.methods.frames.objects import SIDE, Truth, in_frame, widened
+from gestalt3d.methods.frames.recognition import Encoded, Place, Reduce, RegionFeatures
 from gestalt3d.methods.frames.space import Frame, frame_of
 from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.nn.gaussian_quantizer import GaussianQuantizer
 from gestalt3d.nn.modes import evaluating
-from gestalt3d.nn.scene_volume import LAYOUT, volume_layer
+from gestalt3d.nn.scene_volume import LAYOUT, SceneTrunk, volume_layer
 from gestalt3d.ops.roi_align_3d import roi_bin_centers
 from gestalt3d.stages import counted, stage
-from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.instances import Instances, moved_boxes
 from gestalt3d.structures.samples import LabelledView
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
@@ -57,9 +58,9 @@ class A3ISConfig:
     """Of a region along each side; its mask has twice as many."""
     samples: Count = 2
     """Of a bin along each side."""
-    place: Literal["align", "warp", "pool"] = "align"
+    place: Place = "align"
     """How bins lie: RoIAlign, or for comparison RoIWarp or RoIPool."""
-    reduce: Literal["max", "mean"] = "max"
+    reduce: Reduce = "max"
     """Of a bin's samples."""
     margin: Annotated[float, Within(least=1, most=4)] = 1.0
     """Of what the branch looks at, in sizes of the region."""
@@ -85,6 +86,8 @@ class A3ISConfig:
     """What is filled with more probability belongs to the object."""
     visible_threshold: Share = 0.5
     """A pixel whose point has more, in its bin or one beside it, is part of what is visible."""
+    voxel: Positive = 0.05
+    """Edge of the voxels of an answer's shapes, in metres."""
     answer: Literal["masks", "boxes"] = "masks"
     """What `segment` says of an object: what the branch does, or its box alone, as Deep Sliding Shapes."""
 
@@ -98,18 +101,16 @@ class Prediction(NamedTuple):
     """Those whose masks are learnt."""
     masks: Float[Tensor, "m k s s s"]
     """Logits; with "softmax" the last channel is of what is empty."""
-    quantized: Float[Tensor, ""]
-    """Mean squared error of the quantizer; 0 without one."""
 
 
 class MaskBranch(nn.Module):
     """Which part of each region's box an object fills, for every class (Fig. 2)."""
 
-    def __init__(self, config: A3ISConfig, photo: int, classes: int) -> None:
+    def __init__(self, config: A3ISConfig, trunk: SceneTrunk, photo: int, classes: int) -> None:
         super().__init__()
         c = config
         self.features = RegionFeatures(
-            c.dss, c.bins, samples=c.samples, reduce=c.reduce, place=c.place, shared=True
+            c.dss.space, trunk, c.bins, shared=True, samples=c.samples, reduce=c.reduce, place=c.place
         )
         seen = c.color_width or photo
         self.reduce = nn.Conv2d(photo, seen, 1) if photo and c.color_width else nn.Identity()
@@ -128,20 +129,17 @@ class MaskBranch(nn.Module):
 
     def forward(
         self, frame: Frame, encoded: Encoded, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]
-    ) -> tuple[Float[Tensor, "r k s s s"], Float[Tensor, ""]]:
-        wide = torch.cat([boxes[:, :3], boxes[:, 3:6] * self.margin, boxes[:, 6:]], dim=1)
+    ) -> Float[Tensor, "r k s s s"]:
+        wide = widened(boxes, self.margin)
         x = self.features(frame, encoded.seen, wide, rows)
         if self.has_photo:
             assert encoded.image is not None
             centers = roi_bin_centers(wide, size=self.bins)
             x = torch.cat([x, photo_at(frame, self.reduce(encoded.image), centers, rows).to(x.dtype)], dim=1)
             x = x.contiguous(memory_format=LAYOUT)
-        error = x.new_zeros((), dtype=torch.float32)
         if self.quantizer is not None and self.before is not None:
-            plain = self.before(x).float()
-            x = self.quantizer(plain)
-            error = (x.detach() - plain.detach().clamp(min=0)).square().mean() if len(x) else error
-        return self.decide(self.up(self.convs(x))).float(), error
+            x = self.quantizer(self.before(x).float())
+        return self.decide(self.up(self.convs(x))).float()
 
 
 def photo_at(
@@ -190,7 +188,8 @@ def mask_targets(
 class A3IS(Learned[View, Batch, Prediction]):
     name = "a3is"
     takes = View
-    not_trained = ("mask_threshold", "visible_threshold", "answer")
+    needs_depth = True
+    not_trained = ("mask_threshold", "visible_threshold", "voxel", "answer")
     config: A3ISConfig
 
     def __init__(self, config: A3ISConfig, vocabulary: Vocabulary) -> None:
@@ -198,7 +197,7 @@ class A3IS(Learned[View, Batch, Prediction]):
         self.config, self.vocabulary = config, vocabulary
         self.dss = DSS.from_config(config.dss, vocabulary)
         photo = self.dss.photo.channels if self.dss.photo is not None and config.color else 0
-        self.branch = MaskBranch(config, photo, len(vocabulary))
+        self.branch = MaskBranch(config, self.dss.trunk, photo, len(vocabulary))
 
     @classmethod
     def from_config(cls, config: A3ISConfig, vocabulary: Vocabulary) -> "A3IS":
@@ -218,8 +217,8 @@ class A3IS(Learned[View, Batch, Prediction]):
             regions = self._jittered(batch.truth)
         chosen = self._chosen(regions, batch.truth)
         regions = dss.Regions(*(values[chosen] for values in regions))
-        masks, error = self.branch(batch.frame, encoded, regions.boxes, regions.frame)
-        return Prediction(boxes, regions, masks, error)
+        masks = self.branch(batch.frame, encoded, regions.boxes, regions.frame)
+        return Prediction(boxes, regions, masks)
 
     @torch.no_grad()
     def _jittered(self, truth: Truth) -> dss.Regions:
@@ -255,8 +254,7 @@ class A3IS(Learned[View, Batch, Prediction]):
         boxes, object = prediction.regions.boxes, prediction.regions.object
         kind = batch.truth.classes[object]
         side = prediction.masks.shape[-1]
-        wide = torch.cat([boxes[:, :3], boxes[:, 3:6] * self.config.margin, boxes[:, 6:]], dim=1)
-        filled = mask_targets(batch.truth, object, wide, side)
+        filled = mask_targets(batch.truth, object, widened(boxes, self.config.margin), side)
         if self.config.activation == "sigmoid":
             of_kind = prediction.masks[torch.arange(len(kind), device=kind.device), kind]
             cost = F.binary_cross_entropy_with_logits(of_kind, filled, reduction="sum")
@@ -285,14 +283,14 @@ class A3IS(Learned[View, Batch, Prediction]):
                 return self.dss.boxed(given, found, grid_from_world, self.name)
             with stage("whole shapes"):
                 filled = self._filled(frame, encoded, found.boxes.to(frame.volume.device), found.kind)
-        wide = torch.cat([found.boxes[:, :3], found.boxes[:, 3:6] * c.margin, found.boxes[:, 6:]], dim=1)
         back = np.linalg.inv(grid_from_world)
+        wide = moved_boxes(widened(found.boxes, c.margin), back)
         with stage("masks"):
             answer = masks_as_instances(
-                given, found._replace(boxes=moved_boxes(wide, back)), filled, self.vocabulary, self.name,
-                voxel=c.dss.voxel_out, threshold=c.mask_threshold, visible_threshold=c.visible_threshold,
+                given, found._replace(boxes=wide), filled, self.vocabulary, self.name,
+                voxel=c.voxel, threshold=c.mask_threshold, visible_threshold=c.visible_threshold,
             )  # fmt: skip
-        return answer if c.margin == 1 else dss.with_boxes(answer, moved_boxes(found.boxes, back))
+        return replace(answer, amodal_boxes=moved_boxes(found.boxes, back))
 
     def _filled(
         self, frame: Frame, encoded: Encoded, boxes: Float[Tensor, "r 7"], kind: Int[Tensor, "r"]
@@ -303,7 +301,7 @@ class A3IS(Learned[View, Batch, Prediction]):
         for first in counted(range(0, len(boxes), _REGIONS_AT_ONCE)):
             some = boxes[first : first + _REGIONS_AT_ONCE]
             rows = torch.zeros(len(some), dtype=torch.int64, device=some.device)
-            logits, _ = self.branch(frame, encoded, some, rows)
+            logits = self.branch(frame, encoded, some, rows)
             own = kind[first : first + _REGIONS_AT_ONCE].to(some.device)
             pick = torch.arange(len(some), device=some.device)
             filled = logits.sigmoid() if self.config.activation == "sigmoid" else logits.softmax(1)

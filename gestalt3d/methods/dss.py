@@ -20,28 +20,36 @@ Readings, where the paper is silent or the authors' code differs:
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float64, Int
-from torch import Tensor, nn
+from jaxtyping import Bool, Float, Float64, Int
+from torch import Tensor
 
-from gestalt3d.configs import Count, NotNegative, Positive, Share, Within, check_ranges
+from gestalt3d.configs import Count, NotNegative, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.frames.answer import Detected, boxes_as_instances
-from gestalt3d.methods.frames.clusters import ClusterConfig, Clusters, clusters_of, imitated, no_clusters
+from gestalt3d.methods.frames.clusters import (
+    ClusterConfig,
+    Clusters,
+    clusters_of,
+    imitated,
+    no_clusters,
+    pieces_of,
+)
 from gestalt3d.methods.frames.objects import (
     Truth,
     along,
-    moved_boxes,
+    along_axes,
     owners_of_pixels,
     truth_of,
-    turned,
+    turned_back,
 )
+from gestalt3d.methods.frames.recognition import Encoded, Recognised, Recognition, RecognitionConfig
 from gestalt3d.methods.frames.regions import (
     Anchors,
     RegionConfig,
@@ -49,45 +57,37 @@ from gestalt3d.methods.frames.regions import (
     aligned_truth,
     changed,
     deltas_to,
-    flat,
     occupied,
     proposed,
-    small_and_large,
+    shuffled,
     targets,
-    turned_boxes,
 )
 from gestalt3d.methods.frames.space import Frame, SpaceConfig, frame_of
 from gestalt3d.methods.method import Learned, Moment
+from gestalt3d.methods.suppression import best_of_each_class
+from gestalt3d.nn.anchors import anchor_sizes
 from gestalt3d.nn.image_backbone import ImageBackbone, Name, Start
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.nn.scene_volume import (
-    LAYOUT,
     LargeBranch,
     SceneTrunk,
     Seen,
     SmallBranch,
     centers,
     corners,
-    volume_layer,
 )
 from gestalt3d.ops.aligned_boxes import aligned_iou, paired_iou
 from gestalt3d.ops.oriented_boxes_overlap import oriented_nms
-from gestalt3d.ops.roi_align import points_in_boxes
-from gestalt3d.ops.roi_align_3d import roi_align_3d
 from gestalt3d.stages import counted, stage
-from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.instances import Instances, moved_boxes
 from gestalt3d.structures.samples import LabelledView
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
-Reduce = Literal["max", "mean"]
-Place = Literal["align", "warp", "pool"]
 _UNKNOWN = -100
 """Class of regions that do not count."""
 _CELL = 0.1
 """Metres: of the counts of a frame."""
-_PATCH = 7
-"""Cells of a region's patch of the photo's features along each side."""
 _REGIONS_AT_ONCE = 64
 """In `segment`, for memory."""
 _TURN_UNIT = math.pi / 4
@@ -125,24 +125,8 @@ class DSSConfig:
     """Let it learn; else it stays what its initial weights make it."""
     image_start: Start = "nothing"
     """Its initial weights; those of ImageNet come with this package for mobilenetv2, others are downloaded by torchvision."""
-    crop: Count = 30
-    """Voxels along the sides of a region in the recognition network."""
-    crop_margin: Annotated[float, Within(least=1, most=4)] = 1.25
-    """Of what it sees, in sizes of the region."""
-    crop_widths: tuple[Count, ...] = (96, 192, 384)
-    """Channels of its convolutions, each but the last followed by pooling."""
-    crop_sizes: tuple[Count, ...] = (5, 3, 3)
-    """Voxels along their sides."""
-    shared: bool = False
-    """Let regions see the trunk's features, too."""
-    hidden: Count = 4096
-    """Channels that the volume and the photo of a region become, each."""
-    joint: Count = 1000
-    """Channels of both together."""
-    dropout: Annotated[float, Within(least=0, below=1)] = 0.5
-    """Of these."""
-    turn: bool = False
-    """Learn the yaw of objects, too."""
+    recognition: RecognitionConfig = field(default_factory=RecognitionConfig)
+    """The network that decides on regions."""
     rois: Count = 192
     """Regions of a frame that training learns from; 384 for two frames in the code."""
     roi_positive_share: Share = 0.25
@@ -157,15 +141,9 @@ class DSSConfig:
     """Of two instances of a class whose boxes overlap by more, the better one stays."""
     most: Count = 100
     """Most instances of a frame; the code has 300."""
-    voxel_out: Positive = 0.05
-    """Edge of the voxels of an answer's shapes, in metres."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if len(self.crop_widths) != len(self.crop_sizes):
-            raise UserError(
-                f"crop_widths and crop_sizes must be as many, got {len(self.crop_widths)} and {len(self.crop_sizes)}"
-            )
         if len(self.large_sizes) < 2:
             raise UserError(f"large_sizes must be two at least, got {len(self.large_sizes)}")
 
@@ -188,13 +166,6 @@ class Batch(NamedTuple):
         return cls(Frame(*next(joined)), Truth(*next(joined)), Clusters(*next(joined)))
 
 
-class Encoded(NamedTuple):
-    """What is known of frames whatever their regions."""
-
-    seen: Seen
-    image: Float[Tensor, "b c i j"] | None
-
-
 class Regions(NamedTuple):
     """Of all frames of a batch."""
 
@@ -203,17 +174,6 @@ class Regions(NamedTuple):
     """Row of the batch, ascending."""
     object: Int[Tensor, "r"]
     """Row of `Truth`, -1 for none."""
-
-
-class Recognised(NamedTuple):
-    """Of regions."""
-
-    classes: Float[Tensor, "r classes_plus_1"]
-    """Logits, the last one of no object."""
-    deltas: Float[Tensor, "r classes 6"]
-    """To a better box, in the region's own axes."""
-    turn: Float[Tensor, "r classes"]
-    """To a better yaw, in quarters of half a turn."""
 
 
 class Proposals(NamedTuple):
@@ -232,115 +192,33 @@ class Prediction(NamedTuple):
     recognised: Recognised
 
 
-class RegionFeatures(nn.Module):
-    """The volume inside boxes, and where asked for the trunk's maps, in cubes of as many bins."""
-
-    def __init__(
-        self, config: DSSConfig, size: int, *, samples: int, reduce: Reduce, place: Place, shared: bool
-    ) -> None:
-        super().__init__()
-        self.space, self.pools = config.space, config.pools
-        self.size, self.samples, self.shared = size, samples, shared
-        self.reduce: Reduce = reduce
-        self.place: Place = place
-        self.channels = config.space.channels + (sum(config.widths[:2]) if shared else 0)
-
-    def forward(
-        self, frame: Frame, seen: Seen, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]
-    ) -> Float[Tensor, "r c s s s"]:
-        voxel = self.space.voxel
-        maps = [(frame.volume, voxel)]
-        if self.shared:
-            near = voxel * self.pools[0]
-            maps += [(seen.near, near), (seen.far, near * self.pools[1])]
-        found = [
-            roi_align_3d(
-                values, boxes, rows, origin=self.space.low, cell=cell, size=self.size, samples=self.samples,
-                reduce=self.reduce, place=self.place,
-            )
-            for values, cell in maps
-        ]  # fmt: skip
-        joined = torch.cat([values.to(frame.volume.dtype) for values in found], dim=1)
-        return joined.contiguous(memory_format=LAYOUT)
-
-
-class Recognition(nn.Module):
-    """The object recognition network (Sec. 4): the volume of a region and its patch of the photo side by side."""
-
-    def __init__(self, config: DSSConfig, photo: int, classes: int) -> None:
-        super().__init__()
-        c = config
-        self.features = RegionFeatures(c, c.crop, samples=1, reduce="mean", place="align", shared=c.shared)
-        layers: list[nn.Module] = []
-        channels, side = self.features.channels, c.crop
-        for i, (width, size) in enumerate(zip(c.crop_widths, c.crop_sizes, strict=True)):
-            layers.append(volume_layer(channels, width, size, norm=c.norm))
-            channels = width
-            if i < len(c.crop_widths) - 1:
-                layers.append(nn.MaxPool3d(2))
-                side //= 2
-        self.tower = nn.Sequential(*layers)
-        self.of_volume = _dense(channels * side**3, c.hidden, c.dropout)
-        self.of_photo = _dense(photo * _PATCH**2, c.hidden, c.dropout) if photo else None
-        self.joint = _dense(c.hidden * (2 if photo else 1), c.joint, 0.0)
-        self.to_class = nn.Linear(c.joint, classes + 1)
-        self.to_box = nn.Linear(c.joint, classes * 6)
-        self.to_turn = nn.Linear(c.joint, classes) if c.turn else None
-        self.margin = c.crop_margin
-
-    def forward(
-        self,
-        frame: Frame,
-        encoded: Encoded,
-        boxes: Float[Tensor, "r 7"],
-        rows: Int[Tensor, "r"],
-        patches: Float[Tensor, "r 4"],
-    ) -> Recognised:
-        wide = torch.cat([boxes[:, :3], boxes[:, 3:6] * self.margin, boxes[:, 6:]], dim=1)
-        parts = [self.of_volume(self.tower(self.features(frame, encoded.seen, wide, rows)).flatten(1))]
-        if self.of_photo is not None:
-            from torchvision.ops import roi_align
-
-            assert encoded.image is not None
-            at = torch.cat([rows[:, None].to(patches), patches], dim=1)
-            scale = encoded.image.shape[-1] / frame.image.shape[-1]
-            patch = roi_align(
-                encoded.image.float(), at, _PATCH, spatial_scale=scale, sampling_ratio=2, aligned=True
-            )
-            parts.append(self.of_photo(patch.flatten(1)))
-        x = self.joint(torch.cat(parts, dim=1))
-        deltas = self.to_box(x).float().unflatten(1, (-1, 6))
-        turn = torch.zeros_like(deltas[..., 0]) if self.to_turn is None else self.to_turn(x).float()
-        return Recognised(self.to_class(x).float(), deltas, turn)
-
-
-def _dense(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout))
-
-
 class DSS(Learned[View, Batch, Prediction]):
     name = "dss"
     takes = View
-    not_trained = ("min_score", "max_iou", "most", "voxel_out")
+    needs_depth = True
+    not_trained = ("min_score", "max_iou", "most")
     config: DSSConfig
 
     def __init__(self, config: DSSConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
         c = config
         self.config, self.vocabulary = config, vocabulary
-        small, large = small_and_large(c.regions.anchors)
         self.trunk = SceneTrunk(c.space.channels, c.widths[:2], c.sizes, c.pools, norm=c.norm)
         self.small: SmallBranch | None = None
         self.large: LargeBranch | None = None
         if c.propose == "anchors":
-            self.small = SmallBranch(c.widths[1], len(small), norm=c.norm)
+            small, large = (len(anchor_sizes(c.regions.anchors, small=small)) for small in (True, False))
+            self.small = SmallBranch(c.widths[1], small, norm=c.norm)
             self.large = LargeBranch(
-                c.widths[1], c.widths[2], c.large_sizes, c.large_stride, len(large), norm=c.norm
+                c.widths[1], c.widths[2], c.large_sizes, c.large_stride, large, norm=c.norm
             )
         self.photo = (
             None if c.image is None else ImageBackbone(c.image, learns=c.image_learns, start=c.image_start)
         )
-        self.recognition = Recognition(c, 0 if self.photo is None else self.photo.channels, len(vocabulary))
+        photo = 0 if self.photo is None else self.photo.channels
+        self.recognition = Recognition(
+            c.recognition, c.space, self.trunk, photo=photo, classes=len(vocabulary), norm=c.norm
+        )
 
     @classmethod
     def from_config(cls, config: DSSConfig, vocabulary: Vocabulary) -> "DSS":
@@ -359,10 +237,24 @@ class DSS(Learned[View, Batch, Prediction]):
         truth, rows = truth_of(sample.truth, grid_from_world)
         clusters = no_clusters()
         if self.config.propose == "clusters":
-            height, width = sample.input.image.shape[1:]
-            owners = owners_of_pixels(sample.truth, rows, (height, width), self.config.space.image)
-            clusters = imitated(frame, owners, len(rows), self.config.clusters, rng)
+            clusters = self._clusters(sample, frame, grid_from_world, rows, rng)
         return Batch(frame, truth, clusters)
+
+    def _clusters(
+        self,
+        sample: LabelledView,
+        frame: Frame,
+        grid_from_world: Float64[np.ndarray, "4 4"],
+        rows: list[int],
+        rng: np.random.Generator,
+    ) -> Clusters:
+        c, view = self.config.clusters, sample.input
+        pieces = pieces_of(view, grid_from_world, float(frame.yaw[0]), c)
+        height, width = view.image.shape[1:]
+        owners = owners_of_pixels(sample.truth, rows, (height, width), (height, width))
+        found = clusters_of(pieces, owners.reshape(-1)[view.pixels()], len(rows), c)
+        small = owners_of_pixels(sample.truth, rows, (height, width), self.config.space.image)
+        return found.and_also(imitated(frame, small, len(rows), c, rng))
 
     # --- the network ---
 
@@ -381,21 +273,14 @@ class DSS(Learned[View, Batch, Prediction]):
             regions = self._regions(batch.truth, batch.frame.yaw, proposals)
         else:
             regions = self._drawn(batch.truth, batch.clusters)
-        return Prediction(
-            proposals, regions, self.recognised(batch.frame, encoded, regions.boxes, regions.frame)
-        )
-
-    def recognised(
-        self, frame: Frame, encoded: Encoded, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]
-    ) -> Recognised:
-        """Class and better box of each region."""
-        return self.recognition(frame, encoded, boxes, rows, image_boxes(frame, boxes, rows))
+        said = self.recognition(batch.frame, encoded, regions.boxes, regions.frame)
+        return Prediction(proposals, regions, said)
 
     @cached_property
     def anchors(self) -> tuple[Anchors, Anchors]:
         """Of the two branches."""
         c = self.config
-        small, large = small_and_large(c.regions.anchors)
+        small, large = (anchor_sizes(c.regions.anchors, small=small) for small in (True, False))
         cell = c.space.voxel * c.pools[0] * c.pools[1]
         cells = [n // c.pools[0] // c.pools[1] for n in c.space.size]
         ends = [corners(n, cell, low) for n, low in zip(cells, c.space.low, strict=True)]
@@ -421,18 +306,17 @@ class DSS(Learned[View, Batch, Prediction]):
             rows = self._there(frame, k).to(device).nonzero()[:, 0]
             first = self.anchors[0].count
             own = rows[rows < first], rows[rows >= first] - first
-            said = [flat(branch, k)[some] for branch, some in zip(branches, own, strict=True)]
+            said = [b.said[k].flatten(0, 3)[some] for b, some in zip(branches, own, strict=True)]
             objectness, deltas = torch.cat(said).split([2, 6], dim=1)
             yaw, kind_there = frame.yaw[k], kind[rows]
-            upright = turned_boxes(boxes[rows], yaw)
+            upright = along_axes(boxes[rows], yaw.expand(len(rows)))
             wanted = Targets(rows[:0], rows[:0], deltas.new_zeros(0, 6))
             with torch.no_grad():
                 if true is not None:
                     wanted = targets(upright, kind_there < small, aligned_truth(true, yaw), c.regions)
                 score = objectness.detach().softmax(1)[:, 1]
                 better, _ = proposed(upright, kind_there, score, deltas.detach(), c.regions)
-                turns = yaw.expand(len(better))
-                back = torch.cat([turned(better[:, :3], -turns), better[:, 3:], turns[:, None]], dim=1)
+                back = turned_back(better, yaw.expand(len(better)))
             found.append(Proposals(objectness[wanted.rows], deltas[wanted.rows], wanted, back))
         return tuple(found)
 
@@ -453,20 +337,24 @@ class DSS(Learned[View, Batch, Prediction]):
             upright, _ = along(true, yaw.expand(len(true)))
             upright = torch.cat([upright[:, :6], yaw.expand(len(true), 1)], dim=1)
             every = torch.cat([upright, own.boxes])
-            plain = torch.cat([turned(every[:, :3], every[:, 6]), every[:, 3:6]], dim=1)
+            plain = along_axes(every, every[:, 6])
             overlap = torch.cat(
                 [aligned_iou(plain, plain[: len(true)]), plain.new_zeros(len(plain), 1)], dim=1
             )
             best, nearest = overlap.max(1)
             positive = best > c.roi_positive_iou
-            some = _shuffled(positive.nonzero()[:, 0])[: round(c.rois * c.roi_positive_share)]
-            others = _shuffled((~positive).nonzero()[:, 0])[: c.rois - len(some)]
-            rows = torch.cat([some, others])
+            rows = self._some(positive)
             boxes.append(every[rows])
             frames.append(torch.full_like(rows, k))
             objects.append(torch.where(positive[rows], nearest[rows] + first, -1))
             first += len(true)
         return Regions(torch.cat(boxes), torch.cat(frames), torch.cat(objects))
+
+    def _some(self, positive: Bool[Tensor, "n"]) -> Int[Tensor, "k"]:
+        """Random rows, positive ones up to their share first."""
+        c = self.config
+        some = shuffled(positive.nonzero()[:, 0])[: round(c.rois * c.roi_positive_share)]
+        return torch.cat([some, shuffled((~positive).nonzero()[:, 0])[: c.rois - len(some)]])
 
     @torch.no_grad()
     def _drawn(self, truth: Truth, clusters: Clusters) -> Regions:
@@ -477,7 +365,7 @@ class DSS(Learned[View, Batch, Prediction]):
             clusters.boxes.split(counts), clusters.owner.split(counts), truth.objects.tolist(), strict=True
         )
         for k, (own, owner, count) in enumerate(split):
-            rows = _shuffled(torch.arange(len(own), device=own.device))[: self.config.rois]
+            rows = self._some(owner >= 0)
             boxes.append(own[rows])
             frames.append(torch.full_like(rows, k))
             objects.append(torch.where(owner[rows] >= 0, owner[rows] + first, -1))
@@ -513,7 +401,7 @@ class DSS(Learned[View, Batch, Prediction]):
         known = kind >= 0
         boxes, own, kind = regions.boxes[has][known], own[known], kind[known]
         true, turn = along(truth.boxes[own], boxes[:, 6])
-        deltas = deltas_to(_plain(boxes, boxes[:, 6]), _plain(true, boxes[:, 6]))
+        deltas = deltas_to(along_axes(boxes, boxes[:, 6]), along_axes(true, boxes[:, 6]))
         of_kind = found.deltas[has][known][torch.arange(len(kind), device=kind.device), kind]
         count = max(len(kind), 1)
         terms = {
@@ -521,7 +409,7 @@ class DSS(Learned[View, Batch, Prediction]):
             / (target != _UNKNOWN).sum().clamp(min=1),
             "box": w * F.smooth_l1_loss(of_kind, deltas, reduction="sum") / count,
         }
-        if self.config.turn:
+        if self.config.recognition.turn:
             said = found.turn[has][known][torch.arange(len(kind), device=kind.device), kind]
             terms["turn"] = w * F.smooth_l1_loss(said, turn / _TURN_UNIT, reduction="sum") / count
         return terms
@@ -532,8 +420,8 @@ class DSS(Learned[View, Batch, Prediction]):
     def segment(self, given: View, /) -> Instances:
         """Instances of the view's pixels, the surest first; they may overlap.
 
-        `amodal_boxes` are of whole objects. A mask has the pixels of what lies in the box, a shape all of the box that the camera
-        does not see through: this method says no more of it. `ValueError` without depth or camera.
+        `amodal_boxes` are of whole objects. A mask has the pixels of what lies in the box: this method says no more of it.
+        `ValueError` without depth or camera.
         """
         with evaluating(self):
             frame, grid_from_world = frame_of(given, self.config.space)
@@ -548,7 +436,7 @@ class DSS(Learned[View, Batch, Prediction]):
         """The answer of a method of that name that says nothing of objects but these boxes in the grid."""
         found = found._replace(boxes=moved_boxes(found.boxes, np.linalg.inv(grid_from_world)))
         with stage("masks"):
-            return boxes_as_instances(given, found, self.vocabulary, method, voxel=self.config.voxel_out)
+            return boxes_as_instances(given, found, self.vocabulary, method)
 
     def detected(
         self, frame: Frame, given: View, grid_from_world: Float64[np.ndarray, "4 4"]
@@ -561,39 +449,28 @@ class DSS(Learned[View, Batch, Prediction]):
             if c.propose == "anchors":
                 boxes = self._proposals(frame, encoded.seen, None)[0].boxes
             else:
-                boxes = clusters_of(given, grid_from_world, float(frame.yaw[0]), c.clusters).to(self.device)
-        with stage("recognition"):
-            found = [self.recognised(frame, encoded, boxes[:0], boxes[:0, 0].long())]
-            for some in counted(boxes.split(_REGIONS_AT_ONCE)):
-                found.append(
-                    self.recognised(
-                        frame, encoded, some, torch.zeros(len(some), dtype=torch.int64, device=some.device)
-                    )
+                boxes = pieces_of(given, grid_from_world, float(frame.yaw[0]), c.clusters).boxes.to(
+                    self.device
                 )
+        with stage("recognition"):
+            found = [self.recognition(frame, encoded, boxes[:0], boxes[:0, 0].long())]
+            for some in counted(boxes.split(_REGIONS_AT_ONCE)):
+                rows = torch.zeros(len(some), dtype=torch.int64, device=some.device)
+                found.append(self.recognition(frame, encoded, some, rows))
             classes, deltas, turn = (torch.cat(values).cpu() for values in zip(*found, strict=True))
         score, kind = classes.softmax(1)[:, :-1].max(1)
         rows = (score >= c.min_score).nonzero()[:, 0]
         score, kind = score[rows], kind[rows]
         better = refined(boxes.cpu()[rows], deltas[rows, kind], turn[rows, kind])
-        kept = [rows[:0]]
-        for one in torch.unique(kind):
-            own = (kind == one).nonzero()[:, 0]
-            kept.append(own[oriented_nms(better[own], score[own], max_iou=c.max_iou)])
-        stay = torch.cat(kept)
-        stay = stay[score[stay].argsort(descending=True, stable=True)][: c.most]
+        stay = best_of_each_class(oriented_nms, better, score, kind, max_iou=c.max_iou)[: c.most]
         return frame, encoded, Detected(better[stay], kind[stay], score[stay])
 
 
 def overlap_with(boxes: Float[Tensor, "r 7"], truth: Float[Tensor, "r 7"]) -> Float[Tensor, "r"]:
     """IoU of each box with the true one beside it, whose axes are matched and whose rest of the yaw is ignored."""
     near, _ = along(truth, boxes[:, 6])
-    own, true = _plain(boxes, boxes[:, 6]), _plain(near, boxes[:, 6])
+    own, true = along_axes(boxes, boxes[:, 6]), along_axes(near, boxes[:, 6])
     return paired_iou(own, true)
-
-
-def with_boxes(answer: Instances, boxes: Float[Tensor, "r 7"]) -> Instances:
-    """The same with other amodal boxes."""
-    return replace(answer, amodal_boxes=boxes)
 
 
 def refined(
@@ -601,40 +478,8 @@ def refined(
 ) -> Float[Tensor, "r 7"]:
     """The boxes that a recognition network means."""
     yaw = boxes[:, 6]
-    better = changed(_plain(boxes, yaw), deltas)
-    center = turned(better[:, :3], -yaw)
-    return torch.cat([center, better[:, 3:], (yaw + turn.clamp(-1, 1) * _TURN_UNIT)[:, None]], dim=1)
-
-
-def _plain(boxes: Float[Tensor, "r 7"], yaw: Float[Tensor, "r"]) -> Float[Tensor, "r 6"]:
-    """In axes that are turned by `yaw`."""
-    return torch.cat([turned(boxes[:, :3], yaw), boxes[:, 3:6]], dim=1)
-
-
-@torch.no_grad()
-def image_boxes(frame: Frame, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]) -> Float[Tensor, "r 4"]:
-    """Left, top, right and bottom edge of the pixels that each region holds; all 0 where it holds none."""
-    height, width = frame.places.shape[1:3]
-    found = boxes.new_zeros(len(boxes), 4)
-    for k in torch.unique(rows).tolist():
-        own = (rows == k).nonzero()[:, 0]
-        inside = points_in_boxes(frame.places[k].flatten(0, 1), boxes[own])
-        sizes = inside.offsets.diff().to(own.device)
-        region = torch.arange(len(own), device=own.device).repeat_interleave(sizes)
-        pixel = inside.indices.to(own.device)
-        u, v = (pixel % width).float(), (pixel // width).float()
-        edges = [
-            boxes.new_full((len(own),), start).scatter_reduce(0, region, values.to(boxes), how)
-            for values, how, start in (
-                (u, "amin", float(width)), (v, "amin", float(height)), (u + 1, "amax", 0.0), (v + 1, "amax", 0.0)
-            )
-        ]  # fmt: skip
-        found[own] = torch.where((sizes > 0)[:, None], torch.stack(edges, dim=1), 0)
-    return found
-
-
-def _shuffled(rows: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
-    return rows[torch.randperm(len(rows), device=rows.device)]
+    better = turned_back(changed(along_axes(boxes, yaw), deltas), yaw)
+    return torch.cat([better[:, :6], (yaw + turn.clamp(-1, 1) * _TURN_UNIT)[:, None]], dim=1)
 
 
 METHOD = DSS

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from gestalt3d.configs import Json
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.samples import Scan, Scans
+from gestalt3d.structures.samples import Sample, Scan, Scans
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
@@ -79,6 +79,11 @@ def takes_clouds(method: AnyMethod) -> TypeGuard[Method[PointCloud]]:
 def takes_views(method: AnyMethod) -> TypeGuard[Method[View]]:
     """Whether it segments views."""
     return method.takes is View
+
+
+def needs_depth(method: object) -> bool:
+    """Whether a view must have depth and camera for it; a method that says nothing of it takes photos."""
+    return bool(getattr(method, "needs_depth", False))
 
 
 @runtime_checkable
@@ -135,6 +140,8 @@ class Network(nn.Module):
     name: str
     takes: type[Any]
     takes_semantics = False
+    needs_depth = False
+    """Of views: with their camera. Else photos will do."""
     not_trained: tuple[str, ...] = ()
     """Settings that only `segment` knows: weights fit whatever they are."""
     config: Any
@@ -173,8 +180,8 @@ class Network(nn.Module):
 class Learned(Network, Generic[Given, AnyBatch, Predicted]):
     """Base of the methods that learn: from what it is given come batches, and of these predictions."""
 
-    def prepare(self, sample: Scan, rng: np.random.Generator) -> AnyBatch:
-        """A batch of one labelled sample, or of a random part of it, on the CPU."""
+    def prepare(self, sample: Sample[Any], rng: np.random.Generator) -> AnyBatch:
+        """A batch of one labelled sample of what it is given, or of a random part of it, on the CPU."""
         raise NotImplementedError
 
     def forward(self, batch: AnyBatch) -> Predicted:

@@ -52,6 +52,7 @@ from gestalt3d.methods.regions.parts import parts_of
 from gestalt3d.methods.regions.scene import Batch as SceneBatch
 from gestalt3d.methods.regions.scene import order_of_places, random_order, thinned
 from gestalt3d.methods.superpoints import SuperpointConfig, most_frequent, superpoints
+from gestalt3d.methods.suppression import best_of_each_class
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 from gestalt3d.ops.farthest_points import farthest_points
@@ -474,7 +475,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
         score, kind = every.max(1)
         rows = (score >= c.min_score).nonzero()[:, 0]
         refined = changed_boxes(boxes[rows], torch.cat(deltas)[rows, kind[rows]])
-        kept = _best_of_each_class(refined, score[rows], kind[rows], max_iou=c.max_iou)[: c.most]
+        kept = best_of_each_class(suppressed, refined, score[rows], kind[rows], max_iou=c.max_iou)[: c.most]
         return _Detected(rows[kept], kind[rows[kept]], score[rows[kept]], refined[kept])
 
     def _masked(
@@ -535,18 +536,6 @@ class _Detected(NamedTuple):
     kind: Int[Tensor, "r"]
     score: Float[Tensor, "r"]
     boxes: Float[Tensor, "r 6"]
-
-
-def _best_of_each_class(
-    boxes: Float[Tensor, "n 6"], score: Float[Tensor, "n"], kind: Int[Tensor, "n"], *, max_iou: float
-) -> Int[Tensor, "k"]:
-    """Rows of boxes that no better one of their class overlaps by more, the best first."""
-    kept = [torch.zeros(0, dtype=torch.int64)]
-    for one in torch.unique(kind):
-        own = (kind == one).nonzero()[:, 0]
-        kept.append(own[suppressed(boxes[own], score[own], max_iou=max_iou)])
-    rows = torch.cat(kept)
-    return rows[torch.argsort(score[rows], descending=True, stable=True)]
 
 
 def _shuffled(rows: Int[Tensor, "n"]) -> Int[Tensor, "n"]:

@@ -53,7 +53,7 @@ class SceneTrunk(nn.Module):
         super().__init__()
         self.first = volume_layer(inputs, widths[0], sizes[0], norm=norm)
         self.second = volume_layer(widths[0], widths[1], sizes[1], norm=norm)
-        self.pools = pools
+        self.widths, self.pools = widths, pools
 
     def forward(self, volume: Float[Tensor, "b c x y z"]) -> Seen:
         near = F.max_pool3d(self.first(volume.contiguous(memory_format=LAYOUT)), self.pools[0])

@@ -7,6 +7,7 @@ from gestalt3d.data.augment_views import ViewAugment
 from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.methods.a3is import A3ISConfig
 from gestalt3d.methods.dss import DSSConfig
+from gestalt3d.methods.frames.recognition import RecognitionConfig
 from gestalt3d.methods.frames.regions import RegionConfig
 from gestalt3d.methods.frames.space import SpaceConfig
 
@@ -30,14 +31,9 @@ _SMALL = DSSConfig(
     image="mobilenetv2",
     image_learns=False,
     image_start="imagenet",
-    crop=8,
-    crop_widths=(24, 48),
-    crop_sizes=(3, 3),
-    shared=True,
-    hidden=256,
-    joint=256,
-    dropout=0.2,
-    turn=True,
+    recognition=RecognitionConfig(
+        size=8, widths=(24, 48), sizes=(3, 3), shared=True, hidden=256, joint=256, dropout=0.2, turn=True
+    ),
     rois=32,
     min_score=0.1,
     most=50,
@@ -48,7 +44,8 @@ def a3is_rooms() -> Recipe:
     """A3IS-CNN on synthetic frames behind clusters instead of a proposal network; for a CPU."""
     base = a3is_rooms_anchors()
     assert isinstance(base.model, A3ISConfig)
-    found = replace(base.model.dss, propose="clusters", crop_margin=2.0, rois=40)
+    sees = replace(base.model.dss.recognition, margin=2.0)
+    found = replace(base.model.dss, propose="clusters", recognition=sees, rois=48, roi_positive_share=0.6)
     return replace(base, name="a3is-rooms", model=replace(base.model, dss=found))
 
 

@@ -68,3 +68,12 @@ class Camera:
 
 LEVEL = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """World from the camera of one that stands in the origin, level, and looks along y: its down is the world's -z."""
+
+
+def facing_y(forward: Float64[np.ndarray, "3"], eye: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "4 4"]:
+    """From a world whose z points up to one that is turned about z and moved: its origin is `eye`, `forward` lies above its y."""
+    cos, sin = forward[1], forward[0]
+    out = np.eye(4)
+    out[:2, :2] = np.array([[cos, -sin], [sin, cos]]) / np.hypot(cos, sin)
+    out[:3, 3] = -out[:3, :3] @ eye
+    return out

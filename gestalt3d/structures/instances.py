@@ -276,6 +276,11 @@ def _on(value: Any, device: torch.device | str) -> Any:
     return None if value is None else value.to(device)
 
 
+def moved_boxes(boxes: Float[Tensor, "i 7"], transform: Float64[np.ndarray, "4 4"]) -> Float[Tensor, "i 7"]:
+    """Boxes in another frame, as `Instances.moved` says."""
+    return _Upright.of(transform).moved_boxes(boxes)
+
+
 @dataclass(frozen=True)
 class _Upright:
     """A turn about z, a scale and a move."""
@@ -299,8 +304,9 @@ class _Upright:
         return cls(matrix, scale, yaw)
 
     def boxes(self, boxes: Float[Tensor, "i 7"] | None) -> Float[Tensor, "i 7"] | None:
-        if boxes is None:
-            return None
+        return None if boxes is None else self.moved_boxes(boxes)
+
+    def moved_boxes(self, boxes: Float[Tensor, "i 7"]) -> Float[Tensor, "i 7"]:
         centre = moved_points(boxes[:, :3], self.matrix)
         size = (boxes[:, 3:6].double() * self.scale).to(boxes.dtype)
         return torch.cat([centre, size, boxes[:, 6:] + self.yaw], dim=1)

@@ -73,6 +73,14 @@ class VoxelGrid:
         at = {"features": features, "classes": classes, "instances": instances}
         return replace(bare, **{name: bare.gather(a) for name, a in at.items() if a is not None})
 
+    @classmethod
+    def from_lattice(cls, places: Int[Tensor, "n 3"], voxel_size: float) -> "VoxelGrid":
+        """Voxels of the lattice that has a corner in the world's origin, by their places in any order; none may be there."""
+        places = torch.unique(places.long(), dim=0)
+        low = places.amin(0) if len(places) else places.new_zeros(3)
+        x, y, z = (places.amax(0) - low + 1).tolist() if len(places) else (1, 1, 1)
+        return cls(places - low, (x, y, z), voxel_size, origin=low.double().cpu() * voxel_size)
+
     def __len__(self) -> int:
         return len(self.coordinates)
 

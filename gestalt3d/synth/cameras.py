@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int
 
 from gestalt3d.ops._numba import kernel
 from gestalt3d.ops._numba.rasterize import rasterize
-from gestalt3d.structures.camera import Camera
+from gestalt3d.structures.camera import Camera, facing_y
 from gestalt3d.synth.depth_noise import DepthNoise
 from gestalt3d.synth.scanner import Pose, World, look, standing_place
 
@@ -205,10 +205,4 @@ def _worth(
 
 def in_front(pose: Pose) -> Float64[np.ndarray, "4 4"]:
     """Takes the room's coordinates to those of the view's own world: the camera stands in its origin, z points up, y ahead."""
-    forward = pose.rotation[2]
-    cos, sin = forward[1], forward[0]
-    norm = np.hypot(cos, sin)
-    out = np.eye(4)
-    out[:2, :2] = np.array([[cos, -sin], [sin, cos]]) / norm
-    out[:3, 3] = -out[:3, :3] @ pose.eye
-    return out
+    return facing_y(pose.rotation[2], pose.eye)

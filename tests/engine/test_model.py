@@ -257,7 +257,7 @@ def test_a_view_without_depth_or_camera_is_refused_by_models_for_clouds() -> Non
     model = Model("halves", Halves())
     with pytest.raises(
         UserError,
-        match=r"photo without depth; halves takes clouds and RGB-D frames .*; no model takes photos without depth yet",
+        match=r"photo without depth; halves wants depth, too .*; no model takes photos yet",
     ):
         model.segment(some_view(depth=False))
     with pytest.raises(UserError, match="no camera"):
@@ -278,12 +278,9 @@ class Bright(Fake):
 
 
 class NeedsDepth(Bright):
-    """As methods for whole objects do, with their words."""
+    """As methods for whole objects do."""
 
-    def segment(self, view: View) -> Instances:
-        if view.depth is None or view.camera is None:
-            raise ValueError("a network needs a view with depth and camera")
-        return super().segment(view) if bool(view.seen.any()) else Instances.empty(len(view), S3DIS)
+    needs_depth = True
 
 
 def test_a_method_for_views_is_shown_the_view_itself() -> None:
@@ -330,9 +327,9 @@ def test_an_object_that_nobody_sees_has_no_visible_box() -> None:
 
 def test_what_a_method_for_frames_lacks_is_one_line() -> None:
     model = Model("whole", NeedsDepth())
-    with pytest.raises(UserError, match="a photo without depth; whole takes RGB-D frames"):
+    with pytest.raises(UserError, match="a photo without depth; whole wants depth, too"):
         model.segment(some_view(depth=False))
-    with pytest.raises(UserError, match="no camera, by which whole would know sizes; give it one"):
+    with pytest.raises(UserError, match="no camera, by which whole would know places; give it one"):
         model.segment(some_view(camera=False))
     with pytest.raises(UserError, match="no pixel of this view has a depth"):
         model.segment(replace(some_view(), depth=torch.zeros(4, 6)))

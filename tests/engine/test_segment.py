@@ -184,10 +184,8 @@ def test_photos_are_refused_by_name_and_as_a_folder(model: Model, tmp_path: Path
         model, [tmp_path / "in", tmp_path / "in" / "holiday.jpg"], tmp_path / "out", PLAIN
     )
     folder, photo = outcome.failed
-    assert "only photos without depth; geometric takes clouds and RGB-D frames" in folder
-    assert (
-        str(tmp_path / "in" / "holiday.jpg") in photo and "no model takes photos without depth yet" in photo
-    )
+    assert "only photos without depth; geometric wants depth, too" in folder
+    assert str(tmp_path / "in" / "holiday.jpg") in photo and "no model takes photos yet" in photo
 
 
 class Solid(Fake):
@@ -195,10 +193,9 @@ class Solid(Fake):
 
     name = "solid"
     takes = View  # type: ignore[assignment]
+    needs_depth = True
 
     def segment(self, view: View) -> Instances:
-        if view.depth is None or view.camera is None:
-            raise ValueError("it needs depth and camera")
         labels = view.seen.long() - 1
         found = Instances.from_labels(labels, torch.tensor([8]), vocabulary=S3DIS)
         cube = VoxelGrid.from_dense(torch.ones(4, 4, 4, dtype=torch.bool), voxel_size=0.05)
@@ -244,7 +241,7 @@ def test_a_model_for_views_answers_frames_and_leaves_clouds(tmp_path: Path) -> N
     [
         (
             lambda folder: save_color(folder / "photo.jpg"),
-            "photo.jpg: this is a photo without depth; solid takes",
+            "photo.jpg: this is a photo without depth; solid wants depth, too",
         ),
         (
             lambda folder: save_cloud(folder / "room.ply", tiny_scan(points=500).input),

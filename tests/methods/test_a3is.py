@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from gestalt3d.methods.a3is import A3IS, A3ISConfig, mask_targets, photo_at
-from gestalt3d.methods.frames.answer import probability_at, seen_through
+from gestalt3d.methods.frames.answer import probability_at
+from gestalt3d.methods.frames.clusters import ClusterConfig
 from gestalt3d.methods.frames.objects import truth_of
 from gestalt3d.methods.frames.space import SpaceConfig, frame_of
 from gestalt3d.methods.method import START
@@ -18,6 +19,13 @@ from gestalt3d.structures.voxelgrid import VoxelGrid
 from gestalt3d.testing import Case, Overfit, tiny_view
 from tests.methods import test_dss
 
+BEHIND = replace(
+    test_dss.SMALL,
+    propose="clusters",
+    clusters=ClusterConfig(negative_iou=0.3),
+    recognition=replace(test_dss.SMALL.recognition, margin=2.0),
+)
+"""Regions from clusters."""
 SMALL = A3ISConfig(
     dss=test_dss.SMALL, bins=6, samples=1, color_width=4, mask_width=8, mask_layers=2, mask_rois=16
 )
@@ -41,12 +49,12 @@ CASES = (
         }.items()
     ),
     Case(
-        config=replace(SMALL, dss=replace(SMALL.dss, propose="clusters", crop_margin=2.0)),
+        config=replace(SMALL, dss=BEHIND),
         name="clusters",
         labels=test_dss.LABELS | dict.fromkeys(("clusters.boxes", "clusters.owner", "clusters.counts")),
         overfit=Overfit(
             steps=100, rate=8e-3, loss=0.5, classes=None, instances=0.4,
-            config=replace(SMALL, dss=replace(SMALL.dss, propose="clusters", crop_margin=2.0, min_score=0.3)),
+            config=replace(SMALL, dss=replace(BEHIND, min_score=0.3)),
         ),
     ),
 )  # fmt: skip
@@ -161,15 +169,9 @@ def test_probabilities_are_between_those_of_the_bins() -> None:
     assert probability_at(filled, torch.tensor([[0.5, 0.5, 0.5]])).tolist() == pytest.approx([3.5])
 
 
-def test_the_camera_sees_through_what_is_in_front() -> None:
-    view = tiny_view().input
-    cloud = view.cloud()
-    eye = torch.from_numpy(view.pose[:3, 3]).float()
-    there = torch.tensor([True])
-    for share, expected in ((0.8, True), (1.2, False)):
-        places = eye + share * (cloud.points - eye)
-        assert bool((seen_through(view, places, margin=0.05) == expected).all()) == bool(there)
-    assert not bool(seen_through(view, torch.tensor([[0.0, -1.0, 0.0]]), margin=0.05))
+def test_boxes_alone_say_nothing_of_shapes() -> None:
+    found = A3IS(replace(SMALL, answer="boxes"), S3DIS).eval().segment(tiny_view().input)
+    assert len(found) and found.shapes is None and found.amodal_boxes is not None
 
 
 def test_the_papers_network_has_its_size() -> None:

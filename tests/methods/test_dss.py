@@ -8,9 +8,16 @@ import pytest
 import torch
 
 from gestalt3d.errors import UserError
-from gestalt3d.methods.dss import DSS, DSSConfig, image_boxes, overlap_with, refined
-from gestalt3d.methods.frames.clusters import ClusterConfig, clusters_of, imitated, pairs_that_touch
-from gestalt3d.methods.frames.objects import along, in_frame, owners_of_pixels, truth_of, turned
+from gestalt3d.methods.dss import DSS, DSSConfig, overlap_with, refined
+from gestalt3d.methods.frames.clusters import (
+    ClusterConfig,
+    clusters_of,
+    imitated,
+    pairs_that_touch,
+    pieces_of,
+)
+from gestalt3d.methods.frames.objects import along, along_axes, in_frame, owners_of_pixels, truth_of
+from gestalt3d.methods.frames.recognition import RecognitionConfig, image_boxes
 from gestalt3d.methods.frames.regions import (
     RegionConfig,
     aligned_truth,
@@ -19,7 +26,6 @@ from gestalt3d.methods.frames.regions import (
     occupied,
     proposed,
     targets,
-    turned_boxes,
 )
 from gestalt3d.methods.frames.space import SpaceConfig, frame_of, wall_yaw
 from gestalt3d.nn.anchors import DSS_ANCHORS, DSS_SMALL, anchor_sizes
@@ -31,8 +37,10 @@ SMALL = DSSConfig(
     space=SpaceConfig(nearest=0.6, size=(32, 32, 16), voxel=0.125, along_walls=True, image=(60, 80)),
     regions=RegionConfig(of_each_anchor=12, proposals=60, sampled=64, proposal_suppression=0.6),
     widths=(8, 12, 12), sizes=(3, 3), pools=(1, 1), large_sizes=(3, 3), large_stride=2, norm=True, image="mobilenetv2",
-    image_learns=False, crop=6, crop_widths=(8, 12), crop_sizes=(3, 3), shared=True, hidden=24, joint=24, dropout=0.0, turn=True,
-    rois=32, min_score=0.0, most=20,
+    image_learns=False, rois=32, min_score=0.0, most=20,
+    recognition=RecognitionConfig(
+        size=6, widths=(8, 12), sizes=(3, 3), shared=True, hidden=24, joint=24, dropout=0.0, turn=True
+    ),
 )  # fmt: skip
 LABELS: dict[str, int | None] = dict.fromkeys(
     f"truth.{n}" for n in ("boxes", "classes", "shapes", "shaped", "objects")
@@ -51,7 +59,8 @@ CASES = (
         overfit=Overfit(steps=60, rate=5e-3, config=replace(SMALL, min_score=0.3), loss=0.5, classes=None, instances=0.5),
     ),
     Case(
-        config=replace(SMALL, space=replace(SMALL.space, along_walls=False), image=None, shared=False, turn=False, norm=False),
+        config=replace(SMALL, space=replace(SMALL.space, along_walls=False), image=None, norm=False,
+            recognition=replace(SMALL.recognition, shared=False, turn=False)),
         name="plain", labels=LABELS, draws=False, overfit=None,
     ),
 )  # fmt: skip
@@ -121,8 +130,7 @@ def test_boxes_are_refined_in_their_own_axes() -> None:
     truth = torch.tensor([[0.4, 2.2, -0.3, 1.0, 0.5, 0.7, 0.9]])
     region = torch.tensor([[0.3, 2.1, -0.2, 0.8, 0.6, 0.7, 0.5]])
     near, rest = along(truth, region[:, 6])
-    own = torch.cat([turned(region[:, :3], region[:, 6]), region[:, 3:6]], dim=1)
-    true = torch.cat([turned(near[:, :3], region[:, 6]), near[:, 3:6]], dim=1)
+    own, true = along_axes(region, region[:, 6]), along_axes(near, region[:, 6])
     found = refined(region, deltas_to(own, true), rest / (np.pi / 4))
     assert torch.allclose(found, near, atol=1e-5)
 
@@ -159,7 +167,13 @@ def test_a_frame_without_objects_has_negatives_only() -> None:
 
 def test_anchors_are_empty_where_their_middle_is() -> None:
     method = DSS(
-        replace(DSSConfig(), image=None, hidden=8, joint=8, widths=(2, 2, 2), crop_widths=(2, 2, 2)), DSS19
+        replace(
+            DSSConfig(),
+            image=None,
+            widths=(2, 2, 2),
+            recognition=RecognitionConfig(hidden=8, joint=8, widths=(2, 2, 2)),
+        ),
+        DSS19,
     )
     anchors = method.anchors[1]
     counts = torch.zeros(52, 52, 25)
@@ -221,7 +235,7 @@ def test_truth_is_in_the_grid_and_its_shapes_in_their_boxes() -> None:
     assert float(truth.shapes.float().mean()) > 0.9, "boxes fill their boxes"
     assert float(overlap_with(truth.boxes, truth.boxes).min()) == pytest.approx(1.0, abs=1e-5)
     plain = aligned_truth(truth.boxes, torch.tensor(0.0))
-    assert torch.allclose(turned_boxes(plain, torch.tensor(0.0)), plain)
+    assert torch.allclose(along_axes(plain, torch.zeros(len(plain))), plain)
 
 
 def test_image_boxes_hold_the_pixels_of_a_region() -> None:
@@ -245,15 +259,18 @@ def test_image_boxes_hold_the_pixels_of_a_region() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"crop_widths": (8,)}, "crop_widths and crop_sizes must be as many"),
         ({"large_sizes": (3,)}, "large_sizes must be two at least"),
         ({"large_stride": 3}, "large_stride"),
-        ({"dropout": 1.0}, "dropout"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         replace(SMALL, **changes)
+
+
+def test_layers_of_recognition_have_a_width_and_a_size_each() -> None:
+    with pytest.raises(UserError, match="widths and sizes must be as many"):
+        replace(SMALL.recognition, widths=(8,))
 
 
 def test_a_view_without_depth_is_refused_in_words() -> None:
@@ -281,14 +298,27 @@ def test_imitated_clusters_are_of_the_object_whose_points_they_hold() -> None:
 def test_clusters_of_a_frame_are_its_objects_and_every_two_that_touch() -> None:
     sample = tiny_view(size=(160, 120))
     posed = frame_of(sample.input, SpaceConfig(along_walls=True))
-    truth, _ = truth_of(sample.truth, posed.grid_from_world)
-    boxes = clusters_of(sample.input, posed.grid_from_world, 0.0, ClusterConfig())
-    assert len(boxes) >= 3
-    assert float(oriented_iou(boxes, truth.boxes).amax(0).min()) > 0.3
+    truth, rows = truth_of(sample.truth, posed.grid_from_world)
+    found = pieces_of(sample.input, posed.grid_from_world, 0.0, ClusterConfig())
+    assert len(found.boxes) == len(found.points) >= 3
+    assert float(oriented_iou(found.boxes, truth.boxes).amax(0).min()) > 0.3
+    owners = owners_of_pixels(sample.truth, rows, (120, 160), (120, 160)).flatten()[sample.input.pixels()]
+    told = clusters_of(found, owners, len(rows), ClusterConfig(negative_iou=0.3))
+    assert torch.equal(told.boxes, found.boxes) and int(told.counts) == len(found.boxes)
+    for own, owner in zip(found.points, told.owner.tolist(), strict=True):
+        shown = [int((owners[own] == row).sum()) for row in range(3)]
+        iou = [n / (len(own) + int((owners == row).sum()) - n) for row, n in enumerate(shown)]
+        assert owner == (int(np.argmax(iou)) if max(iou) >= 0.3 else -1)
+    assert set(told.owner.tolist()) == {-1, 0, 1, 2}
+    sure = clusters_of(found, owners, len(rows), ClusterConfig(positive_iou=0.6, negative_iou=0.05))
+    assert 0 < len(sure.owner) < len(found.boxes), "what shows an object in part teaches nothing"
+    none = clusters_of(found, torch.full_like(owners, -1), 0, ClusterConfig())
+    assert none.owner.tolist() == [-1] * len(found.boxes)
     a = torch.tensor([[0.0, 2, 0, 1, 1, 1, 0.3]])
-    wide = pairs_that_touch(
+    wide, one, other = pairs_that_touch(
         torch.cat([a, a + torch.tensor([1.05 * np.cos(0.3), 1.05 * np.sin(0.3), 0, 0, 0, 0, 0])]).float(), 0.1
     )
+    assert (one.tolist(), other.tolist()) == ([0], [1])
     assert wide.shape == (1, 7) and wide[0, 3:].tolist() == pytest.approx([2.05, 1, 1, 0.3], abs=1e-4)
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.methods.frames.objects import in_frame
@@ -27,15 +27,12 @@ class Detected(NamedTuple):
     score: Float[Tensor, "r"]
 
 
-def boxes_as_instances(
-    view: View, found: Detected, vocabulary: Vocabulary, method: str, *, voxel: float
-) -> Instances:
-    """Of boxes in the frame of `view.cloud()` alone: all that is in them is theirs, but for what the camera sees through."""
-    shapes = [_solid(view, box, voxel) for box in found.boxes]
+def boxes_as_instances(view: View, found: Detected, vocabulary: Vocabulary, method: str) -> Instances:
+    """Of boxes in the frame of `view.cloud()` alone: all that is seen in them is theirs."""
     cloud, pixels = view.cloud(), view.pixels()
     inside = points_in_boxes(cloud.points, found.boxes)
     masks = Sets.from_sizes(inside.offsets.diff(), pixels[inside.indices], len(view))
-    return _instances(found, masks, tuple(shapes), vocabulary, method)
+    return _instances(found, masks, None, vocabulary, method)
 
 
 def masks_as_instances(
@@ -69,7 +66,7 @@ def masks_as_instances(
 
 
 def _instances(
-    found: Detected, masks: Sets, shapes: tuple[VoxelGrid, ...], vocabulary: Vocabulary, method: str
+    found: Detected, masks: Sets, shapes: tuple[VoxelGrid, ...] | None, vocabulary: Vocabulary, method: str
 ) -> Instances:
     return Instances(
         masks=masks,
@@ -120,33 +117,5 @@ def _shape(
     box: Float[Tensor, "7"], filled: Float[Tensor, "m m m"], voxel: float, threshold: float
 ) -> VoxelGrid:
     lattice = _lattice(box, voxel)
-    return _grid(lattice, probability_at(filled, lattice.local) > threshold)
-
-
-def _solid(view: View, box: Float[Tensor, "7"], voxel: float) -> VoxelGrid:
-    lattice = _lattice(box, voxel)
-    return _grid(
-        lattice, ~seen_through(view, (lattice.coordinates + 0.5) * lattice.edge, margin=lattice.edge)
-    )
-
-
-def _grid(lattice: _Lattice, chosen: Bool[Tensor, "n"]) -> VoxelGrid:
-    own = lattice.coordinates[chosen]
-    low = own.amin(0) if len(own) else torch.zeros(3, dtype=torch.int64)
-    x, y, z = ((own - low).amax(0) + 1).tolist() if len(own) else (1, 1, 1)
-    return VoxelGrid(own - low, (x, y, z), lattice.edge, origin=low.double() * lattice.edge)
-
-
-def seen_through(view: View, points: Float[Tensor, "n 3"], *, margin: float) -> Bool[Tensor, "n"]:
-    """Places, in the frame of `view.cloud()`, in front of what their pixel shows by more than `margin` metres."""
-    assert view.camera is not None and view.depth is not None
-    pose = torch.from_numpy(view.pose)
-    in_camera = (points.double() - pose[:3, 3]) @ pose[:3, :3]
-    depth = in_camera[:, 2]
-    pixel = in_camera @ torch.from_numpy(view.camera.intrinsics).T / depth[:, None].clamp(min=1e-6)
-    u, v = (pixel[:, :2] + 0.5).floor().long().unbind(1)
-    width, height = view.camera.size
-    inside = (depth > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    row = torch.where(inside, v * width + u, 0)
-    surface = view.depth.reshape(-1).cpu()[row].double()
-    return inside & view.seen.cpu()[row] & (depth < surface - margin)
+    chosen = probability_at(filled, lattice.local) > threshold
+    return VoxelGrid.from_lattice(lattice.coordinates[chosen], lattice.edge)

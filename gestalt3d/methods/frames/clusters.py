@@ -1,8 +1,8 @@
 """Regions from what hangs together in a frame, in place of anchors: visible boxes of clusters, and of every two that touch.
 
-They need no training, as the proposals before region proposal networks (Girshick et al., "R-CNN", CVPR 2014). In training they
-are made of the truth: boxes of the visible points of an object, of parts of it, of neighbours together, and of pieces of the
-building.
+They need no training, as the proposals before region proposal networks (Girshick et al., "R-CNN", CVPR 2014). In training each
+has the object that it shows most of; to them come boxes that are made of the truth, around the visible points of an object, of
+parts of it, of neighbours together, and of pieces of the building, so that objects which no cluster shows teach, too.
 """
 
 from dataclasses import dataclass, field
@@ -14,9 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.configs import Count, Positive, Share, check_ranges
-from gestalt3d.methods.frames.objects import turned
+from gestalt3d.methods.frames.objects import along_axes, turned, turned_back
 from gestalt3d.methods.frames.space import Frame
 from gestalt3d.methods.geometric import Geometric, GeometricConfig
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.view import View
 
 _LEAST = 0.2
@@ -37,10 +38,14 @@ class ClusterConfig:
     """Metres: of two clusters whose boxes come nearer, the box around both is a region, too."""
     most: Count = 120
     """Most regions of a frame, the clusters first."""
+    positive_iou: Share = 0.3
+    """In training, of the points of a region and the visible ones of its object, from where on it shows that object."""
+    negative_iou: Share = 0.1
+    """Of the points of a region and those of any object, up to where it shows none."""
     of_objects: Count = 3
-    """In training, regions of each object: all that is visible of it, and random parts."""
-    others: Count = 12
-    """In training, regions of the building and of neighbours together."""
+    """In training, regions made of each object: all that is visible of it, and random parts."""
+    others: Count = 6
+    """In training, regions made of the building and of neighbours together."""
     least_share: Share = 0.4
     """Least share of what is visible of an object that a random part has, along each axis."""
 
@@ -49,7 +54,7 @@ class ClusterConfig:
 
 
 class Clusters(NamedTuple):
-    """Of all frames of a batch, one frame's after the other's."""
+    """Regions of all frames of a batch, one frame's after the other's."""
 
     boxes: Float[Tensor, "k 7"]
     owner: Int[Tensor, "k"]
@@ -59,6 +64,11 @@ class Clusters(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Clusters":
         return Clusters(*(values.to(device) for values in self))
+
+    def and_also(self, other: "Clusters") -> "Clusters":
+        """Both, of one frame."""
+        boxes, owner = (torch.cat([own, others]) for own, others in zip(self[:2], other[:2], strict=True))
+        return Clusters(boxes, owner, self.counts + other.counts)
 
 
 def no_clusters() -> Clusters:
@@ -73,40 +83,70 @@ def box_around(points: Float[Tensor, "n 3"], yaw: float) -> Float[Tensor, "7"]:
     # Torch's own takes sixteen million numbers at most.
     ends = torch.from_numpy(np.quantile(flat.numpy(), [_QUANTILE, 1 - _QUANTILE], axis=0)).float()
     size = (ends[1] - ends[0]).clamp(min=_LEAST)
-    middle = turned(ends.mean(0, keepdim=True), torch.tensor([-yaw]))[0]
-    return torch.cat([middle, size, torch.tensor([yaw])])
+    return turned_back(torch.cat([ends.mean(0), size])[None], torch.tensor([yaw]))[0]
 
 
-def clusters_of(
+class Pieces(NamedTuple):
+    """Of one frame."""
+
+    boxes: Float[Tensor, "k 7"]
+    """In the grid."""
+    points: Sets
+    """Of the view's cloud, that each is the box around."""
+
+
+def pieces_of(
     view: View, grid_from_cloud: Float[np.ndarray, "4 4"], yaw: float, config: ClusterConfig
-) -> Float[Tensor, "k 7"]:
-    """The regions of a frame, in the grid."""
+) -> Pieces:
+    """The regions of a frame."""
     cloud = view.cloud()
     parts = Geometric(config.geometry).segment(cloud)
     structure = torch.from_numpy(parts.vocabulary.is_structure)
     move = torch.from_numpy(grid_from_cloud)
     points = (cloud.points.double() @ move[:3, :3].T + move[:3, 3]).float()
-    boxes = []
-    for i in range(len(parts)):
-        own = parts.elements_of(i)
-        if len(own) >= _FEWEST and not bool(structure[parts.classes[i]]):
-            boxes.append(box_around(points[own], yaw))
-    if not boxes:
-        return torch.zeros(0, 7)
-    alone = torch.stack(boxes)
-    return torch.cat([alone, pairs_that_touch(alone, config.touching)])[: config.most]
+    found = [parts.elements_of(i) for i in range(len(parts)) if not bool(structure[parts.classes[i]])]
+    found = [own for own in found if len(own) >= _FEWEST]
+    boxes = torch.zeros(0, 7)
+    if found:
+        alone = torch.stack([box_around(points[own], yaw) for own in found])
+        together, one, other = pairs_that_touch(alone, config.touching)
+        boxes = torch.cat([alone, together])
+        found += [torch.cat([found[a], found[b]]) for a, b in zip(one.tolist(), other.tolist(), strict=True)]
+    boxes, found = boxes[: config.most], found[: config.most]
+    sizes = torch.tensor([len(own) for own in found], dtype=torch.int64)
+    elements = torch.cat([sizes[:0], *found])
+    return Pieces(boxes, Sets.from_sizes(sizes, elements, len(cloud)))
 
 
-def pairs_that_touch(boxes: Float[Tensor, "k 7"], near: float) -> Float[Tensor, "m 7"]:
-    """Boxes around every two that touch; all have one yaw."""
+def clusters_of(pieces: Pieces, owners: Int[Tensor, "n"], objects: int, config: ClusterConfig) -> Clusters:
+    """Pieces of one labelled frame and what they show; `owners` are rows of its objects for each point, -1 for none.
+
+    What shows an object in part, between the two overlaps of the settings, is left out.
+    """
+    k = len(pieces.boxes)
+    if objects == 0 or k == 0:
+        return Clusters(pieces.boxes, torch.full((k,), -1), torch.tensor([k]))
+    cell = pieces.points.owners * (objects + 1) + owners[pieces.points.indices] + 1
+    common = torch.bincount(cell, minlength=k * (objects + 1)).reshape(k, -1)[:, 1:]
+    visible = torch.bincount(owners + 1, minlength=objects + 1)[1:]
+    iou, object = (common / (pieces.points.sizes[:, None] + visible - common)).max(1)
+    shows, none = iou >= config.positive_iou, iou <= config.negative_iou
+    stay = shows | none
+    owner = torch.where(shows, object, -1)[stay]
+    return Clusters(pieces.boxes[stay], owner, torch.tensor([len(owner)]))
+
+
+def pairs_that_touch(
+    boxes: Float[Tensor, "k 7"], near: float
+) -> tuple[Float[Tensor, "m 7"], Int[Tensor, "m"], Int[Tensor, "m"]]:
+    """Boxes around every two that touch, and the rows of both; all have one yaw."""
     yaw = boxes[:, 6]
-    middle = turned(boxes[:, :3], yaw)
-    low, high = middle - boxes[:, 3:6] / 2, middle + boxes[:, 3:6] / 2
+    middle, size = along_axes(boxes, yaw).split(3, dim=1)
+    low, high = middle - size / 2, middle + size / 2
     gap = torch.maximum(low[:, None] - high[None], low[None] - high[:, None]).amax(-1)
     a, b = torch.triu(gap < near, diagonal=1).nonzero().unbind(1)
     least, most = torch.minimum(low[a], low[b]), torch.maximum(high[a], high[b])
-    center = turned((least + most) / 2, -yaw[a])
-    return torch.cat([center, most - least, yaw[a, None]], dim=1)
+    return turned_back(torch.cat([(least + most) / 2, most - least], dim=1), yaw[a]), a, b
 
 
 def imitated(

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from gestalt3d.ops.mesh_voxels import mesh_voxels
-from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.instances import Instances, moved_boxes
 from gestalt3d.structures.mesh import Mesh
 
 SIDE = 32
@@ -89,14 +89,6 @@ def _filled(
     return mesh_voxels(local, mesh.faces, voxel_size=1.0, origin=(0.0, 0.0, 0.0), size=(SIDE, SIDE, SIDE))
 
 
-def moved_boxes(boxes: Float[Tensor, "n 7"], move: Float64[np.ndarray, "4 4"]) -> Float[Tensor, "n 7"]:
-    """After a move that turns about z only."""
-    by = torch.from_numpy(move)
-    center = boxes[:, :3].double() @ by[:3, :3].T + by[:3, 3]
-    yaw = boxes[:, 6].double() + math.atan2(move[1, 0], move[0, 0])
-    return torch.cat([center, boxes[:, 3:6].double(), yaw[:, None]], dim=1).float()
-
-
 def in_frame(points: Float[Tensor, "*n 3"], boxes: Float[Tensor, "*#n 7"]) -> Float[Tensor, "*n 3"]:
     """Points of the grid in the frames of boxes."""
     x, y, z = (points - boxes[..., :3]).unbind(-1)
@@ -125,3 +117,18 @@ def turned(centers: Float[Tensor, "n 3"], yaw: Float[Tensor, "n"]) -> Float[Tens
     x, y, z = centers.unbind(1)
     cos, sin = yaw.cos(), yaw.sin()
     return torch.stack([cos * x + sin * y, cos * y - sin * x, z], dim=1)
+
+
+def along_axes(boxes: Float[Tensor, "n _"], yaw: Float[Tensor, "n"]) -> Float[Tensor, "n 6"]:
+    """Boxes of that yaw, whatever their own say, in axes in which they are along the axes: centre and size."""
+    return torch.cat([turned(boxes[:, :3], yaw), boxes[:, 3:6]], dim=1)
+
+
+def turned_back(boxes: Float[Tensor, "n 6"], yaw: Float[Tensor, "n"]) -> Float[Tensor, "n 7"]:
+    """The way back from `along_axes`."""
+    return torch.cat([turned(boxes[:, :3], -yaw), boxes[:, 3:], yaw[:, None]], dim=1)
+
+
+def widened(boxes: Float[Tensor, "n 7"], factor: float) -> Float[Tensor, "n 7"]:
+    """About their centres."""
+    return torch.cat([boxes[:, :3], boxes[:, 3:6] * factor, boxes[:, 6:]], dim=1)

@@ -10,9 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gestalt3d.configs import Count, NotNegative, Share, Within, check_ranges
-from gestalt3d.methods.frames.objects import along, turned
-from gestalt3d.nn.anchors import Kind, anchor_sizes
-from gestalt3d.nn.scene_volume import Proposed
+from gestalt3d.methods.frames.objects import along, along_axes
+from gestalt3d.nn.anchors import Kind
 from gestalt3d.ops.aligned_boxes import aligned_iou, suppressed
 
 _MOST_GROWTH = 1.5
@@ -124,15 +123,10 @@ def changed(anchors: Float[Tensor, "n 6"], deltas: Float[Tensor, "n 6"]) -> Floa
     return torch.cat([center, anchors[:, 3:] * deltas[:, 3:].clamp(-_MOST_GROWTH, _MOST_GROWTH).exp()], dim=1)
 
 
-def turned_boxes(boxes: Float[Tensor, "n 6"], yaw: Float[Tensor, ""]) -> Float[Tensor, "n 6"]:
-    """Boxes of that yaw, in axes in which they are along the axes."""
-    return torch.cat([turned(boxes[:, :3], yaw.expand(len(boxes))), boxes[:, 3:]], dim=1)
-
-
 def aligned_truth(boxes: Float[Tensor, "o 7"], yaw: Float[Tensor, ""]) -> Float[Tensor, "o 6"]:
-    """True boxes in the axes of `turned_boxes`, their axes matched and what they differ by in yaw left out."""
+    """True boxes in the axes of `along_axes`, their axes matched and what they differ by in yaw left out."""
     near, _ = along(boxes, yaw.expand(len(boxes)))
-    return torch.cat([turned(near[:, :3], yaw.expand(len(boxes))), near[:, 3:6]], dim=1)
+    return along_axes(near, yaw.expand(len(boxes)))
 
 
 def targets(
@@ -151,8 +145,8 @@ def targets(
         positive[row[lacking]] = True
         nearest = nearest.index_put((row[lacking],), lacking.nonzero()[:, 0])
     half = c.sampled // 2
-    some = _shuffled(positive.nonzero()[:, 0])[:half]
-    others = _shuffled(((best < c.negative_iou) & ~positive).nonzero()[:, 0])
+    some = shuffled(positive.nonzero()[:, 0])[:half]
+    others = shuffled(((best < c.negative_iou) & ~positive).nonzero()[:, 0])
     others = others[: max(c.sampled - len(some), len(some))]
     chosen = torch.cat([some, others])
     object = torch.where(positive[chosen], nearest[chosen], -1)
@@ -192,14 +186,6 @@ def proposed(
     return boxes, own_score
 
 
-def flat(found: Proposed, k: int) -> Float[Tensor, "n 8"]:
-    """What a branch says of the anchors of frame `k`, in the order of `Anchors.boxes`."""
-    return found.said[k].flatten(0, 3)
-
-
-def small_and_large(kind: Kind) -> tuple[Float[Tensor, "a 3"], Float[Tensor, "b 3"]]:
-    return anchor_sizes(kind, small=True), anchor_sizes(kind, small=False)
-
-
-def _shuffled(rows: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+def shuffled(rows: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """In random order."""
     return rows[torch.randperm(len(rows), device=rows.device)]

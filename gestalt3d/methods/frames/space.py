@@ -16,6 +16,7 @@ from gestalt3d.configs import Count, NotNegative, Positive, check_ranges
 from gestalt3d.ops.directional_tsdf import directional_tsdf
 from gestalt3d.ops.turn import turn_matrix
 from gestalt3d.stages import stage
+from gestalt3d.structures.camera import facing_y
 from gestalt3d.structures.view import View
 
 _CELL = 0.1
@@ -141,12 +142,8 @@ def frame_of(view: View, config: SpaceConfig) -> Posed:
 
 def _upright(pose: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "4 4"]:
     """From the world, whose z points up, to one whose origin is the camera, which looks along y, up or down."""
-    ahead = pose[:2, 2] if np.hypot(*pose[:2, 2]) > 1e-6 else -pose[:2, 1]
-    yaw = np.pi / 2 - float(np.arctan2(ahead[1], ahead[0]))
-    found = np.eye(4)
-    found[:3, :3] = turn_matrix(yaw).numpy()
-    found[:3, 3] = -found[:3, :3] @ pose[:3, 3]
-    return found
+    is_vertical = np.hypot(*pose[:2, 2]) < 1e-6
+    return facing_y(-pose[:3, 1] if is_vertical else pose[:3, 2], pose[:3, 3])
 
 
 def _turn_about(middle: tuple[float, float], angle: float) -> Float64[np.ndarray, "4 4"]:
