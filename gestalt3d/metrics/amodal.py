@@ -21,7 +21,7 @@ invisible ones), `box_iou` that of the boxes; `…_all` counts 0 for objects wit
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,6 +220,16 @@ class AmodalEvaluator:
         rows = [percent(self._means([*kept[:i], *kept[i + 1 :]])) for i in range(len(kept))]
         return {key: [row[key] for row in rows] for key in FIGURES}
 
+    def whole_left_out(self) -> dict[str, list[float | None]]:
+        """The pooled figures of `whole`, of all objects, with each frame left out in turn, in the frames' order, percent."""
+        objects = _objects_of([*self._kept.values()])
+        rows: list[dict[str, Any]] = []
+        for i in range(len(objects)):
+            others = [*chain.from_iterable(own for k, own in enumerate(objects) if k != i)]
+            rows.append(percent(_summary(others)))
+        names = ("invisible_iou", "invisible_iou_all", "box_iou", "box_iou_all")
+        return {name: [row[name] for row in rows] for name in names}
+
     def _means(self, kept: Sequence[KeptFrame]) -> dict[str, float | None]:
         agnostic = self.class_agnostic
         areas = _areas(kept, [0] if agnostic else self.classes, any_class=agnostic)
@@ -361,14 +371,20 @@ def _objects(frame: KeptFrame, masks: _Masks, boxes: Float64[np.ndarray, "p r"] 
     return out
 
 
+def _objects_of(kept: Sequence[KeptFrame]) -> list[list[_Object]]:
+    """Of each frame; none where no answer says masks."""
+    if not any(frame.says_masks for frame in kept):
+        return [[] for _ in kept]
+    has_boxes = any(frame.says_boxes for frame in kept)
+    return [
+        [] if frame.masks is None else _objects(frame, frame.masks, frame.boxes if has_boxes else None)
+        for frame in kept
+    ]
+
+
 def _whole(kept: Sequence[KeptFrame]) -> dict[str, Any]:
     """What does not depend on scores and classes, for all objects and by their invisible share."""
-    objects: list[_Object] = []
-    if any(frame.says_masks for frame in kept):
-        has_boxes = any(frame.says_boxes for frame in kept)
-        for frame in kept:
-            boxes = frame.boxes if has_boxes else None
-            objects += [] if frame.masks is None else _objects(frame, frame.masks, boxes)
+    objects = [*chain.from_iterable(_objects_of(kept))]
     bounds = [0, *(round(100 * edge) for edge in EDGES), 100]
     bins = np.searchsorted(EDGES, [o.hidden_share for o in objects], side="right").tolist()
     by_range = {

@@ -61,19 +61,59 @@ class Recovery:
     """Mean over the same regions of the best IoU with a prediction of their class."""
 
 
+@dataclass(frozen=True)
+class _Decisions:
+    """Predictions that count at one threshold."""
+
+    classes: np.ndarray
+    scores: np.ndarray
+    right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What figures take from one scan, which does not depend on other scans."""
+
+    decisions: tuple[_Decisions, ...]
+    """At each of `THRESHOLDS`."""
+    wanted: np.ndarray
+    """(r,): classes of the regions that count."""
+    best: np.ndarray
+    """(r,): the best IoU of each with a prediction of its class."""
+
+
+def judge(scan: Overlaps, *, classes: Sequence[int], min_region: int = MIN_REGION) -> Judged:
+    """Regions of other than `classes` are void, such predictions are left out."""
+    candidates = _Candidates.of(scan, classes, min_region)
+    counts = candidates.region_counts
+    return Judged(
+        tuple(_decide(candidates, threshold) for threshold in THRESHOLDS),
+        candidates.region_classes[counts],
+        candidates.iou[:, counts].max(axis=0, initial=0.0),
+    )
+
+
 def average_precision(
     scans: Sequence[Overlaps], *, classes: Sequence[int], min_region: int = MIN_REGION
 ) -> AveragePrecision:
     """Pooled over `scans`. Regions of other than `classes` are void, such predictions are left out."""
-    candidates = [_Candidates.of(scan, classes, min_region) for scan in scans]
-    values = np.array([_per_class(candidates, classes, threshold) for threshold in THRESHOLDS])
-    return AveragePrecision(values[:-1].mean(axis=0), values[0], values[-1])
+    return pooled_precision([judge(scan, classes=classes, min_region=min_region) for scan in scans], classes)
 
 
 def recovery(scans: Sequence[Overlaps], *, classes: Sequence[int], min_region: int = MIN_REGION) -> Recovery:
     """Pooled over the regions of all `scans`; predictions below `min_region` points do not count."""
-    best = [_best_iou(_Candidates.of(scan, classes, min_region)) for scan in scans]
-    ious = np.concatenate([np.zeros(0), *best])
+    return pooled_recovery([judge(scan, classes=classes, min_region=min_region) for scan in scans])
+
+
+def pooled_precision(scans: Sequence[Judged], classes: Sequence[int]) -> AveragePrecision:
+    """`average_precision` of scans that were judged for these `classes`."""
+    values = np.array([_per_class(scans, classes, k) for k in range(len(THRESHOLDS))])
+    return AveragePrecision(values[:-1].mean(axis=0), values[0], values[-1])
+
+
+def pooled_recovery(scans: Sequence[Judged]) -> Recovery:
+    """`recovery` of scans that were judged."""
+    ious = np.concatenate([np.zeros(0), *(scan.best for scan in scans)])
     if not len(ious):
         return Recovery(float("nan"), float("nan"))
     return Recovery(float((ious > 0.5).mean()), float(ious.mean()))
@@ -138,15 +178,6 @@ class _Candidates:
         )
 
 
-@dataclass(frozen=True)
-class _Decisions:
-    """Predictions that count at one threshold."""
-
-    classes: np.ndarray
-    scores: np.ndarray
-    right: np.ndarray
-
-
 def _decide(scan: _Candidates, threshold: float) -> _Decisions:
     above = scan.iou > threshold
     right, duplicates = _assign(np.where(above & scan.region_counts, scan.iou, 0.0), scan.scores)
@@ -168,12 +199,12 @@ def _assign(iou: np.ndarray, scores: np.ndarray) -> tuple[list[int], list[int]]:
     return list(right), [prediction for prediction in set(predictions.tolist()) if prediction not in right]
 
 
-def _per_class(scans: Sequence[_Candidates], classes: Sequence[int], threshold: float) -> list[float]:
-    decisions = [_decide(scan, threshold) for scan in scans]
+def _per_class(scans: Sequence[Judged], classes: Sequence[int], threshold: int) -> list[float]:
+    decisions = [scan.decisions[threshold] for scan in scans]
     found = np.concatenate([d.classes for d in decisions] or [[]])
     scores = np.concatenate([d.scores for d in decisions] or [[]])
     right = np.concatenate([d.right for d in decisions] or [[]])
-    wanted = np.concatenate([scan.region_classes[scan.region_counts] for scan in scans] or [[]])
+    wanted = np.concatenate([scan.wanted for scan in scans] or [[]])
     return [
         area_under_curve(scores[found == c], right[found == c], int((wanted == c).sum())) for c in classes
     ]
@@ -192,7 +223,3 @@ def area_under_curve(scores: np.ndarray, right: np.ndarray, positives: int) -> f
     precision = np.append(1.0, true / (np.flatnonzero(last) + 1))
     recall = np.append(0.0, true / positives)
     return float((np.diff(recall) * (precision[1:] + precision[:-1])).sum() / 2)
-
-
-def _best_iou(scan: _Candidates) -> np.ndarray:
-    return scan.iou[:, scan.region_counts].max(axis=0, initial=0.0)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from gestalt3d.metrics.matching import Overlaps
 
@@ -33,8 +34,20 @@ class Coverage:
 
 def coverage(scans: Sequence[Overlaps], *, num_classes: int) -> Coverage:
     """Classes `0 … num_classes - 1` over all `scans`; instances of other classes are left out."""
-    parts = np.array([[_of_class(scan, c) for c in range(num_classes)] for scan in scans])
-    cov, wcov, hits, num_true, num_predicted = parts.reshape(len(scans), num_classes, 5).transpose(2, 0, 1)
+    return pooled_coverage(
+        [covered(scan, num_classes=num_classes) for scan in scans], num_classes=num_classes
+    )
+
+
+def covered(scan: Overlaps, *, num_classes: int) -> Float64[np.ndarray, "c 5"]:
+    """What `pooled_coverage` takes from one scan, which does not depend on others."""
+    return np.array([_of_class(scan, c) for c in range(num_classes)]).reshape(num_classes, 5)
+
+
+def pooled_coverage(scans: Sequence[Float64[np.ndarray, "c 5"]], *, num_classes: int) -> Coverage:
+    """`coverage` of scans that were looked at one by one."""
+    parts = np.array([*scans]).reshape(len(scans), num_classes, 5)
+    cov, wcov, hits, num_true, num_predicted = parts.transpose(2, 0, 1)
     held = num_true.sum(axis=0)
     scans_with = (num_true > 0).sum(axis=0)
     return Coverage(

@@ -2,14 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from gestalt3d.configs import Json
-from gestalt3d.metrics.average_precision import MIN_REGION, average_precision, class_agnostic, recovery
+from gestalt3d.metrics.average_precision import (
+    MIN_REGION,
+    Judged,
+    class_agnostic,
+    judge,
+    pooled_precision,
+    pooled_recovery,
+)
 from gestalt3d.metrics.counts import Counts, overlaps_of_plain, plain_overlaps, table_of_plain
-from gestalt3d.metrics.coverage import coverage
+from gestalt3d.metrics.coverage import covered, pooled_coverage
 from gestalt3d.metrics.matching import Overlaps, Regions, overlaps_of_masks
 from gestalt3d.metrics.report import Results, by_class, defined, percent, room_scores
 from gestalt3d.metrics.semantic import confusion, semantic
@@ -156,11 +164,12 @@ class CloudEvaluator:
         with these five, `mCov`, `mWCov`, `mPrec`, `mRec`, `mAcc`, `mIoU` (means over the classes that have a
         value), `oAcc`, `official` (the plain means, undefined as soon as one class is) and `per_class`.
         """
-        scans = {name: percent(self._scores([kept])) for name, kept in self._kept.items()}
+        judged = {name: self._judged(kept) for name, kept in self._kept.items()}
+        scans = {name: percent(self._scores([one])) for name, one in judged.items()}
         # By name: sums of floats depend on the order, and scans may come in any.
         return {
             "scans": scans,
-            "pooled": percent(self._scores([self._kept[name] for name in sorted(self._kept)])),
+            "pooled": percent(self._scores([judged[name] for name in sorted(judged)])),
             "skipped": list(self._skipped),
         }
 
@@ -169,10 +178,18 @@ class CloudEvaluator:
 
         They say how much a figure owes to single scans: the jackknife.
         """
-        kept = list(self._kept.values())
-        rows = [percent(self._scores([*kept[:i], *kept[i + 1 :]])) for i in range(len(kept))]
-        means = [key for key, value in percent(self._scores(kept)).items() if not isinstance(value, Mapping)]
+        scans = [self._judged(kept) for kept in self._kept.values()]
+        rows = [percent(self._scores([*scans[:i], *scans[i + 1 :]])) for i in range(len(scans))]
+        means = [key for key, value in percent(self._scores(scans)).items() if not isinstance(value, Mapping)]
         return {key: [row[key] for row in rows] for key in means}
+
+    def _judged(self, kept: Kept) -> "_JudgedScan":
+        objects = judge(kept.objects, classes=[0], min_region=self.min_region)
+        if self.class_agnostic:
+            return _JudgedScan(objects, None)
+        by_class = judge(kept.overlaps, classes=self.classes, min_region=self.min_region)
+        coverage = covered(kept.overlaps, num_classes=len(self.vocabulary))
+        return _JudgedScan(objects, _OfClasses(by_class, coverage, kept.counts))
 
     def _confusion(self, truth: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
         num_classes = len(self.vocabulary)
@@ -180,19 +197,16 @@ class CloudEvaluator:
             return np.zeros((num_classes, num_classes + 1), dtype=np.int64)
         return confusion(truth, predicted, num_classes=num_classes)
 
-    def _scores(self, kept: Sequence[Kept]) -> dict[str, Any]:
-        objects = self._instance_scores([k.objects for k in kept], [0])[0]
+    def _scores(self, judged: Sequence["_JudgedScan"]) -> dict[str, Any]:
+        objects = self._instance_scores([one.objects for one in judged], [0])[0]
         if self.class_agnostic:
             return objects
-        scans = [k.overlaps for k in kept]
-        instances, per_class = self._instance_scores(scans, self.classes)
+        by_class = [one.by_class for one in judged if one.by_class is not None]
+        instances, per_class = self._instance_scores([one.instances for one in by_class], self.classes)
         num_classes = len(self.vocabulary)
-        counts = (
-            np.sum([k.counts for k in kept], axis=0)
-            if kept
-            else np.zeros((num_classes, num_classes + 1), dtype=np.int64)
-        )
-        rooms = room_scores(self.vocabulary.names, coverage(scans, num_classes=num_classes), semantic(counts))
+        counts = sum((one.counts for one in by_class), np.zeros((num_classes, num_classes + 1), np.int64))
+        of_scans = pooled_coverage([one.covered for one in by_class], num_classes=num_classes)
+        rooms = room_scores(self.vocabulary.names, of_scans, semantic(counts))
         return {
             **instances,
             "class_agnostic": objects,
@@ -205,11 +219,10 @@ class CloudEvaluator:
         }
 
     def _instance_scores(
-        self, scans: Sequence[Overlaps], classes: Sequence[int]
+        self, scans: Sequence[Judged], classes: Sequence[int]
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """Means, and AP, AP50 and AP25 of each class."""
-        precision = average_precision(scans, classes=classes, min_region=self.min_region)
-        found = recovery(scans, classes=classes, min_region=self.min_region)
+        precision, found = pooled_precision(scans, classes), pooled_recovery(scans)
         columns = {"AP": precision.per_class, "AP50": precision.per_class_50, "AP25": precision.per_class_25}
         means = {
             "AP": precision.ap,
@@ -220,6 +233,20 @@ class CloudEvaluator:
         }
         names = [self.vocabulary.names[c] for c in classes]
         return {key: defined(value) for key, value in means.items()}, by_class(names, columns)
+
+
+class _OfClasses(NamedTuple):
+    instances: Judged
+    covered: Float64[np.ndarray, "c 5"]
+    counts: Int64[np.ndarray, "c c_plus_1"]
+
+
+class _JudgedScan(NamedTuple):
+    """What figures take from a scan and does not depend on others: found once, however often scans are pooled."""
+
+    objects: Judged
+    by_class: _OfClasses | None
+    """None where classes do not count."""
 
 
 def _kept_of_plain(scan: Mapping[str, Any], *, num_classes: int) -> Kept:

@@ -242,7 +242,13 @@ def test_frames_counted_apart_add_up() -> None:
     without = AmodalEvaluator(DSS19)
     for i, frame in enumerate(frames[1:]):
         without.add(str(i), *frame)
-    assert together.left_out()["AP2"][0] == without.results()["pooled"]["AP2"]
+    expected = without.results()["pooled"]
+    assert together.left_out()["AP2"][0] == expected["AP2"]
+    whole = together.whole_left_out()
+    assert {name: values[0] for name, values in whole.items()} == {
+        name: expected["whole"][name] for name in whole
+    }
+    assert len({*whole["invisible_iou_all"]}) > 1
     with pytest.raises(ValueError, match="already"):
         apart.add_counts(together.counts())
     for damaged in (
