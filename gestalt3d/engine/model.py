@@ -160,7 +160,11 @@ def without_photos(name: str) -> str:
     """That a model of that name takes no photos, and which do."""
     known = {n: methods.method_class(n) for n in methods.METHODS}
     for_photos = [n for n, kind in known.items() if kind.takes is View and not needs_depth(kind)]
-    remedy = f"for photos there are {', '.join(for_photos)}" if for_photos else "no model takes photos yet"
+    remedy = (
+        f"for photos there are {', '.join(for_photos)}"
+        if for_photos
+        else "no model of this package takes photos yet"
+    )
     return f"{name} wants depth, too (a colour image and its depth in a folder); {remedy}"
 
 

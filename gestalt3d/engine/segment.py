@@ -136,15 +136,16 @@ def _inside(folder: Path, model: Model, inputs: Inputs) -> list[Found]:
     found = [f for f in every if f not in left_out]
     if found:
         return found
-    if clouds:
-        raise UserError(
-            f"{folder}: only clouds in this folder; {model.name} takes single images with their depth"
+    frames = "folders with a colour image and its depth"
+    if takes_views and (clouds or photos):
+        there = " and ".join(
+            name for name, own in (("clouds", clouds), ("photos without depth", photos)) if own
         )
+        raise UserError(f"{folder}: only {there} in this folder; {model.name} takes {frames}")
     if photos:
         raise UserError(
             f"{folder}: no cloud in this folder, only photos without depth; {without_photos(model.name)}"
         )
-    frames = "folders with a colour image and its depth"
     if takes_views:
         raise UserError(
             f"{folder}: no image in this folder; put {frames} there, or {' '.join(IMAGE_SUFFIXES)} files"

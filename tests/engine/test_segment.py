@@ -164,6 +164,7 @@ def test_a_frame_has_results_of_its_pixels(model: Model, tmp_path: Path) -> None
     plain(tmp_path / "in" / "desk")
     save_color(tmp_path / "in" / "holiday.jpg")
     save_cloud(tmp_path / "in" / "room.ply", tiny_scan(points=500).input)
+    save_color(tmp_path / "in" / "holiday.jpg")
     told: list[Result] = []
     outcome = segment_files(model, [tmp_path / "in"], tmp_path / "out", on_result=told.append)
     assert [p.name for p in outcome.done] == ["desk", "room.ply"], (
@@ -185,7 +186,9 @@ def test_photos_are_refused_by_name_and_as_a_folder(model: Model, tmp_path: Path
     )
     folder, photo = outcome.failed
     assert "only photos without depth; geometric wants depth, too" in folder
-    assert str(tmp_path / "in" / "holiday.jpg") in photo and "no model takes photos yet" in photo
+    assert (
+        str(tmp_path / "in" / "holiday.jpg") in photo and "no model of this package takes photos yet" in photo
+    )
 
 
 class Solid(Fake):
@@ -206,6 +209,7 @@ def test_a_model_for_views_answers_frames_and_leaves_clouds(tmp_path: Path) -> N
     model = Model("solid", Solid())
     plain(tmp_path / "in" / "desk")
     save_cloud(tmp_path / "in" / "room.ply", tiny_scan(points=500).input)
+    save_color(tmp_path / "in" / "holiday.jpg")
     told: list[Result] = []
     outcome = segment_files(
         model, [tmp_path / "in"], tmp_path / "out", Options(kinds=Kinds(objects=True)), on_result=told.append
@@ -241,15 +245,22 @@ def test_a_model_for_views_answers_frames_and_leaves_clouds(tmp_path: Path) -> N
     [
         (
             lambda folder: save_color(folder / "photo.jpg"),
-            "photo.jpg: this is a photo without depth; solid wants depth, too",
+            "in: only photos without depth in this folder; solid takes folders with a colour image and its depth",
         ),
         (
             lambda folder: save_cloud(folder / "room.ply", tiny_scan(points=500).input),
             "in: only clouds in this folder",
         ),
+        (
+            lambda folder: (
+                save_color(folder / "photo.jpg"),
+                save_cloud(folder / "room.ply", tiny_scan(points=500).input),
+            ),
+            "in: only clouds and photos without depth in this folder",
+        ),
         (Path.mkdir, "in: no image in this folder; put folders with a colour image"),
     ],
-    ids=["photo", "cloud", "nothing"],
+    ids=["photo", "cloud", "both", "nothing"],
 )
 def test_what_a_model_for_frames_cannot_answer_is_one_line(
     tmp_path: Path, make: Callable[[Path], object], words: str
