@@ -54,6 +54,8 @@ class A3ISConfig:
 
     dss: DSSConfig = field(default_factory=DSSConfig)
     """The network that finds boxes."""
+    learn: Literal["branch", "all"] = "all"
+    """What learns: the branch behind a trained network for boxes, or both."""
     bins: Count = 14
     """Of a region along each side; its mask has twice as many."""
     samples: Count = 2
@@ -96,7 +98,8 @@ class A3ISConfig:
 
 
 class Prediction(NamedTuple):
-    boxes: dss.Prediction
+    boxes: dss.Prediction | None
+    """Where they learn."""
     regions: dss.Regions
     """Those whose masks are learnt."""
     masks: Float[Tensor, "m k s s s"]
@@ -196,12 +199,20 @@ class A3IS(Learned[View, Batch, Prediction]):
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         self.dss = DSS.from_config(config.dss, vocabulary)
+        if config.learn == "branch":
+            self.dss.requires_grad_(False)
         photo = self.dss.photo.channels if self.dss.photo is not None and config.color else 0
         self.branch = MaskBranch(config, self.dss.trunk, photo, len(vocabulary))
 
     @classmethod
     def from_config(cls, config: A3ISConfig, vocabulary: Vocabulary) -> "A3IS":
         return cls(config, vocabulary)
+
+    def train(self, mode: bool = True) -> "A3IS":
+        """As ever, but a network for boxes that does not learn keeps its running statistics."""
+        super().train(mode)
+        self.dss.train(mode and self.config.learn == "all")
+        return self
 
     def prepare(self, sample: LabelledView, rng: np.random.Generator) -> Batch:
         """The frame and its objects."""
@@ -210,19 +221,31 @@ class A3IS(Learned[View, Batch, Prediction]):
     # --- the network ---
 
     def forward(self, batch: Batch) -> Prediction:
-        encoded = self.dss.encoded(batch.frame)
-        boxes = self.dss.predicted(batch, encoded)
+        learns = self.config.learn == "all"
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            encoded = self.dss.encoded(batch.frame)
+            boxes = self.dss.predicted(batch, encoded)
         regions = boxes.regions
         if self.config.dss.propose == "clusters":
-            regions = self._jittered(batch.truth)
+            regions = self._refined(boxes, batch.truth).and_also(self._jittered(batch.truth))
         chosen = self._chosen(regions, batch.truth)
         regions = dss.Regions(*(values[chosen] for values in regions))
         masks = self.branch(batch.frame, encoded, regions.boxes, regions.frame)
-        return Prediction(boxes, regions, masks)
+        return Prediction(boxes if learns else None, regions, masks)
+
+    @torch.no_grad()
+    def _refined(self, found: dss.Prediction, truth: Truth) -> dss.Regions:
+        """Those with an object, as recognition refines them for its class: clusters themselves show the visible part alone."""
+        own, said = found.regions.object, found.recognised
+        rows = (own >= 0).nonzero()[:, 0]
+        rows = rows[truth.classes[own[rows]] >= 0]
+        kind = truth.classes[own[rows]]
+        boxes = dss.refined(found.regions.boxes[rows], said.deltas[rows, kind], said.turn[rows, kind])
+        return dss.Regions(boxes, found.regions.frame[rows], own[rows])
 
     @torch.no_grad()
     def _jittered(self, truth: Truth) -> dss.Regions:
-        """The true boxes, as far off as refined ones are: clusters themselves show the visible part alone."""
+        """The true boxes, a little off."""
         boxes, count = truth.boxes, len(truth.boxes)
         size = boxes[:, 3:6]
         off = (torch.rand(count, 3, device=boxes.device) - 0.5) * 0.3 * size
@@ -250,7 +273,7 @@ class A3IS(Learned[View, Batch, Prediction]):
 
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         """L = L_cls + L_reg + L_ins (1)."""
-        terms = self.dss.losses(prediction.boxes, batch, at)
+        terms = {} if prediction.boxes is None else self.dss.losses(prediction.boxes, batch, at)
         boxes, object = prediction.regions.boxes, prediction.regions.object
         kind = batch.truth.classes[object]
         side = prediction.masks.shape[-1]

@@ -15,6 +15,7 @@ Readings, where the paper is silent or the authors' code differs:
 - True boxes have any yaw, boxes here that of the room's walls (Sec. 3.1: a Manhattan world), so axes are matched and what is left
   of the yaw is ignored; `turn`, which is ours, learns it with the better box.
 - `propose="clusters"`, ours, takes regions from geometry: a proposal network wants tens of thousands of frames.
+- `geometry`, ours, tells the recognition network how large a region is and where it lies: clusters are of any size.
 - `along_walls`, ours, turns the volume to the walls instead of the anchors.
 """
 
@@ -175,6 +176,12 @@ class Regions(NamedTuple):
     object: Int[Tensor, "r"]
     """Row of `Truth`, -1 for none."""
 
+    def and_also(self, other: "Regions") -> "Regions":
+        """Both."""
+        both = Regions(*map(torch.cat, zip(self, other, strict=True)))
+        order = both.frame.argsort(stable=True)
+        return Regions(*(values[order] for values in both))
+
 
 class Proposals(NamedTuple):
     """What is said of a frame's anchors: those that learn, and the boxes that the best become."""
@@ -232,7 +239,7 @@ class DSS(Learned[View, Batch, Prediction]):
     # --- from a view to a batch ---
 
     def prepare(self, sample: LabelledView, rng: np.random.Generator) -> Batch:
-        """The frame and its objects."""
+        """The frame and its objects, and its clusters where regions are theirs."""
         frame, grid_from_world = frame_of(sample.input, self.config.space)
         truth, rows = truth_of(sample.truth, grid_from_world)
         clusters = no_clusters()
@@ -249,6 +256,10 @@ class DSS(Learned[View, Batch, Prediction]):
         rng: np.random.Generator,
     ) -> Clusters:
         c, view = self.config.clusters, sample.input
+        if rows and not bool((sample.truth.sizes[rows] > 0).any()):
+            raise UserError(
+                f"{sample.name}: clusters learn from visible masks, and its objects have none; set propose to anchors"
+            )
         pieces = pieces_of(view, grid_from_world, float(frame.yaw[0]), c)
         height, width = view.image.shape[1:]
         owners = owners_of_pixels(sample.truth, rows, (height, width), (height, width))
@@ -358,13 +369,16 @@ class DSS(Learned[View, Batch, Prediction]):
 
     @torch.no_grad()
     def _drawn(self, truth: Truth, clusters: Clusters) -> Regions:
-        """Random clusters of each frame; a cluster has the object that it is a part of."""
+        """Random clusters of each frame, each with its object; those of an object of no class would teach nothing."""
         boxes, frames, objects, first = [], [], [], 0
         counts = clusters.counts.tolist()
         split = zip(
             clusters.boxes.split(counts), clusters.owner.split(counts), truth.objects.tolist(), strict=True
         )
         for k, (own, owner, count) in enumerate(split):
+            kinds = truth.classes[first : first + count]
+            known = (owner < 0) | (kinds[owner.clamp(min=0)] >= 0) if count else owner < 0
+            own, owner = own[known], owner[known]
             rows = self._some(owner >= 0)
             boxes.append(own[rows])
             frames.append(torch.full_like(rows, k))

@@ -44,9 +44,10 @@ def a3is_rooms() -> Recipe:
     """A3IS-CNN on synthetic frames behind clusters instead of a proposal network; for a CPU."""
     base = a3is_rooms_anchors()
     assert isinstance(base.model, A3ISConfig)
-    sees = replace(base.model.dss.recognition, margin=2.0)
+    sees = replace(base.model.dss.recognition, margin=2.0, geometry=True)
     found = replace(base.model.dss, propose="clusters", recognition=sees, rois=48, roi_positive_share=0.6)
-    return replace(base, name="a3is-rooms", model=replace(base.model, dss=found))
+    model = replace(base.model, dss=found, margin=1.4, mask_positive_iou=0.25)
+    return replace(base, name="a3is-rooms", model=model)
 
 
 def a3is_rooms_anchors() -> Recipe:

@@ -1,13 +1,19 @@
 """A3IS-CNN: what its branch sees and learns, and a tiny frame's whole objects."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from gestalt3d.engine import checkpoint
+from gestalt3d.engine.initial import initialise
+from gestalt3d.errors import UserError
+from gestalt3d.methods import dss
 from gestalt3d.methods.a3is import A3IS, A3ISConfig, mask_targets, photo_at
+from gestalt3d.methods.dss import DSSConfig
 from gestalt3d.methods.frames.answer import probability_at
 from gestalt3d.methods.frames.clusters import ClusterConfig
 from gestalt3d.methods.frames.objects import truth_of
@@ -23,7 +29,7 @@ BEHIND = replace(
     test_dss.SMALL,
     propose="clusters",
     clusters=ClusterConfig(negative_iou=0.3),
-    recognition=replace(test_dss.SMALL.recognition, margin=2.0),
+    recognition=replace(test_dss.SMALL.recognition, margin=2.0, geometry=True),
 )
 """Regions from clusters."""
 SMALL = A3ISConfig(
@@ -46,6 +52,7 @@ CASES = (
             "warp-mean": {"place": "warp", "reduce": "mean", "samples": 2},
             "quantized": {"quantizer": 3},
             "no-color": {"color": False, "margin": 1.2},
+            "branch": {"learn": "branch"},
         }.items()
     ),
     Case(
@@ -107,6 +114,58 @@ def test_the_loss_of_masks_is_the_mean_cross_entropy_of_the_bins() -> None:
     assert float(found) == pytest.approx(float(torch.stack(costs).mean().detach()), rel=1e-4)
 
 
+@pytest.mark.parametrize("base", [test_dss.SMALL, BEHIND], ids=["anchors", "clusters"])
+def test_a_branch_alone_leaves_its_detector_as_it_is(base: DSSConfig) -> None:
+    torch.manual_seed(0)
+    method = A3IS(replace(SMALL, dss=base, learn="branch"), S3DIS).train()
+    before = {name: values.clone() for name, values in method.state_dict().items()}
+    given = batch(method)
+    terms = method.losses(method(given), given, START)
+    assert set(terms) == {"mask"}
+    terms["mask"].backward()
+    learns = {name for name, weight in method.named_parameters() if weight.grad is not None}
+    assert learns and all(name.startswith("branch.") for name in learns)
+    for name, values in method.state_dict().items():
+        assert torch.equal(values, before[name]) or name.startswith("branch."), name
+
+
+def test_a_branch_starts_behind_the_boxes_of_a_trained_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole, file = A3IS(SMALL, S3DIS), tmp_path / "whole.safetensors"
+    checkpoint.save(file, whole.state_dict(), checkpoint.describe(whole))
+    torch.manual_seed(1)
+    alone = A3IS(replace(SMALL, learn="branch", activation="softmax"), S3DIS)
+    with pytest.raises(UserError, match="uses dss as they are, without training them"):
+        initialise(alone, [])
+    branch = {name: values.clone() for name, values in alone.branch.state_dict().items()}
+    initialise(alone, [f"{file}.dss"])
+    assert all(torch.equal(v, alone.dss.state_dict()[n]) for n, v in whole.dss.state_dict().items())
+    assert all(torch.equal(v, branch[n]) for n, v in alone.branch.state_dict().items())
+    other = A3IS(replace(SMALL, learn="branch", dss=replace(SMALL.dss, rois=8)), S3DIS)
+    with pytest.raises(UserError, match="its rois is 32, this recipe's 8"):
+        initialise(other, [f"{file}.dss"])
+
+
+def test_masks_behind_clusters_are_learnt_in_the_boxes_of_recognition() -> None:
+    """And in true ones a little off; of several frames each in its own."""
+    torch.manual_seed(0)
+    method = A3IS(replace(SMALL, dss=BEHIND, mask_rois=1000, mask_positive_iou=0.0), S3DIS)
+    views = [tiny_view(size=(160, 120)), tiny_view(1, boxes=2, size=(160, 120))]
+    given = [method.prepare(view, np.random.default_rng(0)) for view in views]
+    both = type(given[0]).cat(given)
+    found = method(both)
+    regions, truth = found.regions, both.truth
+    assert bool((regions.frame.diff() >= 0).all()) and set(regions.frame.tolist()) == {0, 1}
+    assert torch.equal(truth.frame[regions.object], regions.frame)
+    said, own = found.boxes.recognised, found.boxes.regions.object
+    rows = (own >= 0).nonzero()[:, 0]
+    kind = truth.classes[own[rows]]
+    refined = dss.refined(found.boxes.regions.boxes[rows], said.deltas[rows, kind], said.turn[rows, kind])
+    assert len(regions.boxes) == len(rows) + len(truth.boxes)
+    near = torch.cdist(refined, regions.boxes).amin(1)
+    assert len(rows) > 5 and float(near.max().detach()) < 1e-5
+
+
 def test_softmax_masks_compete() -> None:
     method = A3IS(replace(SMALL, activation="softmax"), S3DIS)
     given = batch(method)
@@ -122,7 +181,7 @@ def test_objects_without_shape_teach_no_mask() -> None:
     given = batch(method)
     unknown = given._replace(truth=given.truth._replace(shaped=torch.zeros(3, dtype=torch.bool)))
     terms = method.losses(method(unknown), unknown, START)
-    assert float(terms["mask"]) == 0 and float(terms["class"]) > 0
+    assert float(terms["mask"].detach()) == 0 and float(terms["class"].detach()) > 0
 
 
 def test_bins_see_the_photo_where_they_are() -> None:

@@ -17,7 +17,7 @@ from gestalt3d.methods.frames.clusters import (
     pieces_of,
 )
 from gestalt3d.methods.frames.objects import along, along_axes, in_frame, owners_of_pixels, truth_of
-from gestalt3d.methods.frames.recognition import RecognitionConfig, image_boxes
+from gestalt3d.methods.frames.recognition import RecognitionConfig, geometry_of, image_boxes
 from gestalt3d.methods.frames.regions import (
     RegionConfig,
     aligned_truth,
@@ -30,6 +30,7 @@ from gestalt3d.methods.frames.regions import (
 from gestalt3d.methods.frames.space import SpaceConfig, frame_of, wall_yaw
 from gestalt3d.nn.anchors import DSS_ANCHORS, DSS_SMALL, anchor_sizes
 from gestalt3d.ops.oriented_boxes_overlap import oriented_iou
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import DSS19, S3DIS
 from gestalt3d.testing import Case, Overfit, tiny_view
 
@@ -256,6 +257,26 @@ def test_image_boxes_hold_the_pixels_of_a_region() -> None:
     assert nothing.tolist() == [[0, 0, 0, 0]]
 
 
+def test_geometry_of_regions_is_measured_from_camera_and_floor() -> None:
+    """Whatever the direction that the volume has: the same numbers in a frame along the walls and in one along the camera."""
+    sample = tiny_view()
+    found = []
+    for along_walls in (True, False):
+        posed = frame_of(sample.input, SpaceConfig(along_walls=along_walls, image=(60, 80)))
+        truth, _ = truth_of(sample.truth, posed.grid_from_world)
+        found.append(geometry_of(posed.frame, truth.boxes, torch.zeros(3, dtype=torch.int64)))
+    assert torch.allclose(found[0], found[1], atol=1e-4)
+    boxes = sample.truth.amodal_boxes
+    assert boxes is not None
+    size, logs, away, far, ends = found[0].split([3, 3, 3, 1, 2], dim=1)
+    assert torch.allclose(size, boxes[:, 3:6], atol=1e-4) and torch.allclose(logs.exp(), size, atol=1e-4)
+    camera = torch.zeros(3, dtype=torch.float32)
+    assert torch.allclose(away.norm(dim=1), (boxes[:, :3] - camera).norm(dim=1), atol=1e-3)
+    assert torch.allclose(far[:, 0], (boxes[:, :2] - camera[:2]).norm(dim=1), atol=1e-3)
+    assert float(ends[:, 0].abs().max()) < 0.03, "they stand on the floor"
+    assert torch.allclose(ends[:, 1] - ends[:, 0], boxes[:, 5], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -278,21 +299,48 @@ def test_a_view_without_depth_is_refused_in_words() -> None:
         DSS(SMALL, S3DIS).segment(replace(tiny_view().input, depth=None))
 
 
-def test_imitated_clusters_are_of_the_object_whose_points_they_hold() -> None:
-    sample = tiny_view()
-    posed = frame_of(sample.input, SpaceConfig(along_walls=True, image=(60, 80)))
-    truth, rows = truth_of(sample.truth, posed.grid_from_world)
-    owners = owners_of_pixels(sample.truth, rows, (60, 80), (60, 80))
+def test_imitated_clusters_show_enough_of_the_object_whose_points_they_hold() -> None:
+    sample = tiny_view(size=(160, 120))
+    posed = frame_of(sample.input, SpaceConfig(along_walls=True, image=(120, 160)))
+    _, rows = truth_of(sample.truth, posed.grid_from_world)
+    owners = owners_of_pixels(sample.truth, rows, (120, 160), (120, 160))
     assert torch.equal(owners.flatten(), sample.truth.to_labels())
+    places = posed.frame.places[0]
+    wide, parts = torch.tensor([0.0, 0, 0, 0.05, 0.05, 0.05, 0]), 0
     for seed in range(5):
-        found = imitated(
-            posed.frame, owners, len(rows), ClusterConfig(others=30), np.random.default_rng(seed)
-        )
-        own = found.owner >= 0
+        config = ClusterConfig(of_objects=12, others=10)
+        found = imitated(posed.frame, owners, len(rows), config, np.random.default_rng(seed))
         assert int(found.counts) == len(found.boxes) and set(found.owner.tolist()) == {-1, 0, 1, 2}
-        middle = in_frame(found.boxes[own, :3], truth.boxes[found.owner[own]])
-        assert bool(((middle > -0.5) & (middle < 1.5)).all())
-        assert float(found.boxes[:, 3:6].min()) > 0
+        for box, owner in zip(found.boxes + wide, found.owner.tolist(), strict=True):
+            if owner >= 0:
+                visible = places[owners == owner]
+                inside = in_frame(visible, box[None])
+                share = float(((inside >= 0) & (inside <= 1)).all(1).float().mean())
+                assert share > 0.9 * config.positive_iou
+                parts += share < 0.9
+    assert parts > 5
+
+
+def test_clusters_need_visible_masks_and_say_so() -> None:
+    """Boxes alone, as SUN RGB-D has them, would teach that nothing is an object."""
+    sample = tiny_view()
+    truth = sample.truth
+    nothing = Sets.from_sizes(
+        torch.zeros(3, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), truth.masks.size
+    )
+    method = DSS(replace(SMALL, propose="clusters"), S3DIS)
+    with pytest.raises(UserError, match="clusters learn from visible masks"):
+        method.prepare(replace(sample, truth=replace(truth, masks=nothing)), np.random.default_rng(0))
+
+
+def test_regions_of_objects_without_class_take_no_place_of_others() -> None:
+    sample = tiny_view(size=(160, 120))
+    torch.manual_seed(0)
+    method = DSS(replace(SMALL, propose="clusters", rois=6, roi_positive_share=1.0), S3DIS)
+    given = method.prepare(sample, np.random.default_rng(0))
+    given = given._replace(truth=given.truth._replace(classes=torch.tensor([-1, 7, -1])))
+    found = method(given).regions.object
+    assert set(found.tolist()) <= {-1, 1} and int((found == 1).sum()) > 0
 
 
 def test_clusters_of_a_frame_are_its_objects_and_every_two_that_touch() -> None:

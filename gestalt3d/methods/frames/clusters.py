@@ -2,7 +2,7 @@
 
 They need no training, as the proposals before region proposal networks (Girshick et al., "R-CNN", CVPR 2014). In training each
 has the object that it shows most of; to them come boxes that are made of the truth, around the visible points of an object, of
-parts of it, of neighbours together, and of pieces of the building, so that objects which no cluster shows teach, too.
+parts of it, and of pieces of the building, so that objects which no cluster shows teach, too.
 """
 
 from dataclasses import dataclass, field
@@ -43,11 +43,11 @@ class ClusterConfig:
     negative_iou: Share = 0.1
     """Of the points of a region and those of any object, up to where it shows none."""
     of_objects: Count = 3
-    """In training, regions made of each object: all that is visible of it, and random parts."""
+    """In training, regions made of each object: all that is visible of it, and random parts that show enough of it."""
     others: Count = 6
-    """In training, regions made of the building and of neighbours together."""
+    """In training, regions made of the building."""
     least_share: Share = 0.4
-    """Least share of what is visible of an object that a random part has, along each axis."""
+    """Least share of the box around what is visible of an object that a random part has, along one axis."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -111,7 +111,8 @@ def pieces_of(
         alone = torch.stack([box_around(points[own], yaw) for own in found])
         together, one, other = pairs_that_touch(alone, config.touching)
         boxes = torch.cat([alone, together])
-        found += [torch.cat([found[a], found[b]]) for a, b in zip(one.tolist(), other.tolist(), strict=True)]
+        pairs = zip(one.tolist(), other.tolist(), strict=True)
+        found += [torch.cat([found[a], found[b]]).sort().values for a, b in pairs]
     boxes, found = boxes[: config.most], found[: config.most]
     sizes = torch.tensor([len(own) for own in found], dtype=torch.int64)
     elements = torch.cat([sizes[:0], *found])
@@ -164,15 +165,14 @@ def imitated(
 
     visible = [places[known & (owners == row)] for row in range(objects)]
     for row, points in enumerate(visible):
-        for k in range(config.of_objects):
-            add(points if k == 0 else _part(points, config.least_share, rng), row)
+        add(points, row)
+        for _ in range(config.of_objects - 1):
+            part = _part(points, config.least_share, rng)
+            if len(part) >= config.positive_iou * len(points):
+                add(part, row)
     rest = places[known & (owners < 0)]
-    shown = [row for row, points in enumerate(visible) if len(points) >= _FEWEST]
-    for k in range(config.others):
-        if k % 3 == 2 and len(shown) > 1:
-            one, other = rng.choice(shown, 2, replace=False).tolist()
-            add(torch.cat([visible[one], visible[other]]), -1)
-        elif len(rest):
+    for _ in range(config.others):
+        if len(rest):
             seed, reach = rest[int(rng.integers(len(rest)))], float(rng.uniform(0.15, 1.2))
             add(rest[(rest - seed).norm(dim=1) < reach], -1)
     if not boxes:
@@ -181,11 +181,11 @@ def imitated(
 
 
 def _part(points: Float[Tensor, "n 3"], least: float, rng: np.random.Generator) -> Float[Tensor, "m 3"]:
-    """Those within a random window of the box around the points."""
+    """Those within a random stretch of the box around the points, along one of its axes."""
     if len(points) == 0:
         return points
     low, high = points.amin(0), points.amax(0)
-    share = torch.from_numpy(rng.uniform(least, 1.0, 3).astype(np.float32))
-    start = torch.from_numpy(rng.random(3, dtype=np.float32)) * (1 - share)
-    first, last = low + start * (high - low), low + (start + share) * (high - low)
-    return points[((points >= first) & (points <= last)).all(1)]
+    axis, share = int(rng.integers(3)), float(rng.uniform(least, 1.0))
+    start = float(rng.random()) * (1 - share)
+    along = (points[:, axis] - low[axis]) / (high[axis] - low[axis]).clamp(min=1e-6)
+    return points[(along >= start) & (along <= start + share)]

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from gestalt3d.configs import Count, Within, check_ranges
 from gestalt3d.errors import UserError
-from gestalt3d.methods.frames.objects import widened
+from gestalt3d.methods.frames.objects import turned, widened
 from gestalt3d.methods.frames.space import Frame, SpaceConfig
 from gestalt3d.nn.scene_volume import LAYOUT, SceneTrunk, Seen, volume_layer
 from gestalt3d.ops.roi_align import points_in_boxes
@@ -17,13 +17,17 @@ from gestalt3d.ops.roi_align_3d import roi_align_3d
 
 Reduce = Literal["max", "mean"]
 Place = Literal["align", "warp", "pool"]
+_LOWEST = 0.02
+"""Share of what is seen that may lie below the floor."""
+_MEASURES, _MEASURED = 12, 64
+"""Numbers of a region's geometry, and channels that they become."""
 _PATCH = 7
 """Cells of a region's patch of the photo's features along each side."""
 
 
 @dataclass(frozen=True)
 class RecognitionConfig:
-    """Defaults are those of the authors' code."""
+    """Defaults are those of the authors' code; `shared`, `turn` and `geometry` are ours."""
 
     size: Count = 30
     """Voxels along the sides of a region in the recognition network."""
@@ -43,6 +47,8 @@ class RecognitionConfig:
     """Of these."""
     turn: bool = False
     """Learn the yaw of objects, too."""
+    geometry: bool = False
+    """Let it know how large a region is and where it lies to camera and floor, which bins of any size do not tell."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -135,7 +141,9 @@ class Recognition(nn.Module):
         self.tower = nn.Sequential(*layers)
         self.of_volume = _dense(channels * side**3, c.hidden, c.dropout)
         self.of_photo = _dense(photo * _PATCH**2, c.hidden, c.dropout) if photo else None
-        self.joint = _dense(c.hidden * (2 if photo else 1), c.joint, 0.0)
+        self.of_geometry = _dense(_MEASURES, _MEASURED, 0.0) if c.geometry else None
+        known = c.hidden * (2 if photo else 1) + _MEASURED * c.geometry
+        self.joint = _dense(known, c.joint, 0.0)
         self.to_class = nn.Linear(c.joint, classes + 1)
         self.to_box = nn.Linear(c.joint, classes * 6)
         self.to_turn = nn.Linear(c.joint, classes) if c.turn else None
@@ -160,6 +168,8 @@ class Recognition(nn.Module):
                 encoded.image.float(), at, _PATCH, spatial_scale=scale, sampling_ratio=2, aligned=True
             )
             parts.append(self.of_photo(patch.flatten(1)))
+        if self.of_geometry is not None:
+            parts.append(self.of_geometry(geometry_of(frame, boxes, rows)))
         x = self.joint(torch.cat(parts, dim=1))
         deltas = self.to_box(x).float().unflatten(1, (-1, 6))
         turn = torch.zeros_like(deltas[..., 0]) if self.to_turn is None else self.to_turn(x).float()
@@ -168,6 +178,29 @@ class Recognition(nn.Module):
 
 def _dense(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout))
+
+
+@torch.no_grad()
+def geometry_of(frame: Frame, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]) -> Float[Tensor, "r 12"]:
+    """In metres and the region's own axes: size and its logarithm, centre from the camera and how far it is, and how high
+    bottom and top are above the floor.
+    """
+    rotation, shift = frame.camera_from_grid[:, :3, :3], frame.camera_from_grid[:, :3, 3]
+    camera = -(rotation * shift[..., None]).sum(1)  # no matrix product, which autocast would round
+    away = turned(boxes[:, :3] - camera[rows], boxes[:, 6])
+    size, floor = boxes[:, 3:6], torch.stack([*map(_floor, frame.places, frame.seen)])[rows]
+    ends = torch.stack([boxes[:, 2] - size[:, 2] / 2 - floor, boxes[:, 2] + size[:, 2] / 2 - floor], dim=1)
+    return torch.cat(
+        [size, size.clamp(min=0.01).log(), away, away[:, :2].norm(dim=1, keepdim=True), ends], dim=1
+    )
+
+
+def _floor(places: Float[Tensor, "h w 3"], seen: Bool[Tensor, "h w"]) -> Float[Tensor, ""]:
+    """Height below which hardly anything of a frame lies; 0 where nothing is seen."""
+    heights = places[..., 2][seen]
+    if len(heights) == 0:
+        return places.new_zeros(())
+    return heights.kthvalue(1 + int(_LOWEST * (len(heights) - 1))).values
 
 
 @torch.no_grad()
