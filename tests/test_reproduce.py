@@ -242,7 +242,7 @@ def test_rows_on_rooms_start_from_the_semantic_stage_alone(tmp_path: Path) -> No
         model, adjust = load(key), rows[key].adjust
         assert model.method.semantics.config.superpoints is not None
         assert adjust is not None
-        adjust(model)
+        model = adjust(model)
         assert model.method.semantics.config.superpoints is None
         parter = model.method.parter.config
         assert key == "components-rooms" or (parter.turns == 1 and parter.proposals.merge is None)

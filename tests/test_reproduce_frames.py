@@ -8,18 +8,20 @@ import pytest
 
 from gestalt3d import reproduce
 from gestalt3d.data import open_data
+from gestalt3d.engine.model import Model
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.methods.a3is import A3ISConfig
 from gestalt3d.methods.dss import DSSConfig
 from gestalt3d.reproduce import a3is_rows, frames
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import DSS19
-from tests.methods import test_a3is, test_dss
+from tests.methods import test_a3is
 
 
 class Truth:
     """Answers with what is true."""
 
-    vocabulary = DSS19
+    name, takes, takes_semantics, vocabulary, config = "truth", View, False, DSS19, None
 
     def __init__(self, samples: list[Any]) -> None:
         self.samples = samples
@@ -42,14 +44,23 @@ class Few:
         return self.samples[i]
 
 
+def told(model: Any, views: Few, measure: Any = frames.measure_hidden) -> Any:
+    return measure(model, views, lambda *_: None)
+
+
 def test_the_truth_is_perfect_and_guesses_from_it_are_not() -> None:
     views = Few()
-    found = frames.measure_hidden(Truth(views.samples), views, lambda *_: None)  # type: ignore[arg-type]
-    assert set(frames.hidden_columns()) <= set(found.values)
-    assert found.values["hidden IoU all answer"] == found.values["found %"] == 100
-    filled, floor = (found.values[f"hidden IoU all {guess}"] for guess in frames.GUESSES[1:])
-    assert filled is not None and floor is not None and 0 < floor < 100 and 20 < filled < 70
-    plain = frames.measure(Truth(views.samples), views, lambda *_: None)  # type: ignore[arg-type]
+    truth = Truth(views.samples)
+    found = told(truth, views)
+    assert {found.values[name] for name in ("found %", *frames.HIDDEN)} == {100.0}
+    assert set(reproduce.TABLES["a3is-hidden"].columns) <= set(found.values)
+    assert set(found.left_out) == set(frames.HIDDEN) and found.left_out["hidden IoU"] == [100.0, 100.0]
+    filled, floor = (
+        told(adjust(Model("truth", truth)), views).values["hidden IoU"]
+        for adjust in (a3is_rows.filling_boxes, a3is_rows.reaching_the_floor)
+    )
+    assert 0 < floor < 100 and 20 < filled < 70
+    plain = told(truth, views, frames.measure)
     assert {plain.values[name] for name in frames.COLUMNS} == {100.0}
     assert len(plain.left_out["AP"]) == 2 and sum(plain.num_true.values()) > 0
 
@@ -60,6 +71,8 @@ def test_rows_differ_in_one_thing(table: str) -> None:
     keys = [r.trained_as or r.key for r in reproduce.TABLES[table].rows if not r.published_only]
     recipes = [a3is_rows.row(key, steps=400, seed=1) for key in keys]
     assert len({r.optim for r in recipes}) == len({r.augment for r in recipes}) == 1
+    proposals = {getattr(r.model, "dss", r.model).propose for r in recipes if r.name != "a3is-anchors"}
+    assert proposals == {"clusters"}
     assert {(r.data, r.count, r.scans_per_step, r.seed, r.classes) for r in recipes} == {
         ("views:train", None, 2, 1, "dss19")
     }
@@ -69,6 +82,8 @@ def test_rows_differ_in_one_thing(table: str) -> None:
     if table == "a3is-table2b":
         plain = {replace(r.model, place="align", activation="sigmoid") for r in recipes}  # type: ignore
         assert len(plain) == 1 and len({r.model for r in recipes}) == 4
+        assert {r.init for r in reproduce.TABLES[table].rows} == {("a3is-rooms.dss",)}
+        assert {r.model.learn for r in recipes} == {"branch"}  # type: ignore
 
 
 def test_boxes_of_a_trained_network_are_a_row_of_their_own(
@@ -78,7 +93,7 @@ def test_boxes_of_a_trained_network_are_a_row_of_their_own(
 
     def small(key: str, *, steps: int, seed: int) -> Recipe:
         recipe = make(key, steps=steps, seed=seed)
-        dss = replace(test_dss.SMALL, min_score=0.0)
+        dss = replace(test_a3is.BEHIND, min_score=0.0)
         model: Any = dss if isinstance(recipe.model, DSSConfig) else replace(test_a3is.SMALL, dss=dss)
         return replace(recipe, model=model, workers=0, scans_per_step=1)
 
@@ -86,9 +101,9 @@ def test_boxes_of_a_trained_network_are_a_row_of_their_own(
     assert isinstance(a3is_rows.ROWS["a3is"], A3ISConfig)
     monkeypatch.setattr(a3is_rows, "row", small)
     result = reproduce.retrain("a3is-table1", tmp_path, rows=["a3is", "a3is-boxes"], quick=True)
-    assert [row["row"] for row in result["rows"]][-2:] == [
-        "RGB-D + 3D RPN: boxes of the row below",
-        "RGB-D + RPN + A3IS branch",
+    assert [row["row"] for row in result["rows"]][-3:-1] == [
+        "RGB-D, boxes of the row below",
+        "RGB-D + A3IS branch",
     ]
     trained = [p.name for p in (tmp_path / "quick").iterdir() if p.is_dir()]
     assert trained == ["a3is-seed0"]

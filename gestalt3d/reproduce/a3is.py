@@ -17,33 +17,57 @@ def _recipe(key: str, steps: int | None, seed: int) -> "Recipe":
     return a3is_rows.row(key, steps=steps, seed=seed)
 
 
-def _boxes_alone(model: "Model") -> None:
+def _boxes_alone(model: "Model") -> "Model":
     from gestalt3d.reproduce import a3is_rows
 
-    a3is_rows.boxes_alone(model)
+    return a3is_rows.boxes_alone(model)
 
 
-_FULL = Budget(train=5000, test=100, seeds=(0, 1, 2), steps=400)
+def _filling_boxes(model: "Model") -> "Model":
+    from gestalt3d.reproduce import a3is_rows
+
+    return a3is_rows.filling_boxes(model)
+
+
+def _reaching_the_floor(model: "Model") -> "Model":
+    from gestalt3d.reproduce import a3is_rows
+
+    return a3is_rows.reaching_the_floor(model)
+
+
 _QUICK = Budget(train=2, test=1, seeds=(0,), steps=1)
 FRAMES = Setting(
     data="views:test",
-    full=_FULL,
+    full=Budget(train=5000, test=100, seeds=(0, 1, 2), steps=400),
     quick=_QUICK,
     recipe=_recipe,
     measure=frames.measure,
     about="synthetic RGB-D frames: {train} train, {test} test (views:test); {steps} steps of 2 frames a row, seeds {seeds};"
-    " whole objects in voxels of 5 cm; what the columns mean is our reading (docs/papers/a3is.md); paper: NYUv2",
+    " regions are clusters, but for the row that says otherwise; whole objects in voxels of 5 cm; what the columns mean is our"
+    " reading (docs/papers/a3is.md); paper: NYUv2",
+)
+_BRANCHES = Budget(train=5000, test=100, seeds=(0, 1, 2), steps=250)
+BRANCHES = Setting(
+    data="views:test",
+    full=_BRANCHES,
+    quick=_QUICK,
+    recipe=_recipe,
+    measure=frames.measure,
+    about="synthetic RGB-D frames: {train} train, {test} test (views:test); every row has the boxes of the shipped a3is-rooms;"
+    " its branch learns from nothing, {steps} steps of 2 frames, seeds {seeds}; paper: NYUv2",
 )
 HIDDEN = Setting(
     data="views:test",
-    full=_FULL,
+    full=_BRANCHES,
     quick=_QUICK,
     recipe=_recipe,
     measure=frames.measure_hidden,
     about="synthetic RGB-D frames: {test} test (views:test); mean IoU of what no pixel shows of an object, in voxels of 5 cm, of"
-    " the objects that have an answer, by the percent of the object that is hidden; beside the answer two guesses from its own"
-    " boxes and visible pixels: all of the box, and what lies below the visible points down to the floor",
+    " the objects that have an answer, and by the percent of the object that is hidden. The first four rows share the boxes of"
+    " the shipped a3is-rooms and the visible pixels of the branch, which learns anew, {steps} steps of 2 frames, seeds {seeds}",
 )
+_BEHIND = ("a3is-rooms.dss",)
+"""The boxes that rows of a branch share."""
 
 
 def _figures(*values: float) -> dict[str, float]:
@@ -68,15 +92,16 @@ TABLES = {
             ),
             Row("GeocNet", "geocnet-frames", _all(32.1, 36.4, 33.4, 37.3, 36.5, 35.5), published_only=True),
             Row("DSS", "dss", _all(36.4, 40.2, 38.5, 37.8, 40.5, 38.8)),
-            Row("point cloud + 3D RPN + branch", "a3is-no-color", _all(26.8, 30.5, 27.8, 28.5, 29.5, 29.8)),
+            Row("point cloud + branch", "a3is-no-color", _all(26.8, 30.5, 27.8, 28.5, 29.5, 29.8)),
             Row(
-                "RGB-D + 3D RPN: boxes of the row below",
+                "RGB-D, boxes of the row below",
                 "a3is-boxes",
                 _all(40.5, 45.2, 41.2, 38.2, 44.8, 40.4),
                 trained_as="a3is",
                 adjust=_boxes_alone,
             ),
-            Row("RGB-D + RPN + A3IS branch", "a3is", _all(52.5, 58.1, 53.1, 52.1, 56.2, 53.5)),
+            Row("RGB-D + A3IS branch", "a3is", _all(52.5, 58.1, 53.1, 52.1, 56.2, 53.5)),
+            Row("the same, regions from a 3D RPN, which wants more training", "a3is-anchors", {}),
         ),
         (
             *(Claim("a3is", "a3is-boxes", metric) for metric in ("AP", "APr", "APm")),
@@ -102,27 +127,57 @@ TABLES = {
     ),
     "a3is-table2b": Table(
         "A3IS-CNN Table 2b: bins and activations of the branch",
-        FRAMES,
-        ("AP", "AP2", "AP4"),
+        BRANCHES,
+        ("AP", "AP2", "AP4", "APr"),
         (
-            Row("RoIPool + softmax", "a3is-pool-softmax", _figures(38.5, 40.6, 37.8)),
-            Row("RoIPool + sigmoid", "a3is-pool-sigmoid", _figures(39.0, 42.9, 38.2)),
-            Row("RoIAlign + softmax", "a3is-align-softmax", _figures(40.0, 43.9, 39.2)),
-            Row("RoIAlign + sigmoid", "a3is", _figures(44.5, 50.8, 46.2)),
+            Row("RoIPool + softmax", "branch-pool-softmax", _figures(38.5, 40.6, 37.8), init=_BEHIND),
+            Row("RoIPool + sigmoid", "branch-pool-sigmoid", _figures(39.0, 42.9, 38.2), init=_BEHIND),
+            Row("RoIAlign + softmax", "branch-align-softmax", _figures(40.0, 43.9, 39.2), init=_BEHIND),
+            Row("RoIAlign + sigmoid", "branch", _figures(44.5, 50.8, 46.2), init=_BEHIND),
         ),
         (
-            Claim("a3is", "a3is-align-softmax", "AP"),
-            Claim("a3is", "a3is-pool-sigmoid", "AP"),
-            Claim("a3is-align-softmax", "a3is-pool-softmax", "AP"),
+            Claim("branch", "branch-align-softmax", "AP"),
+            Claim("branch", "branch-pool-sigmoid", "AP"),
+            Claim("branch-align-softmax", "branch-pool-softmax", "AP"),
         ),
     ),
     "a3is-hidden": Table(
         "What nobody sees of an object (not in the paper)",
         HIDDEN,
-        frames.hidden_columns(),
+        ("found %", "hidden IoU", *(f"hidden IoU {share} %" for share in frames.SHARES), *frames.HIDDEN[1:]),
         (
-            Row("A3IS-CNN", "a3is-hidden", {}, trained_as="a3is"),
+            Row("A3IS-CNN's branch", "branch-hidden", {}, trained_as="branch", init=_BEHIND),
+            Row(
+                "all of its boxes",
+                "boxes-hidden",
+                {},
+                trained_as="branch",
+                init=_BEHIND,
+                adjust=_filling_boxes,
+            ),
+            Row(
+                "its boxes but for what the camera looks through",
+                "unseen-hidden",
+                {},
+                trained_as="branch",
+                init=_BEHIND,
+                adjust=_boxes_alone,
+            ),
+            Row(
+                "its visible points, and what is below them",
+                "floor-hidden",
+                {},
+                trained_as="branch",
+                init=_BEHIND,
+                adjust=_reaching_the_floor,
+            ),
+            Row("A3IS-CNN as shipped", "a3is-rooms-hidden", {}, weights="a3is-rooms"),
             Row("R-PointNet as shipped", "rpointnet-rooms-hidden", {}, weights="rpointnet-rooms"),
+        ),
+        tuple(
+            Claim("branch-hidden", other, metric)
+            for other in ("boxes-hidden", "unseen-hidden", "floor-hidden", "rpointnet-rooms-hidden")
+            for metric in frames.HIDDEN[:2]
         ),
     ),
 }

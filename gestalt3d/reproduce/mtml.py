@@ -146,7 +146,7 @@ def _room_row(
     key: str,
     *,
     weights: str | None = None,
-    adjust: "Callable[[Model], None] | None" = None,
+    adjust: "Callable[[Model], Model] | None" = None,
 ) -> Row:
     """One of Table 2's: a shipped model, or one trained for the table with the shipped semantic stage."""
     paper = _column(i, TABLE2) | {m: v[i] for m, v in AVERAGES.items()}
@@ -154,7 +154,7 @@ def _room_row(
     return Row(label, key, paper, weights=weights, adjust=adjust, init=init)
 
 
-def _as_in_the_paper(model: "Model") -> None:
+def _as_in_the_paper(model: "Model") -> "Model":
     """Without superpoints, in one look, with the proposals of the embedding and the classes alone."""
     from gestalt3d.methods.mtml import MTML
     from gestalt3d.methods.staged import Staged
@@ -165,9 +165,10 @@ def _as_in_the_paper(model: "Model") -> None:
     if isinstance(parter, MTML):
         proposals = replace(parter.config.proposals, merge=None)
         parter.config = replace(parter.config, turns=1, proposals=proposals)
+    return model
 
 
-def _without_directional_score(model: "Model") -> None:
+def _without_directional_score(model: "Model") -> "Model":
     """The post-processing of "FE only": directions were learnt, but nothing is scored by them."""
     from gestalt3d.methods.mtml import MTML
     from gestalt3d.methods.staged import Staged
@@ -176,6 +177,7 @@ def _without_directional_score(model: "Model") -> None:
     parter = model.method.parter
     proposals = replace(parter.config.proposals, direction_weight=0.0)
     parter.config = replace(parter.config, proposals=proposals)
+    return model
 
 
 def _order(*keys: str, metrics: tuple[str, ...]) -> tuple[Claim, ...]:

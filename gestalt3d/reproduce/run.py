@@ -64,7 +64,7 @@ def one_run(
             weights, reached = _trained(table, row, seed, folder, budget, device, say)
         model = load(weights, device=device).with_seed(seed)  # for methods without training, too
         if row.adjust is not None:
-            row.adjust(model)
+            model = row.adjust(model)
         if run is None:
             scans = open_data(table.setting.data, vocabulary=model.vocabulary, limit=budget.test)
             figures = table.setting.measure(model, scans, say)

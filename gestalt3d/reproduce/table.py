@@ -70,8 +70,8 @@ class Row:
     """A model that nothing is trained for."""
     weights: str | None = None
     """Shipped weights: one training, hence one run whatever the seeds."""
-    adjust: "Callable[[Model], None] | None" = None
-    """Sets the loaded model as the row wants it."""
+    adjust: "Callable[[Model], Model] | None" = None
+    """The loaded model, which it may change, as the row wants it."""
     init: tuple[str, ...] = ()
     """Weights that its training starts from, as for `initialise`."""
     published_only: bool = False
