@@ -26,7 +26,11 @@ class Truth:
     def __init__(self, samples: list[Any]) -> None:
         self.samples = samples
 
-    def segment(self, view: Any) -> Any:
+    @classmethod
+    def from_config(cls, _config: Any, _vocabulary: Any) -> "Truth":
+        return cls([])
+
+    def segment(self, view: Any, /) -> Any:
         return next(s.truth for s in self.samples if s.input is view)
 
 

@@ -45,8 +45,12 @@ def a3is_rooms() -> Recipe:
     base = a3is_rooms_anchors()
     assert isinstance(base.model, A3ISConfig)
     sees = replace(base.model.dss.recognition, margin=2.0, geometry=True)
-    found = replace(base.model.dss, propose="clusters", recognition=sees, rois=48, roi_positive_share=0.6)
-    model = replace(base.model, dss=found, margin=1.4, mask_positive_iou=0.25)
+    found = replace(
+        base.model.dss, propose="clusters", recognition=sees, rois=48, roi_positive_share=0.6, max_iou=0.2
+    )
+    model = replace(
+        base.model, dss=found, margin=1.4, mask_positive_iou=0.25, mask_threshold=0.2, visible_threshold=0.15
+    )
     return replace(base, name="a3is-rooms", model=model)
 
 
