@@ -4,14 +4,16 @@ import gestalt3d as g3
 
 # Or a folder with a colour image and its depth: g3.load_input("my_frame").
 seen = g3.open_data("views:val", limit=1)[0]
-found = g3.load("a3is-rooms").segment(seen.input)
+found = g3.load("a3is-rooms").segment(seen.input, min_score=0.3)
 print(found)
 
-for thing in found[:5]:
-    box, shape = thing.amodal_boxes[0], thing.shapes[0]
-    size = " x ".join(f"{side:.2f}" for side in box[3:6].tolist())
-    print(f"{thing.class_name(0)}: {size} m, {len(shape)} voxels of {shape.voxel_size * 100:.0f} cm, "
-          f"{int(thing.sizes[0])} visible pixels")  # fmt: skip
-
-# Beside the truth, which only a synthetic world knows.
-print(seen.truth.class_name(0), "truly", [round(side, 2) for side in seen.truth.amodal_boxes[0, 3:6].tolist()], "m")
+true_object = seen.truth.to_labels()  # of each pixel, -1 for none; only a synthetic world knows whole objects
+for i in range(len(found)):
+    size = " x ".join(f"{side:.2f}" for side in found.amodal_boxes[i, 3:6].tolist())
+    shape, pixels = found.shapes[i], found.elements_of(i)
+    print(f"{found.class_name(i)}: {size} m, {len(shape)} voxels of {shape.voxel_size * 100:.0f} cm, {len(pixels)} pixels")
+    owners = true_object[pixels]
+    if (owners >= 0).any():
+        owner = int(owners[owners >= 0].mode().values)
+        size = " x ".join(f"{side:.2f}" for side in seen.truth.amodal_boxes[owner, 3:6].tolist())
+        print(f"    truly {seen.truth.class_name(owner)}: {size} m")

@@ -85,7 +85,7 @@ class A3ISConfig:
     mask_weight: NotNegative = 1.0
     """Of L_ins."""
     mask_threshold: Share = 0.5
-    """What is filled with more probability belongs to the object."""
+    """What is filled with more probability belongs to the object, or with more than half of its largest where that is less."""
     visible_threshold: Share = 0.5
     """A pixel whose point has more, in its bin or one beside it, is part of what is visible."""
     voxel: Positive = 0.05

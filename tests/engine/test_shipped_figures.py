@@ -27,6 +27,7 @@ class Floor(NamedTuple):
 
 
 FLOORS = {
+    "a3is-rooms": Floor(3, {"AP2": 14, "APb": 21, "recallb": 26}),
     "asis-rooms": Floor(2, {"AP50": 54, "mCov": 63, "mIoU": 61}),
     "mtml-rooms": Floor(0, {"AP50": 51, "mCov": 33, "mIoU": 55}),
     "rpointnet-parts": Floor(2, {"AP50": 53, "mCov": 41, "mIoU": 7}),

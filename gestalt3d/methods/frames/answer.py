@@ -117,5 +117,7 @@ def _shape(
     box: Float[Tensor, "7"], filled: Float[Tensor, "m m m"], voxel: float, threshold: float
 ) -> VoxelGrid:
     lattice = _lattice(box, voxel)
-    chosen = probability_at(filled, lattice.local) > threshold
+    # An object of which nothing is probable enough has what is at least half as probable as its most probable part.
+    least = min(threshold, float(filled.max()) / 2)
+    chosen = probability_at(filled, lattice.local) > least
     return VoxelGrid.from_lattice(lattice.coordinates[chosen], lattice.edge)
