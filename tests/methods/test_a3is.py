@@ -228,6 +228,13 @@ def test_probabilities_are_between_those_of_the_bins() -> None:
     assert probability_at(filled, torch.tensor([[0.5, 0.5, 0.5]])).tolist() == pytest.approx([3.5])
 
 
+def test_no_object_is_empty_however_unsure_its_parts_are() -> None:
+    torch.manual_seed(0)
+    found = A3IS(replace(SMALL, mask_threshold=0.999), S3DIS).segment(tiny_view().input)
+    assert found.shapes is not None and len(found) > 3
+    assert min(len(shape) for shape in found.shapes) > 0
+
+
 def test_boxes_alone_say_nothing_of_shapes() -> None:
     found = A3IS(replace(SMALL, answer="boxes"), S3DIS).eval().segment(tiny_view().input)
     assert len(found) and found.shapes is None and found.amodal_boxes is not None
