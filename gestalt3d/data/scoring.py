@@ -11,7 +11,7 @@ from gestalt3d.data import Evaluator, Official, Seen
 from gestalt3d.errors import UserError
 from gestalt3d.io.submission import PartSubmission
 from gestalt3d.metrics.average_precision import MIN_REGION
-from gestalt3d.metrics.evaluator import CloudEvaluator, Kept
+from gestalt3d.metrics.evaluator import CloudEvaluator, JudgedScan
 from gestalt3d.metrics.part_precision import part_precision
 from gestalt3d.metrics.report import defined
 from gestalt3d.structures.instances import Instances
@@ -89,11 +89,11 @@ class CloudScores(CloudEvaluator):
 class PartScores(CloudScores):
     """A `CloudScores` that adds the figures of PartNet's benchmark."""
 
-    def _scores(self, kept: Sequence[Kept]) -> dict[str, Any]:
-        scores = super()._scores(kept)
+    def _scores(self, judged: Sequence[JudgedScan]) -> dict[str, Any]:
+        scores = super()._scores(judged)
         if self.class_agnostic:
             return scores
-        found = part_precision([one.overlaps for one in kept], num_classes=len(self.vocabulary))
+        found = part_precision([one.kept.overlaps for one in judged], num_classes=len(self.vocabulary))
         by_part = zip(scores["per_class"].items(), found.per_class.tolist(), strict=True)
         return {
             "mAP": defined(found.mean),

@@ -19,6 +19,7 @@ Readings of ours:
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from gestalt3d.data.scoring import CloudScores, LabelledClouds
 from gestalt3d.encoding import decode
 from gestalt3d.errors import UserError
 from gestalt3d.hdf5 import Wanted, opened
-from gestalt3d.metrics.evaluator import Kept
+from gestalt3d.metrics.evaluator import JudgedScan
 from gestalt3d.metrics.report import defined
 from gestalt3d.ops.components import dbscan
 from gestalt3d.structures.instances import Instances
@@ -140,11 +141,11 @@ class ShapeScores(CloudScores):
     category; here a part of another category is a miss.
     """
 
-    def _scores(self, kept: list[Kept]) -> dict[str, Any]:
-        scores = super()._scores(kept)
+    def _scores(self, judged: Sequence[JudgedScan]) -> dict[str, Any]:
+        scores = super()._scores(judged)
         if self.class_agnostic:
             return scores
-        per_shape = [shape_iou(one.counts, self.vocabulary) for one in kept]
+        per_shape = [shape_iou(one.kept.counts, self.vocabulary) for one in judged]
         mean = float(np.mean(per_shape)) if per_shape else float("nan")
         return {"shape_mIoU": defined(mean), **scores}
 

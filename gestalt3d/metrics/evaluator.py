@@ -183,13 +183,13 @@ class CloudEvaluator:
         means = [key for key, value in percent(self._scores(scans)).items() if not isinstance(value, Mapping)]
         return {key: [row[key] for row in rows] for key in means}
 
-    def _judged(self, kept: Kept) -> "_JudgedScan":
+    def _judged(self, kept: Kept) -> "JudgedScan":
         objects = judge(kept.objects, classes=[0], min_region=self.min_region)
         if self.class_agnostic:
-            return _JudgedScan(objects, None)
+            return JudgedScan(kept, objects, None)
         by_class = judge(kept.overlaps, classes=self.classes, min_region=self.min_region)
         coverage = covered(kept.overlaps, num_classes=len(self.vocabulary))
-        return _JudgedScan(objects, _OfClasses(by_class, coverage, kept.counts))
+        return JudgedScan(kept, objects, _OfClasses(by_class, coverage, kept.counts))
 
     def _confusion(self, truth: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
         num_classes = len(self.vocabulary)
@@ -197,7 +197,7 @@ class CloudEvaluator:
             return np.zeros((num_classes, num_classes + 1), dtype=np.int64)
         return confusion(truth, predicted, num_classes=num_classes)
 
-    def _scores(self, judged: Sequence["_JudgedScan"]) -> dict[str, Any]:
+    def _scores(self, judged: Sequence["JudgedScan"]) -> dict[str, Any]:
         objects = self._instance_scores([one.objects for one in judged], [0])[0]
         if self.class_agnostic:
             return objects
@@ -241,9 +241,10 @@ class _OfClasses(NamedTuple):
     counts: Int64[np.ndarray, "c c_plus_1"]
 
 
-class _JudgedScan(NamedTuple):
+class JudgedScan(NamedTuple):
     """What figures take from a scan and does not depend on others: found once, however often scans are pooled."""
 
+    kept: Kept
     objects: Judged
     by_class: _OfClasses | None
     """None where classes do not count."""
