@@ -80,9 +80,10 @@ class Model:
         wanted = class_ids(self.vocabulary, classes)
         if takes_views(self.method):
             if isinstance(given, PointCloud):
-                raise UserError(
-                    f"{self.name} takes single images, with their depth or without, and this is a cloud; choose another model"
-                )
+                images = "single images with their depth"
+                if not needs_depth(self.method):
+                    images = "single images, with their depth or without"
+                raise UserError(f"{self.name} takes {images}, and this is a cloud; choose another model")
             if needs_depth(self.method):
                 _expect_depth(given, self.name)
             found = _expected(self.method.segment(given), given, self.name)

@@ -149,10 +149,12 @@ def test_shipped_weights_are_small_and_fit(tmp_path: Path) -> None:
 def test_shipped_weights_segment_in_a_process_that_has_imported_nothing_else(name: str) -> None:
     """Modules are imported when they are needed, and what they make then must be there to stay."""
     code = (
-        "import torch, gestalt3d as g3; "
+        "import numpy as np, torch, gestalt3d as g3; "
         "points = torch.rand(60, 3, generator=torch.Generator().manual_seed(0)); "
-        f"found = g3.load({name!r}).segment(g3.PointCloud(points, semantic=torch.zeros(60, dtype=torch.int64))); "
-        "print(found.masks.size)"
+        "cloud = g3.PointCloud(points, semantic=torch.zeros(60, dtype=torch.int64)); "
+        "view = g3.View(torch.rand(3, 6, 10), torch.rand(6, 10) + 1, g3.Camera.from_focal(9.0, (10, 6), np.eye(4))); "
+        f"model = g3.load({name!r}); "
+        "print(model.segment(view if model.takes is g3.View else cloud).masks.size)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout.strip() == "60", done.stderr
