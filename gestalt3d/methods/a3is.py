@@ -15,6 +15,8 @@ Readings, where the paper is silent or contradicts itself:
 - The network: "an FCN that shares its layers with the proposals" is 4 convolutions, an up-convolution and a last layer.
 - "ResNet-16" and "ResNet-8" are ResNet-18 and one with one block a stage.
 - Boxes are those of the recognition network; masks are made for the best `most` of them (the paper: 1,000).
+- Behind clusters, ours, which show the visible part alone, masks are learnt in the boxes that recognition makes of them and in
+  true ones a little off; `learn="branch"`, ours, trains the branch behind boxes that were trained before.
 """
 
 from dataclasses import dataclass, field, replace

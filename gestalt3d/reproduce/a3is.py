@@ -1,5 +1,6 @@
 """The tables of the A3IS-CNN paper, as far as they are here, and one that it does not have: what nobody sees of an object."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gestalt3d.reproduce import frames
@@ -35,32 +36,24 @@ def _reaching_the_floor(model: "Model") -> "Model":
     return a3is_rows.reaching_the_floor(model)
 
 
-_QUICK = Budget(train=2, test=1, seeds=(0,), steps=1)
 FRAMES = Setting(
     data="views:test",
     full=Budget(train=5000, test=100, seeds=(0, 1, 2), steps=400),
-    quick=_QUICK,
+    quick=Budget(train=2, test=1, seeds=(0,), steps=1),
     recipe=_recipe,
     measure=frames.measure,
     about="synthetic RGB-D frames: {train} train, {test} test (views:test); {steps} steps of 2 frames a row, seeds {seeds};"
     " regions are clusters, but for the row that says otherwise; whole objects in voxels of 5 cm; what the columns mean is our"
     " reading (docs/papers/a3is.md); paper: NYUv2",
 )
-_BRANCHES = Budget(train=5000, test=100, seeds=(0, 1, 2), steps=250)
-BRANCHES = Setting(
-    data="views:test",
-    full=_BRANCHES,
-    quick=_QUICK,
-    recipe=_recipe,
-    measure=frames.measure,
+BRANCHES = replace(
+    FRAMES,
+    full=replace(FRAMES.full, steps=250),
     about="synthetic RGB-D frames: {train} train, {test} test (views:test); every row has the boxes of the shipped a3is-rooms;"
     " its branch learns from nothing, {steps} steps of 2 frames, seeds {seeds}; paper: NYUv2",
 )
-HIDDEN = Setting(
-    data="views:test",
-    full=_BRANCHES,
-    quick=_QUICK,
-    recipe=_recipe,
+HIDDEN = replace(
+    BRANCHES,
     measure=frames.measure_hidden,
     about="synthetic RGB-D frames: {test} test (views:test); mean IoU of what no pixel shows of an object, in voxels of 5 cm, of"
     " the objects that have an answer, and by the percent of the object that is hidden. All rows but the last have the boxes"
