@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from gestalt3d.configs import Number
-from gestalt3d.engine.log import Line
+from gestalt3d.engine.log import WATCHED, Line
 from gestalt3d.io.atomic import atomic_path
 
 _PAPER, _INK, _FAINT, _RULE = (255, 255, 255), (38, 42, 50), (112, 118, 128), (226, 229, 234)
@@ -49,7 +49,8 @@ class _Panel(NamedTuple):
 
 def save_curve(file: Path, log: Sequence[Line], *, title: str) -> None:
     """Write a PNG of the log's losses over the steps, on a logarithmic scale where they fall far, and of its validations."""
-    losses = _lines(log, lambda name: name not in ("step", "seconds", "lr") and not name.startswith("val_"))
+    others = ("val_", WATCHED)
+    losses = _lines(log, lambda name: name not in ("step", "seconds", "lr") and not name.startswith(others))
     scores = _lines(log, lambda name: name in _SCORES)
     panels = [("loss, mean of the steps since the line before", losses), ("validation, percent", scores)]
     panels = [(name, lines) for name, lines in panels if lines]

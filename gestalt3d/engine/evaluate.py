@@ -10,9 +10,11 @@ from gestalt3d.data import DataSet, Seen
 from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model
 from gestalt3d.engine.tally import Tally
+from gestalt3d.methods.refiner import finds, visible_part, wants_whole_boxes
 from gestalt3d.metrics.report import Figures, Results
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
+from gestalt3d.structures.view import View
 
 Report = Callable[[int, int, str], None]
 """Called before each scan with its number, the number of scans and its name."""
@@ -83,7 +85,7 @@ def evaluate(
     def look_at(i: int) -> None:
         scan = scans[i]
         if len(scan.truth) or (official is not None and official.takes_unlabelled):
-            found = model.segment(scan.input)
+            found = _answer(model, scan)
             if found.method != model.name:
                 chosen[scan.name] = found.method
         else:
@@ -116,6 +118,15 @@ def evaluate(
     if failed:
         result["failed"] = failed
     return result
+
+
+def _answer(model: Model, scan: Scan) -> Instances:
+    """What the model finds in the scan, or of one that completes masks, what it makes of the true visible ones."""
+    view: object = scan.input
+    if not model.refines or finds(model.method) or not isinstance(view, View):
+        return model.segment(scan.input)
+    seen = visible_part(scan.truth, width=view.image.shape[2], whole_boxes=wants_whole_boxes(model.method))
+    return model.refine(view, seen)
 
 
 def averaged(results: Sequence[Evaluation]) -> Evaluation:

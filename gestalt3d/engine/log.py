@@ -10,6 +10,8 @@ from gestalt3d.configs import Number
 
 Line = dict[str, Number]
 """Step, seconds, and what is logged by name."""
+WATCHED = "watched_"
+"""Begins the names of what is no loss and no validation, but what a method watches of itself."""
 
 
 def read_log(folder: Path) -> list[Line]:

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from gestalt3d import methods
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
 from gestalt3d.methods.method import AnyMethod, needs_depth, takes_clouds, takes_views
+from gestalt3d.methods.refiner import finds, refines
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pixels import pixel_boxes
 from gestalt3d.structures.pointcloud import PointCloud
-from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
@@ -78,6 +78,10 @@ class Model:
         """
         given = input_of(given, call="segment(given)")
         wanted = class_ids(self.vocabulary, classes)
+        if not finds(self.method):
+            raise UserError(
+                f"{self.name} completes masks and finds none itself; give it the visible ones, with --masks or refine()"
+            )
         if takes_views(self.method):
             if isinstance(given, PointCloud):
                 images = "single images with their depth"
@@ -93,7 +97,33 @@ class Model:
             return self._segment_cloud(given, wanted, min_score)
         found = self._segment_cloud(cloud_of_view(given, self.name), wanted, min_score)
         found = _of_elements(found, given.pixels(), len(given))
-        return replace(found, image_boxes=_pixel_boxes(found.masks, width=given.image.shape[2]))
+        return replace(found, image_boxes=pixel_boxes(found.masks, width=given.image.shape[2]))
+
+    @property
+    def refines(self) -> bool:
+        """Whether it completes masks that it is given."""
+        return refines(self.method)
+
+    def refine(self, given: InputLike, seen: Instances, *, min_score: float = 0.0) -> Instances:
+        """The objects of a photo that somebody has found, as whole objects: `seen.masks` are what is visible of each.
+
+        `seen.image_boxes` are the boxes of the whole objects where they are known, `seen.classes` -1 where they are not. The
+        answer keeps their order, and has `whole` masks of all pixels and, where the model makes them, `shapes`. `UserError` for
+        a model that completes no masks, and for masks of another number of pixels.
+        """
+        given = input_of(given, call="refine(given, seen)")
+        if not refines(self.method):
+            raise UserError(f"{self.name} completes no masks; choose one that does: {', '.join(refiners())}")
+        if isinstance(given, PointCloud):
+            raise UserError(f"{self.name} completes masks in photos, and this is a cloud")
+        if seen.masks.size != len(given):
+            raise UserError(
+                f"the masks are of {seen.masks.size:,} pixels and the photo has {len(given):,}; give masks of its size"
+            )
+        seen = seen[(seen.scores >= min_score).nonzero()[:, 0]]
+        found = _expected(self.method.refine(given, seen), given, self.name)
+        boxes = pixel_boxes(found.masks, width=given.image.shape[2])
+        return replace(found, method=self.name, image_boxes=boxes)
 
     def _segment_cloud(self, cloud: PointCloud, wanted: torch.Tensor | None, min_score: float) -> Instances:
         usable = cloud.usable()
@@ -117,6 +147,11 @@ class Model:
     ) -> Instances:
         """`segment`."""
         return self.segment(given, classes=classes, min_score=min_score)
+
+
+def refiners() -> list[str]:
+    """The methods of this package that complete masks."""
+    return [name for name in methods.METHODS if hasattr(methods.method_class(name), "refine")]
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Model:
@@ -161,10 +196,12 @@ def without_photos(name: str) -> str:
     """That a model of that name takes no photos, and which do."""
     known = {n: methods.method_class(n) for n in methods.METHODS}
     for_photos = [n for n, kind in known.items() if kind.takes is View and not needs_depth(kind)]
+    finders = [n for n in for_photos if not hasattr(known[n], "refine")]
+    completers = [n for n in for_photos if n not in finders]
     remedy = (
-        f"for photos there are {', '.join(for_photos)}"
-        if for_photos
-        else "no model of this package takes photos yet"
+        f"for photos there are {', '.join(finders)}"
+        if finders
+        else f"no model of this package finds objects in photos yet; {', '.join(completers)} complete masks that you give"
     )
     return f"{name} wants depth, too (a colour image and its depth in a folder); {remedy}"
 
@@ -192,7 +229,7 @@ def _with_boxes(found: Instances, view: View) -> Instances:
             boxes = oriented_boxes(view.cloud().points, offsets, point)
             boxes[sizes == 0] = torch.nan
     if image_boxes is None:
-        image_boxes = _pixel_boxes(found.masks, width=view.image.shape[2])
+        image_boxes = pixel_boxes(found.masks, width=view.image.shape[2])
     return replace(found, boxes=boxes, image_boxes=image_boxes)
 
 
@@ -229,15 +266,6 @@ def _of_elements(found: Instances, where: torch.Tensor, size: int) -> Instances:
         whole=None if found.whole is None else found.whole.within(where, size),
         element_classes=classes,
     )
-
-
-def _pixel_boxes(masks: Sets, *, width: int) -> Float[torch.Tensor, "i 4"]:
-    """Left, top, right and bottom edge of each mask of an image of this width; zeros for one without pixels."""
-    rows, columns = masks.indices // width, masks.indices % width
-    edges = torch.stack([columns, rows, -columns - 1, -rows - 1], dim=1)
-    least = edges.new_zeros(len(masks), 4)
-    least.scatter_reduce_(0, masks.owners[:, None].expand(-1, 4), edges, "amin", include_self=False)
-    return (least * least.new_tensor([1, 1, -1, -1])).float()
 
 
 def _best_first(found: Instances, wanted: torch.Tensor | None, min_score: float) -> torch.Tensor:

@@ -28,7 +28,7 @@ from gestalt3d.engine.curve import save_curve
 from gestalt3d.engine.faults import is_out_of_memory
 from gestalt3d.engine.initial import file_and_part, initialise
 from gestalt3d.engine.interrupt import Interrupt
-from gestalt3d.engine.log import Log, read_log
+from gestalt3d.engine.log import WATCHED, Log, read_log
 from gestalt3d.engine.precision import usable_precision
 from gestalt3d.engine.recipe import Recipe, to_plain
 from gestalt3d.engine.schedules import bn_momentum, learning_rate
@@ -166,7 +166,8 @@ def _step(
     recipe: Recipe,
     step: int,
 ) -> dict[str, float]:
-    """One optimiser step on the mean gradient of `parts`; returns the mean loss terms, whose sum is the paper's loss.
+    """One optimiser step on the mean gradient of `parts`; returns the mean loss terms, whose sum is the paper's loss, and what
+    else the method watches.
 
     `model` is the method as accelerate runs it.
     """
@@ -182,14 +183,17 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     sums: dict[str, float] = {}
     for batch in parts:
-        terms = method.losses(model(batch), batch, at)
+        prediction = model(batch)
+        terms = method.losses(prediction, batch, at)
         loss = torch.stack(list(terms.values())).sum()
         if not bool(torch.isfinite(loss)):
             raise UserError(
                 f"the loss is {float(loss.detach())} at step {step}; lower --optim.lr or set --optim.precision no"
             )
         accelerator.backward(loss / len(parts))
-        for name, term in {"loss": loss, **terms}.items():
+        with torch.no_grad():
+            seen = {f"{WATCHED}{name}": value for name, value in method.watched(prediction, batch).items()}
+        for name, term in {"loss": loss, **terms, **seen}.items():
             sums[name] = sums.get(name, 0.0) + float(term.detach()) / len(parts)
     if recipe.optim.clip:
         accelerator.clip_grad_norm_(model.parameters(), recipe.optim.clip)

@@ -99,13 +99,19 @@ class A3ISConfig:
         check_ranges(self)
 
 
+class Masks(NamedTuple):
+    logits: Float[Tensor, "m k s s s"]
+    """With "softmax" the last channel is of what is empty."""
+    rounded: Float[Tensor, ""]
+    """Mean square of what the quantizer takes off the features of bins, or adds (9); 0 without one."""
+
+
 class Prediction(NamedTuple):
     boxes: dss.Prediction | None
     """Where they learn."""
     regions: dss.Regions
     """Those whose masks are learnt."""
-    masks: Float[Tensor, "m k s s s"]
-    """Logits; with "softmax" the last channel is of what is empty."""
+    masks: Masks
 
 
 class MaskBranch(nn.Module):
@@ -134,7 +140,7 @@ class MaskBranch(nn.Module):
 
     def forward(
         self, frame: Frame, encoded: Encoded, boxes: Float[Tensor, "r 7"], rows: Int[Tensor, "r"]
-    ) -> Float[Tensor, "r k s s s"]:
+    ) -> Masks:
         wide = widened(boxes, self.margin)
         x = self.features(frame, encoded.seen, wide, rows)
         if self.has_photo:
@@ -142,9 +148,11 @@ class MaskBranch(nn.Module):
             centers = roi_bin_centers(wide, size=self.bins)
             x = torch.cat([x, photo_at(frame, self.reduce(encoded.image), centers, rows).to(x.dtype)], dim=1)
             x = x.contiguous(memory_format=LAYOUT)
+        rounded = boxes.new_zeros(())
         if self.quantizer is not None and self.before is not None:
-            x = self.quantizer(self.before(x).float())
-        return self.decide(self.up(self.convs(x))).float()
+            normal = self.before(x).float()
+            x, rounded = self.quantizer(normal), self.quantizer.error(normal)
+        return Masks(self.decide(self.up(self.convs(x))).float(), rounded)
 
 
 def photo_at(
@@ -278,16 +286,21 @@ class A3IS(Learned[View, Batch, Prediction]):
         terms = {} if prediction.boxes is None else self.dss.losses(prediction.boxes, batch, at)
         boxes, object = prediction.regions.boxes, prediction.regions.object
         kind = batch.truth.classes[object]
-        side = prediction.masks.shape[-1]
+        masks = prediction.masks.logits
+        side = masks.shape[-1]
         filled = mask_targets(batch.truth, object, widened(boxes, self.config.margin), side)
         if self.config.activation == "sigmoid":
-            of_kind = prediction.masks[torch.arange(len(kind), device=kind.device), kind]
+            of_kind = masks[torch.arange(len(kind), device=kind.device), kind]
             cost = F.binary_cross_entropy_with_logits(of_kind, filled, reduction="sum")
         else:
-            empty = prediction.masks.shape[1] - 1
+            empty = masks.shape[1] - 1
             wanted = torch.where(filled > 0, kind[:, None, None, None], empty)
-            cost = F.cross_entropy(prediction.masks, wanted, reduction="sum")
+            cost = F.cross_entropy(masks, wanted, reduction="sum")
         return terms | {"mask": self.config.mask_weight * cost / max(filled.numel(), 1)}  # L_ins
+
+    def watched(self, prediction: Prediction, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """The error of the quantizer, where there is one."""
+        return {"quantizer_error": prediction.masks.rounded} if self.config.quantizer else {}
 
     # --- instances ---
 
@@ -326,7 +339,7 @@ class A3IS(Learned[View, Batch, Prediction]):
         for first in counted(range(0, len(boxes), _REGIONS_AT_ONCE)):
             some = boxes[first : first + _REGIONS_AT_ONCE]
             rows = torch.zeros(len(some), dtype=torch.int64, device=some.device)
-            logits = self.branch(frame, encoded, some, rows)
+            logits = self.branch(frame, encoded, some, rows).logits
             own = kind[first : first + _REGIONS_AT_ONCE].to(some.device)
             pick = torch.arange(len(some), device=some.device)
             filled = logits.sigmoid() if self.config.activation == "sigmoid" else logits.softmax(1)

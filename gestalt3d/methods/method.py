@@ -191,6 +191,10 @@ class Learned(Network, Generic[Given, AnyBatch, Predicted]):
         """The terms, weighted, whose sum is the paper's loss."""
         raise NotImplementedError
 
+    def watched(self, prediction: Predicted, batch: AnyBatch) -> dict[str, Float[Tensor, ""]]:
+        """What the log shows of a step beside the losses, such as signs of how a training goes wrong; by default nothing."""
+        return {}
+
     def segment(self, given: Given, /) -> Instances:
         """The instances in it, in eval mode; the mode that the network was in comes back."""
         raise NotImplementedError

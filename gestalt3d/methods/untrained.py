@@ -59,4 +59,9 @@ UNTRAINED: dict[str, Untrained] = {
         "each class that mtml-rooms predicts as one instance",
         semantics_of="mtml-rooms",
     ),
+    "visible-masks": Untrained(
+        "plain-masks", {"complete": "not"}, "visible masks taken for whole objects"
+    ),
+    "convex-hulls": Untrained("plain-masks", {"complete": "hull"}, "the convex hulls of visible masks"),
+    "filled-boxes": Untrained("plain-masks", {"complete": "box"}, "the boxes of visible masks, filled"),
 }

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from gestalt3d.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from gestalt3d.testing.case import Case, Overfit, cases_in
-    from gestalt3d.testing.contract import checks, ready
+    from gestalt3d.testing.case import Case, Overfit, cases_in, ready
+    from gestalt3d.testing.contract import checks
     from gestalt3d.testing.frame import tiny_view
     from gestalt3d.testing.scene import tiny_scan
 
@@ -21,7 +21,7 @@ _HOMES = {
     "Overfit": "gestalt3d.testing.case",
     "cases_in": "gestalt3d.testing.case",
     "checks": "gestalt3d.testing.contract",
-    "ready": "gestalt3d.testing.contract",
+    "ready": "gestalt3d.testing.case",
     "tiny_scan": "gestalt3d.testing.scene",
     "tiny_view": "gestalt3d.testing.frame",
 }

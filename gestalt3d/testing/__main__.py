@@ -9,8 +9,9 @@ from gestalt3d import plugins
 from gestalt3d.errors import UserError
 from gestalt3d.methods import module_of
 from gestalt3d.terminal import complain, say
+from gestalt3d.testing.broken import Broken
 from gestalt3d.testing.case import Case, cases_in
-from gestalt3d.testing.contract import Broken, Check, checks
+from gestalt3d.testing.contract import Check, checks
 
 
 def main(names: Sequence[str]) -> int:

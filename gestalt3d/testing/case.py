@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +11,9 @@ import torch
 
 from gestalt3d.methods import method_of
 from gestalt3d.methods.method import START, Learned, Moment
+from gestalt3d.methods.refiner import visible_part
+from gestalt3d.nn.norm import set_bn_momentum
+from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.testing.frame import tiny_view
@@ -94,9 +98,39 @@ class Case:
         scan = tiny_scan(**options)
         return scan if self.semantics else replace(scan, input=replace(scan.input, semantic=None))
 
+    @property
+    def refines(self) -> bool:
+        """Whether the method completes masks that it is given."""
+        return hasattr(self.method, "refine")
+
+    def ask(self, method: Any, scan: Any) -> Instances:
+        """What a method of this case says of a scan: one that completes masks behind the true visible ones."""
+        if self.refines:
+            return method.refine(scan.input, self.seen(method, scan))
+        return method.segment(scan.input)
+
+    def seen(self, method: Any, scan: Any) -> Instances:
+        """What a method that completes masks is given of a scan."""
+        return visible_part(scan.truth, width=scan.input.image.shape[2], whole_boxes=True)
+
     def batch(self, method: Any, seed: int = 0) -> Any:
         """What the method makes of the tiny scan to learn from."""
         return method.prepare(self.scan(), np.random.default_rng(seed))
+
+
+@cache
+def ready(case: Case) -> Any:
+    """The untrained method in eval mode, batch norm's statistics those of the tiny scan, its features spread."""
+    method = case.build()
+    if isinstance(method, Learned):
+        batch = case.batch(method)
+        set_bn_momentum(method, 1.0)
+        with torch.no_grad():
+            method(batch)
+            method.eval()
+            if case.spread is not None:
+                case.spread(method, batch)
+    return method
 
 
 def cases_in(module: ModuleType) -> list[Case]:

@@ -12,48 +12,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gestalt3d.methods.method import START, Learned
+from gestalt3d.methods.method import START
 from gestalt3d.nn.norm import set_bn_momentum
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
-from gestalt3d.testing.case import Case, Overfit
+from gestalt3d.structures.sets import Sets
+from gestalt3d.testing.broken import Broken, expect
+from gestalt3d.testing.case import Case, Overfit, ready
+from gestalt3d.testing.refining import REFINES
 
 Check = Callable[[Case], None]
 
 
-class Broken(AssertionError):
-    """What a method does that the contract forbids, in one line."""
-
-
 def checks(case: Case) -> tuple[Check, ...]:
     """Everything that the method of this case must do."""
-    answers = ANSWERS_TO_FRAMES if case.takes_frames else ANSWERS
+    answers = REFINES if case.refines else ANSWERS_TO_FRAMES if case.takes_frames else ANSWERS
     if not case.learns:
         return answers
     unknown = any(value is not None for value in case.labels.values())
-    extra = ((losses_ignore_what_has_no_label, unknown), (overfits_one_scene, case.overfit is not None))
+    extra = (
+        (labels_change_only_the_labels_of_a_batch, not case.refines),
+        (losses_ignore_what_has_no_label, unknown),
+        (overfits_one_scene, case.overfit is not None),
+    )
     return (*LEARNS, *(check for check, asked in extra if asked), *answers)
-
-
-@cache
-def ready(case: Case) -> Any:
-    """The untrained method in eval mode, batch norm's statistics those of the tiny scan, its features spread."""
-    method = case.build()
-    if isinstance(method, Learned):
-        batch = case.batch(method)
-        set_bn_momentum(method, 1.0)
-        with torch.no_grad():
-            method(batch)
-            method.eval()
-            if case.spread is not None:
-                case.spread(method, batch)
-    return method
 
 
 @cache
 def answer(case: Case) -> Instances:
     """What `ready` says of the tiny scan."""
-    return ready(case).segment(case.scan().input)
+    return case.ask(ready(case), case.scan())
 
 
 # --- answers ---
@@ -66,7 +54,7 @@ def the_order_of_the_points_changes_nothing(case: Case) -> None:
     moved = ready(case).segment(cloud[order])
     kinds = 0 if found.element_classes is None else len(found.element_classes.unique())
     several = len(found) if getattr(ready(case), "finds_instances", True) else kinds
-    _expect(several > 1, f"it tells nothing apart (found {several}); give the case a `spread`")
+    expect(several > 1, f"it tells nothing apart (found {several}); give the case a `spread`")
     _expect_equal(found, moved, order, "where the points come in another order")
 
 
@@ -82,7 +70,7 @@ def labels_are_not_seen(case: Case) -> None:
     """`segment` is given a cloud alone. The classes that it carries are no matter, unless the method says that it takes them."""
     method, cloud = ready(case), case.scan().input
     parameters = list(inspect.signature(method.segment).parameters)
-    _expect(len(parameters) == 1, f"segment must take a cloud and nothing else, takes {parameters}")
+    expect(len(parameters) == 1, f"segment must take a cloud and nothing else, takes {parameters}")
     if method.takes_semantics:
         return
     labelled = replace(cloud, semantic=case.scan().truth.element_classes)
@@ -101,7 +89,7 @@ def points_of_one_place_stay_together(case: Case) -> None:
     found = ready(case).segment(cloud)
     _expect_whole(found, 300, case, "of 300 points at one place")
     parted = [int(size) for size in found.sizes if size != 300]
-    _expect(not parted, f"300 points at one place are parted into masks of {parted}")
+    expect(not parted, f"300 points at one place are parted into masks of {parted}")
 
 
 def a_cloud_without_colors_far_from_the_origin_is_answered(case: Case) -> None:
@@ -126,14 +114,14 @@ ANSWERS: tuple[Check, ...] = (
 def several_objects_of_a_frame_are_found(case: Case) -> None:
     """By the untrained method already, or the other checks would compare nothing; each within the frame."""
     found = answer(case)
-    _expect(len(found) > 1, f"it tells nothing apart (found {len(found)}); give the case a `spread`")
+    expect(len(found) > 1, f"it tells nothing apart (found {len(found)}); give the case a `spread`")
     _expect_whole(found, len(case.scan().input), case, "of the tiny frame")
 
 
 def labels_of_a_frame_are_not_seen(case: Case) -> None:
     """`segment` is given a view alone."""
     parameters = list(inspect.signature(ready(case).segment).parameters)
-    _expect(len(parameters) == 1, f"segment must take a view and nothing else, takes {parameters}")
+    expect(len(parameters) == 1, f"segment must take a view and nothing else, takes {parameters}")
 
 
 def frames_with_hardly_any_depth_are_answered(case: Case) -> None:
@@ -153,12 +141,12 @@ def a_frame_seen_from_elsewhere_is_the_same(case: Case) -> None:
     move[:2, :2], move[:3, 3] = [[0.0, -1.0], [1.0, 0.0]], [40.0, -30.0, 5.0]
     camera = replace(view.camera, world_from_camera=move @ view.camera.world_from_camera)
     moved = ready(case).segment(replace(view, camera=camera))
-    _expect(len(moved) == len(found), f"{len(found)} instances, and {len(moved)} where the camera is moved")
+    expect(len(moved) == len(found), f"{len(found)} instances, and {len(moved)} where the camera is moved")
     if found.amodal_boxes is not None and moved.amodal_boxes is not None:
         centers = found.amodal_boxes[:, :3].double() @ torch.from_numpy(move[:3, :3]).T
         centers = centers + torch.from_numpy(move[:3, 3])
         off = float((moved.amodal_boxes[:, :3].double() - centers).abs().max()) if len(found) else 0.0
-        _expect(off < 1e-3, f"boxes are {off:.3g} m off where the camera is moved")
+        expect(off < 1e-3, f"boxes are {off:.3g} m off where the camera is moved")
 
 
 ANSWERS_TO_FRAMES: tuple[Check, ...] = (
@@ -180,13 +168,13 @@ def every_parameter_receives_gradient(case: Case) -> None:
     batch = case.batch(method)
     terms = method.losses(method(batch), batch, case.moment)
     for name, term in terms.items():
-        _expect(bool(torch.isfinite(term)), f"the loss {name!r} is {float(term.detach())}")
+        expect(bool(torch.isfinite(term)), f"the loss {name!r} is {float(term.detach())}")
     _total(terms).backward()
     reached = {n: p.grad is not None and bool(p.grad.abs().sum() > 0) for n, p in method.named_parameters()}
     silent = [n for n, p in method.named_parameters() if p.requires_grad and not reached[n]]
-    _expect(not silent, f"no gradient reaches {_listed(silent)}")
+    expect(not silent, f"no gradient reaches {_listed(silent)}")
     frozen = [n for n, p in method.named_parameters() if not p.requires_grad and p.grad is not None]
-    _expect(not frozen, f"what is not trained has a gradient: {_listed(frozen)}")
+    expect(not frozen, f"what is not trained has a gradient: {_listed(frozen)}")
 
 
 def overfits_one_scene(case: Case) -> None:
@@ -207,21 +195,29 @@ def overfits_one_scene(case: Case) -> None:
         optimizer.step()
         costs.append(float(loss.detach()) - goal.least)
         if step % 5 == 4 or step == goal.steps - 1:
-            missing = _missing(method, scan, costs, goal)
+            missing = _missing(case, method, scan, costs, goal)
             if not missing:
                 return
     raise Broken(f"after {goal.steps} steps {missing}")
 
 
-def _missing(method: Any, scan: Scan, costs: Sequence[float], goal: Overfit) -> str:
+def _missing(case: Case, method: Any, scan: Scan, costs: Sequence[float], goal: Overfit) -> str:
     """What a method does not know of the scan yet; empty where it knows enough."""
     share = float(np.mean(costs[-5:])) / costs[0]
     if not share < goal.loss:
         return f"the loss is {share:.2f} of the first, not below {goal.loss}"
     if goal.classes is None and goal.instances is None:
         return ""
-    found = method.eval().segment(scan.input)
+    found = case.ask(method.eval(), scan)
     method.train()
+    if case.refines:
+        assert scan.truth.whole is not None and found.whole is not None and goal.instances is not None
+        iou = _overlaps(scan.truth.whole, found.whole)
+        return (
+            ""
+            if iou > goal.instances
+            else f"whole masks have an IoU of {iou:.2f}, not more than {goal.instances}"
+        )
     if goal.classes is not None:
         right = float((found.element_classes == scan.truth.element_classes).float().mean())
         if not right > goal.classes:
@@ -251,16 +247,16 @@ def labels_change_only_the_labels_of_a_batch(case: Case) -> None:
         dict(_tensors(method.prepare(Scan("", scan.input, i), np.random.default_rng(0))))
         for i in (truth, shuffled)
     )
-    _expect(one.keys() == other.keys(), "the fields of a batch depend on the labels")
-    _expect(
+    expect(one.keys() == other.keys(), "the fields of a batch depend on the labels")
+    expect(
         bool(one.keys() & case.labels.keys()),
         f"a batch has none of {_listed(case.labels)}; give the case its `labels`",
     )
     for name, value in one.items():
         if name in case.labels:
-            _expect(not torch.equal(value, other[name]), f"{name} of a batch is the same whatever the labels")
+            expect(not torch.equal(value, other[name]), f"{name} of a batch is the same whatever the labels")
         else:
-            _expect(torch.equal(value, other[name]), f"{name} of a batch depends on the labels")
+            expect(torch.equal(value, other[name]), f"{name} of a batch depends on the labels")
 
 
 def prepare_repeats_with_its_generator(case: Case) -> None:
@@ -271,8 +267,8 @@ def prepare_repeats_with_its_generator(case: Case) -> None:
     np.random.seed(1)  # noqa: NPY002
     same, other = (dict(_tensors(case.batch(method, seed))) for seed in (0, 1))
     changed = [name for name, value in one.items() if not torch.equal(value, same[name])]
-    _expect(not changed, f"{_listed(changed)} of a batch changes although the generator is the same")
-    _expect(
+    expect(not changed, f"{_listed(changed)} of a batch changes although the generator is the same")
+    expect(
         not case.draws or any(not torch.equal(value, other[name]) for name, value in one.items()),
         "a batch does not depend on the generator: every epoch would show the same",
     )
@@ -284,17 +280,17 @@ def losses_ignore_what_has_no_label(case: Case) -> None:
     blank = _unlabelled(case.batch(method), case.labels)
     for name, term in method.losses(method(blank), blank, case.moment).items():
         cost = float(term.detach())
-        _expect(cost == 0, f"where nothing is labelled the loss {name!r} is {cost:.3g}, not 0")
+        expect(cost == 0, f"where nothing is labelled the loss {name!r} is {cost:.3g}, not 0")
 
 
 def segment_leaves_the_method_as_it_was(case: Case) -> None:
     """Its mode, its weights and its statistics."""
     method = case.build().train()
     before = {name: value.clone() for name, value in method.state_dict().items()}
-    method.segment(case.scan(points=500).input)
-    _expect(method.training, "after segment the method is in eval mode, and was in training")
+    case.ask(method, case.scan(points=500))
+    expect(method.training, "after segment the method is in eval mode, and was in training")
     changed = [n for n, value in method.state_dict().items() if not torch.equal(value, before[n])]
-    _expect(not changed, f"segment has changed {_listed(changed)}")
+    expect(not changed, f"segment has changed {_listed(changed)}")
 
 
 def config_and_weights_rebuild_the_method(case: Case) -> None:
@@ -302,7 +298,7 @@ def config_and_weights_rebuild_the_method(case: Case) -> None:
     torch.manual_seed(1)
     twin = type(method).from_config(method.config, method.vocabulary).eval()
     twin.load_state_dict(method.state_dict())
-    _expect_equal(answer(case), twin.segment(case.scan().input), None, "of a twin with the same weights")
+    _expect_equal(answer(case), case.ask(twin, case.scan()), None, "of a twin with the same weights")
 
 
 def works_in_bfloat16_and_scores_in_float32(case: Case) -> None:
@@ -314,17 +310,16 @@ def works_in_bfloat16_and_scores_in_float32(case: Case) -> None:
         terms = method.losses(prediction, batch, case.moment)
     for name, value in [*_tensors(prediction), *terms.items()]:
         right = value.dtype == torch.float32 or not value.is_floating_point()
-        _expect(right, f"{name or 'the prediction'} is {value.dtype}, not float32")
+        expect(right, f"{name or 'the prediction'} is {value.dtype}, not float32")
     _total(terms).backward()
     broken = [
         n for n, p in method.named_parameters() if p.grad is not None and not bool(p.grad.isfinite().all())
     ]
-    _expect(not broken, f"the gradient of {_listed(broken)} is not finite")
+    expect(not broken, f"the gradient of {_listed(broken)} is not finite")
 
 
 LEARNS: tuple[Check, ...] = (
     every_parameter_receives_gradient,
-    labels_change_only_the_labels_of_a_batch,
     prepare_repeats_with_its_generator,
     segment_leaves_the_method_as_it_was,
     config_and_weights_rebuild_the_method,
@@ -344,14 +339,15 @@ def coverage(truth: Instances, found: Instances) -> float:
     return float(iou.amax(1).mean()) if len(found) else 0.0
 
 
+def _overlaps(true: Sets, found: Sets) -> float:
+    """Mean IoU of sets that belong together."""
+    pairs = [(set(one.tolist()), set(other.tolist())) for one, other in zip(true, found, strict=True)]
+    return float(np.mean([len(one & other) / max(len(one | other), 1) for one, other in pairs]))
+
+
 def _dense(instances: Instances) -> Float[Tensor, "i n"]:
     masks = [instances.masks.dense(i).double() for i in range(len(instances))]
     return torch.stack(masks) if masks else torch.zeros(0, instances.masks.size, dtype=torch.float64)
-
-
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise Broken(otherwise)
 
 
 def _expect_equal(found: Instances, other: Instances, order: Tensor | None, when: str) -> None:
@@ -363,13 +359,13 @@ def _expect_equal(found: Instances, other: Instances, order: Tensor | None, when
         _described(other, order),
         strict=True,
     ):
-        _expect(one == two, f"{name} differ {when}: {len(found)} instances and {len(other)}")
+        expect(one == two, f"{name} differ {when}: {len(found)} instances and {len(other)}")
     a, b = found.element_classes, other.element_classes
     if a is None or b is None:
-        _expect(a is b, f"element_classes are there only once {when}")
+        expect(a is b, f"element_classes are there only once {when}")
         return
     off = int((a[order] != b).sum())
-    _expect(off == 0, f"{off} points have another class {when}")
+    expect(off == 0, f"{off} points have another class {when}")
 
 
 def _described(found: Instances, order: Tensor) -> tuple[list[Any], ...]:
@@ -384,14 +380,14 @@ def _described(found: Instances, order: Tensor) -> tuple[list[Any], ...]:
 
 def _expect_whole(found: Instances, count: int, case: Case, where: str) -> None:
     """An answer about every point, finite, with classes wherever the method has any."""
-    _expect(found.masks.size == count, f"the answer is about {found.masks.size} points, not {count}, {where}")
-    _expect(bool(found.scores.isfinite().all()), f"scores are not finite {where}")
+    expect(found.masks.size == count, f"the answer is about {found.masks.size} points, not {count}, {where}")
+    expect(bool(found.scores.isfinite().all()), f"scores are not finite {where}")
     if answer(case).element_classes is None:
         return
     classes = found.element_classes
-    _expect(classes is not None, f"element_classes are missing {where}")
+    expect(classes is not None, f"element_classes are missing {where}")
     lacking = int((found.classes_of_elements() < 0).sum())
-    _expect(lacking == 0, f"{lacking} points have no class {where}")
+    expect(lacking == 0, f"{lacking} points have no class {where}")
 
 
 def _tensors(of: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

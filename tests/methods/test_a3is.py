@@ -90,10 +90,10 @@ def test_only_the_channel_of_the_true_class_learns() -> None:
     torch.manual_seed(0)
     prediction = method(given)
     kinds = set(given.truth.classes[prediction.regions.object].tolist())
-    prediction.masks.retain_grad()
+    prediction.masks.logits.retain_grad()
     method.losses(prediction, given, START)["mask"].backward()
-    assert prediction.masks.grad is not None
-    reached = prediction.masks.grad.abs().sum((0, 2, 3, 4)).nonzero()[:, 0].tolist()
+    assert prediction.masks.logits.grad is not None
+    reached = prediction.masks.logits.grad.abs().sum((0, 2, 3, 4)).nonzero()[:, 0].tolist()
     assert kinds and set(reached) == kinds
 
 
@@ -103,7 +103,7 @@ def test_the_loss_of_masks_is_the_mean_cross_entropy_of_the_bins() -> None:
     torch.manual_seed(0)
     prediction = method(given)
     regions, costs = prediction.regions, []
-    for row, mask in enumerate(prediction.masks):
+    for row, mask in enumerate(prediction.masks.logits):
         own = int(regions.object[row])
         a = mask[int(given.truth.classes[own])].double().sigmoid()
         y = mask_targets(given.truth, torch.tensor([own]), regions.boxes[row][None], mask.shape[-1])[
@@ -171,7 +171,7 @@ def test_softmax_masks_compete() -> None:
     given = batch(method)
     torch.manual_seed(0)
     prediction = method(given)
-    assert prediction.masks.shape[1] == len(S3DIS) + 1
+    assert prediction.masks.logits.shape[1] == len(S3DIS) + 1
     found = method.losses(prediction, given, START)["mask"].detach()
     assert float(found) == pytest.approx(np.log(len(S3DIS) + 1), rel=0.3)
 

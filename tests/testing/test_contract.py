@@ -15,7 +15,8 @@ from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.testing import Case, Overfit, checks, contract
-from gestalt3d.testing.contract import Broken, coverage
+from gestalt3d.testing.broken import Broken
+from gestalt3d.testing.contract import coverage
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
 

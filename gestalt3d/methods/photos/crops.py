@@ -1,0 +1,129 @@
+"""Crops of a photo around its objects, all brought to one size, and masks of crops brought back to the photo.
+
+Boxes are left, top, right and bottom edge in pixels; the corner of the upper left pixel is 0 0. They may reach out of the photo,
+where it is black and no object is.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.pixels import pixel_boxes
+from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.view import View
+
+Around = Literal["amodal", "visible"]
+"""The boxes of whole objects, where the answer that is completed has them, or those of the visible masks."""
+
+
+def squares(boxes: Float[Tensor, "i 4"], margin: float) -> Float[Tensor, "i 4"]:
+    """The squares around the middles of boxes whose sides are `margin` times the longer side; of a pixel at least."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True).clamp(min=1) * margin / 2
+    return torch.cat([middle - half, middle + half], dim=1)
+
+
+def stretched(boxes: Float[Tensor, "i 4"], margin: float) -> Float[Tensor, "i 4"]:
+    """The boxes themselves, each side `margin` times as long; of a pixel at least."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1) * margin / 2
+    return torch.cat([middle - half, middle + half], dim=1)
+
+
+def cut_image(
+    image: Float[Tensor, "c h w"], boxes: Float[Tensor, "i 4"], side: int
+) -> Float[Tensor, "i c side side"]:
+    """What of the image lies in each box, as the mean over each pixel of the crop."""
+    if not len(boxes):
+        return image.new_zeros(0, len(image), side, side)
+    return torch.cat([_cut(*_part(image, box), side) for box in boxes])
+
+
+def cut_masks(
+    masks: Sets, size: tuple[int, int], boxes: Float[Tensor, "i 4"], side: int
+) -> Float[Tensor, "i side side"]:
+    """How much of each pixel of its crop a mask fills, in [0, 1]. `size` is width and height of the photo."""
+    width, height = size
+    crops = [boxes.new_zeros(0, side, side)]
+    for mask, box in zip(masks, boxes, strict=True):
+        left, top, right, bottom = _inside(box, width, height)
+        x, y = mask % width - left, mask // width - top
+        dense = boxes.new_zeros(max(bottom - top, 0), max(right - left, 0))
+        kept = (x >= 0) & (y >= 0) & (x < dense.shape[1]) & (y < dense.shape[0])
+        dense[y[kept], x[kept]] = 1
+        crops.append(_cut(dense[None], box - box.new_tensor([left, top, left, top]), side)[:, 0])
+    return torch.cat(crops)
+
+
+def pasted(
+    probability: Float[Tensor, "i side side"],
+    boxes: Float[Tensor, "i 4"],
+    size: tuple[int, int],
+    threshold: float = 0.5,
+) -> Sets:
+    """The pixels of a photo of that width and height where a crop's value, interpolated, is more than the threshold."""
+    width, height = size
+    found: list[Int[Tensor, k]] = []
+    for values, box in zip(probability, boxes, strict=True):
+        left, top, right, bottom = _inside(box, width, height)
+        x, y = torch.arange(left, right) + 0.5, torch.arange(top, bottom) + 0.5
+        low, high = box[:2].cpu(), box[2:].cpu()
+        x, y = (x - low[0]) / (high[0] - low[0]) * 2 - 1, (y - low[1]) / (high[1] - low[1]) * 2 - 1
+        if not (len(x) and len(y)):
+            found.append(torch.zeros(0, dtype=torch.int64))
+            continue
+        at = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
+        dense = F.grid_sample(
+            values.cpu()[None, None], at.to(values.dtype), padding_mode="border", align_corners=False
+        )
+        row, column = (dense[0, 0] > threshold).nonzero(as_tuple=True)
+        found.append((row + top) * width + column + left)
+    sizes = torch.tensor([len(one) for one in found], dtype=torch.int64)
+    return Sets.from_sizes(sizes, torch.cat([torch.zeros(0, dtype=torch.int64), *found]), width * height)
+
+
+def united(one: Sets, other: Sets) -> Sets:
+    """Set by set, the elements of either."""
+    both = [torch.cat(pair).unique() for pair in zip(one, other, strict=True)]
+    sizes = torch.tensor([len(each) for each in both], dtype=torch.int64)
+    return Sets.from_sizes(sizes, torch.cat([one.indices.new_zeros(0), *both]), one.size)
+
+
+def boxes_to_cut(seen: Instances, view: View, around: Around) -> Float[Tensor, "i 4"]:
+    """The boxes of the instances, of one kind or the other."""
+    if around == "amodal" and seen.image_boxes is not None:
+        return seen.image_boxes.float()
+    return pixel_boxes(seen.masks, width=view.image.shape[2])
+
+
+def _inside(box: Float[Tensor, "4"], width: int, height: int) -> tuple[int, int, int, int]:
+    """The pixels of a photo that the box touches."""
+    left, top, right, bottom = box.tolist()
+    return (
+        min(max(math.floor(left), 0), width),
+        min(max(math.floor(top), 0), height),
+        min(max(math.ceil(right), 0), width),
+        min(max(math.ceil(bottom), 0), height),
+    )
+
+
+def _part(
+    image: Float[Tensor, "c h w"], box: Float[Tensor, "4"]
+) -> tuple[Float[Tensor, "c i j"], Float[Tensor, "4"]]:
+    """The part of an image that the box touches, and the box in it."""
+    left, top, right, bottom = _inside(box, image.shape[2], image.shape[1])
+    return image[:, top:bottom, left:right], box - box.new_tensor([left, top, left, top])
+
+
+def _cut(part: Float[Tensor, "c i j"], box: Float[Tensor, "4"], side: int) -> Float[Tensor, "1 c side side"]:
+    if part.shape[1] == 0 or part.shape[2] == 0:
+        return part.new_zeros(1, len(part), side, side)
+    # Beyond the image roi_align repeats its last pixel; there nothing is.
+    part = F.pad(part, (1, 1, 1, 1))
+    return roi_align(part[None], [box[None] + 1], side, sampling_ratio=-1, aligned=True)
