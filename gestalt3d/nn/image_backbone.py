@@ -7,7 +7,7 @@ training asks for them.
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +18,15 @@ from gestalt3d.errors import UserError
 
 Name = Literal["alexnet", "vgg16", "resnet10-c4", "resnet18-c4", "resnet18-fpn", "mobilenetv2"]
 Start = Literal["nothing", "imagenet"]
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's channels, which pre-trained weights expect."""
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Means and deviations of ImageNet's channels, which pre-trained weights expect."""
 
 
 _SHIPPED = Path(__file__).parent / "imagenet"
 """<name>.safetensors, and where each is from."""
+
+
+_Network = TypeVar("_Network")
 
 
 class _Made(NamedTuple):
@@ -47,26 +50,18 @@ class ImageBackbone(nn.Module):
             self._start(name, made)
         self.learns = learns
         self.requires_grad_(learns)
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(_STD)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET[0])[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET[1])[:, None, None], persistent=False)
         self.mean: Tensor
         self.std: Tensor
 
     def _start(self, name: Name, made: "_Maker") -> None:
-        shipped = _SHIPPED / f"{name}.safetensors"
-        if shipped.is_file():
-            from safetensors.torch import load_file
-
-            self.layers.load_state_dict(load_file(shipped), strict=False)
+        if (known := shipped_weights(name)) is not None:
+            self.layers.load_state_dict(known, strict=False)
             return
         if name == "resnet10-c4":
             raise UserError(f'image_start "imagenet": there are no such weights of {name}; choose "nothing"')
-        try:
-            self.layers = made("IMAGENET1K_V1").layers
-        except OSError as problem:
-            raise UserError(
-                f'image_start "imagenet": the weights of {name} could not be downloaded ({problem}); choose "nothing"'
-            ) from None
+        self.layers = downloaded(name, made).layers
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c i j"]:
         with torch.set_grad_enabled(self.learns and torch.is_grad_enabled()):
@@ -75,6 +70,26 @@ class ImageBackbone(nn.Module):
     def train(self, mode: bool = True) -> "ImageBackbone":
         """As ever, but what does not learn keeps its running statistics."""
         return super().train(mode and self.learns)
+
+
+def shipped_weights(name: str) -> dict[str, Tensor] | None:
+    """The tensors of a network of that name which come with this package; None where there are none."""
+    file = _SHIPPED / f"{name}.safetensors"
+    if not file.is_file():
+        return None
+    from safetensors.torch import load_file
+
+    return load_file(file)
+
+
+def downloaded(name: str, make: Callable[[str | None], _Network]) -> _Network:
+    """What `make` makes with the ImageNet weights that torchvision downloads; `UserError` where it cannot."""
+    try:
+        return make("IMAGENET1K_V1")
+    except OSError as problem:
+        raise UserError(
+            f'start "imagenet": the weights of {name} could not be downloaded ({problem}); choose "nothing"'
+        ) from None
 
 
 class _Pyramid(nn.Module):

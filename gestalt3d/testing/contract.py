@@ -243,6 +243,8 @@ def labels_change_only_the_labels_of_a_batch(case: Case) -> None:
         vocabulary=truth.vocabulary,
         element_classes=truth.classes_of_elements()[order],
     )
+    if truth.whole is not None:
+        shuffled = replace(shuffled, whole=shuffled.masks)
     one, other = (
         dict(_tensors(method.prepare(Scan("", scan.input, i), np.random.default_rng(0))))
         for i in (truth, shuffled)
