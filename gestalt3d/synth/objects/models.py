@@ -6,8 +6,9 @@ that the object lies in the sphere of radius 0.5 that reconstruction starts from
 (x, z, y) in SoftRas' frame, which is left-handed as it is drawn.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from gestalt3d.synth.objects.rifles import rifle
 from gestalt3d.synth.objects.seats import bench, chair, sofa
 from gestalt3d.synth.objects.speakers import speaker
 from gestalt3d.synth.objects.vessels import vessel
-from gestalt3d.synth.shapes import Shape
+from gestalt3d.synth.shapes import Part, Shape
 
 OBJECTS_VERSION = 1
 """Grows when an object of a seed changes."""
@@ -60,6 +61,18 @@ class ObjectModel:
     """Rows as `colours.Material.row` has them; patterns have sizes in metres of the real thing."""
     metres: float
     """The diagonal of the real thing: a unit here is so many metres there."""
+
+    @cached_property
+    def normals(self) -> Float64[np.ndarray, "f 3"]:
+        """Of the faces, outwards, of length 1."""
+        a, b, c = self.vertices[self.faces].transpose(1, 0, 2)
+        normals = np.cross(b - a, c - a)
+        return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+    @cached_property
+    def face_frame(self) -> Int[np.ndarray, "f"]:
+        """The frame of each face's pattern, as `colours.shade` wants it: one for all."""
+        return np.zeros(len(self.faces), np.int64)
 
     def mesh(self) -> Mesh:
         """Shape alone."""
@@ -99,7 +112,7 @@ def normalised(shape: Shape, category: str) -> ObjectModel:
     )
 
 
-def _flattened(shape: Shape, at: np.ndarray, yaw: float):
+def _flattened(shape: Shape, at: np.ndarray, yaw: float) -> Iterator[tuple[np.ndarray, Part]]:
     """Vertices and part of all parts, those of items included."""
     c, s = np.cos(yaw), np.sin(yaw)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
