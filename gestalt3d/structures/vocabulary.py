@@ -109,8 +109,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "beam": ("ceiling",),
     "floor_lamp": ("lamp",),
     "desk_lamp": ("lamp",),
-    "monitor": ("tv",),
-    "tv": ("monitor",),
+    "monitor": ("tv", "display"),
+    "tv": ("monitor", "display"),
     "television": ("tv", "monitor"),
     "night stand": ("night_stand", "cabinet"),
     "books": ("book",),
@@ -194,6 +194,18 @@ DSS19 = Vocabulary(
 )  # fmt: skip
 """The nineteen kinds of objects of Deep Sliding Shapes on NYUv2 and SUN RGB-D, in its order, and of A3IS-CNN after it."""
 
+SHAPENET13 = Vocabulary(
+    "shapenet13",
+    (
+        "airplane", "bench", "cabinet", "car", "chair", "display", "lamp", "speaker", "rifle", "sofa", "table", "phone",
+        "vessel",
+    ),
+    official_ids=(
+        2691156, 2828884, 2933112, 2958343, 3001627, 3211117, 3636649, 3691459, 4090263, 4256520, 4379243, 4401088, 4530566,
+    ),
+)  # fmt: skip
+"""The thirteen categories of ShapeNet that are rendered from 24 viewpoints (Kato et al. 2018), with their synsets."""
+
 TABLE_TOPS = Vocabulary("table-tops", ("table", "object"), structure=frozenset({"table"}))
 
 TOYBOXES = Vocabulary("toyboxes", ("box1", "box2", "box3", "box4", "box5"))
@@ -240,6 +252,7 @@ VOCABULARIES: dict[str, Vocabulary] = {
         NYU40,
         NYU13,
         DSS19,
+        SHAPENET13,
         TABLE_TOPS,
         TOYBOXES,
         *PARTNET.values(),

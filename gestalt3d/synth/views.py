@@ -204,7 +204,7 @@ def _truth(
         shapes.append(
             Mesh(torch.from_numpy(moved.astype(np.float32)), torch.from_numpy(faces.astype(np.int64)))
         )
-        edges.append(_edges(objects == index))
+        edges.append(edges_of(objects == index))
     numbers = np.full(len(stage.classes) + 1, -1, np.int64)
     numbers[present] = np.arange(len(present))
     whole = [np.flatnonzero(np.isfinite(depth)) for depth in alone]
@@ -225,7 +225,7 @@ def _truth(
     )
 
 
-def _edges(mask: Bool[np.ndarray, "h w"]) -> list[int]:
+def edges_of(mask: Bool[np.ndarray, "h w"]) -> list[int]:
     """Left, top, right and bottom edge of a mask that is not empty."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]

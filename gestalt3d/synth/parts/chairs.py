@@ -58,7 +58,7 @@ def chair(rng: np.random.Generator) -> list[Part]:
     if u < 0.72:
         made = seating.stool(rng) if rng.random() < 0.7 else seating.bench(rng)
         return renamed(made.parts, _NAMES | {"foot": "chair/chair_base/pedestal_base/pedestal"})
-    return _slatted(rng)
+    return slatted(rng)
 
 
 def _common(rng: np.random.Generator) -> list[Part]:
@@ -127,10 +127,11 @@ def _on_wheels(rng: np.random.Generator) -> list[Part]:
     return renamed([part for part in made.parts if part.name != "castor"], _NAMES) + b.parts
 
 
-def _slatted(rng: np.random.Generator) -> list[Part]:
-    """Bars everywhere: seat and back of slats in a frame, with stretchers, arms or rockers."""
+def slatted(rng: np.random.Generator, *, seats: int | None = None) -> list[Part]:
+    """Bars everywhere: seat and back of slats in a frame, with stretchers, arms or rockers; for one to three unless said."""
     b = Builder()
-    seats = 1 if rng.random() < 0.75 else int(rng.integers(2, 4))
+    if seats is None:
+        seats = 1 if rng.random() < 0.75 else int(rng.integers(2, 4))
     hx = float(rng.uniform(0.2, 0.28)) * seats
     hy, seat = float(rng.uniform(0.19, 0.26)), float(rng.uniform(0.38, 0.48))
     top, t = seat + float(rng.uniform(0.35, 0.65)), float(rng.uniform(0.014, 0.028))
