@@ -10,9 +10,11 @@ from gestalt3d import reproduce
 from gestalt3d.data import open_data
 from gestalt3d.engine.model import Model
 from gestalt3d.engine.recipe import Recipe
-from gestalt3d.methods.a3is import A3ISConfig
+from gestalt3d.methods.a3is import A3IS, A3ISConfig
 from gestalt3d.methods.dss import DSSConfig
 from gestalt3d.reproduce import a3is_rows, frames
+from gestalt3d.reproduce.result import assemble
+from gestalt3d.reproduce.run import Run
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import DSS19
 from tests.methods import test_a3is
@@ -111,3 +113,38 @@ def test_boxes_of_a_trained_network_are_a_row_of_their_own(
     ]
     trained = [p.name for p in (tmp_path / "quick").iterdir() if p.is_dir()]
     assert trained == ["a3is-seed0"]
+
+
+def test_the_quantizer_of_every_row_of_figure_6_is_measured(tmp_path: Path) -> None:
+    """Half-wave with three levels: of features of variance 1 the error is some hundredths, before any training."""
+    table = reproduce.TABLES["a3is-fig6"]
+    for row in table.rows:
+        model = table.setting.recipe(row.key, 1, 0).model
+        assert isinstance(model, A3ISConfig) and model.quantizer == 3
+    small = replace(test_a3is.SMALL, quantizer=3)
+    views = Few()
+    found = told(Model("small", A3IS(small, DSS19).eval()), views, frames.measure_quantizer)
+    error = found.values["error in test frames"]
+    assert error is not None and 10 < error < 500
+
+
+def test_curves_are_means_over_the_seeds() -> None:
+    table = replace(reproduce.TABLES["a3is-fig6"], claims=())
+    key = table.rows[0].key
+    runs = [
+        Run(
+            key,
+            seed,
+            40,
+            1,
+            1,
+            "",
+            "",
+            1.0,
+            {},
+            {},
+            curves={"quantizer_error": [(20, 0.25 + seed), (40, 0.5)]},
+        )
+        for seed in (0, 1)
+    ]
+    assert assemble("a3is-fig6", table, runs).get("curves") == {table.rows[0].label: [(20, 0.75), (40, 0.5)]}

@@ -33,6 +33,14 @@ def reproduce(
         option("with --retrain: only these seeds of the random choices", "N…", default="all"),
     ] = (),
     out: Out = Path("runs/reproduce"),
+    plot: Annotated[
+        Path | None,
+        option(
+            "write the table's curves over the steps of training there, where it has any",
+            "FILE.png",
+            default="",
+        ),
+    ] = None,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
@@ -44,6 +52,8 @@ def reproduce(
         say_broken()
         return
     expect_writable(json)
+    if plot is not None and not tables.table_of(name).curve:
+        raise UserError(f"--plot {plot}: {name} has no curves")
     if retrain or quick:
         with Progress() as on_progress:
             result = tables.retrain(
@@ -56,5 +66,13 @@ def reproduce(
     say(f"{bold(result['title'])}\n{result['data']}\n{result['device']}; commit {result['commit']}\n")
     table("", tables.shown_rows(result))
     say("\n".join(tables.judgements(result)))
+    if plot is not None:
+        from gestalt3d.engine.curve import Lines, save_lines
+
+        lines: Lines = {}
+        for row, points in result.get("curves", {}).items():
+            lines[row] = [*points]
+        save_lines(plot, lines, title=result["title"], what=tables.table_of(name).curve.replace("_", " "))
+        say(f"\nwrote {plot}")
     if json is not None:
         write_json(json, result)

@@ -54,8 +54,16 @@ def save_curve(file: Path, log: Sequence[Line], *, title: str) -> None:
     scores = _lines(log, lambda name: name in _SCORES)
     panels = [("loss, mean of the steps since the line before", losses), ("validation, percent", scores)]
     panels = [(name, lines) for name, lines in panels if lines]
-    if not panels:
-        return
+    if panels:
+        _save(file, panels, title=title, percent=scores)
+
+
+def save_lines(file: Path, lines: Lines, *, title: str, what: str) -> None:
+    """Write a PNG of curves over the steps; `what` says what they show."""
+    _save(file, [(what, lines)], title=title, percent={})
+
+
+def _save(file: Path, panels: Sequence[tuple[str, Lines]], *, title: str, percent: Lines) -> None:
     last = max(step for _, lines in panels for points in lines.values() for step, _ in points)
     height = _TOP + len(panels) * (_PANEL + _BETWEEN) - _BETWEEN + _BOTTOM
     image = Image.new("RGB", (_SUPERSAMPLE * _WIDTH, _SUPERSAMPLE * height), _PAPER)
@@ -63,7 +71,7 @@ def save_curve(file: Path, log: Sequence[Line], *, title: str) -> None:
     for number, (name, lines) in enumerate(panels):
         top = _TOP + number * (_PANEL + _BETWEEN)
         _write(draw, _LEFT, top - 14, f"{title}: {name}" if number == 0 else name, anchor="lm")
-        _draw(draw, _panel(top, last, lines, is_percent=lines is scores), lines)
+        _draw(draw, _panel(top, last, lines, is_percent=lines is percent), lines)
     _write(draw, (_LEFT + _WIDTH - _RIGHT) / 2, height - 12, "step", _FAINT)
     image = image.resize((_WIDTH, height), Image.Resampling.LANCZOS)
     with atomic_path(file) as temporary:

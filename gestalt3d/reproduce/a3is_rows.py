@@ -10,6 +10,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike
 from gestalt3d.methods.a3is import A3IS, A3ISConfig
 from gestalt3d.methods.dss import DSSConfig
+from gestalt3d.methods.frames.recognition import Place
 from gestalt3d.nn.image_backbone import Name
 from gestalt3d.recipes.a3is import a3is_rooms
 from gestalt3d.structures.instances import Instances
@@ -36,6 +37,9 @@ def _with_photo(name: Name) -> A3ISConfig:
     )
 
 
+_OF_FIGURE_6: dict[str, Name] = {"alexnet": "alexnet", "resnet16": "resnet18-c4", "vgg": "vgg16"}
+_PLACES: tuple[Place, ...] = ("pool", "warp", "align")
+
 ROWS: dict[str, A3ISConfig | DSSConfig] = {
     "dss": _DSS,
     "a3is-no-color": replace(_BASE, dss=replace(_DSS, space=replace(_DSS.space, colored=False), image=None)),
@@ -46,6 +50,11 @@ ROWS: dict[str, A3ISConfig | DSSConfig] = {
     "a3is-resnet10-c4": _with_photo("resnet10-c4"),
     "a3is-resnet18-c4": _with_photo("resnet18-c4"),
     "a3is-resnet18-fpn": _with_photo("resnet18-fpn"),
+    **{
+        f"quantized-{name}-{place}": replace(_with_photo(net), place=place, quantizer=3)
+        for name, net in _OF_FIGURE_6.items()
+        for place in _PLACES
+    },
     "branch-pool-softmax": replace(_BRANCH, place="pool", activation="softmax"),
     "branch-pool-sigmoid": replace(_BRANCH, place="pool"),
     "branch-align-softmax": replace(_BRANCH, activation="softmax"),

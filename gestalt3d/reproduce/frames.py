@@ -32,6 +32,26 @@ def measure(model: "Model", scans: "DataSet", say: Progress) -> Figures:
     return Figures(values, {name: left_out[name] for name in COLUMNS}, list(scans.names), num_true)
 
 
+def measure_quantizer(model: "Model", scans: "DataSet", say: Progress) -> Figures:
+    """`measure`, and the error of the quantizer in test frames, in thousandths of the features' variance."""
+    import numpy as np
+    import torch
+
+    from gestalt3d.methods.method import learns
+    from gestalt3d.nn.modes import evaluating
+
+    method, errors, rng = model.method, list[float](), np.random.default_rng(0)
+    assert learns(method), "what is measured was trained"
+    with evaluating(method), torch.no_grad():
+        for i in range(len(scans)):
+            say(f"quantizer {scans.names[i]}", i, len(scans))
+            batch = method.prepare(scans[i], rng)
+            errors.append(float(method.watched(method(batch), batch)["quantizer_error"]))
+    found = measure(model, scans, say)
+    found.values["error in test frames"] = 1000 * float(np.mean(errors)) if errors else None
+    return found
+
+
 def measure_hidden(model: "Model", scans: "DataSet", say: Progress) -> Figures:
     """`HIDDEN`: mean IoU of what nobody sees of objects, and of their boxes, all together and by `SHARES`.
 

@@ -1,7 +1,8 @@
 """A table put together from its runs, and its cells and claims as text."""
 
+import statistics
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import gestalt3d
 from gestalt3d.reproduce.claim import Verdict, mean, sd, values_of
@@ -34,6 +35,8 @@ class Result(TypedDict):
     n_gt: dict[str, int]
     """True instances of each class."""
     claims: list[Verdict]
+    curves: NotRequired[dict[str, list[tuple[int, float]]]]
+    """By row, what the table draws over the steps, the mean over the seeds."""
 
 
 def assemble(name: str, table: Table, runs: list[Run]) -> Result:
@@ -59,12 +62,27 @@ def assemble(name: str, table: Table, runs: list[Run]) -> Result:
         steps=_all(r.steps for r in runs if r.seconds) or "no",
         seeds=_all(r.seed for r in runs),
     )
-    return {
+    found: Result = {
         "table": name, "title": table.title, "data": data, "device": _all(r.device for r in runs),
         "commit": _all(r.commit for r in runs), "version": gestalt3d.__version__, "rows": rows,
         "n_gt": num_true[0] if num_true else {},
         "claims": [claim.judged(measured) for claim in table.claims],
     }  # fmt: skip
+    if table.curve:
+        every = {row.label: [r.curves for r in runs if r.row == row.key] for row in table.rows}
+        found["curves"] = {
+            label: _mean_curve(table.curve, curves) for label, curves in every.items() if curves
+        }
+    return found
+
+
+def _mean_curve(name: str, runs: Iterable[dict[str, list[tuple[int, float]]]]) -> list[tuple[int, float]]:
+    """Over the runs, at every step that one of them has."""
+    values: dict[int, list[float]] = {}
+    for curves in runs:
+        for step, value in curves.get(name, ()):
+            values.setdefault(step, []).append(value)
+    return [(step, statistics.fmean(each)) for step, each in sorted(values.items())]
 
 
 def _all(values: Iterable[object]) -> str:

@@ -38,6 +38,8 @@ class Run:
     """By metric: the figure with each of `scans` left out in turn; none in the files of earlier versions."""
     num_true: dict[str, int] = field(default_factory=dict[str, int])
     """True instances of each class, over all scans."""
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict[str, list[tuple[int, float]]])
+    """By name, what the method watched in training: (step, mean of the steps since the one before)."""
 
     def measured(self) -> Measured:
         """What claims are judged by."""
@@ -60,8 +62,10 @@ def one_run(
     run = read(file) if file.exists() else None
     if run is None or (table.times and not run.times):
         weights, reached = row.untrained or row.weights or "", training_state.Run()
+        curves: dict[str, list[tuple[int, float]]] = {}
         if not weights:
             weights, reached = _trained(table, row, seed, folder, budget, device, say)
+            curves = _watched(Path(weights).parent)
         model = load(weights, device=device).with_seed(seed)  # for methods without training, too
         if row.adjust is not None:
             model = row.adjust(model)
@@ -72,6 +76,7 @@ def one_run(
             run = Run(
                 row.key, seed, reached.step, budget.train, budget.test, code, _device(device),
                 reached.seconds, figures.values, {}, figures.scans, figures.left_out, figures.num_true,
+                curves,
             )  # fmt: skip
         if table.times is not None:
             run = replace(run, times=table.times(model))
@@ -131,6 +136,18 @@ def _reached(last: Path) -> "training_state.Run":
     from gestalt3d.engine import checkpoint, training_state
 
     return training_state.run_of(checkpoint.read(last)) if last.exists() else training_state.Run()
+
+
+def _watched(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The curves of what a training's log watched."""
+    from gestalt3d.engine.log import WATCHED, read_log
+
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in read_log(folder):
+        for name, value in line.items():
+            if name.startswith(WATCHED):
+                curves.setdefault(name.removeprefix(WATCHED), []).append((int(line["step"]), float(value)))
+    return curves
 
 
 def _device(device: str) -> str:

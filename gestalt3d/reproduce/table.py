@@ -93,3 +93,5 @@ class Table:
     claims: tuple[Claim | Faster | Target, ...] = ()
     times: "Callable[[Model], dict[str, float]] | None" = None
     """Times a model, where the table is about time."""
+    curve: str = ""
+    """What of a training is drawn over its steps, by the name under which the method watches it; empty: nothing is."""
