@@ -22,6 +22,11 @@ def check_batch(**tensors: Tensor) -> None:
         raise ValueError(f"the first dimension must be the same batch, got {shapes}; add it with x[None]")
 
 
+def wide(values: Tensor) -> Tensor:
+    """In 32 bits at least, so that positions and sums are not rounded to 16."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def widened(values: Tensor) -> Tensor:
     """Without gradient, as NumPy and Numba know it: 16-bit floats, exactly, in 32 bits."""
-    return values.detach().to(torch.promote_types(values.dtype, torch.float32))
+    return wide(values.detach())

@@ -29,6 +29,7 @@ from gestalt3d.ops.gather import gather
 from gestalt3d.ops.graph_segments import graph_segments
 from gestalt3d.ops.interpolate import interpolate, inverse_distance_weights
 from gestalt3d.ops.knn import Neighbours, knn, knn_among, smallest
+from gestalt3d.ops.look_at import look_at, project
 from gestalt3d.ops.mean_shift import bin_seeds, mean_shift
 from gestalt3d.ops.mesh_voxels import mesh_voxels
 from gestalt3d.ops.neighbour_max import group_max, neighbour_max
@@ -39,6 +40,7 @@ from gestalt3d.ops.rasterize import rasterize
 from gestalt3d.ops.roi_align import point_roi_align, points_in_boxes
 from gestalt3d.ops.roi_align_3d import roi_align_3d, roi_bin_centers
 from gestalt3d.ops.segment import segment_max, segment_mean, segment_sum
+from gestalt3d.ops.silhouette import soft_silhouette
 from gestalt3d.ops.sparse_conv import sparse_conv, submanifold_rules
 from gestalt3d.ops.voxelize import voxel_means, voxelize
 from tests.ops import kit
@@ -52,6 +54,7 @@ VOXELS = voxelize(CLOUD[0], voxel_size=2.0)
 PLACES = torch.unique(CLOUD[0].long(), dim=0)
 RULES = submanifold_rules(torch.nn.functional.pad(PLACES, (1, 0)))
 
+AHEAD = look_at(*(torch.tensor([x]) for x in (0.5, 0.25, 8.0)))
 BOXES = torch.tensor([[1.0, 1, 1, 2, 2, 2, 0], [2, 2, 2, 2, 2, 2, 0]])
 WHOLE = torch.tensor([[1.0, 1, 1.5, 2, 2, 3, 0]])
 
@@ -115,6 +118,8 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     ),
     "roi_bin_centers": (lambda b: roi_bin_centers(b, size=2), (BOXES,)),
     "block_counts": (lambda e: block_counts(e, 1.0, 0.5), (torch.tensor([3.0, 4.0]),)),
+    "look_at": (look_at, (torch.tensor([0.5]), torch.tensor([0.25]), torch.tensor([3.0]))),
+    "project": (lambda p: project(p, AHEAD, field_of_view=1.0), (CLOUD,)),
 }
 """What computes with 16-bit floats as with float32, the answer rounded to them."""
 REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
@@ -149,6 +154,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
         ),
         (CLOUD[0], torch.ones(2, 2)),
     ),
+    "soft_silhouette": (lambda v: soft_silhouette(v, TRIANGLE, size=(4, 4)), (CLOUD[:, :3] + 1,)),
     "center_coherency": (
         lambda d, p: center_coherency(d, p, torch.tensor([0, 12]), ROWS, torch.tensor([[0], [-1]])),
         (torch.ones(12, 3), CLOUD[0]),
@@ -176,6 +182,9 @@ NAN: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
         (ROWS.float().view(1, 1, 2, 2, 3),),
     ),
     "mesh_voxels": REFUSED["mesh_voxels"],
+    "soft_silhouette": REFUSED["soft_silhouette"],
+    "look_at": COMPUTED["look_at"],
+    "project": COMPUTED["project"],
     "mean_shift": COMPUTED["mean_shift"],
     "dbscan": COMPUTED["dbscan"],
     "average_linkage": COMPUTED["average_linkage"],
