@@ -28,6 +28,7 @@ METHODS: dict[str, str] = {
     "geometric": "gestalt3d.methods.geometric",
     "dss": "gestalt3d.methods.dss",
     "a3is": "gestalt3d.methods.a3is",
+    "a3d": "gestalt3d.methods.a3d",
     "mask-rcnn": "gestalt3d.methods.mask_rcnn",
     "pcnet": "gestalt3d.methods.pcnet",
     "plain-masks": "gestalt3d.methods.plain_masks",
