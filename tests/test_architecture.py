@@ -29,7 +29,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("ops", "structures", "metrics"),
     ("configs",),
     ("plugins",),
-    ("hdf5",),
+    ("hdf5", "coco"),
     ("errors", "encoding", "stages", "memory", "lazy", "__init__"),
 ]
 RANK = {name: i for i, names in enumerate(LAYERS) for name in names}

@@ -24,11 +24,12 @@ from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.model import load
 from gestalt3d.io import load_cloud, load_instances, save_cloud
 from gestalt3d.io.ply import read_ply, write_ply
-from gestalt3d.metrics.official import KINDS
+from gestalt3d.metrics.official import FILES, KINDS
 from gestalt3d.recipes import RECIPES, recipe
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS
+from tests.coco.files import VISIBLE, WHOLE, document, rle, save
 from tests.command import Command, save_weights
 from tests.scenes import save_folder, tiny_scan
 
@@ -556,9 +557,29 @@ def test_score_prints_and_writes_the_official_figures(command: Command, tmp_path
     assert "AP25: at .25" in answer.out and "mIoU: " not in answer.out
 
 
+def test_score_of_masks_in_photos_shows_what_is_hidden(command: Command, tmp_path: Path) -> None:
+    gt = save(tmp_path / "gt.json", document("KINS 2019"))
+    entry = {"image_id": 30, "category_id": 2, "score": 0.5, "segmentation": rle(WHOLE[0])}
+    results = save(tmp_path / "r.json", [entry | {"visible_mask": rle(VISIBLE[0])}, entry])
+    answer = command("score", "coco-amodal", "--gt", gt, "--pred", results, "--json", tmp_path / "out.json")
+    # One `visible_mask` for two results.
+    assert (
+        answer.code == 2
+        and "result 2 has no 'visible_mask'" in answer.err
+        and len(answer.err.splitlines()) == 1
+    )
+    save(results, [entry, entry | {"category_id": 9}])
+    answer = command("score", "coco-amodal", "--gt", gt, "--pred", results, "--json", tmp_path / "out.json")
+    assert answer.code == 0, answer.err
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert figures["visible"] is None and figures["amodal"]["per_class"]["box"]["AP"] == 0.0
+    assert "1 of 3 objects found, 1 hide something" in answer.out and "COCO's rule" in answer.out
+    assert "NOTE results of categories that are not listed, left out: 1" in answer.out
+
+
 def test_score_offers_what_can_be_scored(command: Command) -> None:
     answer = command("score", "--help")
-    assert all(kind in answer.out for kind in KINDS)
+    assert all(kind in answer.out for kind in KINDS | FILES)
 
 
 def test_models_lists_those_that_need_no_training(command: Command, tmp_path: Path) -> None:

@@ -43,10 +43,12 @@ def elements_of(given: "PointCloud | View") -> str:
     return "pixels" if isinstance(given, View) else "points"
 
 
-def say_meanings(shown: "Container[str]", *, whole_objects: bool = False) -> None:
+def say_meanings(
+    shown: "Container[str]", *, whole_objects: bool = False, masks_in_photos: bool = False
+) -> None:
     from gestalt3d.metrics.report import meanings
 
-    for line in meanings(shown, whole_objects=whole_objects):
+    for line in meanings(shown, whole_objects=whole_objects, masks_in_photos=masks_in_photos):
         say(line)
 
 

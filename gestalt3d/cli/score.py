@@ -13,7 +13,7 @@ from gestalt3d.terminal import say, table
 def score(
     benchmark: Positional[
         Annotated[
-            Literal["scannet", "scannet-semantic", "s3dis", "partnet"],
+            Literal["scannet", "scannet-semantic", "s3dis", "partnet", "coco-amodal"],
             option("benchmark whose rules and file formats apply; `scannet` is of instances", default=""),
         ]
     ],
@@ -21,13 +21,19 @@ def score(
     gt: Annotated[
         Path,
         option(
-            "folder with the truth: <scene>.txt (scannet), <room>.npz (s3dis), <shape>.npz (partnet)",
-            "DIR",
+            "folder with the truth: <scene>.txt (scannet), <room>.npz (s3dis), <shape>.npz (partnet); coco-amodal: the file of "
+            "annotations",
+            "PATH",
             default="",
         ),
     ],
     pred: Annotated[
-        Path, option("folder with what was predicted, in files of the same names", "DIR", default="")
+        Path,
+        option(
+            "folder with what was predicted, in files of the same names; coco-amodal: the file of results",
+            "PATH",
+            default="",
+        ),
     ],
     json: Json = None,
 ) -> None:
@@ -36,6 +42,15 @@ def score(
 
     expect_writable(json)
     result = score_files(benchmark, gt, pred)
+    if benchmark == "coco-amodal":
+        say_masks(result)
+    else:
+        _say_figures(benchmark, result)
+    if json is not None:
+        write_json(json, result)
+
+
+def _say_figures(benchmark: str, result: dict[str, Any]) -> None:
     per_class = {
         name: v if isinstance(v, dict) else {"IoU": v} for name, v in result.get("per_class", {}).items()
     }
@@ -50,8 +65,47 @@ def score(
     say()
     of_one_threshold = {"AP"} if benchmark == "partnet" else set()
     say_meanings({key for row in (result, *rows) for key in row} - of_one_threshold)
-    if json is not None:
-        write_json(json, result)
+
+
+def say_masks(result: dict[str, Any]) -> None:
+    """Tables of amodal masks in photos."""
+    kinds = {kind: result[kind] for kind in ("amodal", "visible") if result[kind] is not None}
+    table("masks, all", [{"masks": kind, **_numbers(own)} for kind, own in kinds.items()], digits=4)
+    say()
+    names = result["amodal"]["per_class"]
+    rows = [
+        {"class": name, "masks": kind, **own["per_class"][name]}
+        for name in names
+        for kind, own in kinds.items()
+    ]
+    table("per class", rows, digits=4)
+    shown = {key for row in rows for key in row} | set(_numbers(result["amodal"]))
+    if result["by_occlusion"] is not None:
+        ranges = [{"hidden": name, **own} for name, own in result["by_occlusion"].items()]
+        say()
+        table("whole masks by the share of the object that is hidden", ranges, digits=4)
+        shown |= {*ranges[0]}
+        iou = result["iou"]
+        means = [
+            {"mean over": name, **own}
+            for name, own in iou.items()
+            if "whole" in (own if isinstance(own, dict) else ())
+        ]
+        settings = iou["settings"]
+        say()
+        table("IoU of true objects with what was found of them", means, digits=4)
+        say(
+            f"{iou['n_found']:,} of {iou['n']:,} objects found, {iou['n_occluded']:,} hide something; an object is found by a "
+            f"mask of its {settings['match']}, IoU {settings['threshold']:g} and score {settings['min_score']:g} or more"
+        )
+        shown |= {*means[0]}
+        order = result["order"]
+        if order["accuracy"] is not None:
+            say(f"which of two is in front: {order['accuracy']:.4f} of {order['pairs']:,} pairs right")
+    say()
+    say_meanings(shown, masks_in_photos=True)
+    for note in result["notes"]:
+        say(f"NOTE {note}")
 
 
 def _numbers(result: dict[str, Any]) -> dict[str, Any]:

@@ -89,10 +89,10 @@ VERBS = {
         ),
         Verb(
             "score",
-            "Score files in the formats of ScanNet, S3DIS or PartNet by the official rules (fractions).",
+            "Score files in the formats of ScanNet, S3DIS, PartNet or COCO (amodal masks) by the official rules (fractions).",
             (
                 "gestalt3d score scannet --gt gt --pred pred",
-                "gestalt3d score s3dis --gt rooms --pred rooms",
+                "gestalt3d score coco-amodal --gt annotations.json --pred results.json",
                 "gestalt3d score partnet --gt shapes --pred shapes --json figures.json",
             ),
         ),

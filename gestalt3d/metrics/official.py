@@ -8,6 +8,8 @@
 `partnet`           test-xx.h5 as in ins_seg_h5_gt/Chair-3, and as the authors' scripts write predictions; or <shape>.npz with a
                     shape's rows: gt_mask, gt_mask_label, gt_mask_valid, gt_mask_other, and pred_mask, pred_label, pred_valid,
                     pred_conf; part_names.txt, lines "id name kind", beside the truth
+`coco-amodal`       two files: COCO's annotations with whole masks in `segmentation` and visible ones in `visible_mask` (or as
+                    KINS, UOAIS, AISFormer and COCOA call them), and COCO's results with the same two and `score`
 
 Where the authors' S3DIS script is known to be wrong, the right form is computed: a region is matched once,
 points of instance -1 form no region, points of class -1 are left out.
@@ -25,6 +27,7 @@ import numpy as np
 from gestalt3d.encoding import decode
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.average_precision import average_precision, nan_mean
+from gestalt3d.metrics.coco_amodal import score_coco_amodal
 from gestalt3d.metrics.columns import read_arrays, read_integers, read_last_columns, read_nonzero
 from gestalt3d.metrics.coverage import coverage
 from gestalt3d.metrics.matching import Overlaps, Regions, compact, overlaps_of_labels
@@ -39,21 +42,27 @@ _LINE = "'mask-file label confidence'"
 
 
 def score(kind: str, gt: str | os.PathLike[str], pred: str | os.PathLike[str]) -> dict[str, Any]:
-    """Score the files in folder `pred` by the truth in folder `gt`, by the rules of a benchmark in `KINDS`.
+    """Score the files in folder `pred` by the truth in folder `gt`, by the rules of a benchmark in `KINDS`; of one in `FILES`
+    two files.
 
     Fractions by the name of the metric, and `per_class`; None where undefined. A file that is missing, of another length or not
     in the benchmark's format is a `UserError` that names it.
     """
-    if kind not in KINDS:
-        raise UserError(f"no benchmark {kind!r}; known are {', '.join(KINDS)}")
+    if kind not in KINDS | FILES:
+        raise UserError(f"no benchmark {kind!r}; known are {', '.join(KINDS | FILES)}")
     for given in (gt, pred):
         if not isinstance(given, str | os.PathLike):
             raise TypeError(f"score(kind, gt, pred): wants the names of two folders, got {given!r:.40}")
     gt, pred = Path(gt), Path(pred)
-    for folder in (gt, pred):
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; name the folder that holds the benchmark's files")
-    return KINDS[kind](gt, pred)
+    for path in (gt, pred):
+        if kind in KINDS and not path.is_dir():
+            raise UserError(f"{path}: no such folder; name the folder that holds the benchmark's files")
+        if kind in FILES and not path.is_file():
+            is_folder = path.is_dir()
+            raise UserError(
+                f"{path}: {'is a folder' if is_folder else 'no such file'}; name a file of {kind}"
+            )
+    return (KINDS | FILES)[kind](gt, pred)
 
 
 def score_scannet(gt_dir: Path, pred_dir: Path) -> dict[str, Any]:
@@ -131,6 +140,9 @@ KINDS: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
     "s3dis": score_s3dis,
     "partnet": score_partnet,
 }
+"""Benchmarks of folders."""
+FILES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"coco-amodal": score_coco_amodal}
+"""Benchmarks of two files."""
 
 
 def _pairs(gt_dir: Path, gt_suffix: str, pred_dir: Path, pred_suffix: str) -> list[tuple[Path, Path]]:

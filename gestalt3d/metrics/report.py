@@ -81,12 +81,37 @@ _OF_WHOLE_OBJECTS = (
 )
 
 
-def meanings(shown: Container[str], *, whole_objects: bool = False) -> list[str]:
+_OF_MASKS = (
+    {
+        "AP": "average precision by COCO's rule, mean of IoU .50 to .95",
+        "AP50": "at .50",
+        "AP75": "at .75",
+        "APs": "of objects up to 32 x 32 pixels",
+        "APm": "up to 96 x 96",
+        "APl": "larger",
+    },
+    {
+        "AR100": "recall of the best 100 answers of an image and class, mean of IoU .50 to .95",
+        "AR10": "of the best 10",
+        "AR1": "of the best",
+    },
+    {
+        "whole": "mean IoU of whole masks, 0 for objects without an answer",
+        "with_visible": "the true visible pixels added",
+        "occluded": "beyond the true visible pixels",
+    },
+    {"n_gt": "true objects"},
+)
+
+
+def meanings(
+    shown: Container[str], *, whole_objects: bool = False, masks_in_photos: bool = False
+) -> list[str]:
     """In a few words the metrics that are `shown`, related ones on a line. At length they stand in docs/metrics.md.
 
-    With `whole_objects` those of `AmodalEvaluator`, of which some share a name with others.
+    With `whole_objects` those of `AmodalEvaluator`, with `masks_in_photos` COCO's; some share a name with others.
     """
-    groups = _OF_WHOLE_OBJECTS if whole_objects else _MEANINGS
+    groups = _OF_WHOLE_OBJECTS if whole_objects else _OF_MASKS if masks_in_photos else _MEANINGS
     lines = [
         "; ".join(f"{name}: {text}" for name, text in group.items() if name in shown) for group in groups
     ]

@@ -33,14 +33,14 @@ def _cases() -> list[tuple[str, str]]:
     return found or [("", "none")]
 
 
-def _difference(got: Any, expected: Any) -> float:
+def largest_difference(got: Any, expected: Any) -> float:
     """Largest absolute difference; infinite where one is undefined or lacks a key."""
     if isinstance(expected, dict):
         if set(got) != set(expected) - NOTES:
             return float("inf")
-        return max((_difference(got[key], expected[key]) for key in got), default=0.0)
+        return max((largest_difference(got[key], expected[key]) for key in got), default=0.0)
     if isinstance(expected, list):
-        return max(_difference(g, e) for g, e in zip(got, expected, strict=True))
+        return max(largest_difference(g, e) for g, e in zip(got, expected, strict=True))
     if got is None or expected is None:
         return 0.0 if got is expected else float("inf")
     return abs(got - expected)
@@ -57,7 +57,7 @@ def test_golden(shared, kind, case) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     gt, pred = (folder, folder) if kind in ("s3dis", "partnet") else (folder / "gt", folder / "pred")
     accepted = [expected, *expected.get("alternatives", [])]
-    assert min(_difference(score(kind, gt, pred), values) for values in accepted) < 1e-6
+    assert min(largest_difference(score(kind, gt, pred), values) for values in accepted) < 1e-6
 
 
 def test_large_case_equals_the_official_result(shared, tmp_path) -> None:

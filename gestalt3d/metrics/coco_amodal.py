@@ -1,0 +1,136 @@
+"""Scores of amodal masks in photos, from files as COCO has them: precision, IoU of what is whole and hidden, order.
+
+Precision of whole and of visible masks is COCO's (`coco_precision`); of visible ones both sides are replaced by their visible
+masks, and sizes are those of these. Precision by occlusion rate, the share of an object's pixels that is hidden, asks for the
+objects of a range and ignores the others: an answer that lies on one of these is neither right nor wrong, however many do.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gestalt3d.coco.annotations import Annotations, read_annotations, said
+from gestalt3d.coco.results import Answers, read_results
+from gestalt3d.metrics.amodal_iou import SETTINGS, completions
+from gestalt3d.metrics.amodal_order import order_accuracy
+from gestalt3d.metrics.coco_precision import (
+    MOST_FOUND,
+    Found,
+    Objects,
+    Pairs,
+    Precision,
+    Range,
+    match,
+    overlapping,
+    precision,
+    row_of,
+)
+from gestalt3d.metrics.report import by_class, defined
+
+SIZES = {"s": (0.0, 32.0**2), "m": (32.0**2, 96.0**2), "l": (96.0**2, 1e10)}
+"""Pixels of small, medium and large objects, both included."""
+RATES = {
+    "none": (-1.0, 1e-5), "up to .25": (1e-5, 0.25), "above .15": (0.15, 1.0), "above .25": (0.25, 1.0),
+    "above .40": (0.4, 1.0),
+}  # fmt: skip
+"""Shares of an object that are hidden, the first excluded: COCOA's none, partial and heavy, and those of ShapeDict."""
+
+
+def score_coco_amodal(gt_file: Path, pred_file: Path) -> dict[str, Any]:
+    """Keys `amodal` and `visible`, each with AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl and `per_class`.
+
+    `visible` is None where a side has no visible masks; so are `by_occlusion`, `iou` and `order` where the truth has none.
+    `notes` say what was odd in the files.
+    """
+    truth = read_annotations(gt_file)
+    answers = read_results(pred_file, truth)
+    objects, found = objects_of(truth), found_of(truth, answers)
+    pairs = overlapping(objects, found)
+    result: dict[str, Any] = {"amodal": figures(objects, found, pairs, truth.names), "visible": None}
+    if truth.visible is None:
+        hidden: dict[str, Any] = dict.fromkeys(("by_occlusion", "iou", "order"))
+        return {**result, **hidden, "notes": [*truth.notes, *said(answers.odd)]}
+    if answers.visible is not None:
+        seen = replace(objects, masks=truth.visible, areas=truth.visible.areas.astype(np.float64))
+        shown = replace(found, masks=answers.visible)
+        result["visible"] = figures(seen, shown, overlapping(seen, shown), truth.names)
+    completed = completions(objects, found, truth.visible, pairs)
+    return {
+        **result,
+        "by_occlusion": by_occlusion(objects, found, pairs, truth),
+        "iou": {**completed.figures(), "settings": SETTINGS._asdict()},
+        "order": order_accuracy(objects, truth.visible, found, answers.visible, completed.found, truth.front),
+        "notes": [*truth.notes, *said(answers.odd)],
+    }
+
+
+def objects_of(truth: Annotations) -> Objects:
+    """The objects of a file by their whole masks."""
+    place = _by_id(truth)
+    return Objects(
+        place[truth.photo], truth.category, truth.whole, truth.areas, truth.is_ignored, truth.is_crowd
+    )
+
+
+def found_of(truth: Annotations, answers: Answers) -> Found:
+    """The answers by their whole masks."""
+    return Found(_by_id(truth)[answers.photo], answers.category, answers.scores, answers.whole)
+
+
+def figures(objects: Objects, found: Found, pairs: Pairs, names: tuple[str, ...]) -> dict[str, Any]:
+    """COCO's twelve, and by class those of all sizes."""
+    nowhere = np.zeros(len(found.scores), bool)
+    limits = (1, 10, MOST_FOUND)
+    every = _curves(
+        objects, found, pairs, Range(objects.is_ignored, objects.is_crowd, nowhere), names, limits
+    )
+    result = {"AP": every.mean, "AP50": every.at(0.5), "AP75": every.at(0.75)}
+    recalls = {f"AR{limit}": every.recall(limit) for limit in limits}
+    its = found.masks.areas
+    for name, (least, most) in SIZES.items():
+        is_other = objects.is_ignored | (objects.areas < least) | (objects.areas > most)
+        of_size = Range(is_other, objects.is_crowd, (its < least) | (its > most))
+        own = _curves(objects, found, pairs, of_size, names, (MOST_FOUND,))
+        result[f"AP{name}"], recalls[f"AR{name}"] = own.mean, own.recall()
+    columns = {
+        "AP": every.areas.mean(axis=0),
+        "AP50": every.areas[row_of(0.5)],
+        "AP75": every.areas[row_of(0.75)],
+        "AR100": every.recalls[MOST_FOUND].mean(axis=0),
+    }
+    return {
+        **{name: defined(value) for name, value in (result | recalls).items()},
+        "per_class": by_class(names, columns),
+    }
+
+
+def by_occlusion(objects: Objects, found: Found, pairs: Pairs, truth: Annotations) -> dict[str, Any]:
+    """AP, AP50, AR100 and `n_gt` of whole masks by how much of the object is hidden."""
+    assert truth.visible is not None
+    rate = 1 - truth.visible.areas / np.maximum(truth.whole.areas, 1)
+    nowhere = np.zeros(len(found.scores), bool)
+    result = {}
+    for name, (above, most) in RATES.items():
+        is_other = objects.is_ignored | ~((rate > above) & (rate <= most))
+        own = _curves(objects, found, pairs, Range(is_other, is_other, nowhere), truth.names, (MOST_FOUND,))
+        means = {"AP": own.mean, "AP50": own.at(0.5), "AR100": own.recall()}
+        result[name] = {key: defined(value) for key, value in means.items()} | {
+            "n_gt": int((~is_other).sum())
+        }
+    return result
+
+
+def _curves(
+    objects: Objects, found: Found, pairs: Pairs, which: Range, names: tuple[str, ...], most: tuple[int, ...]
+) -> Precision:
+    matched = match(pairs, found, which)
+    return precision(objects, found, which, matched, num_categories=len(names), most=most)
+
+
+def _by_id(truth: Annotations) -> np.ndarray:
+    """(p,) int64: place of each image among the ids."""
+    place = np.empty(len(truth.photos), np.int64)
+    place[np.argsort([photo.id for photo in truth.photos], kind="stable")] = np.arange(len(place))
+    return place
