@@ -20,7 +20,8 @@ def say_classes(answer: "Answer", truth: "Instances | None" = None) -> None:
     """Instances and points or pixels per class, and how many instances there are where that is known."""
     found, elements = answer.found, elements_of(answer.given)
     rows = []
-    for c, name in enumerate(found.vocabulary.names):
+    names = [*enumerate(found.vocabulary.names), (-1, "unknown")]
+    for c, name in names:
         mine = found.classes == c
         real = int((truth.classes == c).sum()) if truth is not None else 0
         count = int(mine.sum())

@@ -63,6 +63,19 @@ def segment(
             default="",
         ),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        option(
+            "visible masks of a photo's objects (COCO, a list of results, Segment Anything's or labelme's JSON), for a model "
+            "that completes masks",
+            "FILE.json",
+            default="",
+        ),
+    ] = None,
+    refiner: Annotated[
+        str | None,
+        option("a model that completes the masks which the model finds in photos", "MODEL", default=""),
+    ] = None,
     objects: Annotated[
         bool,
         option(
@@ -93,7 +106,14 @@ def segment(
     if seed is not None:
         ready = ready.with_seed(seed)
     options = Options(
-        classes or None, min_score, units, up, semantic, Kinds(picture=picture, page=page, objects=objects)
+        classes or None,
+        min_score,
+        units,
+        up,
+        semantic,
+        masks,
+        None if refiner is None else load(refiner, device=device),
+        Kinds(picture=picture, page=page, objects=objects),
     )
     reports: list[dict[str, Any]] = []
     failed: list[str] = []

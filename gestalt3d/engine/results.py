@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_instances, save_objects, save_shapes
+from gestalt3d.io.whole_masks import save_whole_masks
 from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
@@ -58,8 +59,12 @@ class Answer:
 
 
 def write_results(out: Path, answer: Answer, kinds: Kinds) -> tuple[Path, ...]:
-    """Write what `result_names` names and, where the method completes shapes, the folder `name`.shapes: all of it or nothing."""
+    """Write what `result_names` names and, of a method that completes objects, `name`.whole.json with their masks in a photo
+    and the folder `name`.shapes: all of it or nothing.
+    """
     files = _files(answer.name, answer.given, kinds)
+    if isinstance(answer.given, View) and answer.found.whole is not None:
+        files[f"{answer.name}.whole.json"] = "results", _write_whole_masks
     if answer.found.shapes:
         files[f"{answer.name}.shapes"] = "shapes", _write_all_shapes if kinds.objects else _write_shapes
     with _all_or_none(out) as folder:
@@ -154,6 +159,11 @@ def _expect_writable(out: Path) -> Generator[None]:
 
 def _write_instances(path: Path, answer: Answer) -> None:
     save_instances(path, answer.found, answer.given, labels=answer.labels)
+
+
+def _write_whole_masks(path: Path, answer: Answer) -> None:
+    assert isinstance(answer.given, View)
+    save_whole_masks(path, answer.found, answer.given)
 
 
 def _write_picture(path: Path, answer: Answer) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from gestalt3d.engine.faults import in_one_line
-from gestalt3d.engine.model import Model, class_ids, without_photos
+from gestalt3d.engine.model import Model, class_ids, refiners, without_photos
 from gestalt3d.engine.results import (
     ALL,
     Answer,
@@ -17,6 +19,7 @@ from gestalt3d.engine.results import (
 )
 from gestalt3d.errors import UserError
 from gestalt3d.io import CLOUD_SUFFIXES, Found, Inputs, expect_writable
+from gestalt3d.io.given_masks import GivenMasks
 from gestalt3d.io.images import IMAGE_SUFFIXES
 from gestalt3d.methods.choice import why
 from gestalt3d.methods.method import needs_depth
@@ -40,6 +43,10 @@ class Options:
     """Axis that points up: x, y, z, -x, -y, -z. Guessed where unset."""
     semantic: str | None = None
     """Property of the points that holds their classes, for models that take semantics."""
+    masks: Path | None = None
+    """File of visible masks that the model completes instead of finding its own."""
+    refiner: Model | None = None
+    """Completes the masks that the model finds."""
     kinds: Kinds = ALL
     """Files to write."""
 
@@ -81,9 +88,11 @@ def segment_files(
     number from 1, and how many there are.
     """
     options = options or Options()
-    class_ids(model.vocabulary, options.classes)
+    if options.masks is None:
+        class_ids(model.vocabulary, options.classes)
     if options.semantic is not None and not model.takes_semantics:
         raise UserError(f"--semantic {options.semantic}: {model.name} takes no semantics; drop it")
+    given_masks = _expect_masks(model, options)
     outcome = Outcome()
 
     def fail(problem: UserError) -> None:
@@ -99,7 +108,7 @@ def segment_files(
             if on_start is not None:
                 on_start(path, number, len(files))
             try:
-                result = _segment_file(model, inputs, found, out, name, options, on_progress)
+                result = _segment_file(model, inputs, found, out, name, options, given_masks, on_progress)
             except Exception as problem:
                 fail(in_one_line(path, problem))
                 continue
@@ -173,6 +182,7 @@ def _segment_file(
     out: Path,
     name: str,
     options: Options,
+    given_masks: GivenMasks | None,
     on_progress: Progress | None,
 ) -> Result:
     with measure(on_progress) as work:
@@ -182,11 +192,53 @@ def _segment_file(
             if isinstance(given, PointCloud):
                 expect_writable(given)
             expect_free(out, result_names(name, given, options.kinds))
-        found = model.segment(given, classes=options.classes, min_score=options.min_score)
-        answer = Answer(name, given, found, notes_on(given, model, found))
+            seen, odd = None, list[str]()
+            if given_masks is not None:
+                seen, odd = given_masks.of(_expect_photo(given, given_masks), model.vocabulary)
+        found = (
+            model.segment(given, classes=options.classes, min_score=options.min_score)
+            if seen is None
+            else model.refine(given, _chosen(seen, options))
+        )
+        if options.refiner is not None:
+            found = options.refiner.refine(given, found)
+        answer = Answer(name, given, found, (*notes_on(given, model, found), *odd))
         with stage("write"):
             files = write_results(out, answer, options.kinds)
     return Result(source.path, answer, files, work)
+
+
+def _expect_masks(model: Model, options: Options) -> GivenMasks | None:
+    """The file of masks, read; `UserError` where masks and models do not go together."""
+    if options.refiner is not None and not options.refiner.refines:
+        raise UserError(
+            f"--refiner {options.refiner.name}: completes no masks; choose one of {', '.join(refiners())}"
+        )
+    if options.masks is None:
+        return None
+    if not model.refines:
+        raise UserError(
+            f"--masks {options.masks}: {model.name} completes no masks; choose one of {', '.join(refiners())} with -m"
+        )
+    if options.refiner is not None:
+        raise UserError(
+            f"--refiner {options.refiner.name}: -m {model.name} completes the masks of --masks; drop one"
+        )
+    return GivenMasks(options.masks)
+
+
+def _expect_photo(given: PointCloud | View, masks: GivenMasks) -> View:
+    if isinstance(given, PointCloud):
+        raise UserError(f"--masks {masks.path}: masks are of photos, and this is a cloud")
+    return given
+
+
+def _chosen(seen: Instances, options: Options) -> Instances:
+    """Of given masks those of the wanted classes that their finder is sure enough of."""
+    keep = seen.scores >= options.min_score
+    if (wanted := class_ids(seen.vocabulary, options.classes)) is not None:
+        keep &= torch.isin(seen.classes, wanted)
+    return seen[keep.nonzero()[:, 0]]
 
 
 def notes_on(given: PointCloud | View, model: Model, found: Instances) -> tuple[str, ...]:

@@ -75,6 +75,35 @@ class Completions:
         category = self.category[counts]
         return nan_mean(np.array([iou[category == c].mean() for c in np.unique(category)]))
 
+    def of_category(self, category: int) -> "Completions":
+        """The objects of one."""
+        own = self.category == category
+        of_masks: list[dict[Mask, np.ndarray]] = [
+            {mask: values[own] for mask, values in of.items()} for of in (self.common, self.either)
+        ]
+        return replace(
+            self, rows=self.rows[own], category=self.category[own], common=of_masks[0], either=of_masks[1],
+            is_occluded=self.is_occluded[own],
+        )  # fmt: skip
+
+    def means_without(self, mask: Mask, average: Average, photo: np.ndarray, photos: int) -> np.ndarray:
+        """(photos,): "class" or "instance" means with the objects of each photo left out in turn.
+
+        `photo` (q,) says whose each object is. NaN where nothing is left. `ValueError` for "pixel".
+        """
+        if average == "pixel":
+            raise ValueError('average must be "class" or "instance" where photos are left out')
+        counts = (self.either[mask] > 0) & (self.is_occluded if mask == "occluded" else True)
+        iou = np.where(counts, self.common[mask] / np.maximum(self.either[mask], 1), 0.0)
+        groups = self.category if average == "class" else np.zeros_like(self.category)
+        names, group = np.unique(groups, return_inverse=True)
+        total, number = np.zeros((2, photos, max(len(names), 1)))
+        np.add.at(total, (photo, group), iou)
+        np.add.at(number, (photo, group), counts)
+        left = number.sum(0) - number
+        mean = np.where(left > 0, (total.sum(0) - total) / np.maximum(left, 1), np.nan)
+        return np.array([nan_mean(row) for row in mean])
+
     def figures(self, unmatched: Unmatched = "zero") -> dict[str, Any]:
         """Each mean of each mask, `n` objects, `n_found` that are paired and `n_occluded` that hide any."""
         means: dict[str, Any] = {
@@ -104,7 +133,11 @@ def completions(
         objects, found, pairs = _of_one_category(objects), _of_one_category(found), None
     if pairs is None:
         pairs = overlapping(objects, found, least=settings.threshold)
-    chosen = paired(objects, found, pairs, settings)
+    return of_pairs(objects, found, visible, paired(objects, found, pairs, settings))
+
+
+def of_pairs(objects: Objects, found: Found, visible: Runs, chosen: np.ndarray) -> Completions:
+    """Objects beside what is known to be about them: `chosen` (g,) is the found mask of each of all objects, -1 for none."""
     rows = np.flatnonzero(~objects.is_ignored & (objects.category >= 0))
     true, seen = objects.masks.take(rows), visible.take(rows)
     hidden = true.minus(seen)
