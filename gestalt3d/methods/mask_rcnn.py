@@ -1,15 +1,16 @@
 """Mask R-CNN for whole objects in photos (He et al., "Mask R-CNN", ICCV 2017), from torchvision's parts.
 
 Boxes are those of whole objects, hidden parts included, and masks are amodal, visible or both, as the head says (`mask_heads`):
-so it is A3D's first stage (visible masks in amodal boxes) and, with amodal masks, its baselines Mask R-CNN, ORCNN and BCNet.
+so it is A3D's first stage (visible masks in amodal boxes) and, with amodal masks, its baselines Mask R-CNN, ORCNN, BCNet and
+ShapeDict.
 
 Readings: the occluder of an object (BCNet) are the visible parts of all others in its region, where they hide it; a boundary is a
 mask's pixels that have a neighbour outside of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,20 +27,32 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from gestalt3d.configs import Count, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.method import Learned, Moment
-from gestalt3d.methods.photos.crops import pasted
-from gestalt3d.methods.photos.mask_heads import Kind, Part, edges, head, mask_losses, parts_of
+from gestalt3d.methods.photos.crops import cut_masks, pasted
+from gestalt3d.methods.photos.mask_heads import (
+    BCNetHead,
+    Kind,
+    MaskHead,
+    OrcnnHead,
+    Part,
+    edges,
+    mask_losses,
+    parts_of,
+)
+from gestalt3d.methods.photos.shape_dictionary import ShapeDictHead
 from gestalt3d.nn.image_backbone import Start
 from gestalt3d.nn.image_pyramid import ImagePyramid, Levels
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pixels import dense_mask, pixel_boxes
-from gestalt3d.structures.samples import LabelledView
+from gestalt3d.structures.samples import LabelledView, evenly_spaced
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
 _STRIDE = 32
 """Photos are padded to multiples of it."""
+_FITTED = 2000
+"""Photos whose masks ShapeDict's dictionary is made of."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class MaskRCNNConfig:
     box_hidden: Count = 1024
     """Features of the head for boxes and classes."""
     head: Kind = "mask"
-    """What is said of a region: one mask, or what ORCNN or BCNet say."""
+    """What is said of a region: one mask, or what ORCNN, BCNet or ShapeDict say."""
     masks: Literal["amodal", "visible"] = "amodal"
     """What one mask is of."""
     bins: Count = 14
@@ -74,6 +87,10 @@ class MaskRCNNConfig:
     """Channels of its convolutions."""
     mask_layers: Count = 4
     """How many there are before the up-convolution."""
+    centres: Count = 1024
+    """Shapes of each class in ShapeDict's dictionary."""
+    priors: Count = 16
+    """How many of them it looks at for a region."""
     min_score: Share = 0.05
     """Least probability of the class, in `segment`."""
     max_iou: Share = 0.5
@@ -132,7 +149,7 @@ class Prediction(NamedTuple):
     classifier: Float[Tensor, ""]
     box: Float[Tensor, ""]
     masks: Float[Tensor, "p"]
-    """Of each mask that the head has."""
+    """Of each mask that the head has, and of ShapeDict's auto-encoder."""
 
 
 class MaskRCNN(Learned[View, Batch, Prediction]):
@@ -161,11 +178,18 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
             FastRCNNPredictor(c.box_hidden, classes), 0.5, 0.5, c.rois, 0.25, None, c.min_score, c.max_iou, c.most,
         )  # fmt: skip
         self.mask_pool = MultiScaleRoIAlign(names, c.bins, 2)
-        self.mask_head = head(c.head, c.masks, c.width, c.mask_width, c.mask_layers, len(vocabulary))
+        self.mask_head = _head(c, len(vocabulary))
 
     @classmethod
     def from_config(cls, config: MaskRCNNConfig, vocabulary: Vocabulary) -> "MaskRCNN":
         return cls(config, vocabulary)
+
+    def fit(self, samples: Any) -> None:
+        """ShapeDict's dictionary, from the whole masks of the photos, at most `_FITTED` of them."""
+        if isinstance(self.mask_head, ShapeDictHead):
+            self.mask_head.learn_dictionary(
+                _masks_in_boxes(evenly_spaced(samples, _FITTED), self.mask_head.side)
+            )
 
     # --- from a photo to a batch ---
 
@@ -236,12 +260,15 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
                 for rows, one, some in zip(own, matched, shown, strict=True)
             ]
         )
-        said = self.mask_head(self.mask_pool(features, boxes, sizes))
-        targets_of_masks = self._targets(batch, object, torch.cat(boxes))
-        costs = mask_losses(said, targets_of_masks, batch.classes[object])
+        kind = batch.classes[object]
+        said = self.mask_head(self.mask_pool(features, boxes, sizes), kind)
+        wanted_masks = self._targets(batch, object, torch.cat(boxes))
+        costs = [*mask_losses(said, wanted_masks, kind).values()]
+        if isinstance(self.mask_head, ShapeDictHead):
+            costs.append(self.mask_head.reconstruction_loss(wanted_masks["amodal"]))
         return Prediction(
             of_proposals["loss_objectness"], of_proposals["loss_rpn_box_reg"], classifier, box,
-            torch.stack(list(costs.values())),
+            torch.stack(costs),
         )  # fmt: skip
 
     @torch.no_grad()
@@ -262,6 +289,8 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
             "amodal": amodal,
             "visible": visible,
             "invisible": amodal * (1 - visible),
+            "coarse amodal": amodal,
+            "coarse visible": visible,
         }
         if self.config.head == "bcnet":
             occluder = within(_hiding(batch))
@@ -270,7 +299,8 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
 
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
         """Those of Faster R-CNN and of each mask."""
-        p, names = prediction, parts_of(self.config.head, self.config.masks)
+        names: list[str] = [*parts_of(self.config.head, self.config.masks)]
+        p, names = prediction, names + ["codes"] * (self.config.head == "shapedict")
         boxes = {
             "objectness": p.objectness,
             "proposal_box": p.proposal_box,
@@ -301,7 +331,7 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
                 (found,), _ = self.regions(features, proposals, sizes)
             kind, boxes = found["labels"] - 1, found["boxes"]
             with stage("masks"):
-                said = self.mask_head(self.mask_pool(features, [boxes], sizes))
+                said = self.mask_head(self.mask_pool(features, [boxes], sizes), kind)
                 rows = torch.arange(len(kind), device=device)
                 masks = {
                     part: pasted(
@@ -325,6 +355,30 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
             image_boxes=boxes.float().cpu() / scale,
             method=self.name,
         )
+
+
+def _head(config: MaskRCNNConfig, classes: int) -> nn.Module:
+    c = config
+    sizes = c.width, c.mask_width, c.mask_layers, classes
+    if c.head == "shapedict":
+        return ShapeDictHead(*sizes, side=2 * c.bins, priors=c.priors, centres=c.centres)
+    if c.head == "mask":
+        return MaskHead(c.masks, *sizes)
+    return (OrcnnHead if c.head == "orcnn" else BCNetHead)(*sizes)
+
+
+def _masks_in_boxes(
+    samples: Iterable[LabelledView], side: int
+) -> Iterator[tuple[int, Float[np.ndarray, "side side"]]]:
+    """The class and the whole mask of each object of known class, in its box."""
+    for sample in samples:
+        truth = sample.truth
+        truth = truth[truth.classes >= 0]
+        if truth.whole is None:
+            continue
+        size = sample.input.image.shape[2], sample.input.image.shape[1]
+        masks = cut_masks(truth.whole, size, pixel_boxes(truth.whole, width=size[0]), side)
+        yield from zip(truth.classes.tolist(), (masks > 0.5).float().numpy(), strict=True)
 
 
 def _hiding(batch: Batch) -> Bool[Tensor, "m h w"]:

@@ -11,6 +11,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.methods.mask_rcnn import Batch, MaskRCNN, MaskRCNNConfig, _hiding
 from gestalt3d.methods.method import START
 from gestalt3d.methods.photos.mask_heads import BCNetHead, NonLocal, OrcnnHead, edges
+from gestalt3d.methods.photos.shape_dictionary import ShapeDictHead
 from gestalt3d.structures.pixels import pixel_boxes
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 from gestalt3d.testing import Case, Overfit, tiny_view
@@ -49,6 +50,7 @@ CASES = (
             "visible": {"masks": "visible"},
             "orcnn": {"head": "orcnn"},
             "bcnet": {"head": "bcnet", "mask_layers": 4},
+            "shapedict": {"head": "shapedict", "centres": 6, "priors": 3},
         }.items()
     ),
 )
@@ -87,18 +89,19 @@ def test_photos_of_other_sizes_go_into_one_batch() -> None:
 
 def test_orcnns_invisible_logits_are_what_the_amodal_ones_have_beyond_positive_visible_ones() -> None:
     torch.manual_seed(0)
-    said = OrcnnHead(4, 8, 2, 3)(torch.randn(2, 4, 5, 5))
+    said = OrcnnHead(4, 8, 2, 3)(torch.randn(2, 4, 5, 5), torch.zeros(2, dtype=torch.int64))
     assert torch.equal(said["invisible"], said["amodal"] - said["visible"].clamp(min=0))
 
 
 def test_bcnets_occludee_sees_its_occluder() -> None:
     torch.manual_seed(0)
     head, x = BCNetHead(4, 8, 4, 3), torch.randn(2, 4, 5, 5)
-    before = head(x)["amodal"]
+    kind = torch.zeros(2, dtype=torch.int64)
+    before = head(x, kind)["amodal"]
     with torch.no_grad():
         for parameter in head.occluder.convs.parameters():
             parameter.mul_(2)
-    assert not torch.equal(head(x)["amodal"], before)
+    assert not torch.equal(head(x, kind)["amodal"], before)
 
 
 def test_a_non_local_layer_is_attention_over_all_places() -> None:
@@ -109,6 +112,40 @@ def test_a_non_local_layer_is_attention_over_all_places() -> None:
     seen = (q @ k.T / 2).softmax(1) @ v
     expected = x + layer.out(seen.T.reshape(1, 4, 3, 2))
     assert torch.allclose(layer(x), expected, atol=1e-5)
+
+
+def test_a_stored_shape_is_found_again_by_its_code() -> None:
+    """And is the nearest of its class, whatever other classes hold."""
+    torch.manual_seed(0)
+    head = ShapeDictHead(4, 8, 2, 2, side=14, priors=2, centres=5)
+    shapes = (torch.rand(5, 14, 14) > 0.5).float()
+    head.dictionary[1] = shapes
+    head.known[1] = True
+    found = head._nearest(shapes[[3, 0]], torch.tensor([1, 1]))
+    assert torch.equal(found[:, 0], shapes[[3, 0]])
+    assert not bool(head._nearest(shapes[[3]], torch.tensor([0])).any())  # that class has none
+
+
+def test_a_dictionary_keeps_all_masks_where_they_are_few_and_centres_where_they_are_many() -> None:
+    head = ShapeDictHead(4, 8, 2, 2, side=6, priors=2, centres=4)
+    rng = np.random.default_rng(0)
+    few = [(0, (rng.random((6, 6)) > 0.5).astype(np.float32))]
+    many = [(1, np.full((6, 6), i % 2, np.float32)) for i in range(20)]
+    head.learn_dictionary([*few, *many])
+    assert head.known.sum(1).tolist()[0] == 2
+    assert torch.equal(head.dictionary[0, 0], torch.from_numpy(few[0][1]))
+    assert torch.equal(head.dictionary[0, 1], torch.from_numpy(few[0][1][:, ::-1].copy()))
+    own = head.dictionary[1][head.known[1]]
+    assert set(own.unique().tolist()) == {0.0, 1.0}
+
+
+def test_the_dictionary_is_made_of_the_training_photos() -> None:
+    method = MaskRCNN(replace(SMALL, head="shapedict", centres=6, priors=3), S3DIS)
+    method.fit([tiny_view(seed) for seed in range(2)])
+    head = method.mask_head
+    assert isinstance(head, ShapeDictHead)
+    there = head.known.any(1).nonzero()[:, 0].tolist()
+    assert there == sorted([S3DIS.id("table"), S3DIS.id("chair")])
 
 
 def test_edges_are_pixels_with_a_neighbour_outside() -> None:

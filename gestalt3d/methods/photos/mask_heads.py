@@ -5,6 +5,9 @@
   exceeds the positive visible ones and has no weights of its own.
 - "bcnet" (Ke et al., CVPR 2021): a first branch says what occludes the object, a second one the whole object behind it; each with
   a boundary, and each with a non-local layer between its convolutions.
+- "shapedict" (Xiao et al., AAAI 2021) stands in a file of its own, `shape_dictionary`.
+
+Every head is told the class of each region; all but that one leave it unused.
 """
 
 from collections.abc import Sequence
@@ -15,8 +18,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-Kind = Literal["mask", "orcnn", "bcnet"]
-Part = Literal["amodal", "visible", "invisible", "occluder", "occluder edge", "amodal edge"]
+Kind = Literal["mask", "orcnn", "bcnet", "shapedict"]
+Part = Literal[
+    "amodal",
+    "visible",
+    "invisible",
+    "occluder",
+    "occluder edge",
+    "amodal edge",
+    "coarse amodal",
+    "coarse visible",
+]
 """What a mask is of."""
 
 
@@ -55,7 +67,9 @@ class MaskHead(nn.Module):
         self.of = of
         self.mask = OneMask(channels, width, layers, classes)
 
-    def forward(self, x: Float[Tensor, "r c s s"]) -> dict[Part, Float[Tensor, "r k t t"]]:
+    def forward(
+        self, x: Float[Tensor, "r c s s"], kind: Int[Tensor, "r"]
+    ) -> dict[Part, Float[Tensor, "r k t t"]]:
         masks: dict[Part, Tensor] = {self.of: self.mask(x)}
         return masks
 
@@ -66,7 +80,9 @@ class OrcnnHead(nn.Module):
         self.amodal = OneMask(channels, width, layers, classes)
         self.visible = OneMask(channels, width, layers, classes)
 
-    def forward(self, x: Float[Tensor, "r c s s"]) -> dict[Part, Float[Tensor, "r k t t"]]:
+    def forward(
+        self, x: Float[Tensor, "r c s s"], kind: Int[Tensor, "r"]
+    ) -> dict[Part, Float[Tensor, "r k t t"]]:
         amodal, visible = self.amodal(x), self.visible(x)
         return {"amodal": amodal, "visible": visible, "invisible": amodal - visible.relu()}
 
@@ -108,7 +124,9 @@ class BCNetHead(nn.Module):
         self.join = nn.Identity() if channels == width else nn.Conv2d(width, channels, 1)
         self.occludee = _Layer(channels, width, layers, classes)
 
-    def forward(self, x: Float[Tensor, "r c s s"]) -> dict[Part, Float[Tensor, "r k t t"]]:
+    def forward(
+        self, x: Float[Tensor, "r c s s"], kind: Int[Tensor, "r"]
+    ) -> dict[Part, Float[Tensor, "r k t t"]]:
         features, occluder, occluder_edge = self.occluder(x)
         _, amodal, amodal_edge = self.occludee(x + self.join(features))
         return {
@@ -117,13 +135,6 @@ class BCNetHead(nn.Module):
             "amodal": amodal,
             "amodal edge": amodal_edge,
         }
-
-
-def head(kind: Kind, of: Part, channels: int, width: int, layers: int, classes: int) -> nn.Module:
-    """The head of a kind; `of` is what a single mask is of."""
-    if kind == "mask":
-        return MaskHead(of, channels, width, layers, classes)
-    return (OrcnnHead if kind == "orcnn" else BCNetHead)(channels, width, layers, classes)
 
 
 def edges(mask: Float[Tensor, "r t t"]) -> Float[Tensor, "r t t"]:
@@ -152,4 +163,6 @@ def parts_of(kind: Kind, of: Part) -> Sequence[Part]:
         return (of,)
     if kind == "orcnn":
         return ("amodal", "visible", "invisible")
+    if kind == "shapedict":
+        return ("amodal", "visible", "coarse amodal", "coarse visible")
     return ("occluder", "occluder edge", "amodal", "amodal edge")
