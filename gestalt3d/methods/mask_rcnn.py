@@ -45,7 +45,7 @@ from gestalt3d.nn.modes import evaluating
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pixels import dense_mask, pixel_boxes
-from gestalt3d.structures.samples import LabelledView, evenly_spaced
+from gestalt3d.structures.samples import LabelledView, Sample, evenly_spaced
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
@@ -294,7 +294,8 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
         }
         if self.config.head == "bcnet":
             occluder = within(_hiding(batch))
-            found |= {"occluder": occluder, "occluder edge": edges(occluder), "amodal edge": edges(amodal)}
+            found["occluder"], found["occluder edge"] = occluder, edges(occluder)
+            found["amodal edge"] = edges(amodal)
         return {part: found[part] for part in wanted}
 
     def losses(self, prediction: Prediction, batch: Batch, at: Moment) -> dict[str, Float[Tensor, ""]]:
@@ -368,7 +369,7 @@ def _head(config: MaskRCNNConfig, classes: int) -> nn.Module:
 
 
 def _masks_in_boxes(
-    samples: Iterable[LabelledView], side: int
+    samples: Iterable[Sample[Any]], side: int
 ) -> Iterator[tuple[int, Float[np.ndarray, "side side"]]]:
     """The class and the whole mask of each object of known class, in its box."""
     for sample in samples:

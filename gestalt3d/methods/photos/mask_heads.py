@@ -64,7 +64,7 @@ class MaskHead(nn.Module):
 
     def __init__(self, of: Part, channels: int, width: int, layers: int, classes: int) -> None:
         super().__init__()
-        self.of = of
+        self.of: Part = of
         self.mask = OneMask(channels, width, layers, classes)
 
     def forward(

@@ -9,6 +9,7 @@ clusters codes of one that was trained before; so everything learns in one train
 and its second classification, which are no part of the masks.
 """
 
+import warnings
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -86,12 +87,13 @@ class ShapeDictHead(nn.Module):
         shapes = self._nearest(coarse[rows, kind].detach().sigmoid(), kind)
         looked = x * _attention(refined_visible[rows, kind])
         fused = self.fuse(torch.cat([looked, F.avg_pool2d(shapes, 2).to(x)], dim=1))
-        return {
+        said: dict[Part, Tensor] = {
             "amodal": self.amodal(fused),
             "visible": refined_visible,
             "coarse amodal": coarse,
             "coarse visible": seen,
         }
+        return said
 
     def _nearest(self, masks: Float[Tensor, "r t t"], kind: Int[Tensor, "r"]) -> Float[Tensor, "r p t t"]:
         """The dictionary's shapes whose codes are nearest to the masks', the nearest first; empty ones where there are fewer."""
@@ -124,7 +126,9 @@ class ShapeDictHead(nn.Module):
             flat = np.stack(own).reshape(len(own), -1).astype(np.float64)
             if len(flat) > self.centres:
                 first = np.random.default_rng(kind).choice(len(flat), self.centres, replace=False)
-                centres, _ = kmeans2(flat, flat[first], minit="matrix", missing="warn")
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # an empty cluster keeps the shape that it began with
+                    centres, _ = kmeans2(flat, flat[first], minit="matrix")
                 flat = centres[np.isfinite(centres).all(1)]
             shapes = torch.from_numpy(flat).to(self.dictionary).reshape(-1, self.side, self.side)
             self.dictionary[kind, : len(shapes)] = shapes
