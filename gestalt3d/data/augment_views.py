@@ -53,10 +53,15 @@ class ViewAugment:
         return self.p_mirror == self.p_gray == self.p_color == self.p_holes == 0
 
     def __call__(self, sample: Sample[Input], rng: np.random.Generator) -> Sample[Input]:
-        """A changed copy; without what a synthetic world knows besides the truth. `UserError` for clouds."""
+        """A changed copy, without what a synthetic world knows besides the truth; the sample itself where nothing is changed.
+
+        `UserError` for clouds.
+        """
         view, truth = sample.input, sample.truth
         if not isinstance(view, View):
             raise UserError(f"{sample.name}: is a cloud, and ViewAugment changes frames")
+        if self.changes_nothing():
+            return sample
         if rng.random() < self.p_mirror:
             view, truth = _mirrored(view, truth)
         view = replace(view, image=self._recolored(view.image, rng), depth=self._with_holes(view.depth, rng))

@@ -114,6 +114,8 @@ class A3DConfig:
     """Channels of the convolutions that correct the edge; none leave the silhouette as it is."""
     cross_view: bool = False
     """Take two views of each object, where the data have them, and see the shape of each from the camera of the other."""
+    mirror: Share = 0.5
+    """How often, in training, left becomes right, in both views of an object."""
     hidden_weight: Share = 0.5
     """Of pixels where the object is not visible, in (2): the paper's lambda."""
     edge_weight: NotNegative = 1.0
@@ -359,18 +361,16 @@ class A3D(Learned[View, Batch, Prediction]):
 
     def prepare(self, sample: LabelledView, rng: np.random.Generator) -> Batch:
         """The objects of a photo of which something is visible; with `cross_view` each of another view of it, too."""
-        own = self._crops(sample)
-        if not self.config.cross_view:
-            return own
+        batch = self._crops(sample)
         other = getattr(sample, "another", None)
-        if other is None:
-            return own
-        twin = self._crops(other(rng))
-        count = len(own.twin)
-        if count != 1 or len(twin.twin) != 1:
-            return own
-        both = Batch.cat([own, twin])
-        return both._replace(twin=torch.tensor([1, 0]))
+        if self.config.cross_view and other is not None:
+            twin = self._crops(other(rng))
+            if len(batch.twin) == len(twin.twin) == 1:
+                batch = Batch.cat([batch, twin])._replace(twin=torch.tensor([1, 0]))
+        if rng.random() < self.config.mirror:
+            image, visible, whole = (values.flip(-1) for values in (batch.image, batch.visible, batch.whole))
+            batch = batch._replace(image=image, visible=visible, whole=whole)
+        return batch
 
     def _crops(self, sample: LabelledView) -> Batch:
         truth = sample.truth

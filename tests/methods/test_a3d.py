@@ -12,25 +12,21 @@ from gestalt3d.methods.a3d import A3D, A3DConfig, Batch
 from gestalt3d.methods.method import START
 from gestalt3d.methods.refiner import visible_part
 from gestalt3d.structures.mesh import Mesh
+from gestalt3d.structures.samples import LabelledView
 from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 from gestalt3d.testing import Case, Overfit, tiny_view
 
 SMALL = A3DConfig(
-    side=32,
-    widths=(8, 16, 16),
-    hidden=(32, 32, 32),
-    decoder=(32, 32),
-    subdivisions=2,
-    refine_widths=(8, 8),
-    sigma=1e-3,
-)
+    side=32, widths=(8, 16, 16), hidden=(32, 32, 32), decoder=(32, 32), subdivisions=2, refine_widths=(8, 8), sigma=1e-3,
+    mirror=0.6,
+)  # fmt: skip
+"""Generators with the seeds 0 and 1 draw on both sides of `mirror`."""
 LABELS = {"whole": None, "classes": None}
 CASES = (
     Case(
         config=SMALL,
         labels=LABELS,
-        draws=False,
         overfit=Overfit(
             steps=150,
             rate=1e-2,
@@ -41,7 +37,7 @@ CASES = (
         ),
     ),
     *(
-        Case(config=replace(SMALL, **changes), name=name, labels=LABELS, draws=False, overfit=None)
+        Case(config=replace(SMALL, **changes), name=name, labels=LABELS, overfit=None)
         for name, changes in {
             "visible": {"around": "visible", "margin": 2.0, "shift": True},
             "sectors": {"azimuths": 3, "class_forcing": 0.5},
@@ -49,6 +45,24 @@ CASES = (
         }.items()
     ),
 )
+
+
+def test_a_crop_is_mirrored_with_its_masks_and_its_twin() -> None:
+    """And the other view is of whoever the sample says."""
+    always, never = (A3D(replace(SMALL, mirror=share, cross_view=True), S3DIS) for share in (1.0, 0.0))
+    scan = _Seen(**vars(tiny_view(boxes=1)))
+    one, other = (method.prepare(scan, np.random.default_rng(0)) for method in (always, never))
+    assert other.twin.tolist() == [1, 0]
+    for name in ("image", "visible", "whole"):
+        assert torch.equal(getattr(one, name), getattr(other, name).flip(-1))
+    assert not torch.equal(other.image[0], other.image[1])
+
+
+class _Seen(LabelledView):
+    """Of which there is another view."""
+
+    def another(self, rng: np.random.Generator) -> LabelledView:
+        return tiny_view(seed=1, boxes=1)
 
 
 def _batch(method: A3D, boxes: int = 3) -> Batch:
