@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 def synth(
     what: Positional[
         Annotated[
-            Literal["rooms", "toyboxes", "parts", "views"],
+            Literal["rooms", "toyboxes", "parts", "views", "objects", "photos"],
             option(
-                "scanned rooms, boxes in a cube, single objects in their parts, or RGB-D frames of the rooms",
+                "scanned rooms, boxes in a cube, single objects in their parts, RGB-D frames of the rooms, single "
+                "objects from 24 viewpoints, or photos of several objects",
                 default="",
             ),
         ]
     ],
     *,
-    count: Annotated[int, option("number of scans", "N", short="-n")] = 10,
+    count: Annotated[int, option("number of scans, of objects or of photos", "N", short="-n")] = 10,
     seed: Annotated[
         int,
         option("seed of the first scan, the others count on from it; the same seed gives the same scan", "N"),
@@ -36,11 +37,12 @@ def synth(
         Literal["default", "hard"], option("toyboxes only; hard: boxes touch often")
     ] = "default",
     category: Annotated[
-        Literal["chair", "table", "lamp", "storagefurniture"] | None,
+        str | None,
         option(
-            "parts only: the kind of objects",
-            "{chair,table,lamp,storagefurniture}",
-            default="all four in turn",
+            "parts and objects only: the kind of objects, chair, table, lamp or storagefurniture in parts, or one of "
+            "ShapeNet's thirteen",
+            "NAME",
+            default="all in turn",
         ),
     ] = None,
     level: Annotated[
@@ -57,21 +59,28 @@ def synth(
     ] = None,
     out: Out = Path("data"),
 ) -> None:
-    """Write the scans of `count` seeds into a folder of labelled clouds, or of frames."""
+    """Write the scans of `count` seeds into a folder of labelled clouds, or of frames and pictures."""
     if count < 1:
         raise UserError(f"-n {count}: must be at least 1")
     if seed < 0:
         raise UserError(f"--seed {seed}: must be 0 or more")
     if what != "toyboxes" and preset != "default":
         raise UserError(f"--preset {preset}: {what} have no presets, toyboxes do")
-    for name, given in (("category", category), ("level", level)):
-        if what != "parts" and given is not None:
-            raise UserError(f"--{name} {given}: {what} have none; synth parts does")
+    if what != "parts" and level is not None:
+        raise UserError(f"--level {level}: {what} have none; synth parts does")
+    if category is not None:
+        _check_category(what, category)
     if what == "views":
         _write_views(count, seed, camera, out)
         return
     if camera is not None:
         raise UserError(f"--camera {camera}: {what} have none; synth views does")
+    if what == "objects":
+        _write_objects(count, seed, category, out)
+        return
+    if what == "photos":
+        _write_photos(count, seed, out)
+        return
     from gestalt3d.data.folder import save_scan
 
     make = _part_maker(category, level or 3) if what == "parts" else _maker(what, preset)
@@ -100,6 +109,45 @@ def _write_views(count: int, seed: int, camera: str | None, out: Path) -> None:
             file = save_view(out, make_view(seed + i, config=config))
     say(f"{count} views in {out}{os.sep}{{rgb,depth,amodal,objects,voxels,…}}")
     say(f"segment one: gestalt3d segment {file}")
+
+
+def _check_category(what: str, category: str) -> None:
+    if what not in ("parts", "objects"):
+        raise UserError(f"--category {category}: {what} have none; synth parts and synth objects do")
+    if what == "parts":
+        from gestalt3d.synth.parts.objects import CATEGORIES
+    else:
+        from gestalt3d.synth.objects.models import CATEGORIES
+    known = [name.replace("_", "") for name in CATEGORIES]
+    if category not in known:
+        raise UserError(f"--category {category}: synth {what} knows {', '.join(known)}")
+
+
+def _write_objects(count: int, seed: int, category: str | None, out: Path) -> None:
+    """Of each seed's object all 24 pictures."""
+    from gestalt3d.data.picture_files import save_picture
+    from gestalt3d.synth.objects.pictures import make_picture
+    from gestalt3d.synth.objects.viewpoints import VIEWPOINTS
+
+    with Progress() as on_progress:
+        for i in range(count):
+            on_progress("objects", i, count)
+            for viewpoint in range(len(VIEWPOINTS)):
+                save_picture(out, make_picture(seed + i, viewpoint, category=category))
+    say(
+        f"{count} objects from {len(VIEWPOINTS)} viewpoints in {out}{os.sep}{{rgb,instance,amodal,objects,shapes,…}}"
+    )
+
+
+def _write_photos(count: int, seed: int, out: Path) -> None:
+    from gestalt3d.data.view_files import save_view
+    from gestalt3d.synth.objects.photos import make_photo
+
+    with Progress() as on_progress:
+        for i in range(count):
+            on_progress("photos", i, count)
+            save_view(out, make_photo(seed + i))
+    say(f"{count} photos in {out}{os.sep}{{rgb,instance,amodal,objects,…}}")
 
 
 def _maker(what: str, preset: str) -> "Callable[[int], Scan]":

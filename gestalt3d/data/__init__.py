@@ -109,6 +109,8 @@ class DataSet(DataSetOf[Scan], Protocol):
 
 ViewsSpec = Literal[
     "views", "views:train", "views:val", "views:test",
+    "objects", "objects:train", "objects:val", "objects:test", "objects:new-objects", "objects:new-viewpoints",
+    "photos", "photos:train", "photos:val", "photos:test",
     "sunrgbd", "sunrgbd:train", "sunrgbd:val", "sunrgbd:test", "sunrgbd:all",
     "sunrgbd-v1", "sunrgbd-v1:train", "sunrgbd-v1:val", "sunrgbd-v1:test", "sunrgbd-v1:all",
     "nyuv2", "nyuv2:train", "nyuv2:test", "nyuv2:all",
@@ -119,6 +121,8 @@ KNOWN = {
     "rooms-whole": "rooms-whole:train, … (the same rooms, whole shapes and amodal boxes known)",
     "table-tops": "table-tops:train, table-tops:val, table-tops:test",
     "views": "views:train, views:val, views:test (RGB-D frames of the rooms)",
+    "objects": "objects:train, objects:val, objects:test, objects:new-objects, objects:new-viewpoints (one in each picture)",
+    "photos": "photos:train, photos:val, photos:test (several objects that hide one another)",
     "toyboxes": "toyboxes:train, toyboxes:val, toyboxes:test",
     "toyboxes-hard": "toyboxes-hard:train, …",
     "parts": "parts:train, parts-chair:val, parts-lamp-2:test, … (category, level of detail 1 to 3)",
@@ -134,9 +138,19 @@ KNOWN = {
 }
 
 
-VIEWS = ("views", "sunrgbd", "sunrgbd-v1", "nyuv2")
+VIEWS = ("views", "objects", "photos", "sunrgbd", "sunrgbd-v1", "nyuv2")
 """Names of the data whose samples are views."""
-_MADE = ("rooms", "rooms-whole", "table-tops", "views", "toyboxes", "toyboxes-hard", "parts")
+_MADE = (
+    "rooms",
+    "rooms-whole",
+    "table-tops",
+    "views",
+    "objects",
+    "photos",
+    "toyboxes",
+    "toyboxes-hard",
+    "parts",
+)
 
 
 def needs_root(spec: str) -> bool:
@@ -208,6 +222,16 @@ def open_data(
         from gestalt3d.structures.vocabulary import SYNTH
 
         return Views(split or "test", count=limit, vocabulary=vocabulary or SYNTH)
+    if name == "objects":
+        from gestalt3d.data.objects import Objects
+        from gestalt3d.structures.vocabulary import SHAPENET13
+
+        return Objects(split or "test", count=limit, vocabulary=vocabulary or SHAPENET13)
+    if name == "photos":
+        from gestalt3d.data.photos import Photos
+        from gestalt3d.structures.vocabulary import SHAPENET13
+
+        return Photos(split or "test", count=limit, vocabulary=vocabulary or SHAPENET13)
     if name in ("toyboxes", "toyboxes-hard"):
         from gestalt3d.data.toyboxes import Toyboxes
         from gestalt3d.structures.vocabulary import TOYBOXES

@@ -1,4 +1,6 @@
-"""Frames with all that is known of them, in the folders that `gestalt3d segment` and others read.
+"""Frames and photos with all that is known of them, in the folders that `gestalt3d segment` and others read.
+
+Photos have no `depth` and no `voxels`.
 
 rgb/NAME.png           8 bits
 depth/NAME.png         16 bits, millimetres along the axis, 0 unknown
@@ -22,7 +24,7 @@ import torch
 from PIL import Image
 
 from gestalt3d.io import atomic_path
-from gestalt3d.structures.instances import BOX
+from gestalt3d.structures.instances import BOX, Instances
 from gestalt3d.synth.view_voxels import whole_voxels
 from gestalt3d.synth.views import SyntheticView
 
@@ -33,24 +35,30 @@ VOXEL_SIZE = 0.05
 def save_view(root: Path | str, seen: SyntheticView) -> Path:
     """Write all files of a view below `root`; returns its colour image. `UserError` where that cannot be."""
     folder, name, camera = Path(root), seen.name, seen.input.camera
-    assert seen.input.depth is not None and camera is not None
-    shape, truth = seen.true_depth.shape, seen.truth
+    assert camera is not None
     rgb = (seen.input.image.permute(1, 2, 0) * 255).round().byte().numpy()
-    _save_image(folder / "rgb" / f"{name}.png", rgb)
+    save_image(folder / "rgb" / f"{name}.png", rgb)
     for kind, depth in (("depth", seen.input.depth), ("true_depth", seen.true_depth)):
-        _save_image(folder / kind / f"{name}.png", _millimetres(depth))
-    _save_text(folder / "intrinsics" / f"{name}.txt", _rows(camera.intrinsics))
-    _save_text(folder / "pose" / f"{name}.txt", _rows(camera.world_from_camera))
+        if depth is not None:
+            save_image(folder / kind / f"{name}.png", _millimetres(depth))
+    save_text(folder / "intrinsics" / f"{name}.txt", rows_of(camera.intrinsics))
+    save_text(folder / "pose" / f"{name}.txt", rows_of(camera.world_from_camera))
+    save_masks(folder, name, seen.truth, seen.true_depth.shape)
+    save_text(folder / "objects" / f"{name}.json", json.dumps(_about(seen), indent=1))
+    if seen.input.depth is not None:
+        _save_voxels(folder / "voxels" / f"{name}.npz", seen)
+    return folder / "rgb" / f"{name}.png"
+
+
+def save_masks(folder: Path, name: str, truth: Instances, shape: tuple[int, ...]) -> None:
+    """`instance`, `semantic`, `amodal` and `classes.txt` of a view of that height and width."""
     for kind, labels in (("instance", truth.to_labels()), ("semantic", truth.classes_of_elements())):
-        _save_image(folder / kind / f"{name}.png", (labels.reshape(shape) + 1).numpy().astype(np.uint16))
+        save_image(folder / kind / f"{name}.png", (labels.reshape(shape) + 1).numpy().astype(np.uint16))
     assert truth.whole is not None
     for i in range(len(truth)):
         mask = truth.whole.dense(i).reshape(shape).numpy()
-        _save_image(folder / "amodal" / f"{name}_{i + 1:03d}.png", mask.astype(np.uint8) * 255)
-    _save_text(folder / "objects" / f"{name}.json", json.dumps(_about(seen), indent=1))
-    _save_voxels(folder / "voxels" / f"{name}.npz", seen)
-    _save_text(folder / "classes.txt", "\n".join(truth.vocabulary.names))
-    return folder / "rgb" / f"{name}.png"
+        save_image(folder / "amodal" / f"{name}_{i + 1:03d}.png", mask.astype(np.uint8) * 255)
+    save_text(folder / "classes.txt", "\n".join(truth.vocabulary.names))
 
 
 def _about(seen: SyntheticView) -> dict[str, Any]:
@@ -98,15 +106,18 @@ def _millimetres(depth: torch.Tensor) -> np.ndarray:
     return torch.where(values < 2**16, values, 0).numpy().astype(np.uint16)
 
 
-def _rows(matrix: np.ndarray) -> str:
+def rows_of(matrix: np.ndarray) -> str:
+    """A line for each row, nine digits."""
     return "\n".join(" ".join(f"{round(value, 12):.9g}" for value in row) for row in matrix.tolist())
 
 
-def _save_image(path: Path, pixels: np.ndarray) -> None:
+def save_image(path: Path, pixels: np.ndarray) -> None:
+    """Of 8 or 16 bits, as its type says; `UserError` where it cannot be written."""
     with atomic_path(path) as temporary:
         Image.fromarray(pixels).save(temporary)
 
 
-def _save_text(path: Path, text: str) -> None:
+def save_text(path: Path, text: str) -> None:
+    """With a newline at its end; `UserError` where it cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -87,7 +87,7 @@ def mapping(source: Vocabulary, target: Vocabulary) -> str:
     return f"classes of the data under the names of {target.title}: {parts}" if parts else ""
 
 
-# What a class of `SYNTH` or `NYU40` is called elsewhere, nearest name first.
+# What a class of `SYNTH`, `NYU40` or `SHAPENET13` is called elsewhere, nearest name first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "shower_curtain": ("showercurtain", "curtain"),
     "desk": ("table",),
@@ -112,6 +112,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "monitor": ("tv", "display"),
     "tv": ("monitor", "display"),
     "television": ("tv", "monitor"),
+    "display": ("monitor", "tv"),
     "night stand": ("night_stand", "cabinet"),
     "books": ("book",),
 }

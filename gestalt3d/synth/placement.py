@@ -76,6 +76,11 @@ def oriented(solids: np.ndarray, x: Number, y: Number, z: Number, yaw: Number) -
     return out
 
 
+def overlap(boxes: np.ndarray, others: np.ndarray) -> bool:
+    """Whether any box of the one reaches into any of the others; rows as `oriented` makes them."""
+    return _collides(others, len(others), boxes, 0.0)
+
+
 class Scene:
     """Everything placed so far. Solids may touch; overlaps above `SLACK` metres are refused."""
 

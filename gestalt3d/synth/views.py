@@ -24,7 +24,7 @@ from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.samples import LabelledView
 from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.view import View
-from gestalt3d.structures.vocabulary import SYNTH
+from gestalt3d.structures.vocabulary import SYNTH, Vocabulary
 from gestalt3d.synth import colours
 from gestalt3d.synth.cameras import CAMERAS, Surface, camera_at, hand_held, in_front, render, surface_at
 from gestalt3d.synth.depth_noise import DepthNoise, measured
@@ -90,12 +90,13 @@ class Stage(NamedTuple):
     normals: Float64[np.ndarray, "f 3"]
     """Of its faces, outwards."""
     classes: Int[np.ndarray, "objects"]
-    """In the vocabulary `SYNTH`."""
+    """In the vocabulary; -1 for what is none of its classes."""
+    vocabulary: Vocabulary = SYNTH
 
     @property
     def counts(self) -> Bool[np.ndarray, "objects"]:
-        """Which objects can be instances: the building's parts cannot."""
-        return ~SYNTH.is_structure[self.classes]
+        """Which objects can be instances: the building's parts and those of no class cannot."""
+        return (self.classes >= 0) & ~self.vocabulary.is_structure[self.classes]
 
 
 @lru_cache(maxsize=4)
@@ -212,7 +213,7 @@ def _truth(
         masks=Sets.from_labels(torch.from_numpy(numbers[objects.ravel()]), len(present)),
         classes=torch.from_numpy(stage.classes[present]),
         scores=torch.ones(len(present)),
-        vocabulary=SYNTH,
+        vocabulary=stage.vocabulary,
         whole=Sets.from_sizes(
             torch.tensor([len(pixels) for pixels in whole], dtype=torch.int64),
             torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *whole])),

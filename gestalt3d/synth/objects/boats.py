@@ -6,10 +6,10 @@ from gestalt3d.synth import colours
 from gestalt3d.synth.colours import Material, Number
 from gestalt3d.synth.objects.hulls import fin, loft
 from gestalt3d.synth.objects.ship_hulls import DARK, WHITE, hull, outline
-from gestalt3d.synth.shapes import Builder, Shape
+from gestalt3d.synth.shapes import Builder, Shape, Vector
 
 
-def _sail(b: Builder, corners: list[tuple[float, float, float]], belly: Number, material: Material) -> None:
+def _sail(b: Builder, corners: list[Vector], belly: Number, material: Material) -> None:
     """A triangular cloth between tack, clew and head that bulges to the side."""
     tack, clew, head = (np.array(c) for c in corners)
     u = np.linspace(0, 1, 6)[:, None, None]
