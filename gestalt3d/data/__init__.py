@@ -228,7 +228,7 @@ def open_data(
 
         return Objects(split or "test", count=limit, vocabulary=vocabulary or SHAPENET13)
     if name == "photos":
-        from gestalt3d.data.photos import Photos
+        from gestalt3d.data.photo_scenes import Photos
         from gestalt3d.structures.vocabulary import SHAPENET13
 
         return Photos(split or "test", count=limit, vocabulary=vocabulary or SHAPENET13)

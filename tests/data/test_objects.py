@@ -11,7 +11,7 @@ from PIL import Image
 from gestalt3d.data import DataSet, DataSetOf, needs_root, open_data
 from gestalt3d.data.cache import fingerprint
 from gestalt3d.data.objects import SPLITS, Objects
-from gestalt3d.data.photos import Photos
+from gestalt3d.data.photo_scenes import Photos
 from gestalt3d.errors import UserError
 from gestalt3d.io.inputs import load_input
 from gestalt3d.structures.view import View
