@@ -1,6 +1,7 @@
 """Pictures of single synthetic objects as a data set: made when asked for. Splits hold out viewpoints as well as objects."""
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,11 @@ class Objects(LabelledClouds):
         if not 0 <= i < len(self):
             raise IndexError(f"objects:{self.split} has {len(self)} pictures, asked for {i}")
         made = make_picture(self.seed_of(i), self.viewpoint_of(i), self.config)
-        return replace(made, name=self.names[i], truth=relabelled(made.truth, self.vocabulary))
+        others = partial(self._made_of_another, i) if len(self.same_object(i)) > 1 else None
+        return replace(made, name=self.names[i], truth=relabelled(made.truth, self.vocabulary), another=others)
+
+    def _made_of_another(self, i: int, rng: np.random.Generator) -> ObjectView:
+        return self[self.another(i, rng)]
 
     def _name(self, i: int) -> str:
         number = i // len(CATEGORIES) % SPLITS[self.split].objects

@@ -6,7 +6,7 @@ from gestalt3d import plugins
 from gestalt3d.data import needs_root
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
-from gestalt3d.recipes import a3is, asis, gspn, mtml, parts, sgpn
+from gestalt3d.recipes import a3d, a3is, asis, gspn, mtml, parts, sgpn
 from gestalt3d.recipes.commands import ROOT, training
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -16,9 +16,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **gspn.RECIPES,
     **parts.RECIPES,
     **a3is.RECIPES,
+    **a3d.RECIPES,
 }
 """Ours, by name."""
-_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS, **parts.CHAINS, **a3is.CHAINS}
+_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS, **parts.CHAINS, **a3is.CHAINS, **a3d.CHAINS}
 
 
 def makers() -> dict[str, Callable[[], Recipe]]:

@@ -4,6 +4,7 @@ The picture's mask of the whole object has the pixels of which it would fill hal
 those that an occluder takes. Object, viewpoint, light, backdrop and occluders depend on seed and viewpoint alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -63,6 +64,8 @@ class ObjectView(LabelledView):
     object_name: str
     """Alike for all pictures of one object."""
     viewpoint: Viewpoint
+    another: Callable[[np.random.Generator], "ObjectView"] | None = None
+    """Makes another picture of the object, for training across views; None where there is none."""
 
     @property
     def hidden_share(self) -> float:
