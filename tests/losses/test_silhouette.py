@@ -2,6 +2,9 @@
 
 import inspect
 import math
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -179,3 +182,12 @@ def test_16_bits_are_summed_in_32(dtype: torch.dtype) -> None:
     edges = mesh_edges(icosphere(1).faces)
     for loss in (laplacian_loss, edge_length_loss, flatten_loss):
         torch.testing.assert_close(loss(vertices.to(dtype), edges), loss(vertices.to(dtype).float(), edges))
+
+
+def test_the_example_of_the_docs_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "conventions.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert 0 < float(names["loss"].detach()) < 1 and bool(names["vertices"].grad.any())
+    assert names["mask"].shape == (1, 64, 64)
