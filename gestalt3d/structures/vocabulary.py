@@ -194,6 +194,24 @@ DSS19 = Vocabulary(
 )  # fmt: skip
 """The nineteen kinds of objects of Deep Sliding Shapes on NYUv2 and SUN RGB-D, in its order, and of A3IS-CNN after it."""
 
+NMR13 = Vocabulary(
+    "nmr13",
+    (
+        "airplane", "bench", "cabinet", "car", "chair", "display", "lamp", "loudspeaker", "rifle", "sofa", "table", "phone",
+        "vessel",
+    ),
+)  # fmt: skip
+"""The thirteen classes of ShapeNet that the Neural Mesh Renderer and A3D use."""
+
+PASCAL12 = Vocabulary(
+    "pascal12",
+    (
+        "aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair", "diningtable", "motorbike", "sofa", "train",
+        "tvmonitor",
+    ),
+)  # fmt: skip
+"""The twelve rigid classes of PASCAL3D+."""
+
 TABLE_TOPS = Vocabulary("table-tops", ("table", "object"), structure=frozenset({"table"}))
 
 TOYBOXES = Vocabulary("toyboxes", ("box1", "box2", "box3", "box4", "box5"))
@@ -240,6 +258,8 @@ VOCABULARIES: dict[str, Vocabulary] = {
         NYU40,
         NYU13,
         DSS19,
+        NMR13,
+        PASCAL12,
         TABLE_TOPS,
         TOYBOXES,
         *PARTNET.values(),
