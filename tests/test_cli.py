@@ -573,7 +573,7 @@ def test_score_of_masks_in_photos_shows_what_is_hidden(command: Command, tmp_pat
     assert answer.code == 0, answer.err
     figures = json.loads((tmp_path / "out.json").read_text())
     assert figures["visible"] is None and figures["amodal"]["per_class"]["box"]["AP"] == 0.0
-    assert "1 of 3 objects found, 1 hide something" in answer.out and "COCO's rule" in answer.out
+    assert "1 of 3 objects found by a mask of their class" in answer.out and "COCO's rule" in answer.out
     assert "NOTE results of categories that are not listed, left out: 1" in answer.out
 
 

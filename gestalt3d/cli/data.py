@@ -18,12 +18,33 @@ def data(
     ],
     kind: Positional[
         Annotated[
-            Literal["s3dis", "scannet", "partnet", "shapenet-part", "sunrgbd", "nyuv2", "folder"],
+            Literal[
+                "s3dis",
+                "scannet",
+                "partnet",
+                "shapenet-part",
+                "sunrgbd",
+                "nyuv2",
+                "folder",
+                "cocoa",
+                "cocoa-cls",
+                "d2sa",
+                "kins",
+                "uoais",
+                "coco-amodal",
+                "coco",
+                "labelme",
+                "nmr",
+                "pascal3d",
+            ],
             option("the layout of the folder: a data set's, or clouds with labels beside them", default=""),
         ]
     ],
     *,
-    root: Annotated[Path, option("folder of the data set", "DIR", default="")],
+    root: Annotated[
+        Path,
+        option("folder of the data set; of photos also the file of their annotations", "PATH", default=""),
+    ],
     json: Json = None,
 ) -> None:
     """Print what a data set's folder holds and what is wrong; exit code 2 where it is not complete."""

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 from gestalt3d.cli.options import DataName, Device, Json, ModelName, expect_writable, option
-from gestalt3d.cli.report import say_meanings, say_whole_objects, write_json
+from gestalt3d.cli.report import say_hidden_masks, say_meanings, say_whole_objects, write_json
 from gestalt3d.errors import UserError
 from gestalt3d.terminal import Progress, complain, say, table
 
 _FIGURES = ("mCov", "mWCov", "mPrec", "mRec", "AP", "AP50", "AP25", "oAcc", "mAcc", "mIoU")
 _OF_PARTS = ("mAP", "shape_mAP", "shape_mIoU")
 _OF_BOXES = ("APb", "APb50", "recallb")
+_OF_MASKS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 
 
 def evaluate(
@@ -21,7 +22,10 @@ def evaluate(
     model: ModelName = "asis-rooms",
     data: DataName = "rooms:val",
     root: Annotated[
-        Path | None, option("folder of the data set; synthetic ones need none", "DIR", default="")
+        Path | None,
+        option(
+            "folder of the data set, or file of annotations; synthetic ones need none", "PATH", default=""
+        ),
     ] = None,
     limit: Annotated[int | None, option("only the first N scans", "N", default="")] = None,
     class_agnostic: Annotated[
@@ -143,6 +147,8 @@ def evaluate(
     # Of data with boxes and no masks.
     has_boxes_alone = "APb" in result["pooled"]
     keys = _OF_BOXES if has_boxes_alone else keys
+    are_masks = "by_occlusion" in result["pooled"]
+    keys = _OF_MASKS if are_masks else keys
     shown = scans.names if add_to is not None else result["scans"]
     figures = {name: result["scans"][name] for name in shown if name in result["scans"]}
     rows = [{"scan": name, **{k: v.get(k) for k in keys}} for name, v in figures.items()]
@@ -158,7 +164,9 @@ def evaluate(
         table("per class", [{"class": name, **values} for name, values in of_classes.items()])
         keys = (*keys, "n_gt", "n_pred")
     say()
-    say_meanings(keys)
+    say_meanings(keys, masks_in_photos=are_masks)
+    if are_masks:
+        say_hidden_masks(result["pooled"])
     whole = result["pooled"] if has_boxes_alone else result["pooled"].get("amodal")
     if isinstance(whole, dict):
         say_whole_objects(whole)

@@ -34,8 +34,8 @@ Out = Annotated[Path, option("folder for the results; created if missing", "DIR"
 DataName = Annotated[
     str,
     option(
-        "data set and split, such as rooms:val, toyboxes:test, parts-chair:val, s3dis:area5 or scannet:val; folder: your "
-        "own scans, with --root",
+        "data set and split, such as rooms:val, parts-chair:val, s3dis:area5, scannet:val or kins:test; folder: your own "
+        "scans, with --root",
         "DATA",
         short="-d",
     ),

@@ -81,6 +81,29 @@ def say_whole_objects(figures: "Figures") -> None:
     say_meanings(shown, whole_objects=True)
 
 
+def say_hidden_masks(figures: "Mapping[str, Any]", digits: int = 1) -> None:
+    """Tables of what `coco_amodal.scores` says of occluded objects, where the truth knows what is visible."""
+    if figures["by_occlusion"] is None:
+        return
+    say()
+    ranges = [{"hidden": name, **own} for name, own in figures["by_occlusion"].items()]
+    table("whole masks by the share of the object that is hidden", ranges, digits=digits)
+    iou, order = figures["iou"], figures["order"]
+    say()
+    means = [
+        {"mean over": name, **own} for name, own in iou.items() if isinstance(own, dict) and "whole" in own
+    ]
+    table("IoU of true objects with what was found of them", means, digits=digits)
+    say()
+    if order["accuracy"] is not None:
+        say(f"which of two is in front: {order['accuracy']:.{digits}f} of {order['pairs']:,} pairs right")
+    say(
+        f"{iou['n_found']:,} of {iou['n']:,} objects found by a mask of their class, IoU .5 and score .05 or more; "
+        f"{iou['n_occluded']:,} hide something"
+    )
+    say_meanings({*means[0], "n_gt"}, masks_in_photos=True)
+
+
 def say_seconds(work: "Stage", with_start_up: float | None = None) -> None:
     """What took how long: stages in brackets are parts of the one before them, the others add up to the last figure."""
     more = "" if with_start_up is None else f", with start-up {with_start_up:.1f}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional
 
 from gestalt3d.cli.options import Json, expect_writable, option
-from gestalt3d.cli.report import say_meanings, write_json
+from gestalt3d.cli.report import say_hidden_masks, say_meanings, write_json
 from gestalt3d.terminal import say, table
 
 
@@ -80,30 +80,9 @@ def say_masks(result: dict[str, Any]) -> None:
     ]
     table("per class", rows, digits=4)
     shown = {key for row in rows for key in row} | set(_numbers(result["amodal"]))
-    if result["by_occlusion"] is not None:
-        ranges = [{"hidden": name, **own} for name, own in result["by_occlusion"].items()]
-        say()
-        table("whole masks by the share of the object that is hidden", ranges, digits=4)
-        shown |= {*ranges[0]}
-        iou = result["iou"]
-        means = [
-            {"mean over": name, **own}
-            for name, own in iou.items()
-            if "whole" in (own if isinstance(own, dict) else ())
-        ]
-        settings = iou["settings"]
-        say()
-        table("IoU of true objects with what was found of them", means, digits=4)
-        say(
-            f"{iou['n_found']:,} of {iou['n']:,} objects found, {iou['n_occluded']:,} hide something; an object is found by a "
-            f"mask of its {settings['match']}, IoU {settings['threshold']:g} and score {settings['min_score']:g} or more"
-        )
-        shown |= {*means[0]}
-        order = result["order"]
-        if order["accuracy"] is not None:
-            say(f"which of two is in front: {order['accuracy']:.4f} of {order['pairs']:,} pairs right")
     say()
     say_meanings(shown, masks_in_photos=True)
+    say_hidden_masks(result, digits=4)
     for note in result["notes"]:
         say(f"NOTE {note}")
 

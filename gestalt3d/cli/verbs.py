@@ -89,7 +89,7 @@ VERBS = {
         ),
         Verb(
             "score",
-            "Score files in the formats of ScanNet, S3DIS, PartNet or COCO (amodal masks) by the official rules (fractions).",
+            "Score files in the formats of ScanNet, S3DIS, PartNet or COCO by the official rules (fractions).",
             (
                 "gestalt3d score scannet --gt gt --pred pred",
                 "gestalt3d score coco-amodal --gt annotations.json --pred results.json",

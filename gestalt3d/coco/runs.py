@@ -71,6 +71,19 @@ class Runs:
         return cls.from_toggles(counts, np.concatenate([np.zeros(0, np.int64), *toggles]), sizes)
 
     @classmethod
+    def from_pixels(cls, counts: np.ndarray, pixels: np.ndarray, size: tuple[int, int]) -> "Runs":
+        """From the pixels of each mask, as `pixels` gives them: (i,) `counts` of (m,) numbers, each once; `size` is (h, w)."""
+        height, width = size
+        row, column = np.divmod(pixels, max(width, 1))
+        sizes = as_sizes(np.array([size] * len(counts)))
+        base = _bases(sizes)
+        keys = np.sort(column * height + row + np.repeat(base, counts))
+        is_edge = np.diff(keys) != 1
+        starts = keys[np.append(np.ones(min(len(keys), 1), bool), is_edge)]
+        ends = keys[np.append(is_edge, np.ones(min(len(keys), 1), bool))] + 1
+        return cls._from_keys(np.stack([starts, ends], axis=1).reshape(-1), base, sizes)
+
+    @classmethod
     def cat(cls, parts: Sequence["Runs"]) -> "Runs":
         """The masks of all parts, one after the other."""
         counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])

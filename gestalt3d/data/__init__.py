@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeVar, overload, runtime_checkable
 
 from gestalt3d.data.part_names import part_name
+from gestalt3d.data.photos import PHOTOS, open_photos
 from gestalt3d.errors import UserError
 from gestalt3d.metrics.counts import Counts
 from gestalt3d.metrics.report import Results
@@ -114,6 +115,9 @@ ViewsSpec = Literal[
     "sunrgbd", "sunrgbd:train", "sunrgbd:val", "sunrgbd:test", "sunrgbd:all",
     "sunrgbd-v1", "sunrgbd-v1:train", "sunrgbd-v1:val", "sunrgbd-v1:test", "sunrgbd-v1:all",
     "nyuv2", "nyuv2:train", "nyuv2:test", "nyuv2:all",
+    "cocoa:train", "cocoa:val", "cocoa:test", "cocoa-cls:train", "cocoa-cls:val",
+    "d2sa:train", "d2sa:val", "d2sa:test", "kins:train", "kins:test", "uoais", "coco-amodal", "coco", "labelme",
+    "nmr:train", "nmr:val", "nmr:test", "nmr:all", "pascal3d:train", "pascal3d:val", "pascal3d:all",
 ]  # fmt: skip
 """The data whose samples are views."""
 KNOWN = {
@@ -134,11 +138,12 @@ KNOWN = {
     "sunrgbd": "sunrgbd:train, sunrgbd:val (the official test), sunrgbd:all (RGB-D frames with boxes); with --root",
     "sunrgbd-v1": "sunrgbd-v1:train, … (an earlier version of the boxes)",
     "nyuv2": "nyuv2:train, nyuv2:test, nyuv2:all (RGB-D frames with classes of pixels); with --root",
+    **PHOTOS,
     "folder": "folder, any folder of clouds with labels beside them; with --root",
 }
 
 
-VIEWS = ("views", "objects", "photos", "sunrgbd", "sunrgbd-v1", "nyuv2")
+VIEWS = ("views", "objects", "photos", "sunrgbd", "sunrgbd-v1", "nyuv2", *PHOTOS)
 """Names of the data whose samples are views."""
 _MADE = (
     "rooms",
@@ -289,6 +294,8 @@ def open_data(
         from gestalt3d.data.nyuv2 import NYUv2
 
         return NYUv2(root, split or "all", vocabulary=vocabulary, limit=limit)
+    if name in PHOTOS:
+        return open_photos(name, split, Path(root), vocabulary=vocabulary, limit=limit)
     from gestalt3d.data.folder import Folder
 
     if split:

@@ -12,6 +12,7 @@ from gestalt3d.data.nyuv2 import read_split as read_nyu_split
 from gestalt3d.data.part_names import LEVELS
 from gestalt3d.data.partnet import SPLITS as PARTNET_SPLITS
 from gestalt3d.data.partnet import count_shapes, find_files, part_classes, read_shape
+from gestalt3d.data.photos import PHOTOS
 from gestalt3d.data.s3dis import (
     ROOMS,
     annotation_files,
@@ -32,7 +33,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io import load_cloud
 from gestalt3d.structures.vocabulary import S3DIS, mapping
 
-KINDS = ("s3dis", "scannet", "partnet", "shapenet-part", "sunrgbd", "nyuv2", "folder")
+KINDS = ("s3dis", "scannet", "partnet", "shapenet-part", "sunrgbd", "nyuv2", "folder", *PHOTOS)
 
 
 class Count(NamedTuple):
@@ -63,8 +64,12 @@ class Report:
 def check(kind: str, root: Path | str) -> Report:
     """Look at the data set of `kind` below `root`; S3DIS's text files are counted, ScanNet's labels are read, of each of
     PartNet's files and of each split of ShapeNet the first and the last shape. Of frames the first and the last are read; of
-    SUN RGB-D all cameras and boxes are, too.
+    SUN RGB-D all cameras and boxes are, too; of photos all annotations.
     """
+    if kind in PHOTOS:
+        from gestalt3d.data.photos.check import check_photos
+
+        return check_photos(kind, Path(root))
     if kind not in KINDS:
         raise UserError(f"cannot check {kind!r}; data sets with files of yours are {', '.join(KINDS)}")
     return _CHECKS[kind](Path(root))

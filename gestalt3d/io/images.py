@@ -27,6 +27,24 @@ def read_photo(path: Path) -> np.ndarray:
         return _rgb(path, ImageOps.exif_transpose(image))
 
 
+def read_annotated(path: Path, size: tuple[int, int], annotations: Path) -> np.ndarray:
+    """(h, w, 3) uint8 of a photo whose masks are of `size`, (width, height); `annotations` is the file that says so.
+
+    As the sensor stored it where that fits, else turned by its EXIF. `UserError` for another size.
+    """
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        turned = ImageOps.exif_transpose(image)
+        for one in (image, turned):
+            if one.size == size:
+                return _rgb(path, one)
+        raise UserError(
+            f"{path}: is {image.width} x {image.height}, {annotations} has masks of {size[0]} x {size[1]} for it; give the "
+            "photo that was annotated"
+        )
+
+
 def read_color(path: Path, size: tuple[int, int]) -> np.ndarray:
     """(h, w, 3) uint8 of a colour image whose pixels are those of a depth image of `size`, (width, height).
 

@@ -67,6 +67,30 @@ def read_mesh(path: Path) -> Stored:
     )
 
 
+def read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(v, 3) float64 vertices and (f, 3) int64 faces of a file without materials (.off, .stl, .ply), in its own frame.
+
+    `UserError` where it cannot be read or has no faces.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    kind = path.suffix.lower().removeprefix(".")
+    pieces = _guard(path, lambda: list(_pieces(path, _load(path, data, kind, Beside(path)))))
+    meshes = [piece for piece in pieces if hasattr(piece, "faces")]
+    for piece in meshes:
+        _check_indices(path, piece)
+    if not meshes:
+        raise UserError(f"{path}: holds no faces; copy the file again")
+    first = np.cumsum([0, *(len(piece.vertices) for piece in meshes[:-1])])
+    faces = [np.asarray(piece.faces, np.int64) + at for piece, at in zip(meshes, first.tolist(), strict=True)]
+    vertices = np.concatenate([np.asarray(piece.vertices, np.float64) for piece in meshes])
+    if not np.isfinite(vertices).all():
+        raise UserError(f"{path}: holds a vertex that is no finite number; copy the file again")
+    return vertices, np.concatenate(faces)
+
+
 def _load(path: Path, data: bytes, kind: str, beside: "Beside") -> "Scene":
     import trimesh
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gestalt3d.coco.annotations import Annotations, read_annotations, said
 from gestalt3d.coco.results import Answers, read_results
+from gestalt3d.coco.runs import Runs
 from gestalt3d.metrics.amodal_iou import SETTINGS, completions
 from gestalt3d.metrics.amodal_order import order_accuracy
 from gestalt3d.metrics.coco_precision import (
@@ -46,23 +47,41 @@ def score_coco_amodal(gt_file: Path, pred_file: Path) -> dict[str, Any]:
     """
     truth = read_annotations(gt_file)
     answers = read_results(pred_file, truth)
-    objects, found = objects_of(truth), found_of(truth, answers)
+    result = scores(
+        objects_of(truth), truth.visible, found_of(truth, answers), answers.visible, truth.names, truth.front
+    )
+    if result["iou"] is not None:
+        result["iou"]["settings"] = SETTINGS._asdict()
+    return {**result, "notes": [*truth.notes, *said(answers.odd)]}
+
+
+def scores(
+    objects: Objects,
+    visible: Runs | None,
+    found: Found,
+    found_visible: Runs | None,
+    names: tuple[str, ...],
+    front: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """The figures of `score_coco_amodal` of whole masks and the visible ones that go with them, by the `names` of the categories.
+
+    `front` (e, 2) are rows of objects that the truth orders, the first before the second.
+    """
     pairs = overlapping(objects, found)
-    result: dict[str, Any] = {"amodal": figures(objects, found, pairs, truth.names), "visible": None}
-    if truth.visible is None:
-        hidden: dict[str, Any] = dict.fromkeys(("by_occlusion", "iou", "order"))
-        return {**result, **hidden, "notes": [*truth.notes, *said(answers.odd)]}
-    if answers.visible is not None:
-        seen = replace(objects, masks=truth.visible, areas=truth.visible.areas.astype(np.float64))
-        shown = replace(found, masks=answers.visible)
-        result["visible"] = figures(seen, shown, overlapping(seen, shown), truth.names)
-    completed = completions(objects, found, truth.visible, pairs)
+    result: dict[str, Any] = {"amodal": figures(objects, found, pairs, names), "visible": None}
+    if visible is None:
+        return result | dict.fromkeys(("by_occlusion", "iou", "order"))
+    if found_visible is not None:
+        seen = replace(objects, masks=visible, areas=visible.areas.astype(np.float64))
+        shown = replace(found, masks=found_visible)
+        result["visible"] = figures(seen, shown, overlapping(seen, shown), names)
+    completed = completions(objects, found, visible, pairs)
+    front = np.zeros((0, 2), np.int64) if front is None else front
     return {
         **result,
-        "by_occlusion": by_occlusion(objects, found, pairs, truth),
-        "iou": {**completed.figures(), "settings": SETTINGS._asdict()},
-        "order": order_accuracy(objects, truth.visible, found, answers.visible, completed.found, truth.front),
-        "notes": [*truth.notes, *said(answers.odd)],
+        "by_occlusion": by_occlusion(objects, visible, found, pairs, names),
+        "iou": completed.figures(),
+        "order": order_accuracy(objects, visible, found, found_visible, completed.found, front),
     }
 
 
@@ -106,15 +125,16 @@ def figures(objects: Objects, found: Found, pairs: Pairs, names: tuple[str, ...]
     }
 
 
-def by_occlusion(objects: Objects, found: Found, pairs: Pairs, truth: Annotations) -> dict[str, Any]:
+def by_occlusion(
+    objects: Objects, visible: Runs, found: Found, pairs: Pairs, names: tuple[str, ...]
+) -> dict[str, Any]:
     """AP, AP50, AR100 and `n_gt` of whole masks by how much of the object is hidden."""
-    assert truth.visible is not None
-    rate = 1 - truth.visible.areas / np.maximum(truth.whole.areas, 1)
+    rate = 1 - visible.areas / np.maximum(objects.masks.areas, 1)
     nowhere = np.zeros(len(found.scores), bool)
     result = {}
     for name, (above, most) in RATES.items():
         is_other = objects.is_ignored | ~((rate > above) & (rate <= most))
-        own = _curves(objects, found, pairs, Range(is_other, is_other, nowhere), truth.names, (MOST_FOUND,))
+        own = _curves(objects, found, pairs, Range(is_other, is_other, nowhere), names, (MOST_FOUND,))
         means = {"AP": own.mean, "AP50": own.at(0.5), "AR100": own.recall()}
         result[name] = {key: defined(value) for key, value in means.items()} | {
             "n_gt": int((~is_other).sum())

@@ -207,6 +207,15 @@ SHAPENET13 = Vocabulary(
 )  # fmt: skip
 """The thirteen categories of ShapeNet that are rendered from 24 viewpoints (Kato et al. 2018), with their synsets."""
 
+PASCAL12 = Vocabulary(
+    "pascal12",
+    (
+        "aeroplane", "bicycle", "boat", "bottle", "bus", "car", "chair", "diningtable", "motorbike", "sofa", "train",
+        "tvmonitor",
+    ),
+)  # fmt: skip
+"""The twelve rigid classes of PASCAL3D+."""
+
 TABLE_TOPS = Vocabulary("table-tops", ("table", "object"), structure=frozenset({"table"}))
 
 TOYBOXES = Vocabulary("toyboxes", ("box1", "box2", "box3", "box4", "box5"))
@@ -254,6 +263,7 @@ VOCABULARIES: dict[str, Vocabulary] = {
         NYU13,
         DSS19,
         SHAPENET13,
+        PASCAL12,
         TABLE_TOPS,
         TOYBOXES,
         *PARTNET.values(),

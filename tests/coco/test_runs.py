@@ -20,6 +20,8 @@ def test_pixels_come_back(seed: int) -> None:
     runs = Runs.from_masks(masks)
     assert len(runs) == 6 and all((runs.mask(i) == mask).all() for i, mask in enumerate(masks))
     assert all((runs.pixels(i) == np.flatnonzero(mask)).all() for i, mask in enumerate(masks))
+    pixels = [runs.pixels(i) for i in range(6)]
+    assert Runs.from_pixels(runs.areas, np.concatenate(pixels), (7, 5)) == runs
     assert runs.areas.tolist() == [mask.sum() for mask in masks]
     assert (runs.starts < runs.ends).all()
 

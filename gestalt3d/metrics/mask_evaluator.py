@@ -1,0 +1,165 @@
+"""Collects photos with true and found masks, and scores them together (`coco_amodal`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gestalt3d.coco.runs import Runs
+from gestalt3d.coco.strings import BadMask, from_strings, to_strings
+from gestalt3d.configs import Json
+from gestalt3d.metrics.coco_amodal import figures, scores
+from gestalt3d.metrics.coco_precision import Found, Objects, overlapping
+from gestalt3d.metrics.counts import Counts, ScanCounts
+from gestalt3d.metrics.report import Results, percent
+from gestalt3d.structures.vocabulary import Vocabulary
+
+OF_PHOTO = ("AP", "AP50", "AP75", "AR100")
+"""What is said of each photo alone."""
+MEANS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What is in a photo, or was found there, a row each."""
+
+    classes: np.ndarray
+    """(i,) int64: -1 is none."""
+    whole: Runs
+    visible: Runs | None
+    """None where nothing is said of it."""
+    scores: np.ndarray
+    """(i,) float64; of the truth 1."""
+
+
+class MaskEvaluator:
+    """Collects photos with `add`; `results` gives the figures of each and of all pooled, in percent."""
+
+    def __init__(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> None:
+        self.vocabulary, self.class_agnostic = vocabulary, class_agnostic
+        self._kept: dict[str, tuple[Masks, Masks]] = {}
+        self._skipped: list[str] = []
+
+    def add(self, name: str, truth: Masks, found: Masks) -> None:
+        """Count a photo; one without a true object is named in "skipped", and what was found in it counts as wrong."""
+        if name in self._kept:
+            raise ValueError(f"photo {name!r} was added before; give each photo its own name")
+        self._kept[name] = truth, found
+        if not len(truth.classes):
+            self._skipped.append(name)
+
+    def results(self) -> Results:
+        """Of each photo `OF_PHOTO` of whole masks. Pooled also `MEANS`, `n_gt`, `per_class`, and the same of `visible`; and
+        `by_occlusion`, `iou` and `order` as `coco_amodal.score_coco_amodal` has them. None where undefined.
+        """
+        return {
+            "scans": {
+                name: self._of_photo(name) for name, (truth, _) in self._kept.items() if len(truth.classes)
+            },
+            "pooled": percent(self._pooled([self._kept[name] for name in sorted(self._kept)])),
+            "skipped": list(self._skipped),
+        }
+
+    def left_out(self) -> dict[str, list[float | None]]:
+        """The pooled means with each photo left out in turn, by figure and in the photos' order, percent."""
+        kept = list(self._kept.values())
+        rows = [percent(self._means([*kept[:i], *kept[i + 1 :]])) for i in range(len(kept))]
+        return {key: [row[key] for row in rows] for key in MEANS}
+
+    def counts(self) -> Counts:
+        """What `add_counts` takes, as plain JSON: all masks as COCO's strings."""
+        scans: dict[str, ScanCounts] = {
+            name: {"objects": {"truth": _plain(truth), "found": _plain(found)}}
+            for name, (truth, found) in self._kept.items()
+        }
+        return {"settings": self._settings, "skipped": list(self._skipped), "scans": scans}
+
+    def add_counts(self, counts: Counts) -> None:
+        """Add the photos of another evaluator; `ValueError` with a sentence where these are no counts or do not belong here."""
+        try:
+            if counts["settings"] != self._settings:
+                raise ValueError(f"counted with {counts['settings']}, not with {self._settings}")
+            read: dict[str, Any] = {
+                name: [_of_plain(own["objects"][side]) for side in ("truth", "found")]
+                for name, own in counts["scans"].items()
+                for own in [dict[str, Any](own)]
+            }
+        except (KeyError, TypeError, AttributeError, BadMask) as error:
+            raise ValueError(f"holds no counts of masks in photos ({error})") from None
+        if both := sorted(read.keys() & self._kept.keys()):
+            raise ValueError(f"photo {both[0]!r} was counted before")
+        for name, (truth, found) in read.items():
+            self.add(name, truth, found)
+
+    @property
+    def _settings(self) -> dict[str, Json]:
+        return {"class_agnostic": self.class_agnostic, "classes": list(self._names)}
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return ("object",) if self.class_agnostic else self.vocabulary.names
+
+    def _of_photo(self, name: str) -> dict[str, Json]:
+        return percent({key: self._means([self._kept[name]])[key] for key in OF_PHOTO})
+
+    def _means(self, kept: Sequence[tuple[Masks, Masks]]) -> dict[str, Any]:
+        objects, found = self._objects(kept), self._found(kept)
+        return figures(objects, found, overlapping(objects, found), self._names)
+
+    def _pooled(self, kept: Sequence[tuple[Masks, Masks]]) -> dict[str, Any]:
+        objects, found = self._objects(kept), self._found(kept)
+        visible = _together([truth.visible for truth, _ in kept], len(objects.photo))
+        found_visible = _together([own.visible for _, own in kept], len(found.photo))
+        pooled = scores(objects, visible, found, found_visible, self._names)
+        return {**pooled.pop("amodal"), "n_gt": len(objects.photo), **pooled}
+
+    def _objects(self, kept: Sequence[tuple[Masks, Masks]]) -> Objects:
+        sides = [truth for truth, _ in kept]
+        photo, category, masks = self._columns(sides)
+        nothing = np.zeros(len(photo), bool)
+        return Objects(photo, category, masks, masks.areas.astype(np.float64), nothing, nothing)
+
+    def _found(self, kept: Sequence[tuple[Masks, Masks]]) -> Found:
+        sides = [found for _, found in kept]
+        photo, category, masks = self._columns(sides)
+        return Found(photo, category, np.concatenate([np.zeros(0), *(own.scores for own in sides)]), masks)
+
+    def _columns(self, sides: Sequence[Masks]) -> tuple[np.ndarray, np.ndarray, Runs]:
+        nothing = np.zeros(0, np.int64)
+        classes = np.concatenate([nothing, *(own.classes for own in sides)])
+        photo = np.repeat(np.arange(len(sides)), [len(own.classes) for own in sides])
+        category = np.zeros_like(classes) if self.class_agnostic else classes
+        return photo, category, Runs.cat([own.whole for own in sides])
+
+
+def _together(parts: Sequence[Runs | None], count: int) -> Runs | None:
+    """None where a part that has masks says nothing; an empty one may."""
+    said = [part for part in parts if part is not None]
+    return Runs.cat(said) if sum(len(part) for part in said) == count else None
+
+
+def _plain(masks: Masks) -> Json:
+    def strings(runs: Runs | None) -> Json:
+        return None if runs is None else [text.decode("ascii") for text in to_strings(runs)]
+
+    return {
+        "classes": masks.classes.tolist(),
+        "scores": masks.scores.tolist(),
+        "sizes": masks.whole.sizes.tolist(),
+        "whole": strings(masks.whole),
+        "visible": strings(masks.visible),
+    }
+
+
+def _of_plain(plain: Any) -> Masks:
+    sizes = np.array(plain["sizes"], np.int64).reshape(-1, 2)
+    whole, visible = (
+        None if plain[key] is None else from_strings([text.encode("ascii") for text in plain[key]], sizes)
+        for key in ("whole", "visible")
+    )
+    classes = np.array(plain["classes"], np.int64).reshape(-1)
+    said = np.array(plain["scores"], np.float64).reshape(-1)
+    if whole is None or {len(classes), len(said), len(whole)} != {len(sizes)}:
+        raise ValueError("holds no counts of masks in photos (rows are missing)")
+    return Masks(classes, whole, visible, said)
