@@ -131,7 +131,7 @@ def words_of(file: Path) -> set[str]:
 def test_what_trains_and_measures_names_no_method_and_no_data_set(file: Path) -> None:
     named = {part for name in (*METHODS, *KNOWN) for part in name.split("-")}
     anybodys = {"components", "hard", "folder", "table", "tops", "aligned", "part", "parts", "whole", "views"}
-    anybodys |= {"plain", "masks"}
+    anybodys |= {"plain", "mask", "masks", "objects", "photos"}
     anybodys |= {"cls", "amodal"}
     assert not words_of(file) & (named - anybodys)
 

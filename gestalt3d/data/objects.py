@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gestalt3d.data import Evaluator
 from gestalt3d.data.cache import digest
+from gestalt3d.data.photos.scores import PhotoScores
 from gestalt3d.data.relabel import relabelled
 from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
@@ -94,6 +96,10 @@ class Objects(LabelledClouds):
         others = [k for k in self.same_object(i) if k != i]
         return others[int(rng.integers(len(others)))] if others else i
 
+    def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
+        """That of visible and whole masks in photos."""
+        return PhotoScores(vocabulary, class_agnostic=class_agnostic)
+
     def fingerprint(self, i: int) -> str:
         """Of the generators, their settings, object and viewpoint."""
         return digest(OBJECTS_VERSION, PICTURES_VERSION, self.config, self.seed_of(i), self.viewpoint_of(i))
@@ -103,7 +109,9 @@ class Objects(LabelledClouds):
             raise IndexError(f"objects:{self.split} has {len(self)} pictures, asked for {i}")
         made = make_picture(self.seed_of(i), self.viewpoint_of(i), self.config)
         others = partial(self._made_of_another, i) if len(self.same_object(i)) > 1 else None
-        return replace(made, name=self.names[i], truth=relabelled(made.truth, self.vocabulary), another=others)
+        return replace(
+            made, name=self.names[i], truth=relabelled(made.truth, self.vocabulary), another=others
+        )
 
     def _made_of_another(self, i: int, rng: np.random.Generator) -> ObjectView:
         return self[self.another(i, rng)]

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from gestalt3d.data import Evaluator
 from gestalt3d.data.cache import digest
+from gestalt3d.data.photos.scores import PhotoScores
 from gestalt3d.data.relabel import relabelled
 from gestalt3d.data.scoring import LabelledClouds
 from gestalt3d.errors import UserError
@@ -42,6 +44,10 @@ class Photos(LabelledClouds):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def evaluator(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> Evaluator:
+        """That of visible and whole masks in photos."""
+        return PhotoScores(vocabulary, class_agnostic=class_agnostic)
 
     def fingerprint(self, i: int) -> str:
         """Of the generators, their settings and the seed."""

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from gestalt3d.coco.masks import write_mask
 from gestalt3d.coco.runs import Runs
 from gestalt3d.configs import Json
@@ -15,8 +13,7 @@ from gestalt3d.structures.view import View
 
 def runs_of(masks: Sets, *, width: int, height: int) -> Runs:
     """Masks of an image of that size."""
-    dense = [masks.dense(i).cpu().numpy().reshape(height, width) for i in range(len(masks))]
-    return Runs.from_masks(dense) if dense else Runs.empty(np.zeros((0, 2), np.int64))
+    return Runs.from_pixels(masks.sizes.cpu().numpy(), masks.indices.cpu().numpy(), (height, width))
 
 
 def save_whole_masks(path: Path, found: Instances, view: View) -> None:

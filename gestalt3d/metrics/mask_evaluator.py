@@ -9,15 +9,23 @@ import numpy as np
 from gestalt3d.coco.runs import Runs
 from gestalt3d.coco.strings import BadMask, from_strings, to_strings
 from gestalt3d.configs import Json
+from gestalt3d.metrics.amodal_iou import Average, Completions, Mask, completions, of_pairs
 from gestalt3d.metrics.coco_amodal import figures, scores
 from gestalt3d.metrics.coco_precision import Found, Objects, overlapping
 from gestalt3d.metrics.counts import Counts, ScanCounts
-from gestalt3d.metrics.report import Results, percent
+from gestalt3d.metrics.report import Results, defined, percent
 from gestalt3d.structures.vocabulary import Vocabulary
 
 OF_PHOTO = ("AP", "AP50", "AP75", "AR100")
 """What is said of each photo alone."""
 MEANS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+COMPLETIONS: dict[str, tuple[Mask, Average]] = {
+    "mIoU": ("whole", "class"),
+    "hidden_mIoU": ("occluded", "class"),
+    "IoU": ("whole", "instance"),
+    "hidden_IoU": ("occluded", "instance"),
+}
+"""Of whole masks and of what is hidden of them: means over the classes, and over all objects."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,11 @@ class Masks:
 
 
 class MaskEvaluator:
-    """Collects photos with `add`; `results` gives the figures of each and of all pooled, in percent."""
+    """Collects photos with `add`; `results` gives the figures of each and of all pooled, in percent.
+
+    Answers whose visible masks are the true ones, in their order, complete what they were given: if all are such, `COMPLETIONS`
+    compare object by object, and else as `amodal_iou` pairs them.
+    """
 
     def __init__(self, vocabulary: Vocabulary, *, class_agnostic: bool = False) -> None:
         self.vocabulary, self.class_agnostic = vocabulary, class_agnostic
@@ -50,8 +62,9 @@ class MaskEvaluator:
             self._skipped.append(name)
 
     def results(self) -> Results:
-        """Of each photo `OF_PHOTO` of whole masks. Pooled also `MEANS`, `n_gt`, `per_class`, and the same of `visible`; and
-        `by_occlusion`, `iou` and `order` as `coco_amodal.score_coco_amodal` has them. None where undefined.
+        """Of each photo `OF_PHOTO` of whole masks, and `IoU` and `hidden_IoU`. Pooled also `MEANS`, `COMPLETIONS`, `n_gt`,
+        `per_class`, and the same of `visible`; and `by_occlusion`, `iou` and `order` as `coco_amodal.score_coco_amodal` has
+        them. None where undefined.
         """
         return {
             "scans": {
@@ -65,7 +78,16 @@ class MaskEvaluator:
         """The pooled means with each photo left out in turn, by figure and in the photos' order, percent."""
         kept = list(self._kept.values())
         rows = [percent(self._means([*kept[:i], *kept[i + 1 :]])) for i in range(len(kept))]
-        return {key: [row[key] for row in rows] for key in MEANS}
+        means: dict[str, list[float | None]] = {key: [row[key] for row in rows] for key in MEANS}
+        completed = self._completed(kept)
+        if completed is None:
+            nothing: list[float | None] = [None] * len(kept)
+            return means | dict.fromkeys(COMPLETIONS, nothing)
+        photo = np.repeat(np.arange(len(kept)), [len(truth.classes) for truth, _ in kept])[completed.rows]
+        for key, (mask, average) in COMPLETIONS.items():
+            values = completed.means_without(mask, average, photo, len(kept))
+            means[key] = [percent(defined(value)) for value in values]
+        return means
 
     def counts(self) -> Counts:
         """What `add_counts` takes, as plain JSON: all masks as COCO's strings."""
@@ -101,7 +123,10 @@ class MaskEvaluator:
         return ("object",) if self.class_agnostic else self.vocabulary.names
 
     def _of_photo(self, name: str) -> dict[str, Json]:
-        return percent({key: self._means([self._kept[name]])[key] for key in OF_PHOTO})
+        kept = [self._kept[name]]
+        means, completed = self._means(kept), self._completions(kept)
+        own = {key: completed[key] for key in ("IoU", "hidden_IoU")}
+        return percent({key: means[key] for key in OF_PHOTO} | own)
 
     def _means(self, kept: Sequence[tuple[Masks, Masks]]) -> dict[str, Any]:
         objects, found = self._objects(kept), self._found(kept)
@@ -112,7 +137,24 @@ class MaskEvaluator:
         visible = _together([truth.visible for truth, _ in kept], len(objects.photo))
         found_visible = _together([own.visible for _, own in kept], len(found.photo))
         pooled = scores(objects, visible, found, found_visible, self._names)
-        return {**pooled.pop("amodal"), "n_gt": len(objects.photo), **pooled}
+        return {**pooled.pop("amodal"), **self._completions(kept), "n_gt": len(objects.photo), **pooled}
+
+    def _completions(self, kept: Sequence[tuple[Masks, Masks]]) -> dict[str, Any]:
+        completed = self._completed(kept)
+        return {
+            key: None if completed is None else defined(completed.mean(mask, average))
+            for key, (mask, average) in COMPLETIONS.items()
+        }
+
+    def _completed(self, kept: Sequence[tuple[Masks, Masks]]) -> Completions | None:
+        """None where nothing is known of what is visible."""
+        objects, found = self._objects(kept), self._found(kept)
+        visible = _together([truth.visible for truth, _ in kept], len(objects.photo))
+        if visible is None:
+            return None
+        if all(own.visible is not None and own.visible == truth.visible for truth, own in kept):
+            return of_pairs(objects, found, visible, np.arange(len(objects.photo)))
+        return completions(objects, found, visible)
 
     def _objects(self, kept: Sequence[tuple[Masks, Masks]]) -> Objects:
         sides = [truth for truth, _ in kept]

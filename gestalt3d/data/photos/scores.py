@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gestalt3d.coco.runs import Runs
-from gestalt3d.data.photos.truth import runs_of
+from gestalt3d.io.whole_masks import runs_of
 from gestalt3d.metrics.mask_evaluator import MaskEvaluator, Masks
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
@@ -24,7 +23,8 @@ class PhotoScores(MaskEvaluator):
 
 
 def _masks(given: Instances, size: tuple[int, int]) -> Masks:
-    whole: Runs = runs_of(given.masks if given.whole is None else given.whole, size)
-    visible = None if given.whole is None else runs_of(given.masks, size)
+    height, width = size
+    whole = runs_of(given.masks if given.whole is None else given.whole, width=width, height=height)
+    visible = None if given.whole is None else runs_of(given.masks, width=width, height=height)
     classes, scores = given.classes.cpu().numpy(), given.scores.cpu().numpy()
     return Masks(classes.astype(np.int64), whole, visible, scores.astype(np.float64))

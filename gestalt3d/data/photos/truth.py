@@ -25,11 +25,6 @@ def sets_of(runs: Runs, pixels: int) -> Sets:
     return Sets.from_sizes(torch.from_numpy(runs.areas), torch.cat([nothing, *elements]), pixels)
 
 
-def runs_of(sets: Sets, size: tuple[int, int]) -> Runs:
-    """The same the other way round; `size` is height and width of the photo."""
-    return Runs.from_pixels(sets.sizes.cpu().numpy(), sets.indices.cpu().numpy(), size)
-
-
 def truth_of(
     visible: Runs, whole: Runs | None, classes: np.ndarray, pixels: int, vocabulary: Vocabulary
 ) -> Instances:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torchvision.ops import roi_align
 
@@ -69,7 +69,7 @@ def pasted(
 ) -> Sets:
     """The pixels of a photo of that width and height where a crop's value, interpolated, is more than the threshold."""
     width, height = size
-    found: list[Int[Tensor, k]] = []
+    found: list[Tensor] = []
     for values, box in zip(probability, boxes, strict=True):
         left, top, right, bottom = _inside(box, width, height)
         x, y = torch.arange(left, right) + 0.5, torch.arange(top, bottom) + 0.5

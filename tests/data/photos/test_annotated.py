@@ -14,8 +14,8 @@ import gestalt3d as g3
 from gestalt3d.data import KNOWN, VIEWS, open_data
 from gestalt3d.data.photos import PHOTOS
 from gestalt3d.data.photos.annotated import AnnotatedPhotos
-from gestalt3d.data.photos.truth import runs_of
 from gestalt3d.errors import UserError
+from gestalt3d.io.whole_masks import runs_of
 from gestalt3d.structures.vocabulary import Vocabulary
 from tests.coco.files import CATEGORY, HEIGHT, LAYOUTS, PHOTO, VISIBLE, WHOLE, document, rle, save
 from tests.command import Command
@@ -258,7 +258,7 @@ def test_counts_of_several_runs_add_up(tmp_path: Path) -> None:
 def test_masks_come_back_from_sets(tmp_path: Path) -> None:
     data = AnnotatedPhotos(write(tmp_path, "COCOA-cls"))
     truth = data[0].truth
-    runs = runs_of(truth.masks, (12, 20))
+    runs = runs_of(truth.masks, width=20, height=12)
     assert all((runs.mask(k) == VISIBLE[k]).all() for k in range(2))
     assert PHOTO == [0, 0, 1] and isinstance(truth.classes, torch.Tensor)
 

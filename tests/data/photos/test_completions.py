@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gestalt3d.data.photo_scoring import PhotoScores
-from gestalt3d.errors import UserError
+from gestalt3d.data.photos.scores import PhotoScores
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import LabelledView
 from gestalt3d.structures.sets import Sets
@@ -61,9 +60,7 @@ def test_means_of_whole_masks_and_of_what_is_hidden() -> None:
     assert pooled["IoU"] == pytest.approx(100 * np.mean([3 / 5, 1, 1 / 2]))
     assert pooled["hidden_IoU"] == pytest.approx(100 * np.mean([1 / 3, 0]))
     assert pooled["hidden_mIoU"] == pooled["hidden_IoU"]
-    assert (pooled["n"], pooled["n_hidden"]) == (3, 2)
-    assert found["scans"]["two"] == {"n": 1, "IoU": 50.0, "hidden_IoU": 0.0}
-    assert pooled["per_class"]["plate"] == {"IoU": 100.0, "hidden_IoU": None, "n_gt": 1}
+    assert (found["scans"]["two"]["IoU"], found["scans"]["two"]["hidden_IoU"]) == (50.0, 0.0)
 
 
 def test_a_photo_left_out_is_as_if_it_were_not_there() -> None:
@@ -92,13 +89,3 @@ def test_classes_do_not_matter_where_nobody_asks_for_them() -> None:
     wrong = replace(ONE.truth, classes=torch.tensor([1, 0]), masks=_sets([0, 1], [10]))
     assert _scored((ONE, wrong)).results()["pooled"]["AP"] == 0.0
     assert _scored((ONE, wrong), agnostic=True).results()["pooled"]["AP"] == 100.0
-
-
-def test_photos_whose_truth_has_no_whole_masks_are_skipped() -> None:
-    bare = replace(ONE, truth=replace(ONE.truth, whole=None))
-    assert _scored((bare, ONE.truth), (TWO, TWO.truth)).results()["skipped"] == ["one"]
-
-
-def test_photos_are_not_added_up_in_a_file() -> None:
-    with pytest.raises(UserError, match="without --add-to"):
-        _scored((ONE, ONE.truth)).counts()
