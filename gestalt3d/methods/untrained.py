@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gestalt3d.methods import config_class, method_class
-from gestalt3d.structures.vocabulary import S3DIS, TOYBOXES, Vocabulary
+from gestalt3d.structures.vocabulary import S3DIS, SHAPENET13, TOYBOXES, Vocabulary
 
 if TYPE_CHECKING:
     from gestalt3d.methods.method import AnyMethod
@@ -60,8 +60,12 @@ UNTRAINED: dict[str, Untrained] = {
         semantics_of="mtml-rooms",
     ),
     "visible-masks": Untrained(
-        "plain-masks", {"complete": "not"}, "visible masks taken for whole objects"
+        "plain-masks", {"complete": "not"}, "visible masks taken for whole objects", SHAPENET13
     ),
-    "convex-hulls": Untrained("plain-masks", {"complete": "hull"}, "the convex hulls of visible masks"),
-    "filled-boxes": Untrained("plain-masks", {"complete": "box"}, "the boxes of visible masks, filled"),
+    "convex-hulls": Untrained(
+        "plain-masks", {"complete": "hull"}, "the convex hulls of visible masks", SHAPENET13
+    ),
+    "filled-boxes": Untrained(
+        "plain-masks", {"complete": "box"}, "the boxes of visible masks, filled", SHAPENET13
+    ),
 }

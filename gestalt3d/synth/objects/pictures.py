@@ -6,11 +6,12 @@ those that an occluder takes. Object, viewpoint, light, backdrop and occluders d
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 
 from gestalt3d.configs import Within, check_ranges
 from gestalt3d.structures.instances import Instances
@@ -134,11 +135,16 @@ def _layered(behind: Float[np.ndarray, "s s 3"], sprites: list[Sprite]) -> Float
 
 
 def _exposed(linear: Float[np.ndarray, "s s 3"], rng: np.random.Generator) -> Float[np.ndarray, "s s 3"]:
-    size = linear.shape[0]
-    v, u = np.mgrid[0:size, 0:size] * (2 / size)
-    where = np.stack([u, v, np.zeros_like(u)], axis=-1).reshape(-1, 3).astype(np.float32)
+    where = _places(linear.shape[0])
     flat = colours.expose(linear.reshape(-1, 3).astype(np.float32), where, rng, unevenness=0.07)
     return flat.reshape(linear.shape)
+
+
+@lru_cache(maxsize=8)
+def _places(size: int) -> Float32[np.ndarray, "p 3"]:
+    """Pixels as points of a square of side 2, for the unevenness of an exposure."""
+    v, u = np.mgrid[0:size, 0:size] * (2 / size)
+    return np.stack([u, v, np.zeros_like(u)], axis=-1).reshape(-1, 3).astype(np.float32)
 
 
 def _set_of(mask: Bool[np.ndarray, "s s"]) -> Sets:

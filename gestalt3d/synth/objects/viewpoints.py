@@ -4,6 +4,7 @@ Every 15 degrees around the object, 30 degrees above the horizon, 2.732 units fr
 degrees. Azimuth 0 sees the front; viewpoint k stands at azimuth -15 k degrees.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,12 @@ class Viewpoint(NamedTuple):
     @property
     def view_from_object(self) -> Float64[np.ndarray, "4 4"]:
         """To the world of the view, in which the camera stands in the origin, level: it tells nothing of the viewpoint."""
-        return LEVEL @ np.linalg.inv(self.object_from_camera)
+        return _view_from_object(self)
+
+
+@lru_cache(maxsize=64)
+def _view_from_object(viewpoint: Viewpoint) -> Float64[np.ndarray, "4 4"]:
+    return LEVEL @ np.linalg.inv(viewpoint.object_from_camera)
 
 
 VIEWPOINTS = tuple(
@@ -62,11 +68,13 @@ def focal(size: int) -> float:
     return size / 2 / float(np.tan(FIELD_OF_VIEW / 2))
 
 
+@lru_cache(maxsize=64)
 def camera_in_object(viewpoint: Viewpoint, size: int) -> Camera:
     """The camera in the object's frame."""
     return Camera.from_focal(focal(size), (size, size), viewpoint.object_from_camera)
 
 
+@lru_cache(maxsize=8)
 def camera_in_view(size: int) -> Camera:
     """The same camera in the world of the view: alike for all viewpoints."""
     return Camera.from_focal(focal(size), (size, size))
