@@ -97,10 +97,12 @@ def say_hidden_masks(figures: "Mapping[str, Any]", digits: int = 1) -> None:
     say()
     if order["accuracy"] is not None:
         say(f"which of two is in front: {order['accuracy']:.{digits}f} of {order['pairs']:,} pairs right")
-    say(
-        f"{iou['n_found']:,} of {iou['n']:,} objects found by a mask of their class, IoU .5 and score .05 or more; "
-        f"{iou['n_occluded']:,} hide something"
+    how = (
+        "compared one by one: the true visible masks were given"
+        if iou.get("given")
+        else "found by a mask of their class, IoU .5 and score .05 or more"
     )
+    say(f"{iou['n_found']:,} of {iou['n']:,} objects {how}; {iou['n_occluded']:,} hide something")
     say_meanings({*means[0], "n_gt"}, masks_in_photos=True)
 
 

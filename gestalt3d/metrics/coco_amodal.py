@@ -14,7 +14,7 @@ import numpy as np
 from gestalt3d.coco.annotations import Annotations, read_annotations, said
 from gestalt3d.coco.results import Answers, read_results
 from gestalt3d.coco.runs import Runs
-from gestalt3d.metrics.amodal_iou import SETTINGS, completions
+from gestalt3d.metrics.amodal_iou import SETTINGS, Completions, completions
 from gestalt3d.metrics.amodal_order import order_accuracy
 from gestalt3d.metrics.coco_precision import (
     MOST_FOUND,
@@ -62,10 +62,12 @@ def scores(
     found_visible: Runs | None,
     names: tuple[str, ...],
     front: np.ndarray | None = None,
+    completed: Completions | None = None,
 ) -> dict[str, Any]:
     """The figures of `score_coco_amodal` of whole masks and the visible ones that go with them, by the `names` of the categories.
 
-    `front` (e, 2) are rows of objects that the truth orders, the first before the second.
+    `front` (e, 2) are rows of objects that the truth orders, the first before the second. `completed` are the objects beside what
+    was found of them, where that is known; else it is looked for.
     """
     pairs = overlapping(objects, found)
     result: dict[str, Any] = {"amodal": figures(objects, found, pairs, names), "visible": None}
@@ -75,7 +77,8 @@ def scores(
         seen = replace(objects, masks=visible, areas=visible.areas.astype(np.float64))
         shown = replace(found, masks=found_visible)
         result["visible"] = figures(seen, shown, overlapping(seen, shown), names)
-    completed = completions(objects, found, visible, pairs)
+    if completed is None:
+        completed = completions(objects, found, visible, pairs)
     front = np.zeros((0, 2), np.int64) if front is None else front
     return {
         **result,

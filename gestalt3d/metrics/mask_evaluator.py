@@ -136,7 +136,11 @@ class MaskEvaluator:
         objects, found = self._objects(kept), self._found(kept)
         visible = _together([truth.visible for truth, _ in kept], len(objects.photo))
         found_visible = _together([own.visible for _, own in kept], len(found.photo))
-        pooled = scores(objects, visible, found, found_visible, self._names)
+        given = self._completes(kept)
+        completed = self._completed(kept) if given else None
+        pooled = scores(objects, visible, found, found_visible, self._names, completed=completed)
+        if pooled["iou"] is not None:
+            pooled["iou"]["given"] = given
         return {**pooled.pop("amodal"), **self._completions(kept), "n_gt": len(objects.photo), **pooled}
 
     def _completions(self, kept: Sequence[tuple[Masks, Masks]]) -> dict[str, Any]:
@@ -146,13 +150,17 @@ class MaskEvaluator:
             for key, (mask, average) in COMPLETIONS.items()
         }
 
+    def _completes(self, kept: Sequence[tuple[Masks, Masks]]) -> bool:
+        """Whether answers are about the true objects, one by one."""
+        return all(own.visible is not None and own.visible == truth.visible for truth, own in kept)
+
     def _completed(self, kept: Sequence[tuple[Masks, Masks]]) -> Completions | None:
         """None where nothing is known of what is visible."""
         objects, found = self._objects(kept), self._found(kept)
         visible = _together([truth.visible for truth, _ in kept], len(objects.photo))
         if visible is None:
             return None
-        if all(own.visible is not None and own.visible == truth.visible for truth, own in kept):
+        if self._completes(kept):
             return of_pairs(objects, found, visible, np.arange(len(objects.photo)))
         return completions(objects, found, visible)
 
