@@ -100,8 +100,10 @@ class A3DConfig:
     """How often, in training, the decoder is told the true class instead of what the network finds."""
     distance: Lengths = (2.0, 4.0)
     """Range of the camera's distance, in the units of the sphere."""
-    elevation: Annotated[tuple[float, float], Within(rising=True)] = (-10.0, 60.0)
-    """Range of its elevation, in degrees."""
+    most_above: Annotated[float, Within(least=0, most=89)] = 60.0
+    """Farthest that it looks down from, in degrees."""
+    most_below: Annotated[float, Within(least=0, most=89)] = 10.0
+    """Farthest that it looks up from, in degrees."""
     field_of_view: Annotated[float, Within(above=1, below=179)] = 30.0
     """Of the crop, in degrees."""
     azimuths: Count = 1
@@ -297,7 +299,7 @@ class ViewpointEstimator(nn.Module):
     def forward(self, x: Float[Tensor, "b 4 s s"]) -> Viewpoints:
         c, said = self.config, self.encoder(x).float()
         elevation, distance = said[:, :2].sigmoid().unbind(1)
-        elevation = torch.deg2rad(c.elevation[0] + elevation * (c.elevation[1] - c.elevation[0]))
+        elevation = torch.deg2rad(elevation * (c.most_above + c.most_below) - c.most_below)
         distance = c.distance[0] + distance * (c.distance[1] - c.distance[0])
         azimuth, logits = _azimuths(said[:, 2 : len(said[0]) - 2 * c.shift], c.azimuths)
         shift = said[:, -2:].tanh() if c.shift else said.new_zeros(len(said), 2)

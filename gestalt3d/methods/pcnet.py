@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from gestalt3d.configs import NotNegative, Share, Width, Within, check_ranges
+from gestalt3d.configs import Lengths, NotNegative, Share, Shares, Width, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.methods.photos.crops import cut_masks, pasted, united
@@ -52,11 +52,11 @@ class PCNetConfig:
     """Channels of the U-Net, from its finest level to its coarsest."""
     erase: Share = 0.8
     """How often, in training, the other object lies in front."""
-    cover: Annotated[tuple[Share, Share], Within(rising=True)] = (0.001, 0.9)
+    cover: Shares = (0.001, 0.9)
     """Least and most share of an object that an eraser may cover."""
     shift: Share = 0.2
     """Farthest that a crop is moved in training, in its sides."""
-    scale: Annotated[tuple[float, float], Within(rising=True)] = (0.8, 1.2)
+    scale: Lengths = (0.8, 1.2)
     """Least and most that its side is multiplied with."""
     eraser_weight: NotNegative = 5.0
     """Of pixels of the eraser, in the cross-entropy."""

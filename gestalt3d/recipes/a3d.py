@@ -8,6 +8,7 @@ from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.methods.a3d import A3DConfig
 from gestalt3d.methods.mask_rcnn import MaskRCNNConfig
 from gestalt3d.methods.pcnet import PCNetConfig
+from gestalt3d.recipes.commands import training
 
 _SMALL = A3DConfig(
     around="visible",
@@ -57,11 +58,11 @@ def a3d_photos() -> Recipe:
     )
 
 
-def a3d_paper() -> Recipe:
-    """The paper's A3D on renderings of ShapeNet (--root DIR), Adam at 1e-4, 64 pictures a step. Needs a GPU."""
+def a3d_shapenet() -> Recipe:
+    """The paper's A3D on renderings of ShapeNet; add --root DIR. Adam at 1e-4, 64 pictures a step. Needs a GPU."""
     return Recipe(
         name="a3d-shapenet",
-        model=A3DConfig(cross_view=True),
+        model=A3DConfig(),
         optim=Optim(kind="adam", steps=250_000, lr=1e-4, schedule="constant", samples_per_step=64),
         data="nmr:train",
         augment=AS_IT_IS,
@@ -107,7 +108,10 @@ def pcnet_photos() -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "a3d-objects": a3d_objects,
     "a3d-photos": a3d_photos,
+    "a3d-shapenet": a3d_shapenet,
     "mask-rcnn-photos": mask_rcnn_photos,
     "pcnet-photos": pcnet_photos,
 }
-CHAINS: dict[str, tuple[str, ...]] = {}
+CHAINS: dict[str, tuple[str, ...]] = {
+    "a3d-photos": (training("a3d-objects"), training("a3d-photos", init=("a3d-objects",))),
+}

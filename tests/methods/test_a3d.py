@@ -146,14 +146,16 @@ def test_ranges_of_the_camera_hold_whatever_the_network_says() -> None:
     for parameter in method.viewpoint.parameters():
         torch.nn.init.normal_(parameter, std=5.0)
     cameras = method(_batch(method)).cameras
-    low, high = (math.radians(limit) for limit in SMALL.elevation)
+    low, high = (math.radians(limit) for limit in (-SMALL.most_below, SMALL.most_above))
     assert bool(((cameras.elevation >= low - 1e-6) & (cameras.elevation <= high + 1e-6)).all())
     assert bool(((cameras.distance >= SMALL.distance[0]) & (cameras.distance <= SMALL.distance[1])).all())
 
 
 def test_a_mesh_lies_where_its_silhouette_is() -> None:
     """In pixels, with z up from the lower edge: its extent across the photo is that of the mask that it makes."""
-    method = A3D(replace(SMALL, refine_widths=(), keep_visible=False, elevation=(0.0, 0.0)), S3DIS).eval()
+    method = A3D(
+        replace(SMALL, refine_widths=(), keep_visible=False, most_above=0.0, most_below=0.0), S3DIS
+    ).eval()
     scan = tiny_view(boxes=3)
     width, height = scan.input.image.shape[2], scan.input.image.shape[1]
     found = method.refine(scan.input, visible_part(scan.truth, width=width, whole_boxes=True))
