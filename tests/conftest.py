@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+# Workers of pytest-xdist share the cores. Before torch is imported: with a thread for every core in every worker, each waits,
+# busily, for threads that have no core.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", str(max(1, cores // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    )
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
