@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-# Workers of pytest-xdist share the cores. Before torch is imported: with a thread for every core in every worker, each waits,
-# busily, for threads that have no core.
-if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[object]) -> None:
+    """Workers share the cores: with a thread for every core in every worker each waits, busily, for threads that have no core.
+
+    Said before the workers start, because torch and NumPy look when they are loaded.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", str(max(1, cores // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
-    )
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // len(specs))))
 
 
 @pytest.fixture(scope="session")
