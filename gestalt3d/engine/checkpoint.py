@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import gestalt3d
 from gestalt3d import plugins
@@ -226,7 +228,7 @@ def load_network(path: Path) -> Network:
     # it is imported would stay without memory for good, so the import comes before.
     if is_known(name := stored.about.get("method")):
         method_class(name)
-    with torch.device("meta"):
+    with torch.device("meta"), _NothingDrawn():
         _fit(build(stored.about, str(path)), stored, prefix_of(stored))
     method = build(stored.about, str(path))
     load_into(method, stored, prefix=prefix_of(stored))
@@ -237,6 +239,20 @@ def load_network(path: Path) -> Network:
             f"{path}: {broken[0]} holds values that are not finite; its training diverged, take another file"
         )
     return method.eval()
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves tensors without memory as they are where they would be filled with normal numbers.
+
+    There torch asks its compiler what these would be like, whose import takes longer than all the rest of loading.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.normal_ and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _from_a_package(name: str) -> AnyMethod:

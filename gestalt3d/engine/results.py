@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_instances, save_objects, save_shapes
+from gestalt3d.io.surfaces import with_surfaces
 from gestalt3d.io.whole_masks import save_whole_masks
 from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
@@ -55,7 +56,12 @@ class Answer:
     @cached_property
     def scene(self) -> Scene:
         """For picture and page."""
-        return scene_of(self.given, self.found, labels=self.labels)
+        return scene_of(self.given, self.drawn, labels=self.labels)
+
+    @cached_property
+    def drawn(self) -> Instances:
+        """`found`, with the surfaces around whole objects of voxels."""
+        return with_surfaces(self.found)
 
 
 def write_results(out: Path, answer: Answer, kinds: Kinds) -> tuple[Path, ...]:
@@ -181,12 +187,12 @@ def _write_objects(path: Path, answer: Answer) -> None:
 
 def _write_shapes(path: Path, answer: Answer) -> None:
     path.mkdir()
-    save_shapes(path, answer.found)
+    save_shapes(path, answer.drawn)
 
 
 def _write_all_shapes(path: Path, answer: Answer) -> None:
     path.mkdir()
-    save_shapes(path, answer.found, glb_colors=instance_colors(len(answer.found)))
+    save_shapes(path, answer.drawn, glb_colors=instance_colors(len(answer.found)))
 
 
 _FOLDERS = (".objects", ".shapes")

@@ -151,14 +151,14 @@ def save_shapes(
     A mesh keeps its faces, and voxels have the surface around them. With `glb_colors`, one for each instance, every surface is a
     GLB, too, `0007_chair.glb`: in metres, and with y up as the format wants it.
     """
-    from gestalt3d.io.surfaces import finite, surface_of, write_glb
+    from gestalt3d.io.surfaces import finite, with_surfaces, write_glb
 
-    instances = instances.to("cpu")
+    instances = with_surfaces(instances.to("cpu"))
     paths: list[Path] = []
     to_source = np.eye(4) if instances.source_from_cloud is None else instances.source_from_cloud
-    for i, shape in enumerate(instances.shapes or ()):
+    for i, drawn in enumerate(instances.shapes or ()):
         paths.append(Path(folder) / _file_name(instances, i))
-        drawn = surface_of(shape) if isinstance(shape, VoxelGrid) else shape
+        assert not isinstance(drawn, VoxelGrid)
         moved = _points_of(drawn) @ to_source[:3, :3].T + to_source[:3, 3]
         faces = drawn.faces.numpy() if isinstance(drawn, Mesh) else None
         with atomic_path(paths[-1]) as temporary, temporary.open("wb") as file:

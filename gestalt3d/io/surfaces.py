@@ -2,12 +2,14 @@
 
 import json
 import struct
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int64
 
 from gestalt3d.ops.voxel_surface import voxel_surface
+from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.voxelgrid import VoxelGrid
 
@@ -22,6 +24,16 @@ def surface_of(grid: VoxelGrid, *, smooth: int = 10) -> Mesh:
     vertices, faces = voxel_surface(grid.coordinates, smooth=smooth)
     metres = vertices * grid.voxel_size
     return Mesh(metres if grid.origin is None else metres + grid.origin.cpu(), faces)
+
+
+def with_surfaces(instances: Instances) -> Instances:
+    """The same instances, their shapes of voxels as the surfaces around them."""
+    if not any(isinstance(shape, VoxelGrid) for shape in instances.shapes or ()):
+        return instances
+    shapes = tuple(
+        surface_of(shape) if isinstance(shape, VoxelGrid) else shape for shape in instances.shapes or ()
+    )
+    return replace(instances, shapes=shapes)
 
 
 def write_glb(

@@ -1,7 +1,7 @@
-"""Features of a photo: the convolutional part of networks from torchvision, up to a sixteenth of its resolution.
+"""Features of a photo: the convolutional part of networks for images, up to a sixteenth of its resolution.
 
-Weights that were trained on ImageNet come with this package for MobileNetV2; torchvision downloads those of the others when a
-training asks for them.
+MobileNetV2 and its weights that were trained on ImageNet come with this package. The others are torchvision's, which downloads
+their weights when a training asks for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gestalt3d.errors import UserError
+from gestalt3d.nn.mobilenetv2 import mobilenetv2
 
 Name = Literal["alexnet", "vgg16", "resnet10-c4", "resnet18-c4", "resnet18-fpn", "mobilenetv2"]
 Start = Literal["nothing", "imagenet"]
@@ -150,9 +151,8 @@ def _resnet(weights: str | None, *, blocks: int, pyramid: bool) -> _Made:
 
 
 def _mobilenetv2(weights: str | None) -> _Made:
-    from torchvision.models import mobilenet_v2
-
-    features = mobilenet_v2(weights=weights).features
+    """Whose weights are shipped."""
+    features = mobilenetv2()
     return _Made(_TwoScales(features[:7], features[7:14]), 32 + 96)
 
 

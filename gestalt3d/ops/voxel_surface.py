@@ -22,6 +22,9 @@ _CORNERS = [(k & 1, k >> 1 & 1, k >> 2 & 1) for k in range(8)]
 _EDGES = [(a, b) for a in range(8) for b in range(a + 1, 8) if (a ^ b) in (1, 2, 4)]
 # Counter-clockwise, seen from outside the cell.
 _FACES = [(0, 4, 6, 2), (1, 3, 7, 5), (0, 1, 5, 4), (2, 6, 7, 3), (0, 2, 3, 1), (4, 5, 7, 6)]
+_EDGES_OF_FACES = [
+    [_EDGES.index((min(a, b), max(a, b))) for a, b in pairwise((*face, face[0]))] for face in _FACES
+]
 
 
 class Surface(NamedTuple):
@@ -106,9 +109,8 @@ def _cases() -> tuple[Int[Tensor, "t 3"], Int[Tensor, "257"]]:
 
 def _triangles_of(case: int) -> list[tuple[int, int, int]]:
     onward: dict[int, int] = {}
-    for face in _FACES:
+    for face, edge in zip(_FACES, _EDGES_OF_FACES, strict=True):
         is_in = [bool(case >> corner & 1) for corner in face]
-        edge = [_EDGES.index((min(a, b), max(a, b))) for a, b in pairwise((*face, face[0]))]
         for k in range(4):
             if is_in[k] and not is_in[k - 1]:  # a run of occupied corners begins after edge k - 1
                 end = next(j for j in range(k, k + 4) if not is_in[(j + 1) % 4])
@@ -135,5 +137,6 @@ def _cut(loop: tuple[int, ...]) -> list[tuple[int, int, int]] | None:
     return None
 
 
+@cache
 def _share_a_face(one: int, other: int) -> bool:
     return any({*_EDGES[one], *_EDGES[other]} <= {*face} for face in _FACES)

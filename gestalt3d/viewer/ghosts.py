@@ -105,20 +105,32 @@ def _photo(layer: Sight, photo: ImagePlane, project: Project, depth: np.ndarray)
     corner, right, lower = np.stack([x, y, seen.depth], axis=1)[:3]
     across, down = right - corner, lower - corner
     normal = np.cross(across, down)
-    rows, columns = np.divmod(np.arange(height * width), width)
+    rows, columns = _reached(seen, (height, width))
     rays = np.stack([(columns + 0.5 - width / 2), (rows + 0.5 - height / 2)], axis=1) / seen.focal
     with np.errstate(divide="ignore", invalid="ignore"):
         away = normal @ corner / (rays @ normal[:2] + normal[2])
         on = np.stack([away * rays[:, 0], away * rays[:, 1], away], axis=1) - corner
         s = on @ np.cross(down, normal) / (across @ np.cross(down, normal))
         t = on @ np.cross(across, normal) / (down @ np.cross(across, normal))
-        hit = (away > 0) & (s >= 0) & (s < 1) & (t >= 0) & (t < 1) & (away < depth.ravel())
-    at = np.flatnonzero(hit)
+        hit = (away > 0) & (s >= 0) & (s < 1) & (t >= 0) & (t < 1) & (away < depth[rows, columns])
+    at, s, t = (rows * width + columns)[hit], s[hit], t[hit]
     side = max(1, int(np.sqrt(len(at) * photo.pixels.shape[1] / photo.pixels.shape[0])))
     shrink = max(1, photo.pixels.shape[1] // side)
     pixels = np.asarray(Image.fromarray(photo.pixels).reduce(shrink))
-    u, v = (s[at] * pixels.shape[1]).astype(int), (t[at] * pixels.shape[0]).astype(int)
+    u, v = (s * pixels.shape[1]).astype(int), (t * pixels.shape[0]).astype(int)
     return Hung(at, pixels[v, u])
+
+
+def _reached(seen: Projection, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns, (k,) each, of the pixels among which lies what has these corners; all where one is behind the eye."""
+    corners = np.stack([seen.y, seen.x])
+    low, high = np.zeros(2, int), np.array(size)
+    if (seen.depth > 0).all():
+        low, high = (
+            np.clip(edge, 0, size).astype(int) for edge in (np.floor(corners.min(1)), np.ceil(corners.max(1)))
+        )
+    rows, columns = np.mgrid[low[0] : high[0], low[1] : high[1]]
+    return rows.ravel(), columns.ravel()
 
 
 def _lines(layer: Lines, project: Project, size: tuple[int, int]) -> Ghost:

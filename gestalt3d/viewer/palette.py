@@ -221,10 +221,11 @@ _LAB_FROM_LMS = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
+_LINEAR_FROM_LMS, _LMS_FROM_LAB = np.linalg.inv(_LMS_FROM_LINEAR), np.linalg.inv(_LAB_FROM_LMS)
 
 
 def _linear_from_oklab(lab: np.ndarray) -> np.ndarray:
-    return (lab @ np.linalg.inv(_LAB_FROM_LMS).T) ** 3 @ np.linalg.inv(_LMS_FROM_LINEAR).T
+    return (lab @ _LMS_FROM_LAB.T) ** 3 @ _LINEAR_FROM_LMS.T
 
 
 def _linear(srgb: np.ndarray) -> np.ndarray:

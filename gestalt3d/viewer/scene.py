@@ -259,7 +259,7 @@ def _some_of(ghosts: Sequence[Points | Triangles]) -> np.ndarray:
     low, high = _bounds(positions)
     positions = np.clip(positions, low, high)
     rays = np.random.default_rng(0).normal(size=(_OF_GHOSTS, 3))
-    return positions[np.unique((positions @ rays.T).argmax(0))]
+    return positions[np.unique((rays @ positions.T).argmax(1))]
 
 
 def _room_of(ghosts: Sequence[Points | Triangles], instances: Instances) -> Room:

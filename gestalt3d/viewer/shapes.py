@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gestalt3d.io.surfaces import finite, surface_of
+from gestalt3d.io.surfaces import finite, with_surfaces
 from gestalt3d.ops.aligned_boxes import suppressed
 from gestalt3d.structures.instances import Instances, Shape
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.sets import Sets
-from gestalt3d.structures.voxelgrid import VoxelGrid
 from gestalt3d.viewer.layers import GHOST, Lines, Points, Triangles
 
 _MOST_TRIANGLES = 1_000_000
@@ -34,9 +33,9 @@ def whole_shapes(instances: Instances, notes: list[str]) -> list[Points | Triang
     Of points that largely fill the box of a better shape, such as of many proposals for one object, nothing is seen but a fog.
     They are left out, as is what is too much for a page, the lowest scores first; both is added to the notes.
     """
-    shapes: list[Shape] = list(instances.shapes or ())
+    shapes: list[Shape] = list(with_surfaces(instances).shapes or ())
     by_score = np.argsort(-instances.scores.cpu().numpy(), kind="stable").tolist() if shapes else []
-    solid = {i: _surface(shapes[i]) for i in by_score if not isinstance(shapes[i], PointCloud)}
+    solid = {i: _Surface(*finite(shape)) for i in by_score if isinstance(shape := shapes[i], Mesh)}
     dots = {i: _points(shapes[i]) for i in by_score if isinstance(shapes[i], PointCloud)}
     shown = _as_fit({i: len(s.faces) for i, s in solid.items()}, _MOST_TRIANGLES)
     apart = _apart(dots)
@@ -99,10 +98,6 @@ def _points(shape: Shape) -> np.ndarray:
     if shape.origin is not None:
         points = (points + shape.origin.cpu().numpy()).astype(np.float32)
     return points[np.isfinite(points).all(1)]
-
-
-def _surface(shape: Mesh | VoxelGrid) -> _Surface:
-    return _Surface(*finite(shape if isinstance(shape, Mesh) else surface_of(shape)))
 
 
 def box_lines(boxes: np.ndarray) -> Lines:

@@ -17,7 +17,7 @@ from gestalt3d.engine.model import Model, load
 from gestalt3d.engine.results import Answer, Kinds, result_folder, write_results
 from gestalt3d.engine.segment import Options, Result, segment_files
 from gestalt3d.errors import UserError
-from gestalt3d.io import Inputs, load_instances, save_cloud, save_instances
+from gestalt3d.io import Inputs, load_instances, save_cloud, save_instances, surfaces
 from gestalt3d.io.ply import read_ply
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
@@ -238,6 +238,20 @@ def test_a_model_for_views_answers_frames_and_leaves_clouds(tmp_path: Path) -> N
     assert row["amodal_box"]["size"] == pytest.approx([0.2, 0.2, 0.2]) and row["shape"] == "0000_chair.ply"
     assert row["image_box"] == [0, 0, 64, 48] and row["box"]["size"][2] > 1
     assert any("taken for millimetres" in note for note in told[0].answer.notes)
+
+
+def test_surfaces_of_voxels_are_made_once_for_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain(tmp_path / "desk")
+    made: list[int] = []
+    surface = surfaces.voxel_surface
+    monkeypatch.setattr(
+        surfaces, "voxel_surface", lambda at, **how: made.append(len(at)) or surface(at, **how)
+    )
+    options = Options(kinds=Kinds(objects=True))
+    assert segment_files(Model("solid", Solid()), [tmp_path / "desk"], tmp_path / "out", options).done
+    assert made == [64]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_without_a_gradient_to_ask_for_one_is_an_error() -> None:
         double(x).sum().backward()
 
 
-@pytest.mark.parametrize("name", ["asis-rooms", "mtml-rooms"])
+@pytest.mark.parametrize("name", ["asis-rooms", "mtml-rooms", "a3is-rooms"])
 def test_loading_and_operators_leave_the_compiler_alone(name: str) -> None:
     """It costs every process more than a second."""
     program = f"""

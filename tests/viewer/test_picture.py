@@ -11,7 +11,7 @@ from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 from gestalt3d.viewer import Viewpoint, save_picture
 from gestalt3d.viewer.coloring import instance_palette
-from gestalt3d.viewer.ghosts import Ghost, ghosts
+from gestalt3d.viewer.ghosts import Ghost, Hung, ghosts
 from gestalt3d.viewer.layers import ImagePlane, Points, Sight
 from gestalt3d.viewer.palette import class_color, instance_colors
 from gestalt3d.viewer.picture import _caption, write_picture
@@ -206,6 +206,33 @@ def test_the_photo_in_the_room_is_seen_as_it_hangs() -> None:
     assert isinstance(lines, Ghost)
     (behind, _) = ghosts((photo, Sight(np.zeros(3), corners)), project, near)
     assert len(behind.at) == 0, "what stands in front of it is seen"
+
+
+@pytest.mark.parametrize(("back", "half"), [(3.0, 1.0), (0.2, 0.02)])
+def test_a_photo_askew_is_looked_for_where_it_is(
+    back: float, half: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partly outside of the image, and from nearby with a corner behind the eye."""
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)
+    photo = ImagePlane(pixels, np.full((60, 80), -1), np.zeros((0, 4)))
+    corners = np.array([[x, 0.5 * x, z] for z in (half, -half) for x in (-1.0, 1.0)])
+
+    def project(points: np.ndarray) -> Projection:
+        away = points[:, 1] + back
+        with np.errstate(divide="ignore"):
+            return Projection(40 + 90 * points[:, 0] / away, 20 - 90 * points[:, 2] / away, away, 90.0)
+
+    def hung() -> Ghost | Hung:
+        return ghosts((photo, Sight(np.zeros(3), corners)), project, np.full((60, 80), np.inf))[0]
+
+    found = hung()
+    assert (project(corners).depth > 0).all() == (back == 3.0)
+    everywhere = tuple(np.indices((60, 80)).reshape(2, -1))
+    monkeypatch.setattr("gestalt3d.viewer.ghosts._reached", lambda seen, size: everywhere)
+    expected = hung()
+    np.testing.assert_array_equal(found.at, expected.at)
+    assert isinstance(found, Hung) and isinstance(expected, Hung) and 100 < len(found.at) < 4800
+    np.testing.assert_array_equal(found.colors, expected.colors)
 
 
 def test_a_caption_says_what_is_pale() -> None:

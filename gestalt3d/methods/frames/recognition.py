@@ -13,6 +13,7 @@ from gestalt3d.methods.frames.objects import turned, widened
 from gestalt3d.methods.frames.space import Frame, SpaceConfig
 from gestalt3d.nn.scene_volume import LAYOUT, SceneTrunk, Seen, volume_layer
 from gestalt3d.ops.roi_align import points_in_boxes
+from gestalt3d.ops.roi_align_2d import roi_align_2d
 from gestalt3d.ops.roi_align_3d import roi_align_3d
 
 Reduce = Literal["max", "mean"]
@@ -159,14 +160,10 @@ class Recognition(nn.Module):
         wide = widened(boxes, self.margin)
         parts = [self.of_volume(self.tower(self.features(frame, encoded.seen, wide, rows)).flatten(1))]
         if self.of_photo is not None:
-            from torchvision.ops import roi_align
-
             assert encoded.image is not None
-            at = torch.cat([rows[:, None].to(boxes), image_boxes(frame, boxes, rows)], dim=1)
+            at = image_boxes(frame, boxes, rows)
             scale = encoded.image.shape[-1] / frame.image.shape[-1]
-            patch = roi_align(
-                encoded.image.float(), at, _PATCH, spatial_scale=scale, sampling_ratio=2, aligned=True
-            )
+            patch = roi_align_2d(encoded.image.float(), at, rows, scale=scale, size=_PATCH)
             parts.append(self.of_photo(patch.flatten(1)))
         if self.of_geometry is not None:
             parts.append(self.of_geometry(geometry_of(frame, boxes, rows)))

@@ -140,7 +140,7 @@ def _terse(code: str) -> str:
 
 def _text(layers: Sequence[Packed]) -> str:
     data = b"".join(layer.data for layer in layers)
-    return base64.b64encode(zlib.compress(data, 6)).decode()
+    return base64.b64encode(zlib.compress(data, 4)).decode()
 
 
 def _without_repetition(notes: Sequence[str]) -> list[str]:
