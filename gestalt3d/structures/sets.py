@@ -150,6 +150,15 @@ class Sets:
         order = torch.argsort(owners * max(len(elements), 1) + placed)
         return Sets.from_sizes(torch.bincount(owners, minlength=len(self)), placed[order], len(elements))
 
+    def without(self, other: "Sets") -> "Sets":
+        """Set by set, the elements that the other's set of the same number has not."""
+        if len(other) != len(self) or other.size != self.size:
+            raise ValueError(f"{other} cannot be taken from {self}")
+        keys, taken = (sets.owners * self.size + sets.indices for sets in (self, other))
+        stays = ~torch.isin(keys, taken)
+        sizes = torch.bincount(self.owners[stays], minlength=len(self))
+        return Sets.from_sizes(sizes, self.indices[stays], self.size)
+
     def within(self, elements: Int[Tensor, "size"], size: int) -> "Sets":
         """The same sets where element `e` is one of more: number `elements[e]`, ascending, of `size`."""
         return Sets(self.offsets, elements[self.indices], size)

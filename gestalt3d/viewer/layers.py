@@ -116,6 +116,8 @@ class ImagePlane:
     """(h, w) int64: the instance that reaches there, hidden or not; -1 for none."""
     outlines: Lines | None = None
     """Around all that an instance covers, hidden or not."""
+    hidden: np.ndarray | None = None
+    """(h, w) int64: the instance that reaches there and is not seen; -1 for none."""
     name: str = "Photo"
 
     def __len__(self) -> int:

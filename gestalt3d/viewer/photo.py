@@ -11,6 +11,8 @@ from gestalt3d.viewer.palette import NOTHING
 _MARGIN = 8
 _LINE = 2
 """Pixels."""
+_PERIOD = 9
+"""From one stripe to the next, in pixels."""
 _INSIDE = 0.5
 """Share of the instance's colour in a mask; on its edge it is all."""
 
@@ -31,7 +33,10 @@ def photo_panel(
     image = Image.fromarray(photo.pixels).resize(fitted, Image.Resampling.LANCZOS)
     if mode != "rgb":
         table = np.append(instance_table(instances, mode), [NOTHING], axis=0).astype(np.uint8)
-        image = Image.fromarray(_with_masks(np.asarray(image), _resized(photo.labels, fitted), table))
+        drawn = _with_masks(np.asarray(image), _resized(photo.labels, fitted), table)
+        if photo.hidden is not None:
+            drawn = _hatched(drawn, _resized(photo.hidden, fitted), table)
+        image = Image.fromarray(drawn)
         _draw_outlines(image, photo, scale, table)
     panel = Image.new("RGB", size, paper)
     panel.paste(image, ((size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2))
@@ -55,6 +60,13 @@ def _with_masks(image: np.ndarray, labels: np.ndarray, table: np.ndarray) -> np.
     edge = np.any([labels != other for other in neighbours], axis=0)
     share = np.where(labels < 0, 0.0, np.where(edge, 1.0, _INSIDE))[..., None]
     return np.rint((1 - share) * image + share * table[labels]).astype(np.uint8)
+
+
+def _hatched(image: np.ndarray, labels: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Stripes in the colour of what is hidden there."""
+    row, column = np.indices(labels.shape)
+    striped = (labels >= 0) & ((row + column) % _PERIOD < _LINE)
+    return np.where(striped[..., None], table[labels], image).astype(np.uint8)
 
 
 def _draw_outlines(image: Image.Image, photo: ImagePlane, scale: float, table: np.ndarray) -> None:

@@ -120,6 +120,8 @@ def _photo_and_masks(photo: ImagePlane, scene: Scene, mode: Mode, size: tuple[in
 def _caption(mode: Mode, scene: Scene) -> str:
     if mode != "rgb":
         what = {"instance": "instances found", "class": "classes", "score": "scores"}[mode]
+        if scene.room is None and scene.photo is not None and scene.photo.hidden is not None:
+            return f"{what}; striped: what is hidden of them"
         return f"{what}; pale: whole shapes, seen or not" if scene.is_completed else what
     if scene.photo is not None:
         return "photo"

@@ -227,6 +227,9 @@ def _photo(view: View, instances: Instances, labels: np.ndarray, notes: list[str
         boxes / shrink,
         None if whole is None else shown(whole.to_labels(instances.scores).cpu().numpy()),
         None if whole is None else outlines(whole, (height, width), shrink),
+        None
+        if whole is None
+        else shown(whole.without(instances.masks).to_labels(instances.scores).cpu().numpy()),
     )
 
 

@@ -97,3 +97,11 @@ def test_sets_of_other_elements_and_numbers_that_are_not_there_are_refused() -> 
     with pytest.raises(ValueError, match="label 2 is none of 2"):
         Sets.from_labels(torch.tensor([0, 2]), 2)
     assert repr(made([[0], []])) == "2 sets of 10 elements"
+
+
+def test_what_other_sets_have_is_taken_from_sets_of_the_same_number() -> None:
+    one = Sets.from_sizes(torch.tensor([3, 0, 2]), torch.tensor([0, 2, 4, 1, 2]), 5)
+    other = Sets.from_sizes(torch.tensor([1, 2, 2]), torch.tensor([2, 0, 1, 0, 1]), 5)
+    assert [mask.tolist() for mask in one.without(other)] == [[0, 4], [], [2]]
+    with pytest.raises(ValueError, match="cannot be taken"):
+        one.without(Sets.empty(5))

@@ -8,12 +8,15 @@ from PIL import Image
 from gestalt3d.errors import UserError
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS, Vocabulary
 from gestalt3d.viewer import Viewpoint, save_picture
 from gestalt3d.viewer.coloring import instance_palette
 from gestalt3d.viewer.ghosts import Ghost, Hung, ghosts
 from gestalt3d.viewer.layers import ImagePlane, Points, Sight
 from gestalt3d.viewer.palette import class_color, instance_colors
+from gestalt3d.viewer.photo import _hatched
 from gestalt3d.viewer.picture import _caption, write_picture
 from gestalt3d.viewer.scene import scene_of
 from gestalt3d.viewer.viewpoint import Projection
@@ -164,6 +167,38 @@ def test_a_photo_lies_in_the_panel_with_its_masks(tmp_path) -> None:
         np.testing.assert_allclose(masked[at], (instance_colors(3)[instance].astype(int) + shade) / 2, atol=4)
     outline = masked[top + 2 * 179 - 4 : top + 2 * 180 + 4, 8 + 2 * 130 : 8 + 2 * 150]
     assert (np.abs(outline - instance_colors(3)[1]).max(-1) < 30).sum() > 20, "of the chair behind the table"
+
+
+def test_what_is_hidden_of_an_object_is_striped_in_its_colour() -> None:
+    """A chair of 20 x 20 pixels, the lower half of it behind a table."""
+    pixels = torch.arange(40 * 60).reshape(40, 60)
+    chair, seen, table = (
+        pixels[10:30, 20:40].flatten(),
+        pixels[10:20, 20:40].flatten(),
+        pixels[20:35, 5:55].flatten(),
+    )
+    masks, whole = (
+        Sets.from_sizes(torch.tensor([len(table), len(own)]), torch.cat([table, own]), pixels.numel())
+        for own in (seen, chair)
+    )
+    found = Instances(
+        masks=masks,
+        whole=whole,
+        classes=torch.tensor([1, 0]),
+        scores=torch.ones(2),
+        vocabulary=Vocabulary("two", ("a", "b")),
+    )
+    scene = scene_of(View(torch.full((3, 40, 60), 0.8)), found)
+    assert scene.photo is not None and scene.photo.hidden is not None
+    hidden = scene.photo.hidden
+    assert (
+        (hidden[20:30, 20:40] == 1).all() and (hidden == 1).sum() == 200 and set(np.unique(hidden)) == {-1, 1}
+    )
+    colors = np.array([[10, 0, 0], [0, 20, 0], [0, 0, 0]], np.uint8)
+    drawn = _hatched(np.full((40, 60, 3), 200, np.uint8), hidden, colors)
+    assert 0.15 < (drawn[hidden == 1] == colors[1]).all(-1).mean() < 0.3
+    assert (drawn[hidden < 0] == 200).all()
+    assert _caption("instance", scene) == "instances found; striped: what is hidden of them"
 
 
 def test_a_frame_with_whole_shapes_is_shown_beside_its_photo(tmp_path) -> None:
