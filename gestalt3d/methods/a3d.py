@@ -49,7 +49,7 @@ from gestalt3d.methods.photos.crops import (
     stretched,
     united,
 )
-from gestalt3d.methods.refiner import visible_part
+from gestalt3d.methods.refiner import by_name, visible_part
 from gestalt3d.nn.modes import evaluating
 from gestalt3d.ops.look_at import look_at, project
 from gestalt3d.ops.mesh_edges import MeshEdges, mesh_edges
@@ -488,7 +488,7 @@ class A3D(Learned[View, Batch, Prediction]):
         with evaluating(self):
             device = next(self.parameters()).device
             boxes = self._boxes(view, seen)
-            known = _by_name(seen, self.vocabulary)
+            known = by_name(seen, self.vocabulary)
             rows = (seen.sizes > 0).nonzero()[:, 0].cpu()
             found: list[Prediction] = []
             with stage("whole shapes"):
@@ -538,13 +538,6 @@ class A3D(Learned[View, Batch, Prediction]):
 def _size(view: View) -> tuple[int, int]:
     """Width and height."""
     return view.image.shape[2], view.image.shape[1]
-
-
-def _by_name(seen: Instances, vocabulary: Vocabulary) -> Int[Tensor, "i"]:
-    """The classes in another vocabulary, by their names; -1 where it has none of the name."""
-    names = vocabulary.names
-    ids = [names.index(name) if name in names else -1 for name in seen.vocabulary.names]
-    return torch.tensor([*ids, -1], dtype=torch.int64)[seen.classes.cpu()]
 
 
 def _in_pixels(

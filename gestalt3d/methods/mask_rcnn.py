@@ -9,7 +9,7 @@ mask's pixels that have a neighbour outside of it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from gestalt3d.configs import Count, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.method import Learned, Moment
-from gestalt3d.methods.photos.crops import cut_masks, pasted
+from gestalt3d.methods.photos.crops import boxes_to_cut, cut_masks, pasted, united
 from gestalt3d.methods.photos.mask_heads import (
     BCNetHead,
     Kind,
@@ -39,6 +39,7 @@ from gestalt3d.methods.photos.mask_heads import (
     parts_of,
 )
 from gestalt3d.methods.photos.shape_dictionary import ShapeDictHead
+from gestalt3d.methods.refiner import by_name
 from gestalt3d.nn.image_backbone import Start
 from gestalt3d.nn.image_pyramid import ImagePyramid, Levels
 from gestalt3d.nn.modes import evaluating
@@ -155,6 +156,8 @@ class Prediction(NamedTuple):
 class MaskRCNN(Learned[View, Batch, Prediction]):
     name = "mask-rcnn"
     takes = View
+    finds_masks = True
+    wants_whole_boxes = True
     not_trained = ("min_score", "max_iou", "most", "threshold", "proposals")
     config: MaskRCNNConfig
 
@@ -356,6 +359,42 @@ class MaskRCNN(Learned[View, Batch, Prediction]):
             image_boxes=boxes.float().cpu() / scale,
             method=self.name,
         )
+
+    @torch.inference_mode()
+    def refine(self, view: View, seen: Instances, /) -> Instances:
+        """Objects that somebody has found, with `whole` masks in their boxes: `image_boxes`, else those of the visible masks.
+
+        What is visible is not looked at, but belongs to the whole. A class that is -1 becomes the likeliest of this vocabulary.
+        Objects of which nothing is visible get no pixels. `UserError` for a head that says no amodal masks.
+        """
+        if "amodal" not in parts_of(self.config.head, self.config.masks):
+            raise UserError(
+                "this network says what is visible and nothing of what is whole; choose another refiner"
+            )
+        width, height = view.image.shape[2], view.image.shape[1]
+        device = next(self.parameters()).device
+        rows = (seen.sizes > 0).nonzero()[:, 0].cpu()
+        boxes = boxes_to_cut(seen, view, "amodal")
+        classes = by_name(seen, self.vocabulary)
+        with evaluating(self):
+            image, scale = self._scaled(view.image.to(device))
+            sizes = [(image.shape[1], image.shape[2])]
+            with stage("features"):
+                features = self._features(image[None])
+            own = (boxes[rows] * scale).to(device)
+            with stage("masks"):
+                pooled = self.regions.box_head(self.regions.box_roi_pool(features, [own], sizes))
+                likeliest = self.regions.box_predictor(pooled)[0][:, 1:].argmax(1)
+                known = classes[rows].to(device)
+                kind = torch.where(known >= 0, known, likeliest)
+                logits = self.mask_head(self.mask_pool(features, [own], sizes), kind)["amodal"]
+                filled = torch.zeros(len(seen), *logits.shape[2:])
+                filled[rows] = logits[torch.arange(len(rows), device=device), kind].float().sigmoid().cpu()
+                whole = united(pasted(filled, boxes, (width, height), self.config.threshold), seen.masks)
+        found = seen.classes.clone()
+        if seen.vocabulary == self.vocabulary:
+            found[rows] = kind.cpu()
+        return replace(seen, whole=whole, classes=found, method=self.name)
 
 
 def _head(config: MaskRCNNConfig, classes: int) -> nn.Module:

@@ -11,11 +11,14 @@ photo from where the object stands, in pixels of its depth. How far away and how
 from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from gestalt3d.methods.method import AnyMethod
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pixels import pixel_boxes
 from gestalt3d.structures.view import View
+from gestalt3d.structures.vocabulary import Vocabulary
 
 
 @runtime_checkable
@@ -40,6 +43,13 @@ def finds(method: object) -> bool:
 def wants_whole_boxes(method: object) -> bool:
     """Whether a refiner wants to know the boxes of whole objects, and says so as `wants_whole_boxes`."""
     return bool(getattr(method, "wants_whole_boxes", False))
+
+
+def by_name(seen: Instances, vocabulary: Vocabulary) -> Int[Tensor, "i"]:
+    """The classes of instances in another vocabulary, by their names; -1 where it has none of the name."""
+    names = vocabulary.names
+    ids = [names.index(name) if name in names else -1 for name in seen.vocabulary.names]
+    return torch.tensor([*ids, -1], dtype=torch.int64)[seen.classes.cpu()]
 
 
 def visible_part(truth: Instances, *, width: int, whole_boxes: bool = False) -> Instances:

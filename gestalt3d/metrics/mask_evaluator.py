@@ -150,6 +150,21 @@ class MaskEvaluator:
             for key, (mask, average) in COMPLETIONS.items()
         }
 
+    def by_class(self) -> dict[str, dict[str, float | int | None]]:
+        """`IoU` and `hidden_IoU`, percent, and `n_gt` of the objects of each class that has any; of all photos."""
+        completed = self._completed(list(self._kept.values()))
+        if completed is None:
+            return {}
+        found: dict[str, dict[str, float | int | None]] = {}
+        for c in np.unique(completed.category[completed.category >= 0]).tolist():
+            own = completed.of_category(c)
+            means = {
+                "IoU": defined(own.mean("whole", "instance")),
+                "hidden_IoU": defined(own.mean("occluded", "instance")),
+            }
+            found[self._names[c]] = percent(means) | {"n_gt": len(own.rows)}
+        return found
+
     def _completes(self, kept: Sequence[tuple[Masks, Masks]]) -> bool:
         """Whether answers are about the true objects, one by one."""
         return all(own.visible is not None and own.visible == truth.visible for truth, own in kept)

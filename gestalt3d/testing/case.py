@@ -64,6 +64,8 @@ class Case:
     """
     overfit: Overfit | None = field(default_factory=Overfit)
     """None where another case of the method learns the scan by heart, and where there is nothing to learn."""
+    says_whole: bool = True
+    """Off for a configuration of a method that completes masks with which it does not."""
     draws: bool = True
     """Whether `prepare` draws at random; off for a method that always makes the same batch of a sample."""
 
@@ -99,15 +101,22 @@ class Case:
         return scan if self.semantics else replace(scan, input=replace(scan.input, semantic=None))
 
     @property
-    def refines(self) -> bool:
-        """Whether the method completes masks that it is given."""
-        return hasattr(self.method, "refine")
+    def completes(self) -> bool:
+        """Whether the method completes masks that it is given; off where this case's says no whole ones."""
+        return hasattr(self.method, "refine") and self.says_whole
+
+    @property
+    def finds(self) -> bool:
+        """Whether it finds instances itself."""
+        return not hasattr(self.method, "refine") or bool(getattr(self.method, "finds_masks", False))
 
     def ask(self, method: Any, scan: Any) -> Instances:
-        """What a method of this case says of a scan: one that completes masks behind the true visible ones."""
-        if self.refines:
-            return method.refine(scan.input, self.seen(method, scan))
-        return method.segment(scan.input)
+        """What a method of this case says of a scan: one that only completes masks, behind the true visible ones."""
+        return method.segment(scan.input) if self.finds else self.completed(method, scan)
+
+    def completed(self, method: Any, scan: Any) -> Instances:
+        """What a method that completes masks makes of the true visible ones."""
+        return method.refine(scan.input, self.seen(method, scan))
 
     def seen(self, method: Any, scan: Any) -> Instances:
         """What a method that completes masks is given of a scan."""

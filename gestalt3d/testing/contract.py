@@ -26,12 +26,14 @@ Check = Callable[[Case], None]
 
 def checks(case: Case) -> tuple[Check, ...]:
     """Everything that the method of this case must do."""
-    answers = REFINES if case.refines else ANSWERS_TO_FRAMES if case.takes_frames else ANSWERS
+    answers = ANSWERS_TO_FRAMES if case.takes_frames else ANSWERS
+    if case.completes:
+        answers = (*answers, *REFINES) if case.finds else REFINES
     if not case.learns:
         return answers
     unknown = any(value is not None for value in case.labels.values())
     extra = (
-        (labels_change_only_the_labels_of_a_batch, not case.refines),
+        (labels_change_only_the_labels_of_a_batch, case.finds),
         (losses_ignore_what_has_no_label, unknown),
         (overfits_one_scene, case.overfit is not None),
     )
@@ -210,7 +212,7 @@ def _missing(case: Case, method: Any, scan: Scan, costs: Sequence[float], goal: 
         return ""
     found = case.ask(method.eval(), scan)
     method.train()
-    if case.refines:
+    if not case.finds:
         assert scan.truth.whole is not None and found.whole is not None and goal.instances is not None
         iou = _overlaps(scan.truth.whole, found.whole)
         return (

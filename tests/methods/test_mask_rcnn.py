@@ -45,6 +45,7 @@ CASES = (
             spread=_finds_several,
             draws=False,
             overfit=None,
+            says_whole=name != "visible",
         )
         for name, changes in {
             "visible": {"masks": "visible"},
