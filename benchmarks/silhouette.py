@@ -2,9 +2,9 @@
 
 Sixteen blobs of 642 vertices and 1,280 triangles, made of one icosphere, as cameras all around them see them, 64 x 64 pixels,
 and their IoU with boxes; the gradient goes to the vertices on the image plane. "torch" is the printed formula without any
-culling, a mesh at a time because all sixteen at once would take many GB. Both in float32. What differs is beside them:
-the largest difference of a pixel, and of a gradient in parts of the largest gradient. The least of 20 runs and of two, all in one
-process; where a machine has other work, the ratio of the seconds of CPU is the fairer one.
+culling, a mesh at a time because all sixteen at once would take many GB. Both in float32. What differs is beside them: the
+largest difference of a pixel, and of a gradient in parts of the largest gradient. The least of 20 runs beside a single one, in
+one process; where a machine has other work, the ratio of the times of CPU is the fairer one.
 """
 
 import math
@@ -100,7 +100,7 @@ def run() -> list[dict[str, Any]]:
             return torch.cat(images), torch.cat(gradients) / BATCH
 
         (image, gradient), own, work = timed(ours, 20)
-        (expected, exact), *usual = timed(naive, 2)
+        (expected, exact), *usual = timed(naive, 1)
         case = f"{BATCH} meshes of {len(faces):,} triangles, {SIZE[0]} x {SIZE[1]}, sigma {sigma:g}"
         apart = (
             float((image - expected).abs().max()),
