@@ -1,10 +1,11 @@
 """Photos and depth images, of bounded size: a header may claim anything."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,16 +16,39 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+OTHER_IMAGE_SUFFIXES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+"""Of pictures that are not read."""
 MAX_PIXELS = 80_000_000
 """More than most cameras have, and below the 89 million from which Pillow itself takes an image for an attack."""
 
 
+class Photo(NamedTuple):
+    """A photo as it is shown."""
+
+    pixels: np.ndarray
+    """(h, w, 3) uint8 red, green, blue, turned as the camera was held (EXIF)."""
+    notes: tuple[str, ...]
+    """What was left out: transparency, all pictures of an animation but the first."""
+
+
 def read_photo(path: Path) -> np.ndarray:
     """(h, w, 3) uint8 red, green, blue, turned as the camera was held (EXIF); transparency is dropped."""
+    return read_noted_photo(path).pixels
+
+
+def read_noted_photo(path: Path) -> Photo:
+    """The same with what was left out of it."""
     from PIL import ImageOps
 
     with _opened(path) as image:
-        return _rgb(path, ImageOps.exif_transpose(image))
+        pixels = _rgb(path, ImageOps.exif_transpose(image))
+        notes = []
+        # Phones put a second picture into a JPEG, which is no animation.
+        if image.format == "PNG" and (count := getattr(image, "n_frames", 1)) > 1:
+            notes.append(f"the first of {count:,} pictures of an animation")
+        if _is_transparent(image):
+            notes.append("transparency dropped")
+        return Photo(pixels, tuple(notes))
 
 
 def read_annotated(path: Path, size: tuple[int, int], annotations: Path) -> np.ndarray:
@@ -96,9 +120,18 @@ def read_labels(path: Path) -> np.ndarray:
 def _rgb(path: Path, image: "Image") -> np.ndarray:
     if _holds_numbers(image):
         raise UserError(
-            f"{path}: holds 16-bit numbers, a depth image; name the folder of it and its colour image"
+            f"{path}: holds 16-bit numbers, a depth image; name the folder of it and its colour image, or save a grey "
+            "photo with 8 bits"
         )
     return np.asarray(image.convert("RGB"))
+
+
+def _is_transparent(image: "Image") -> bool:
+    """Whether any pixel is."""
+    if "A" not in image.getbands():
+        return False
+    least = image.getchannel("A").getextrema()[0]
+    return isinstance(least, int | float) and least < 255
 
 
 def _holds_numbers(image: "Image") -> bool:
@@ -115,19 +148,22 @@ def _opened(path: Path) -> "Iterator[Image]":
     """The image, decoded; whatever Pillow thinks of a damaged file is a `UserError`."""
     from PIL import Image
 
-    too_many = UserError(f"{path}: claims more than {MAX_PIXELS:,} pixels; make it smaller")
+    def too_many(size: str) -> UserError:
+        return UserError(f"{path}: has {size} pixels, more than {MAX_PIXELS:,}; make it smaller")
+
     with path.open("rb") as file:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 image = Image.open(file, formats=("JPEG", "PNG"))
             if image.width * image.height > MAX_PIXELS:
-                raise too_many
+                raise too_many(f"{image.width:,} x {image.height:,}")
             image.load()
         except (UserError, MemoryError):
             raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise too_many from None
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            said = re.search(r"[0-9]+", str(error))
+            raise too_many(f"{int(said[0]):,}" if said else "too many") from None
         except Exception as error:  # decoders raise whatever they like
             if isinstance(error, OSError) and error.errno:
                 raise

@@ -11,7 +11,7 @@ import torch
 from gestalt3d.errors import UserError
 from gestalt3d.io.clouds import CLOUD_SUFFIXES, find_clouds, is_cloud_folder, load_cloud
 from gestalt3d.io.folders import entries
-from gestalt3d.io.images import IMAGE_SUFFIXES, read_photo
+from gestalt3d.io.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, read_noted_photo
 from gestalt3d.io.rgbd import Frame, Texts, find_frames, read_frame
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
@@ -67,6 +67,8 @@ class Inputs:
     ) -> PointCloud | View:
         """What `load_input` gives."""
         path, frame = found
+        if path.suffix.lower() in OTHER_IMAGE_SUFFIXES and path.is_file():
+            raise UserError(f"{path}: pictures are read as JPEG and PNG; save it as one of them")
         if frame is None and path.suffix.lower() not in IMAGE_SUFFIXES:
             return load_cloud(path, units=units, up=up, semantic=semantic)
         if semantic is not None:
@@ -80,8 +82,9 @@ class Inputs:
                 raise UserError(
                     f"{path}: {'is no file' if path.exists() else 'does not exist'}; check the name"
                 )
-            image = read_photo(path).astype(np.float32) / 255
-            return View(torch.from_numpy(image).permute(2, 0, 1).contiguous(), path=path)
+            photo = read_noted_photo(path)
+            image = torch.from_numpy(photo.pixels.astype(np.float32) / 255).permute(2, 0, 1).contiguous()
+            return View(image, path=path, notes=photo.notes)
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from gestalt3d.errors import UserError
-from gestalt3d.io.images import MAX_PIXELS, read_color, read_depth, read_photo
+from gestalt3d.io import load_input
+from gestalt3d.io.images import MAX_PIXELS, read_color, read_depth, read_noted_photo, read_photo
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -51,7 +52,56 @@ def test_what_is_no_whole_image_is_refused_in_one_line(tmp_path: Path, name: str
         read(path)
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300 + len(str(path))
     if "pixels" in name and name != "no pixels":
-        assert "80,000,000 pixels" in str(refusal.value)
+        assert "more than 80,000,000" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ((10_000, 10_000), "100,000,000 pixels|10,000 x 10,000 pixels"),
+        ((9_000, 9_000), "9,000 x 9,000 pixels"),
+        ((30_000, 30_000), "900,000,000 pixels"),
+    ],
+)
+def test_an_image_of_too_many_pixels_is_refused_with_its_size(
+    tmp_path: Path, size: tuple[int, int], said: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(png(*size))
+    with pytest.raises(UserError, match=rf"a\.png: has ({said}), more than 80,000,000; make it smaller"):
+        read_photo(tmp_path / "a.png")
+
+
+def test_what_is_left_out_of_a_photo_is_told(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(np.roll(photo(), i)) for i in range(3)]
+    pictures[0].save(tmp_path / "a.png", save_all=True, append_images=pictures[1:])
+    animated = read_noted_photo(tmp_path / "a.png")
+    assert (animated.pixels == photo()).all()
+    assert (
+        animated.notes == load_input(tmp_path / "a.png").notes == ("the first of 3 pictures of an animation",)
+    )
+    for alpha, notes in ((255, ()), (254, ("transparency dropped",))):
+        Image.fromarray(np.dstack([photo(), np.full((4, 6), alpha, np.uint8)])).save(tmp_path / "b.png")
+        assert read_noted_photo(tmp_path / "b.png").notes == notes
+    pictures[0].save(tmp_path / "c.jpg", format="MPO", save_all=True, append_images=pictures[1:])
+    assert read_noted_photo(tmp_path / "c.jpg").notes == ()
+
+
+def test_print_colours_and_sixteen_bits_of_colour_become_eight_of_red_green_and_blue(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 6, 4), (0, 255, 255, 0), np.uint8), "CMYK").save(
+        tmp_path / "a.jpg", quality=95
+    )
+    assert np.abs(read_photo(tmp_path / "a.jpg").astype(int) - [255, 0, 0]).max() < 4
+    rows = b"".join(b"\0" + (row.astype(">u2") * 257).tobytes() for row in photo())
+    (tmp_path / "b.png").write_bytes(png(6, 4, bits=16, data=rows))
+    assert (read_photo(tmp_path / "b.png") == photo()).all()
+    Image.fromarray(photo()[:1, :1]).save(tmp_path / "c.png")
+    assert read_photo(tmp_path / "c.png").shape == (1, 1, 3)
+
+
+def test_pictures_of_other_kinds_are_refused_by_their_kind(tmp_path: Path) -> None:
+    Image.fromarray(photo()).save(tmp_path / "a.gif")
+    with pytest.raises(UserError, match=r"a\.gif: pictures are read as JPEG and PNG; save it as one of them"):
+        load_input(tmp_path / "a.gif")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
