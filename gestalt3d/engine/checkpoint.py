@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 import gestalt3d
 from gestalt3d import plugins
@@ -26,6 +24,7 @@ from gestalt3d.io.atomic import atomic_path
 from gestalt3d.methods import config_class, is_known, method_class, names
 from gestalt3d.methods.method import AnyMethod, Migrated, Network
 from gestalt3d.methods.untrained import UNTRAINED, VOCABULARY
+from gestalt3d.nn.without_memory import NothingDrawn
 from gestalt3d.structures.vocabulary import Vocabulary
 
 SUFFIX = ".safetensors"
@@ -110,6 +109,14 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Json]) -
     with atomic_path(path) as temporary:
         # `save_file` would leave a file that only its owner can read.
         temporary.write_bytes(to_bytes(plain, metadata={"gestalt3d": json.dumps(about)}))
+
+
+def method_in(path: Path) -> str:
+    """The name of the method of a weight file, which is not read any further."""
+    with safe_open(path, framework="pt") as stored:
+        about: Json = json.loads((stored.metadata() or {}).get("gestalt3d", "{}"))
+    name = about.get("method") if isinstance(about, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def read(path: Path) -> Stored:
@@ -228,7 +235,7 @@ def load_network(path: Path) -> Network:
     # it is imported would stay without memory for good, so the import comes before.
     if is_known(name := stored.about.get("method")):
         method_class(name)
-    with torch.device("meta"), _NothingDrawn():
+    with torch.device("meta"), NothingDrawn():
         _fit(build(stored.about, str(path)), stored, prefix_of(stored))
     method = build(stored.about, str(path))
     load_into(method, stored, prefix=prefix_of(stored))
@@ -239,20 +246,6 @@ def load_network(path: Path) -> Network:
             f"{path}: {broken[0]} holds values that are not finite; its training diverged, take another file"
         )
     return method.eval()
-
-
-class _NothingDrawn(TorchFunctionMode):
-    """Leaves tensors without memory as they are where they would be filled with normal numbers.
-
-    There torch asks its compiler what these would be like, whose import takes longer than all the rest of loading.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is Tensor.normal_ and args[0].is_meta:
-            return args[0]
-        return func(*args, **(kwargs or {}))
 
 
 def _from_a_package(name: str) -> AnyMethod:

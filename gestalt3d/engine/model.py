@@ -15,6 +15,7 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
 from gestalt3d.methods.method import AnyMethod, needs_depth, takes_clouds, takes_views
 from gestalt3d.methods.refiner import finds, refines
+from gestalt3d.methods.untrained import UNTRAINED
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -194,16 +195,21 @@ def cloud_of_view(view: View, name: str) -> PointCloud:
 
 def without_photos(name: str) -> str:
     """That a model of that name takes no photos, and which do."""
-    known = {n: methods.method_class(n) for n in methods.METHODS}
-    for_photos = [n for n, kind in known.items() if kind.takes is View and not needs_depth(kind)]
-    finders = [n for n in for_photos if not hasattr(known[n], "refine")]
-    completers = [n for n in for_photos if n not in finders]
+    shipped = [
+        name for name, file in checkpoint.shipped().items() if _finds_in_photos(checkpoint.method_in(file))
+    ]
+    completers = [n for n, it in UNTRAINED.items() if hasattr(methods.method_class(it.method), "refine")]
     remedy = (
-        f"for photos there are {', '.join(finders)}"
-        if finders
+        f"for photos there are {', '.join(shipped)}"
+        if shipped
         else f"no model of this package finds objects in photos yet; {', '.join(completers)} complete masks that you give"
     )
     return f"{name} wants depth, too (a colour image and its depth in a folder); {remedy}"
+
+
+def _finds_in_photos(method: str) -> bool:
+    kind = methods.method_class(method)
+    return kind.takes is View and not needs_depth(kind) and not hasattr(kind, "refine")
 
 
 def _expect_depth(view: View, name: str) -> None:

@@ -41,7 +41,7 @@ CASES = (
         labels=test_dss.LABELS,
         draws=False,
         overfit=Overfit(
-            steps=100, rate=8e-3, config=replace(SMALL, dss=replace(SMALL.dss, min_score=0.3)), loss=0.5, classes=None,
+            steps=150, rate=8e-3, config=replace(SMALL, dss=replace(SMALL.dss, min_score=0.3)), loss=0.5, classes=None,
             instances=0.5,
         ),
     ),

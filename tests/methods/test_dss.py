@@ -57,7 +57,7 @@ CASES = (
         config=SMALL,
         labels=LABELS,
         draws=False,
-        overfit=Overfit(steps=60, rate=5e-3, config=replace(SMALL, min_score=0.3), loss=0.5, classes=None, instances=0.5),
+        overfit=Overfit(steps=100, rate=5e-3, config=replace(SMALL, min_score=0.3), loss=0.5, classes=None, instances=0.5),
     ),
     Case(
         config=replace(SMALL, space=replace(SMALL.space, along_walls=False), image=None, norm=False,

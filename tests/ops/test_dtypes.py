@@ -38,6 +38,7 @@ from gestalt3d.ops.normals import normals_of_neighbours, surface_normals
 from gestalt3d.ops.oriented_boxes_overlap import oriented_iou, oriented_nms
 from gestalt3d.ops.rasterize import rasterize
 from gestalt3d.ops.roi_align import point_roi_align, points_in_boxes
+from gestalt3d.ops.roi_align_2d import roi_align_2d
 from gestalt3d.ops.roi_align_3d import roi_align_3d, roi_bin_centers
 from gestalt3d.ops.segment import segment_max, segment_mean, segment_sum
 from gestalt3d.ops.silhouette import soft_silhouette
@@ -116,6 +117,10 @@ COMPUTED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
         lambda v: roi_align_3d(v, BOXES, ROWS[:2] * 0, origin=(0.0, 0.0, 0.0), cell=1.0, size=2),
         (ROWS.float().view(1, 1, 2, 2, 3),),
     ),
+    "roi_align_2d": (
+        lambda v: roi_align_2d(v, torch.tensor([[0.0, 0, 4, 3]]), ROWS[:1] * 0, scale=1.0, size=2),
+        (ROWS.float().view(1, 1, 3, 4),),
+    ),
     "roi_bin_centers": (lambda b: roi_bin_centers(b, size=2), (BOXES,)),
     "block_counts": (lambda e: block_counts(e, 1.0, 0.5), (torch.tensor([3.0, 4.0]),)),
     "look_at": (look_at, (torch.tensor([0.5]), torch.tensor([0.25]), torch.tensor([3.0]))),
@@ -181,6 +186,7 @@ NAN: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
         ),
         (ROWS.float().view(1, 1, 2, 2, 3),),
     ),
+    "roi_align_2d": COMPUTED["roi_align_2d"],
     "mesh_voxels": REFUSED["mesh_voxels"],
     "soft_silhouette": REFUSED["soft_silhouette"],
     "look_at": COMPUTED["look_at"],
