@@ -38,7 +38,8 @@ def test_the_commands_of_a_chain_parse_and_each_starts_from_what_was_made(name: 
             assert set(run.recipe.init) <= made
             made.add(f"{run.out}/last.safetensors")
             assert (run.recipe.root is not None) == (
-                re.split("[:-]", default.data)[0] not in ("rooms", "toyboxes", "parts", "views", "objects", "photos")
+                re.split("[:-]", default.data)[0]
+                not in ("rooms", "toyboxes", "parts", "views", "objects", "photos")
             )
             assert run.recipe.semantics is None or str(run.recipe.semantics.parent) in made
         elif verb == "average":

@@ -19,7 +19,15 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **a3d.RECIPES,
 }
 """Ours, by name."""
-_CHAINS = {**asis.CHAINS, **sgpn.CHAINS, **mtml.CHAINS, **gspn.CHAINS, **parts.CHAINS, **a3is.CHAINS, **a3d.CHAINS}
+_CHAINS = {
+    **asis.CHAINS,
+    **sgpn.CHAINS,
+    **mtml.CHAINS,
+    **gspn.CHAINS,
+    **parts.CHAINS,
+    **a3is.CHAINS,
+    **a3d.CHAINS,
+}
 
 
 def makers() -> dict[str, Callable[[], Recipe]]:
