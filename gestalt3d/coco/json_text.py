@@ -8,7 +8,8 @@ from gestalt3d.encoding import decode
 from gestalt3d.errors import UserError
 
 MOST_BYTES = 480_000_000
-"""COCO's largest file of annotations has 470 million. Read, a file takes up to some ten times its size."""
+"""COCO's largest file of annotations has 470 million. Read, annotations take four to eight times the size of their file, and a
+file of nothing but empty lists 25 times."""
 
 
 def read_json(path: Path) -> Any:

@@ -201,9 +201,9 @@ def open_data(
     """The data set called `spec`, "name" or "name:split", such as "rooms:val", "s3dis:area5", "scannet:val" or "folder".
 
     It has a length and is indexed by number; every item is a `Scan`, or where `VIEWS` names the data a `LabelledView`. `root` is
-    its folder on disk, `vocabulary` the classes to map it to (its own by default), `limit` the number of scans. `semantics` is a
-    folder of classes that are given with the scans of ScanNet, in the format of its benchmark. An unknown name, split or folder
-    is a `UserError`.
+    its folder on disk (of photos also the file of annotations), `vocabulary` the classes to map it to (its own by default),
+    `limit` the number of scans. `semantics` is a folder of classes that are given with the scans of ScanNet, in the format of its
+    benchmark. An unknown name, split or folder is a `UserError`.
     """
     name, _, split = spec.partition(":")
     if _known(name) not in KNOWN:

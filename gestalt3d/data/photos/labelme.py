@@ -61,7 +61,8 @@ class Labelme(LabelledPhotos):
         folder, odd = Path(root), Counter[str]()
         if not folder.is_dir():
             raise UserError(f"{folder}: not a folder; name the one of labelme's files and photos with --root")
-        found = (_read(path, odd) for path in entries(folder) if path.suffix == ".json")
+        photos = PhotoFiles(folder / "any.json")
+        found = (_read(path, photos, odd) for path in entries(folder) if path.suffix == ".json")
         self._files = [one for one in found if one is not None]
         if not self._files:
             raise UserError(
@@ -105,7 +106,7 @@ class Labelme(LabelledPhotos):
         return LabelledView(self.names[i], view, relabelled(truth, self.vocabulary))
 
 
-def _read(path: Path, odd: Counter[str]) -> _File | None:
+def _read(path: Path, photos: PhotoFiles, odd: Counter[str]) -> _File | None:
     """None for JSON that is none of labelme's."""
     data = read_json(path)
     if not isinstance(data, dict) or "shapes" not in data:
@@ -128,15 +129,18 @@ def _read(path: Path, odd: Counter[str]) -> _File | None:
         is_whole = shape.get("description") == WHOLE or (isinstance(flags, dict) and flags.get(WHOLE) is True)
         (own.whole if is_whole else own.visible).append(corners)
     return _File(
-        path, _photo(path, needed(path, data, "imagePath", "the file")), (height, width), [*groups.values()]
+        path,
+        _photo(path, photos, needed(path, data, "imagePath", "the file")),
+        (height, width),
+        [*groups.values()],
     )
 
 
-def _photo(path: Path, name: Any) -> Path:
+def _photo(path: Path, photos: PhotoFiles, name: Any) -> Path:
     # labelme writes the way from the file to the photo, which may have been copied elsewhere since.
     own = str(name).replace("\\", "/").rpartition("/")[2]
     try:
-        found = PhotoFiles(path).find(own)
+        found = photos.find(own)
     except ValueError as error:
         raise UserError(f"{path}: imagePath: {error}") from None
     if found is None:
