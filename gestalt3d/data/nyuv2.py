@@ -187,10 +187,10 @@ class NYUv2(LabelledClouds):
             return pose, ""
         height, width = depth.shape
         known = np.where(np.isfinite(depth) & (depth > 0), depth, 0)
-        up = find_gravity(Camera(intrinsics, np.eye(4), (width, height)).rays() * known[..., None])
-        if up is None:
+        found = find_gravity(Camera(intrinsics, np.eye(4), (width, height)).rays() * known[..., None])
+        if found is None:
             return pose, "the camera taken for level"
-        pose[:3, :3] = upright_from(up)
+        pose[:3, :3] = upright_from(found.up)
         return pose, "gravity found in the depth"
 
     @cached_property

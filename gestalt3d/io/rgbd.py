@@ -40,6 +40,8 @@ _OF_CAMERAS = {"camera", "cam", "matrix", "sensor", *_COLOR, *_DEPTH}
 _MOST_TEXT = 1 << 22
 _LEVEL_UP = "-y"
 """Up in the frame of a camera that is held level: x points right, y down and z ahead."""
+_ROLLED = 3
+"""Degrees from which a camera's roll is told."""
 _FOCALS = {(561, 427): 519.0, (512, 424): 365.0}
 """Pixels: NYUv2's frames without their white rim, and the depth of a Kinect v2."""
 
@@ -276,12 +278,15 @@ def _levelled(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, st
     """(3, 3) of a camera without a pose, from its frame to one of which the named axis points up, and what was assumed."""
     height, width = depth.shape
     rays = Camera(intrinsics, np.eye(4), (width, height)).rays()
-    up = find_gravity(rays * depth[..., None])
-    if up is None:
-        return np.eye(3), _LEVEL_UP, "no pose: the camera taken for level (--up overrules)"
-    down = np.rad2deg(np.arcsin(-up[2]))
-    looks = f"looks {abs(down):.0f} degrees {'down' if down > 0 else 'up'}"
-    return upright_from(up), "z", f"no pose: by the surfaces that it sees the camera {looks} (--up overrules)"
+    found = find_gravity(rays * depth[..., None])
+    if found is None:
+        why = "no pose: the camera taken for level, for what it sees does not tell its tilt (--up overrules)"
+        return np.eye(3), _LEVEL_UP, why
+    tilt = f"looks {abs(found.down):.0f} degrees {'down' if found.down > 0 else 'up'}"
+    if abs(found.roll) >= _ROLLED:
+        tilt += f", rolled by {abs(found.roll):.0f} {'clockwise' if found.roll > 0 else 'counter-clockwise'}"
+    sure = f"{min(found.sure, 0.99):.0%} sure; --up {_LEVEL_UP} takes it for level"
+    return upright_from(found.up), "z", f"no pose: by the surfaces that it sees the camera {tilt} ({sure})"
 
 
 def _up_of_world(points: np.ndarray, pose: np.ndarray) -> tuple[str, str]:

@@ -225,7 +225,8 @@ def test_a_camera_without_a_pose_is_levelled_by_what_it_sees(tmp_path: Path, dow
         floor, wall = (np.where(r > 0, d / r, np.inf) for r, d in ((below, 1.2), (ahead, 3.0)))
     save_depth(tmp_path / "depth.png", np.minimum(floor, wall))
     view = read(tmp_path)
-    assert f"the camera looks {abs(down):.0f} degrees {'down' if down > 0 else 'up'}" in view.notes[0]
+    assert f"the camera looks {abs(down):.0f} degrees {'down' if down > 0 else 'up'} (" in view.notes[0]
+    assert "% sure; --up -y takes it for level)" in view.notes[0]
     points = points_in(view).reshape(HEIGHT, WIDTH, 3)
     on_floor = floor < wall - 0.01
     assert np.abs(points[on_floor][:, 2] + 1.2).max(initial=0) < 0.03
