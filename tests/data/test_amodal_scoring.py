@@ -1,6 +1,7 @@
 """Answers to views scored as whole objects: shapes and boxes become voxels, the truth finds itself."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,6 +30,11 @@ from gestalt3d.synth.view_voxels import whole_voxels
 from gestalt3d.synth.views import SyntheticView, make_view
 
 CAMERA = Camera(Camera.from_focal(100.0, (101, 81)).intrinsics, np.eye(4), (101, 81))
+
+
+@cache
+def view(seed: int) -> SyntheticView:
+    return make_view(seed)
 
 
 def block(low: tuple[int, ...], high: tuple[int, ...]) -> np.ndarray:
@@ -73,7 +79,7 @@ def test_a_grid_of_its_own_fills_about_what_it_covers(edge: float) -> None:
 
 
 def test_meshes_and_clouds_and_empty_shapes() -> None:
-    seen = make_view(3)
+    seen = view(3)
     assert seen.truth.shapes is not None
     for i, shape in enumerate(seen.truth.shapes):
         voxels = whole_voxels(seen, i)
@@ -135,7 +141,7 @@ def scored(seen: LabelledView, found: Instances, vocabulary=SYNTH, *, class_agno
 
 
 def test_the_truth_finds_itself() -> None:
-    seen = make_view(3)
+    seen = view(3)
     figures = scored(seen, answer_of(seen))
     assert figures["AP"] == 100
     whole = figures["amodal"]
@@ -148,14 +154,14 @@ def test_the_truth_finds_itself() -> None:
 
 
 def test_boxes_alone_have_all_figures() -> None:
-    seen = make_view(3)
+    seen = view(3)
     whole = scored(seen, answer_of(seen, shapes=None))["amodal"]
     assert whole["APb"] == whole["APb50"] == whole["recallb"] == 100
     assert 0 < whole["AP"] < 100 and whole["AP2"] >= whole["AP4"] and whole["APm"] is not None
 
 
 def test_shapes_alone_have_no_figures_of_boxes() -> None:
-    seen = make_view(3)
+    seen = view(3)
     whole = scored(seen, answer_of(seen, amodal_boxes=None))["amodal"]
     assert [whole[name] is None for name in FIGURES] == [
         name in ("APb", "APb50", "APm", "recallb") for name in FIGURES
@@ -163,7 +169,7 @@ def test_shapes_alone_have_no_figures_of_boxes() -> None:
 
 
 def test_answers_without_whole_objects_have_the_figures_of_pixels() -> None:
-    seen = make_view(3)
+    seen = view(3)
     figures = scored(seen, answer_of(seen, shapes=None, amodal_boxes=None))
     assert figures["AP"] == 100
     assert all(figures["amodal"][name] is None for name in FIGURES)
@@ -171,7 +177,7 @@ def test_answers_without_whole_objects_have_the_figures_of_pixels() -> None:
 
 
 def test_structure_is_no_object_and_unknown_classes_are() -> None:
-    seen = make_view(3)
+    seen = view(3)
     classes = seen.truth.classes.clone()
     classes[0], classes[1] = SYNTH.id("wall"), -1
     there = whole_truth(replace(seen, truth=replace(seen.truth, classes=classes)))
@@ -183,7 +189,7 @@ def test_structure_is_no_object_and_unknown_classes_are() -> None:
 
 
 def test_views_counted_apart_add_up() -> None:
-    views = [make_view(3), make_view(11)]
+    views = [view(3), view(11)]
     together, apart = ViewScores(SYNTH), ViewScores(SYNTH)
     for seen in views:
         one = ViewScores(SYNTH)

@@ -1,10 +1,12 @@
 """A weight file rebuilds its model alone, says what is wrong with it, and is never a pickle."""
 
 import json
+import multiprocessing
+import multiprocessing.context
 import os
 import stat
-import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from gestalt3d.methods.mtml import MTML, MTMLConfig
 from gestalt3d.methods.voxels.grouping import ProposalConfig
 from gestalt3d.structures.vocabulary import S3DIS, VOCABULARIES, Vocabulary
 from tests.command import save_weights
+from tests.engine import fresh
 from tests.scenes import tiny_scan
 
 
@@ -145,19 +148,23 @@ def test_shipped_weights_are_small_and_fit(tmp_path: Path) -> None:
         assert checkpoint.load(name).vocabulary in VOCABULARIES.values()
 
 
+@pytest.fixture(scope="module")
+def processes() -> multiprocessing.context.BaseContext:
+    """New processes, forked where that can be from one that has imported torch and numba and nothing of ours."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "numba"])
+    return context
+
+
 @pytest.mark.parametrize("name", sorted(checkpoint.shipped()))
-def test_shipped_weights_segment_in_a_process_that_has_imported_nothing_else(name: str) -> None:
+def test_shipped_weights_segment_in_a_process_that_has_imported_nothing_else(
+    processes: multiprocessing.context.BaseContext, name: str
+) -> None:
     """Modules are imported when they are needed, and what they make then must be there to stay."""
-    code = (
-        "import numpy as np, torch, gestalt3d as g3; "
-        "points = torch.rand(60, 3, generator=torch.Generator().manual_seed(0)); "
-        "cloud = g3.PointCloud(points, semantic=torch.zeros(60, dtype=torch.int64)); "
-        "view = g3.View(torch.rand(3, 6, 10), torch.rand(6, 10) + 1, g3.Camera.from_focal(9.0, (10, 6), np.eye(4))); "
-        f"model = g3.load({name!r}); "
-        "print(model.segment(view if model.takes is g3.View else cloud).masks.size)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and done.stdout.strip() == "60", done.stderr
+    with ProcessPoolExecutor(1, mp_context=processes) as process:
+        assert process.submit(fresh.segmented, name).result(timeout=300) == 60
 
 
 def test_the_device_is_one_of_this_machine() -> None:

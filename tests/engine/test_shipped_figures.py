@@ -75,10 +75,16 @@ def test_every_shipped_weight_has_a_floor() -> None:
     assert {*checkpoint.shipped()} == {*FLOORS}
 
 
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where rooms are kept, as several weights are shown the same."""
+    return tmp_path_factory.mktemp("rooms")
+
+
 @pytest.mark.parametrize("name", sorted(checkpoint.shipped()))
-def test_a_shipped_weight_finds_what_it_found(name: str, tmp_path: Path) -> None:
+def test_a_shipped_weight_finds_what_it_found(name: str, rooms: Path) -> None:
     floor = FLOORS[name]
-    found = pooled(load(name), floor.scene, tmp_path)
+    found = pooled(load(name), floor.scene, rooms)
     assert all(found[figure] >= least for figure, least in floor.figures.items()), {
         figure: found[figure] for figure in floor.figures
     }
