@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ from gestalt3d.errors import UserError
 from gestalt3d.methods.mtml import MTML, Prediction
 from gestalt3d.methods.staged import Staged
 from gestalt3d.recipes import mtml
-from gestalt3d.reproduce import asis_rows, mtml_rows
+from gestalt3d.reproduce import asis_rows, block_times, mtml_rows
 from gestalt3d.reproduce.claim import Claim, Faster, Measured, Target
 from gestalt3d.reproduce.run import one_run
 from tests.settings import changed
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Rows as they are, with networks of a few channels."""
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Rows as they are, with networks of a few channels, timed on few points; the rooms are made once for all tests."""
     make = asis_rows.row
 
     def small(key: str, *, steps: int, seed: int) -> Recipe:
@@ -41,7 +42,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         )
 
     monkeypatch.setattr(asis_rows, "row", small)
-    monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path / "cache"))
+    few = partial(block_times.block_times, blocks=2, points=512)
+    monkeypatch.setattr(block_times, "block_times", few)
+    monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def test_a_table_is_made_and_finished_runs_are_read(tiny: None, tmp_path: Path) -> None:

@@ -15,11 +15,15 @@ from gestalt3d.io.numpy_files import read_array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm")
 OTHER_IMAGE_SUFFIXES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 """Of pictures that are not read."""
+FORMATS = ("JPEG", "PNG", "PPM")
+"""Pillow's names; the last one is all of Netpbm's."""
 MAX_PIXELS = 80_000_000
 """More than most cameras have, and below the 89 million from which Pillow itself takes an image for an attack."""
+_MOST_HEADER = 1 << 16
+"""Bytes of a Netpbm file in which its header ends."""
 
 
 class Photo(NamedTuple):
@@ -91,7 +95,7 @@ def read_color(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_depth(path: Path) -> np.ndarray:
-    """(h, w) numbers of a 16-bit PNG or of an .npy, as they are stored."""
+    """(h, w) numbers of a PNG or PGM of 16 bits or of an .npy, as they are stored."""
     if path.suffix.lower() == ".npy":
         array = read_array(path)
         if array.ndim != 2 or array.dtype.kind not in "iuf" or not 0 < array.size <= MAX_PIXELS:
@@ -104,7 +108,19 @@ def read_depth(path: Path) -> np.ndarray:
             raise UserError(
                 f"{path}: holds 8 bits a pixel, too few for a depth; save it as a 16-bit PNG in millimetres"
             )
+        if image.format == "PPM" and image.mode == "I":
+            # Pillow stretches what reaches to another largest number to 65,535.
+            return np.rint(np.asarray(image) * (_largest(path) / 65535)).astype(np.uint16)
         return np.asarray(image)
+
+
+def _largest(path: Path) -> int:
+    """What a Netpbm file that Pillow could read names as its largest number, after its width and height."""
+    with path.open("rb") as file:
+        words = re.sub(rb"#[^\r\n]*", b" ", file.read(_MOST_HEADER)).split(maxsplit=4)
+    if len(words) < 4:
+        raise UserError(f"{path}: begins with too long a comment; save it again as a 16-bit PNG")
+    return int(words[3])
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -155,7 +171,7 @@ def _opened(path: Path) -> "Iterator[Image]":
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(file, formats=("JPEG", "PNG"))
+                image = Image.open(file, formats=FORMATS)
             if image.width * image.height > MAX_PIXELS:
                 raise too_many(f"{image.width:,} x {image.height:,}")
             image.load()

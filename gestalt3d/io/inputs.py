@@ -118,8 +118,8 @@ def load_input(
     """Read what a file or folder holds.
 
     A cloud as `load_cloud` does. A folder with one colour image and its depth (`is_frame`) is a `View` with depth and camera;
-    so is a colour image (.jpg .jpeg .png) with its depth beside it; any other image is a photo, a `View` without them. Of a
-    frame, `units` is that of its depth, millimetres where it is whole numbers, and `up` the axis of its pose's world that
+    so is a colour image (.jpg .jpeg .png .ppm .pgm) with its depth beside it; any other image is a photo, a `View` without them.
+    Of a frame, `units` is that of its depth, millimetres where it is whole numbers, and `up` the axis of its pose's world that
     points up. `notes` say what was assumed. `UserError` where nothing of the kind can be read.
     """
     inputs, path = Inputs(), Path(path)

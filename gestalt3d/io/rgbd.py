@@ -3,7 +3,8 @@
 Files, or the folders directly in a folder, say by their names what they are: `color.jpg` beside `depth.png`;
 `frame-000000.color.jpg`, `frame-000000.depth.png` and `frame-000000.pose.txt`; `color/7.jpg`, `depth/7.png`, `pose/7.txt` and
 `intrinsic/intrinsic_depth.txt` (ScanNet); `image/`, `depth/`, `intrinsics.txt` and `extrinsics/` (SUN RGB-D); `rgb/` and
-`depth/*.npy`, metres; `trajectory.log` (Redwood). What is not said is assumed, and a note says so.
+`depth/*.npy`, metres; `trajectory.log` (Redwood); `r-….ppm` and `d-….pgm` (NYUv2's raw frames). What is not said is assumed, and
+a note says so.
 """
 
 import json
@@ -20,10 +21,12 @@ import torch
 
 from gestalt3d.errors import UserError
 from gestalt3d.io.depth_checks import doubts
+from gestalt3d.io.depth_units import metres
 from gestalt3d.io.folders import Listing, entries
 from gestalt3d.io.frame import UNITS, UP_ROTATIONS, guess_up, known
 from gestalt3d.io.gravity import find_gravity, upright_from
-from gestalt3d.io.images import IMAGE_SUFFIXES, read_color, read_depth
+from gestalt3d.io.images import FORMATS, IMAGE_SUFFIXES, read_color, read_depth
+from gestalt3d.io.kinect_dump import pairs
 from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.view import View
 
@@ -66,7 +69,13 @@ def find_frames(folder: Path, *, listed: Listing = entries) -> list[Frame]:
     """The RGB-D frames of a folder, directly in it or in folders of it called after what they hold, by their names."""
     colors: dict[str, Path] = {}
     depths: dict[str, Path] = {}
-    for file, words in _named_files(folder, listed):
+    named = list(_named_files(folder, listed))
+    if dumped := pairs(file for file, _ in named):
+        return [
+            Frame(folder, color, depth, "-".join(_words(color.stem)), i)
+            for i, (color, depth) in enumerate(dumped)
+        ]
+    for file, words in named:
         key = "-".join(w for w in words if w not in _COLOR | _DEPTH)
         if file.suffix.lower() in (*IMAGE_SUFFIXES, ".npy") and _DEPTH & {*words}:
             depths.setdefault(key, file)
@@ -144,7 +153,7 @@ def read_frame(
     ahead), that points up.
     """
     stored = read_depth(frame.depth)
-    depth, assumed = _metres(frame.depth, stored, known(units, UNITS, "units"))
+    depth, assumed = metres(frame.depth, stored, known(units, UNITS, "units"))
     height, width = depth.shape
     size = (width, height)
     image = (
@@ -197,49 +206,6 @@ def _named_files(folder: Path, listed: Listing) -> Iterable[tuple[Path, list[str
                 yield file, role + [w for w in _words(file.stem) if w not in _COLOR | _DEPTH]
 
 
-def _metres(path: Path, stored: np.ndarray, units: str | None) -> tuple[np.ndarray, list[str]]:
-    """(h, w) float32, 0 where the depth is not known, and what was assumed."""
-    known_depth = np.isfinite(stored) & (stored > 0)
-    values = stored[known_depth]
-    if not len(values):
-        raise UserError(f"{path}: has no pixel with a depth; save the depth image again")
-    what = f"depth of {path.name}"
-    if units is not None:
-        scale, note = UNITS[units], []
-    elif stored.dtype.kind == "f":
-        scale, note = 1.0, [f"{what} taken for metres"]
-    elif _are_rotated(values):
-        stored = (stored.astype(np.uint16) >> 3) | (stored.astype(np.uint16) << 13)
-        scale, note = UNITS["mm"], [f"{what} taken for SUN RGB-D's millimetres, turned by three bits"]
-    elif _are_fifths(values):
-        scale, note = 1 / 5000, [f"{what} taken for steps of 0.2 mm, as TUM's"]
-    else:
-        scale, note = UNITS["mm"], [f"{what} taken for millimetres"]
-    depth = np.where(known_depth, stored.astype(np.float64) * scale, 0.0).astype(np.float32)
-    low, high = np.percentile(depth[known_depth], [1, 99])
-    return depth, [f"{n}, {low:.2f} to {high:.2f} m (--units overrules)" for n in note]
-
-
-_FAR = 4000
-"""As millimetres a median that most depth cameras do not reach."""
-_FEWEST_DEPTHS = 20
-
-
-def _are_rotated(values: np.ndarray) -> bool:
-    """SUN RGB-D's way: the three highest bits of the millimetres stand lowest, and are 0 or 1 in rooms."""
-    return _are_odd_units(values) and float(np.mean(values & 7 <= 1)) > 0.99
-
-
-def _are_fifths(values: np.ndarray) -> bool:
-    """TUM's way: whole millimetres times five."""
-    return _are_odd_units(values) and float(np.mean(values % 5 == 0)) > 0.99
-
-
-def _are_odd_units(values: np.ndarray) -> bool:
-    some = values[:: max(1, len(values) // 100_000)]
-    return float(np.median(some)) > _FAR and len(np.unique(some)) > _FEWEST_DEPTHS
-
-
 def _intrinsics(frame: Frame, size: tuple[int, int], texts: Texts) -> tuple[np.ndarray, list[str]]:
     """(3, 3) for an image of `size`, and what was assumed."""
     found = texts.of(frame, _INTRINSICS)
@@ -269,7 +235,7 @@ def _likely_width(matrix: np.ndarray, frame: Frame, size: tuple[int, int]) -> in
     """Of the depth or the colour image, whichever's middle is nearer to the principal point."""
     from PIL import Image
 
-    with Image.open(frame.color, formats=("JPEG", "PNG")) as image:
+    with Image.open(frame.color, formats=FORMATS) as image:
         width = image.width
     return min((size[0], width), key=lambda w: abs(matrix[0, 2] / w - 0.5))
 

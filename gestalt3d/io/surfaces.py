@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int64
 
+from gestalt3d.ops._numba import each_on_one_thread
 from gestalt3d.ops.voxel_surface import voxel_surface
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
@@ -28,12 +29,14 @@ def surface_of(grid: VoxelGrid, *, smooth: int = 10) -> Mesh:
 
 def with_surfaces(instances: Instances) -> Instances:
     """The same instances, their shapes of voxels as the surfaces around them."""
-    if not any(isinstance(shape, VoxelGrid) for shape in instances.shapes or ()):
+    shapes = list(instances.shapes or ())
+    grids = {i: shape for i, shape in enumerate(shapes) if isinstance(shape, VoxelGrid)}
+    if not grids:
         return instances
-    shapes = tuple(
-        surface_of(shape) if isinstance(shape, VoxelGrid) else shape for shape in instances.shapes or ()
-    )
-    return replace(instances, shapes=shapes)
+    # Hundreds of small products each: shared between threads they would mostly wait for each other.
+    for i, surface in zip(grids, each_on_one_thread(surface_of, [*grids.values()]), strict=True):
+        shapes[i] = surface
+    return replace(instances, shapes=tuple(shapes))
 
 
 def write_glb(

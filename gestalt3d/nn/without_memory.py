@@ -1,6 +1,6 @@
 """Networks without memory of their own, on torch's "meta" device: to look at what a file claims before believing it."""
 
-from typing import Any
+from collections.abc import Callable
 
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -13,8 +13,12 @@ class NothingDrawn(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is Tensor.normal_ and args[0].is_meta:
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        if func is Tensor.normal_ and isinstance(args[0], Tensor) and args[0].is_meta:
             return args[0]
         return func(*args, **(kwargs or {}))

@@ -40,6 +40,17 @@ DAMAGED = {
     "no pixels": png(0, 10),
     "a GIF": b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;",
     "a cut JPEG": b"\xff\xd8\xff\xe0\x00\x10JFIF",
+    "a PGM's magic number": b"P5",
+    "a PGM's header": b"P5 10 10 65535\n",
+    "a cut PGM": b"P5 10 10 65535\n" + bytes(150),
+    "a cut PGM of another largest number": b"P5 10 10 4095\n" + bytes(150),
+    "a cut PPM": b"P6\n10 10\n255\n" + bytes(250),
+    "a PGM with words for numbers": b"P2 2 1 1000\n12 many",
+    "a PGM with a number beyond the largest": b"P2 2 1 1000\n12 1001",
+    "a PGM of many pixels": b"P5 20000 20000 65535\n" + bytes(100),
+    "a PGM of more pixels than numbers have": b"P5 9999999999 9999999999 65535\n",
+    "a PGM without a pixel": b"P5 0 10 65535\n",
+    "a PGM without a largest number": b"P5 10 10 0\n" + bytes(200),
 }
 
 
@@ -134,6 +145,40 @@ def test_depth_keeps_its_sixteen_bits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_depth(tmp_path / "depth.png"), depth)
     np.save(tmp_path / "depth.npy", depth / 1000)
     np.testing.assert_array_equal(read_depth(tmp_path / "depth.npy"), depth / 1000)
+
+
+@pytest.mark.parametrize("largest", [256, 1000, 4095, 65_534, 65_535])
+def test_a_pgm_keeps_its_numbers_whatever_the_largest_may_be(tmp_path: Path, largest: int) -> None:
+    depth = np.random.default_rng(0).integers(0, largest + 1, (5, 7)).astype(">u2")
+    depth[0, :2] = 0, largest
+    path = tmp_path / "depth.pgm"
+    path.write_bytes(b"P5 # of a camera\n7\n# wide\n5 %d\n" % largest + depth.tobytes())
+    np.testing.assert_array_equal(read_depth(path), depth)
+    words = " ".join(map(str, depth.ravel().tolist()))
+    path.write_text(f"P2 7 5 {largest}\n{words}\n")
+    np.testing.assert_array_equal(read_depth(path), depth)
+
+
+def test_ppm_and_pgm_are_photos_and_a_pgm_of_eight_bits_is_no_depth(tmp_path: Path) -> None:
+    Image.fromarray(photo()).save(tmp_path / "a.ppm")
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.ppm"), photo())
+    np.testing.assert_array_equal(read_color(tmp_path / "a.ppm", (6, 4)), photo())
+    grey = photo()[..., 0]
+    Image.fromarray(grey).save(tmp_path / "a.pgm")
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.pgm"), grey[..., None].repeat(3, 2))
+    for name in ("a.pgm", "a.ppm"):
+        with pytest.raises(UserError, match="too few for a depth"):
+            read_depth(tmp_path / name)
+    Image.fromarray(np.full((4, 6), 900, np.uint16)).save(tmp_path / "b.pgm")
+    with pytest.raises(UserError, match="16-bit numbers, a depth image"):
+        read_photo(tmp_path / "b.pgm")
+
+
+def test_a_pgm_whose_header_is_one_long_comment_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5 #" + b"-" * 70_000 + b"\n2 1 65535\n" + bytes(4))
+    with pytest.raises(UserError, match=r"a\.pgm: begins with too long a comment"):
+        read_depth(path)
 
 
 def test_depth_and_colour_are_not_mistaken_for_each_other(tmp_path: Path) -> None:

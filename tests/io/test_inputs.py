@@ -10,6 +10,7 @@ from PIL import Image
 from gestalt3d.errors import UserError
 from gestalt3d.io import save_cloud
 from gestalt3d.io.inputs import Inputs, is_frame, load_input
+from gestalt3d.io.rgbd import find_frames
 from gestalt3d.structures.camera import Camera
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
@@ -239,6 +240,61 @@ def test_where_nothing_is_level_or_upright_the_camera_is_taken_for_level(tmp_pat
     (tmp_path / "pose.txt").unlink()
     save_depth(tmp_path / "depth.png", np.random.default_rng(0).uniform(1, 3, (HEIGHT, WIDTH)))
     assert "no pose: the camera taken for level" in read(tmp_path).notes[0]
+
+
+def test_frames_in_netpbm(tmp_path: Path) -> None:
+    plain(tmp_path)
+    expected = read(tmp_path)
+    for name in ("color.png", "depth.png"):
+        with Image.open(tmp_path / name) as image:
+            image.save(tmp_path / f"{Path(name).stem}.{'ppm' if name == 'color.png' else 'pgm'}")
+        (tmp_path / name).unlink()
+    found = read(tmp_path)
+    assert torch.equal(found.depth, expected.depth) and torch.equal(found.image, expected.image)
+    assert found.notes == tuple(note.replace("depth.png", "depth.pgm") for note in expected.notes)
+    assert read(tmp_path / "color.ppm") == found
+
+
+def save_codes(path: Path, metres: np.ndarray) -> None:
+    """As NYUv2's raw frames have them: 2047 for none, and bytes exchanged in a file whose bytes are big-endian."""
+    codes = np.where(metres > 0, np.rint(1092.5 - 351.3 / np.maximum(metres, 0.5)), 2047).astype("<u2")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"P5 %d %d 65535\n" % metres.shape[::-1] + codes.tobytes())
+
+
+def test_the_codes_of_nyuv2s_raw_frames(tmp_path: Path) -> None:
+    depth = corner_of_a_room()
+    depth[:3] = 0
+    save_codes(tmp_path / "d-1294886363.964230-3220063587.pgm", depth)
+    Image.fromarray(rgb()).save(tmp_path / "r-1294886363.973060-3239272270.ppm")
+    view = read(tmp_path)
+    assert view.depth is not None
+    # One code more or less is z² / 351.3 metres.
+    np.testing.assert_array_less(np.abs(view.depth.numpy() - depth), 0.51 * depth**2 / 351.3 + 1e-6)
+    assert "raw codes of a Kinect" in view.notes[0] and "--units" in view.notes[0]
+    assert "192 of 3,072 pixels have no depth" in view.notes[1]
+    save_codes(tmp_path / "d-1294886363.964230-3220063587.pgm", 0 * depth)
+    with pytest.raises(UserError, match="has no pixel with a depth"):
+        read(tmp_path)
+
+
+def test_nyuv2s_raw_frames_are_paired_by_time(tmp_path: Path) -> None:
+    """Both cameras at about thirty images a second, by turns; some are lost."""
+    for time in (10.010, 10.043, 10.110, 12.0):
+        save_codes(tmp_path / f"d-{time:.6f}-7.pgm", corner_of_a_room())
+    for time in (10.000, 10.035, 10.068, 10.101, 11.5):
+        Image.fromarray(rgb()).save(tmp_path / f"r-{time:.6f}-9.ppm")
+    (tmp_path / "a-10.000000-1.dump").write_bytes(b"")
+    found = [(f.color.name[2:8], f.depth.name[2:8]) for f in find_frames(tmp_path)]
+    assert found == [("10.000", "10.010"), ("10.035", "10.043"), ("10.101", "10.110")]
+
+
+def test_a_real_raw_frame_of_nyuv2(shared: Path) -> None:
+    view = load_input(shared / "data" / "rgbd" / "nyu")
+    assert isinstance(view, View) and view.depth is not None
+    seen = view.depth[view.depth > 0]
+    assert (float(seen.min()), float(seen.max())) == pytest.approx((1.386, 6.691), abs=0.001)
+    assert len(seen) / view.depth.numel() == pytest.approx(1 - 0.07226, abs=1e-4)
 
 
 def test_pixels_without_depth_are_counted(tmp_path: Path) -> None:
