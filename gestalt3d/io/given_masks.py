@@ -65,13 +65,8 @@ class GivenMasks:
         if not set(used) <= {*vocabulary.names}:
             vocabulary = Vocabulary(self.path.stem, tuple(used), tuple(range(len(used))))
         pixels = [torch.from_numpy(read.runs.pixels(i)) for i in range(len(found))]
-        nothing = torch.zeros(0, dtype=torch.int64)
         seen = Instances(
-            masks=Sets.from_sizes(
-                torch.tensor([len(one) for one in pixels], dtype=torch.int64),
-                torch.cat([nothing, *pixels]),
-                height * width,
-            ),
+            masks=Sets.of(pixels, height * width),
             classes=torch.tensor([-1 if n is None else vocabulary.id(n) for n in names], dtype=torch.int64),
             scores=torch.tensor([one.score for one in found], dtype=torch.float32),
             vocabulary=vocabulary,

@@ -21,7 +21,9 @@ Readings, where the paper is silent:
 Ours, and off where a field says nothing else: `around="visible"` cuts around what is visible, for masks whose whole box nobody
 knows, with `shift`, by which the object need not stand in the middle; `azimuths` asks for several guesses of the camera, which
 learn by how probable they are, since one guess is often wrong by half a turn and cannot get out (Monnier et al., "Share With Thy
-Neighbors", ECCV 2022).
+Neighbors", ECCV 2022); `beside` shows the other masks of the photo as well, as PCNet-M's input does (Zhan et al., CVPR 2020), and
+`behind` lets nothing else hide an object; `unet` draws the mask anew by a network that
+sees the silhouette, and not its edge alone.
 """
 
 import math
@@ -44,6 +46,8 @@ from gestalt3d.methods.photos.crops import (
     boxes_to_cut,
     cut_image,
     cut_masks,
+    only_behind,
+    others_in_crops,
     pasted,
     squares,
     stretched,
@@ -51,6 +55,7 @@ from gestalt3d.methods.photos.crops import (
 )
 from gestalt3d.methods.refiner import by_name, visible_part
 from gestalt3d.nn.modes import evaluating
+from gestalt3d.nn.unet_2d import UNet2D
 from gestalt3d.ops.look_at import look_at, project
 from gestalt3d.ops.mesh_edges import MeshEdges, mesh_edges
 from gestalt3d.ops.silhouette import soft_silhouette
@@ -59,6 +64,7 @@ from gestalt3d.structures.icosphere import icosphere
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.samples import LabelledView
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import Vocabulary
 
@@ -114,12 +120,20 @@ class A3DConfig:
     """Softness of the silhouette, in squares of half a crop's side."""
     refine_widths: tuple[Width, ...] = (64, 64, 64)
     """Channels of the convolutions that correct the edge; none leave the silhouette as it is."""
+    unet: tuple[Width, ...] = ()
+    """Channels of a U-Net that draws the mask anew instead, from its finest level on; none for the convolutions."""
+    beside: bool = False
+    """Show the networks what else is visible: all other masks, among which is what hides the object."""
+    behind: bool = False
+    """Believe in hidden parts only where another mask is, for photos all of whose objects are given."""
     cross_view: bool = False
     """Take two views of each object, where the data have them, and see the shape of each from the camera of the other."""
     mirror: Share = 0.5
     """How often, in training, left becomes right, in both views of an object."""
     hidden_weight: Share = 0.5
     """Of pixels where the object is not visible, in (2): the paper's lambda."""
+    behind_weight: NotNegative = 0.5
+    """Of those among them where another object is visible, which alone can hide it."""
     edge_weight: NotNegative = 1.0
     """Of (2)."""
     class_weight: NotNegative = 0.1
@@ -137,9 +151,10 @@ class A3DConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.side % 2 ** len(self.widths):
+        halved = max(len(self.widths), len(self.unet) - 1)
+        if self.side % 2**halved:
             raise UserError(
-                f"side {self.side}: must be a multiple of {2 ** len(self.widths)}, as {len(self.widths)} convolutions halve it"
+                f"side {self.side}: must be a multiple of {2**halved}, as {halved} convolutions halve it"
             )
         if self.shift and self.around == "amodal":
             raise UserError(
@@ -155,6 +170,8 @@ class Batch(NamedTuple):
     """How much of a pixel shows the object."""
     whole: Float[Tensor, "b s s"]
     """How much of it would if nothing stood in front."""
+    beside: Float[Tensor, "b s s"]
+    """How much of it shows other objects."""
     classes: Int[Tensor, "b"]
     """-1 unknown."""
     twin: Int[Tensor, "b"]
@@ -165,10 +182,10 @@ class Batch(NamedTuple):
 
     @classmethod
     def cat(cls, parts: Sequence["Batch"]) -> "Batch":
-        image, visible, whole, classes, twins = zip(*parts, strict=True)
+        image, visible, whole, beside, classes, twins = zip(*parts, strict=True)
         first = np.cumsum([0, *(len(twin) for twin in twins[:-1])]).tolist()
         twins = [torch.where(twin < 0, -1, twin + at) for twin, at in zip(twins, first, strict=True)]
-        return cls(*map(torch.cat, (image, visible, whole, classes, twins)))
+        return cls(*map(torch.cat, (image, visible, whole, beside, classes, twins)))
 
 
 class Viewpoints(NamedTuple):
@@ -208,14 +225,21 @@ class Prediction(NamedTuple):
 class Encoder(nn.Module):
     """Convolutions with batch norm that halve the resolution, and fully connected layers, all but a linear last one with ReLU."""
 
-    def __init__(self, channels: int, config: A3DConfig, features: Sequence[int], *, last: int = 0) -> None:
+    def __init__(self, config: A3DConfig, features: Sequence[int], *, last: int = 0) -> None:
         super().__init__()
         layers: list[nn.Module] = []
+        channels = 4
         for width in config.widths:
             conv = nn.Conv2d(channels, width, config.kernel, stride=2, padding=config.kernel // 2, bias=False)
             layers += [conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             channels = width
         self.convs = nn.Sequential(*layers)
+        self.beside = None
+        if config.beside:
+            # Apart, and nothing at first, so that weights that were trained without it begin as they are.
+            first = config.widths[0]
+            self.beside = nn.Conv2d(1, first, config.kernel, stride=2, padding=config.kernel // 2, bias=False)
+            nn.init.zeros_(self.beside.weight)
         self.pool = nn.AdaptiveAvgPool2d(1) if config.pool else nn.Identity()
         size = channels * (1 if config.pool else (config.side // 2 ** len(config.widths)) ** 2)
         full: list[nn.Module] = []
@@ -225,7 +249,10 @@ class Encoder(nn.Module):
         self.full = nn.Sequential(*full, *([nn.Linear(size, last)] if last else []))
 
     def forward(self, x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b f"]:
-        return self.full(self.pool(self.convs(x)).flatten(1))
+        found = self.convs[0](x[:, :4])
+        if self.beside is not None:
+            found = found + self.beside(x[:, 4:])
+        return self.full(self.pool(self.convs[1:](found)).flatten(1))
 
 
 class ShapeNetwork(nn.Module):
@@ -240,7 +267,7 @@ class ShapeNetwork(nn.Module):
     def __init__(self, config: A3DConfig, classes: int) -> None:
         super().__init__()
         self.most_offset = config.most_offset
-        self.encoder = Encoder(4, config, config.hidden)
+        self.encoder = Encoder(config, config.hidden)
         self.classify = nn.Linear(config.hidden[2], classes)
         # A file's network is built without memory first, and edges are counted.
         with torch.device("cpu"):
@@ -267,7 +294,7 @@ class ShapeNetwork(nn.Module):
         return MeshEdges(self.ends, self.opposite)
 
     def forward(
-        self, x: Float[Tensor, "b 4 s s"], known: Int[Tensor, "b"]
+        self, x: Float[Tensor, "b c s s"], known: Int[Tensor, "b"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b v 3"]]:
         """Logits of the class, and V^r = V^0 + ΔV; `known` are classes to be told, -1 where the network's own are taken."""
         features = self.encoder(x)
@@ -286,7 +313,7 @@ class ViewpointEstimator(nn.Module):
         super().__init__()
         self.config = config
         own = 2 if config.azimuths == 1 else 2 * config.azimuths
-        self.encoder = Encoder(4, config, config.hidden[:2], last=2 + own + 2 * config.shift)
+        self.encoder = Encoder(config, config.hidden[:2], last=2 + own + 2 * config.shift)
         last = self.encoder.full[-1]
         assert isinstance(last, nn.Linear)
         nn.init.normal_(last.weight, std=1e-3)
@@ -296,7 +323,7 @@ class ViewpointEstimator(nn.Module):
                 last.bias[3:4], 1.0
             )  # a direction to begin with: of none arctan2 has no gradient
 
-    def forward(self, x: Float[Tensor, "b 4 s s"]) -> Viewpoints:
+    def forward(self, x: Float[Tensor, "b c s s"]) -> Viewpoints:
         c, said = self.config, self.encoder(x).float()
         elevation, distance = said[:, :2].sigmoid().unbind(1)
         elevation = torch.deg2rad(elevation * (c.most_above + c.most_below) - c.most_below)
@@ -320,27 +347,38 @@ def _azimuths(said: Float[Tensor, "b f"], count: int) -> tuple[Float[Tensor, "b 
 class EdgeRefine(nn.Module):
     """Region-specific edge refinement (Sec. 3.5): logits of the amodal mask from silhouette, crop and visible mask."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, config: A3DConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels = 5
-        for width in widths:
+        channels = 5 + config.beside
+        for width in config.refine_widths:
             conv = nn.Conv2d(channels, width, 3, padding=1, bias=False)
             layers += [conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             channels = width
-        self.convs = nn.Sequential(*layers, nn.Conv2d(channels, 1, 1)) if widths else None
+        self.convs = nn.Sequential(*layers, nn.Conv2d(channels, 1, 1)) if layers else None
 
-    def forward(self, coarse: Float[Tensor, "b s s"], x: Float[Tensor, "b 4 s s"]) -> Float[Tensor, "b s s"]:
+    def forward(self, coarse: Float[Tensor, "b s s"], x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b s s"]:
         logits = coarse.clamp(_SURE, 1 - _SURE).logit()
         if self.convs is None:
             return logits
         return logits + self.convs(torch.cat([coarse[:, None], x], dim=1))[:, 0].float()
 
 
+class Redrawn(nn.Module):
+    """The mask anew by a U-Net from the same, for which the silhouette is one sign among others."""
+
+    def __init__(self, config: A3DConfig) -> None:
+        super().__init__()
+        self.convs = UNet2D(5 + config.beside, config.unet, 1)
+
+    def forward(self, coarse: Float[Tensor, "b s s"], x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b s s"]:
+        return self.convs(torch.cat([coarse[:, None], x], dim=1))[:, 0].float()
+
+
 class A3D(Learned[View, Batch, Prediction]):
     name = "a3d"
     takes = View
-    not_trained = ("threshold", "keep_visible")
+    not_trained = ("threshold", "keep_visible", "behind")
     config: A3DConfig
 
     def __init__(self, config: A3DConfig, vocabulary: Vocabulary) -> None:
@@ -348,7 +386,7 @@ class A3D(Learned[View, Batch, Prediction]):
         self.config, self.vocabulary = config, vocabulary
         self.shape = ShapeNetwork(config, len(vocabulary))
         self.viewpoint = ViewpointEstimator(config)
-        self.refinement = EdgeRefine(config.refine_widths)
+        self.refinement = Redrawn(config) if config.unet else EdgeRefine(config)
 
     @classmethod
     def from_config(cls, config: A3DConfig, vocabulary: Vocabulary) -> "A3D":
@@ -370,8 +408,8 @@ class A3D(Learned[View, Batch, Prediction]):
             if len(batch.twin) == len(twin.twin) == 1:
                 batch = Batch.cat([batch, twin])._replace(twin=torch.tensor([1, 0]))
         if rng.random() < self.config.mirror:
-            image, visible, whole = (values.flip(-1) for values in (batch.image, batch.visible, batch.whole))
-            batch = batch._replace(image=image, visible=visible, whole=whole)
+            shown = (batch.image, batch.visible, batch.whole, batch.beside)
+            batch = Batch(*(values.flip(-1) for values in shown), batch.classes, batch.twin)
         return batch
 
     def _crops(self, sample: LabelledView) -> Batch:
@@ -384,9 +422,9 @@ class A3D(Learned[View, Batch, Prediction]):
         assert truth.whole is not None
         seen = visible_part(truth, width=sample.input.image.shape[2], whole_boxes=True)
         boxes = self._boxes(sample.input, seen)
-        image, visible = self._seen(sample.input, seen, boxes)
+        image, visible, others = self._seen(sample.input, seen.masks, seen.masks, boxes)
         whole = cut_masks(truth.whole, _size(sample.input), boxes, self.config.side)
-        return Batch(image, visible, whole, truth.classes.clone(), torch.full_like(truth.classes, -1))
+        return Batch(image, visible, whole, others, truth.classes.clone(), torch.full_like(truth.classes, -1))
 
     def _boxes(self, view: View, seen: Instances) -> Float[Tensor, "i 4"]:
         """What is cut out of the photo for each instance."""
@@ -395,20 +433,29 @@ class A3D(Learned[View, Batch, Prediction]):
         return (stretched if c.stretch else squares)(boxes, c.margin)
 
     def _seen(
-        self, view: View, seen: Instances, boxes: Float[Tensor, "i 4"]
-    ) -> tuple[Float[Tensor, "i 3 s s"], Float[Tensor, "i s s"]]:
-        image = cut_image(view.image.cpu(), boxes, self.config.side)
-        return image, cut_masks(seen.masks, _size(view), boxes, self.config.side)
+        self, view: View, masks: Sets, every: Sets, boxes: Float[Tensor, "i 4"]
+    ) -> tuple[Float[Tensor, "i 3 s s"], Float[Tensor, "i s s"], Float[Tensor, "i s s"]]:
+        """Crops of the photo, of some of its masks and, for each, of all others."""
+        side, size = self.config.side, _size(view)
+        image = cut_image(view.image.cpu(), boxes, side)
+        return image, cut_masks(masks, size, boxes, side), others_in_crops(masks, every, size, boxes, side)
 
     # --- the network ---
 
     def forward(self, batch: Batch) -> Prediction:
-        x = torch.cat([batch.image, batch.visible[:, None]], dim=1)  # A_i = [I_i^a, M_i^v]
+        x = self._shown(batch.image, batch.visible, batch.beside)
         forced = torch.rand(len(x), device=x.device) < self.config.class_forcing
         return self._predicted(x, torch.where(forced, batch.classes, -1), batch.twin)
 
+    def _shown(
+        self, image: Float[Tensor, "b 3 s s"], visible: Float[Tensor, "b s s"], beside: Float[Tensor, "b s s"]
+    ) -> Float[Tensor, "b c s s"]:
+        """A_i = [I_i^a, M_i^v], and with `beside` what else is visible."""
+        shown = [image, visible[:, None], *([beside[:, None]] if self.config.beside else [])]
+        return torch.cat(shown, dim=1)
+
     def _predicted(
-        self, x: Float[Tensor, "b 4 s s"], known: Int[Tensor, "b"], twin: Int[Tensor, "b"]
+        self, x: Float[Tensor, "b c s s"], known: Int[Tensor, "b"], twin: Int[Tensor, "b"]
     ) -> Prediction:
         classes, vertices = self.shape(x, known)
         cameras = self.viewpoint(x)
@@ -446,7 +493,8 @@ class A3D(Learned[View, Batch, Prediction]):
         terms = {"shape": costs.sum() / count}  # L_R (1)
         if self.refinement.convs is not None:
             each = F.binary_cross_entropy_with_logits(prediction.refined, whole, reduction="none")
-            weight = torch.where(batch.visible > 0.5, 1.0, c.hidden_weight)
+            weight = torch.where(batch.beside > 0.5, c.behind_weight, c.hidden_weight)
+            weight = torch.where(batch.visible > 0.5, 1.0, weight)
             terms["edge"] = c.edge_weight * (weight * each).mean((1, 2)).sum() / count  # L_E (2)
         known = batch.classes >= 0
         of_class = F.cross_entropy(prediction.classes[known], batch.classes[known], reduction="sum")
@@ -494,8 +542,8 @@ class A3D(Learned[View, Batch, Prediction]):
             with stage("whole shapes"):
                 for first in counted(range(0, len(rows), _AT_ONCE)):
                     some = rows[first : first + _AT_ONCE]
-                    image, visible = self._seen(view, seen[some], boxes[some])
-                    x = torch.cat([image, visible[:, None]], dim=1).to(device)
+                    crops = self._seen(view, seen.masks.take(some), seen.masks, boxes[some])
+                    x = self._shown(*crops).to(device)
                     found.append(
                         self._predicted(
                             x, known[some].to(device), torch.full((len(some),), -1, device=device)
@@ -532,6 +580,8 @@ class A3D(Learned[View, Batch, Prediction]):
         whole = pasted(filled, boxes, _size(view), c.threshold)
         if c.keep_visible:
             whole = united(whole, seen.masks)
+        if c.behind:
+            whole = only_behind(whole, seen.masks)
         return replace(seen, whole=whole, shapes=tuple(shapes), classes=classes, method=self.name)
 
 

@@ -598,10 +598,8 @@ class GSPN(Learned[PointCloud, Batch, Prediction]):
                 shapes.append(PointCloud(shape))
                 stays.append(k)
         rows = kept[torch.tensor(stays, dtype=torch.int64)]
-        sizes = torch.tensor([len(own) for own in members], dtype=torch.int64)
-        nothing = torch.zeros(0, dtype=torch.int64)
         return Instances(
-            masks=Sets.from_sizes(sizes, torch.cat([nothing, *members]), len(cloud)),
+            masks=Sets.of(members, len(cloud)),
             classes=torch.full((len(rows),), -1, dtype=torch.int64),
             scores=proposals.objectness[rows],
             vocabulary=self.vocabulary,

@@ -21,13 +21,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from gestalt3d.configs import Lengths, NotNegative, Share, Shares, Width, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.method import Learned, Moment
 from gestalt3d.methods.photos.crops import cut_masks, pasted, united
 from gestalt3d.nn.modes import evaluating
+from gestalt3d.nn.unet_2d import UNet2D
 from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pixels import pixel_boxes
@@ -91,43 +92,6 @@ class Batch(NamedTuple):
         return cls(*map(torch.cat, zip(*parts, strict=True)))
 
 
-class UNet(nn.Module):
-    """Levels of two convolutions with batch norm, halved by pooling and joined again on the way up."""
-
-    def __init__(self, channels: int, widths: Sequence[int], out: int) -> None:
-        super().__init__()
-        self.down = nn.ModuleList()
-        for width in widths:
-            self.down.append(_two_convs(channels, width))
-            channels = width
-        self.up = nn.ModuleList()
-        for width in reversed(widths[:-1]):
-            self.up.append(_two_convs(channels + width, width))
-            channels = width
-        self.out = nn.Conv2d(channels, out, 1)
-
-    def forward(self, x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b o s s"]:
-        kept: list[Tensor] = []
-        for level, layer in enumerate(self.down):
-            x = layer(F.max_pool2d(x, 2) if level else x)
-            kept.append(x)
-        for layer, skip in zip(self.up, reversed(kept[:-1]), strict=True):
-            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = layer(torch.cat([skip, x], dim=1))
-        return self.out(x)
-
-
-def _two_convs(channels: int, width: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before in (channels, width):
-        layers += [
-            nn.Conv2d(before, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
-
-
 class PCNet(Learned[View, Batch, Tensor]):
     name = "pcnet"
     takes = View
@@ -137,7 +101,7 @@ class PCNet(Learned[View, Batch, Tensor]):
     def __init__(self, config: PCNetConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
-        self.unet = UNet(2, config.widths, 2)
+        self.unet = UNet2D(2, config.widths, 2)
 
     @classmethod
     def from_config(cls, config: PCNetConfig, vocabulary: Vocabulary) -> "PCNet":
@@ -226,11 +190,8 @@ class PCNet(Learned[View, Batch, Tensor]):
                 else torch.zeros(0, dtype=torch.int64)
                 for i in range(len(seen))
             ]
-            sizes = torch.tensor([len(one) for one in hidden], dtype=torch.int64)
-            erasers = Sets.from_sizes(
-                sizes, torch.cat([torch.zeros(0, dtype=torch.int64), *hidden]), view.image[0].numel()
-            )
-            rows = ((sizes > 0) & (seen.sizes > 0)).nonzero()[:, 0]
+            erasers = Sets.of(hidden, view.image[0].numel())
+            rows = ((erasers.sizes > 0) & (seen.sizes > 0)).nonzero()[:, 0]
             grown = torch.zeros(len(seen), self.config.side, self.config.side)
             grown[rows] = self._completed(seen.masks, rows, erasers, rows, size, boxes)
         whole = united(seen.masks, pasted(grown, boxes, size, self.config.threshold))

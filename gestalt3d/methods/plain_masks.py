@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gestalt3d.configs import check_ranges
+from gestalt3d.methods.photos.crops import only_behind
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.view import View
@@ -17,10 +18,12 @@ from gestalt3d.structures.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class PlainMasksConfig:
-    """There is one choice."""
+    """How masks are completed."""
 
     complete: Literal["not", "hull", "box"] = "hull"
     """Leave masks as they are, as if nothing were hidden, or fill their convex hulls or their boxes."""
+    behind: bool = False
+    """Fill only what another of the masks covers, for photos all of whose objects are given."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -49,9 +52,10 @@ class PlainMasks:
         width, height = view.image.shape[2], view.image.shape[1]
         complete = {"not": lambda pixels, _: pixels, "hull": hull, "box": box}[self.config.complete]
         found = [complete(pixels, width) for pixels in seen.masks]
-        sizes = torch.tensor([len(one) for one in found], dtype=torch.int64)
-        pixels = torch.cat([torch.zeros(0, dtype=torch.int64), *found])
-        return replace(seen, whole=Sets.from_sizes(sizes, pixels, width * height), method=self.name)
+        whole = Sets.of(found, width * height)
+        if self.config.behind:
+            whole = only_behind(whole, seen.masks)
+        return replace(seen, whole=whole, method=self.name)
 
 
 def hull(pixels: Int[Tensor, "k"], width: int) -> Int[Tensor, "j"]:

@@ -422,10 +422,9 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
                 pieces = superpoints(cloud, c.superpoints)
                 masks = [of_whole_pieces(mask, pieces) for mask in masks]
                 of_points = most_frequent(of_points, pieces)[pieces]
-        sizes = torch.tensor([len(own) for own in masks], dtype=torch.int64)
         boxes = torch.cat([found.boxes, torch.zeros(len(found.boxes), 1)], dim=1)
         every = Instances(
-            masks=Sets.from_sizes(sizes, torch.cat([sizes[:0], *masks]), len(cloud)),
+            masks=Sets.of(masks, len(cloud)),
             classes=found.kind,
             scores=found.score * sure,
             vocabulary=self.vocabulary,

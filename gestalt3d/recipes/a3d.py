@@ -45,11 +45,13 @@ def a3d_objects() -> Recipe:
 
 
 def a3d_photos() -> Recipe:
-    """The same network behind that one, on synthetic photos of objects that hide one another; for a CPU."""
+    """That network, shown the other masks as well, on synthetic photos of objects that hide one another; for a CPU."""
     return replace(
         a3d_objects(),
         name="a3d-photos",
-        model=replace(_SMALL, cross_view=False),
+        model=replace(
+            _SMALL, cross_view=False, beside=True, behind=True, behind_weight=3.0, unet=(16, 32, 64, 64, 64)
+        ),
         optim=replace(_OPTIM, steps=1_500, lr=5e-4, samples_per_step=6),
         data="photos:train",
         augment=_COLORS,

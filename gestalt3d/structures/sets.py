@@ -58,6 +58,12 @@ class Sets:
         return cls(_offsets(sizes), indices, size)
 
     @classmethod
+    def of(cls, each: Sequence[Int[Tensor, "_"]], size: int) -> "Sets":
+        """Set by set, which elements of `size` it has."""
+        sizes = torch.tensor([len(elements) for elements in each], dtype=torch.int64)
+        return cls(_offsets(sizes), torch.cat([torch.zeros(0, dtype=torch.int64), *each]), size)
+
+    @classmethod
     def empty(cls, size: int) -> "Sets":
         """No sets of `size` elements."""
         return cls(torch.zeros(1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), size)

@@ -208,17 +208,13 @@ def _truth(
         edges.append(edges_of(objects == index))
     numbers = np.full(len(stage.classes) + 1, -1, np.int64)
     numbers[present] = np.arange(len(present))
-    whole = [np.flatnonzero(np.isfinite(depth)) for depth in alone]
+    whole = [torch.from_numpy(np.flatnonzero(np.isfinite(depth))) for depth in alone]
     return Instances(
         masks=Sets.from_labels(torch.from_numpy(numbers[objects.ravel()]), len(present)),
         classes=torch.from_numpy(stage.classes[present]),
         scores=torch.ones(len(present)),
         vocabulary=stage.vocabulary,
-        whole=Sets.from_sizes(
-            torch.tensor([len(pixels) for pixels in whole], dtype=torch.int64),
-            torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *whole])),
-            size,
-        ),
+        whole=Sets.of(whole, size),
         amodal_boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 7),
         image_boxes=torch.tensor(edges, dtype=torch.float32).reshape(-1, 4),
         shapes=tuple(shapes),

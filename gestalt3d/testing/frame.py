@@ -57,15 +57,12 @@ def tiny_view(
     labels = torch.from_numpy(np.where(seen & (nearest >= 2), nearest - 2, -1).ravel())
     whole = [torch.from_numpy(np.flatnonzero(np.isfinite(own))) for own in depths[2:]]
     classes = torch.tensor([vocabulary.id(names[b % len(names)]) for b in range(boxes)], dtype=torch.int64)
-    nothing = torch.zeros(0, dtype=torch.int64)
     truth = Instances(
         masks=Sets.from_labels(labels, boxes),
         classes=classes,
         scores=torch.ones(boxes),
         vocabulary=vocabulary,
-        whole=Sets.from_sizes(
-            torch.tensor([len(own) for own in whole], dtype=torch.int64), torch.cat([nothing, *whole]), width * height
-        ),
+        whole=Sets.of(whole, width * height),
         amodal_boxes=torch.tensor(np.array(found).reshape(-1, 7), dtype=torch.float32),
         shapes=tuple(_mesh(box) for box in found),
         element_classes=torch.cat([classes, torch.tensor([-1])])[labels],

@@ -111,10 +111,8 @@ REFINES = (
 
 
 def _seen(masks: list[Tensor], view: View, case: Case) -> Instances:
-    none = torch.zeros(0, dtype=torch.int64)
-    sizes = torch.tensor([len(mask) for mask in masks], dtype=torch.int64)
     truth = Instances(
-        masks=Sets.from_sizes(sizes, torch.cat([none, *masks]), len(view)),
+        masks=Sets.of(masks, len(view)),
         classes=torch.full((len(masks),), -1, dtype=torch.int64),
         scores=torch.ones(len(masks)),
         vocabulary=ready(case).vocabulary,

@@ -20,9 +20,7 @@ def view_of(image: np.ndarray, path: Path | None = None) -> View:
 
 def sets_of(runs: Runs, pixels: int) -> Sets:
     """Masks of one photo as sets of its elements."""
-    elements = [torch.from_numpy(runs.pixels(i)) for i in range(len(runs))]
-    nothing = torch.zeros(0, dtype=torch.int64)
-    return Sets.from_sizes(torch.from_numpy(runs.areas), torch.cat([nothing, *elements]), pixels)
+    return Sets.of([torch.from_numpy(runs.pixels(i)) for i in range(len(runs))], pixels)
 
 
 def truth_of(

@@ -55,13 +55,12 @@ def masks_as_instances(
     cloud, pixels = view.cloud(), view.pixels()
     inside = points_in_boxes(cloud.points, found.boxes)
     wide = F.max_pool3d(filled[:, None], 3, stride=1, padding=1)[:, 0]
-    members, sizes = [pixels[:0]], []
+    members: list[Tensor] = []
     for r, (box, own) in enumerate(zip(found.boxes, wide, strict=True)):
         rows = inside.indices[inside.offsets[r] : inside.offsets[r + 1]]
         near = probability_at(own, in_frame(cloud.points[rows], box)) > visible_threshold
         members.append(pixels[rows[near]])
-        sizes.append(int(near.sum()))
-    masks = Sets.from_sizes(torch.tensor(sizes, dtype=torch.int64), torch.cat(members), len(view))
+    masks = Sets.of(members, len(view))
     return _instances(found, masks, tuple(shapes), vocabulary, method)
 
 

@@ -84,15 +84,38 @@ def pasted(
         )
         row, column = (dense[0, 0] > threshold).nonzero(as_tuple=True)
         found.append((row + top) * width + column + left)
-    sizes = torch.tensor([len(one) for one in found], dtype=torch.int64)
-    return Sets.from_sizes(sizes, torch.cat([torch.zeros(0, dtype=torch.int64), *found]), width * height)
+    return Sets.of(found, width * height)
 
 
 def united(one: Sets, other: Sets) -> Sets:
     """Set by set, the elements of either."""
-    both = [torch.cat(pair).unique() for pair in zip(one, other, strict=True)]
-    sizes = torch.tensor([len(each) for each in both], dtype=torch.int64)
-    return Sets.from_sizes(sizes, torch.cat([one.indices.new_zeros(0), *both]), one.size)
+    return Sets.of([torch.cat(pair).unique() for pair in zip(one, other, strict=True)], one.size)
+
+
+def only_behind(whole: Sets, masks: Sets) -> Sets:
+    """Of each whole mask what is visible of its object or of another: nothing else can hide it, where all objects are known."""
+    times = torch.bincount(masks.indices, minlength=masks.size)
+    own = torch.zeros(masks.size, dtype=torch.int64)
+    kept: list[Tensor] = []
+    for pixels, visible in zip(whole, masks, strict=True):
+        own[visible] = 1
+        kept.append(pixels[(own[pixels] == 1) | (times[pixels] > 0)])
+        own[visible] = 0
+    return Sets.of(kept, whole.size)
+
+
+def others_in_crops(
+    masks: Sets, every: Sets, size: tuple[int, int], boxes: Float[Tensor, "i 4"], side: int
+) -> Float[Tensor, "i side side"]:
+    """How much of each pixel of a mask's crop others fill, in [0, 1]. `masks` are some of `every`; `size` as for `cut_masks`."""
+    width, height = size
+    times = torch.bincount(every.indices, minlength=every.size)
+    crops = [boxes.new_zeros(0, side, side)]
+    for mask, box in zip(masks, boxes, strict=True):
+        others = times.clone()
+        others[mask] -= 1
+        crops.append(_cut(*_part((others > 0).to(boxes).view(1, height, width), box), side)[:, 0])
+    return torch.cat(crops)
 
 
 def boxes_to_cut(seen: Instances, view: View, around: Around) -> Float[Tensor, "i 4"]:
