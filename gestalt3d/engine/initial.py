@@ -100,13 +100,16 @@ def file_and_part(init: str) -> tuple[Path, str]:
 def _of_its_own(method: nn.Module, stored: checkpoint.Stored, init: str) -> list[str]:
     """Names of the tensors taken over, most of those that learn."""
     differing = set(checkpoint.load_into(method, stored, prefix=checkpoint.prefix_of(stored), partial=True))
-    names = list(method.state_dict())
+    values = method.state_dict()
+    names = list(values)
     fixed = tuple(f"{name}." for name, part in _trained_parts(method).items() if not _learns(part))
     own = [name for name in names if not name.startswith(fixed)]
     fitting = [name for name in own if name not in differing]
-    if len(fitting) < len(own) / 2:
+    fits, count = (sum(values[name].numel() for name in some) for some in (fitting, own))
+    if fits < count / 2:
         raise UserError(
-            f"--init {init}: only {len(fitting)} of the recipe's {len(own)} tensors fit; it is another network"
+            f"--init {init}: only {len(fitting)} of the recipe's {len(own)} tensors fit, {fits:,} of {count:,} weights;"
+            " it is another network"
         )
     return [name for name in names if name not in differing]
 
