@@ -10,7 +10,7 @@ from gestalt3d.data import DataSet, Seen
 from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model
 from gestalt3d.engine.tally import Tally
-from gestalt3d.methods.refiner import finds, visible_part, wants_whole_boxes
+from gestalt3d.methods.refiner import visible_part, wants_whole_boxes
 from gestalt3d.metrics.report import Figures, Results
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.samples import Scan
@@ -123,7 +123,7 @@ def evaluate(
 def _answer(model: Model, scan: Scan) -> Instances:
     """What the model finds in the scan, or of one that completes masks, what it makes of the true visible ones."""
     view: object = scan.input
-    if not model.refines or finds(model.method) or not isinstance(view, View):
+    if not model.refines or model.finds or not isinstance(view, View):
         return model.segment(scan.input)
     seen = visible_part(scan.truth, width=view.image.shape[2], whole_boxes=wants_whole_boxes(model.method))
     return model.refine(view, seen)

@@ -79,7 +79,7 @@ class Model:
         """
         given = input_of(given, call="segment(given)")
         wanted = class_ids(self.vocabulary, classes)
-        if not finds(self.method):
+        if not self.finds:
             raise UserError(
                 f"{self.name} completes masks and finds none itself; give it the visible ones, with --masks or refine()"
             )
@@ -99,6 +99,11 @@ class Model:
         found = self._segment_cloud(cloud_of_view(given, self.name), wanted, min_score)
         found = _of_elements(found, given.pixels(), len(given))
         return replace(found, image_boxes=pixel_boxes(found.masks, width=given.image.shape[2]))
+
+    @property
+    def finds(self) -> bool:
+        """Whether it finds objects itself."""
+        return finds(self.method)
 
     @property
     def refines(self) -> bool:

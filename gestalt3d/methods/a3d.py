@@ -248,7 +248,7 @@ class Encoder(nn.Module):
             size = width
         self.full = nn.Sequential(*full, *([nn.Linear(size, last)] if last else []))
 
-    def forward(self, x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b f"]:
+    def forward(self, x: Float[Tensor, "b f s s"]) -> Float[Tensor, "b o"]:
         found = self.convs[0](x[:, :4])
         if self.beside is not None:
             found = found + self.beside(x[:, 4:])
@@ -294,7 +294,7 @@ class ShapeNetwork(nn.Module):
         return MeshEdges(self.ends, self.opposite)
 
     def forward(
-        self, x: Float[Tensor, "b c s s"], known: Int[Tensor, "b"]
+        self, x: Float[Tensor, "b f s s"], known: Int[Tensor, "b"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b v 3"]]:
         """Logits of the class, and V^r = V^0 + ΔV; `known` are classes to be told, -1 where the network's own are taken."""
         features = self.encoder(x)
@@ -323,7 +323,7 @@ class ViewpointEstimator(nn.Module):
                 last.bias[3:4], 1.0
             )  # a direction to begin with: of none arctan2 has no gradient
 
-    def forward(self, x: Float[Tensor, "b c s s"]) -> Viewpoints:
+    def forward(self, x: Float[Tensor, "b f s s"]) -> Viewpoints:
         c, said = self.config, self.encoder(x).float()
         elevation, distance = said[:, :2].sigmoid().unbind(1)
         elevation = torch.deg2rad(elevation * (c.most_above + c.most_below) - c.most_below)
@@ -333,7 +333,7 @@ class ViewpointEstimator(nn.Module):
         return Viewpoints(elevation, distance, azimuth, logits, shift)
 
 
-def _azimuths(said: Float[Tensor, "b f"], count: int) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
+def _azimuths(said: Float[Tensor, "b s"], count: int) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
     """Radians and logits of the guesses."""
     if count == 1:
         x, y = F.normalize(said, dim=1, eps=1e-6).unbind(1)
@@ -357,7 +357,7 @@ class EdgeRefine(nn.Module):
             channels = width
         self.convs = nn.Sequential(*layers, nn.Conv2d(channels, 1, 1)) if layers else None
 
-    def forward(self, coarse: Float[Tensor, "b s s"], x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b s s"]:
+    def forward(self, coarse: Float[Tensor, "b s s"], x: Float[Tensor, "b f s s"]) -> Float[Tensor, "b s s"]:
         logits = coarse.clamp(_SURE, 1 - _SURE).logit()
         if self.convs is None:
             return logits
@@ -371,7 +371,7 @@ class Redrawn(nn.Module):
         super().__init__()
         self.convs = UNet2D(5 + config.beside, config.unet, 1)
 
-    def forward(self, coarse: Float[Tensor, "b s s"], x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b s s"]:
+    def forward(self, coarse: Float[Tensor, "b s s"], x: Float[Tensor, "b f s s"]) -> Float[Tensor, "b s s"]:
         return self.convs(torch.cat([coarse[:, None], x], dim=1))[:, 0].float()
 
 
@@ -449,13 +449,13 @@ class A3D(Learned[View, Batch, Prediction]):
 
     def _shown(
         self, image: Float[Tensor, "b 3 s s"], visible: Float[Tensor, "b s s"], beside: Float[Tensor, "b s s"]
-    ) -> Float[Tensor, "b c s s"]:
+    ) -> Float[Tensor, "b f s s"]:
         """A_i = [I_i^a, M_i^v], and with `beside` what else is visible."""
         shown = [image, visible[:, None], *([beside[:, None]] if self.config.beside else [])]
         return torch.cat(shown, dim=1)
 
     def _predicted(
-        self, x: Float[Tensor, "b c s s"], known: Int[Tensor, "b"], twin: Int[Tensor, "b"]
+        self, x: Float[Tensor, "b f s s"], known: Int[Tensor, "b"], twin: Int[Tensor, "b"]
     ) -> Prediction:
         classes, vertices = self.shape(x, known)
         cameras = self.viewpoint(x)

@@ -66,6 +66,8 @@ class Case:
     """None where another case of the method learns the scan by heart, and where there is nothing to learn."""
     says_whole: bool = True
     """Off for a configuration of a method that completes masks with which it does not."""
+    by_itself: bool = True
+    """Off where an object of a method that completes masks is completed by what else is visible."""
     draws: bool = True
     """Whether `prepare` draws at random; off for a method that always makes the same batch of a sample."""
 

@@ -22,6 +22,8 @@ SMALL = A3DConfig(
     mirror=0.6,
 )  # fmt: skip
 """Generators with the seeds 0 and 1 draw on both sides of `mirror`."""
+WIDE = replace(SMALL, around="visible", margin=3.0)
+"""Crops in which other objects are, too."""
 LABELS = {"whole": None, "classes": None}
 CASES = (
     Case(
@@ -37,7 +39,13 @@ CASES = (
         ),
     ),
     *(
-        Case(config=replace(SMALL, **changes), name=name, labels=LABELS, overfit=None)
+        Case(
+            config=replace(SMALL, **changes),
+            name=name,
+            labels=LABELS,
+            overfit=None,
+            by_itself=name != "beside",
+        )
         for name, changes in {
             "visible": {"around": "visible", "margin": 2.0, "shift": True},
             "sectors": {"azimuths": 3, "class_forcing": 0.5},
@@ -89,7 +97,10 @@ def test_vertices_are_the_spheres_with_bounded_offsets() -> None:
 
 
 def test_the_edge_loss_weighs_what_is_hidden_by_half() -> None:
-    """(2): the cross-entropy of pixels where the true object is not visible counts half, mean over pixels and objects."""
+    """(2): the cross-entropy of pixels where the true object is not visible counts half, mean over pixels and objects.
+
+    Behind others as elsewhere, if nothing is set.
+    """
     method = A3D(SMALL, S3DIS)
     batch = _batch(method)
     prediction = method(batch)
@@ -171,6 +182,33 @@ def test_a_mesh_lies_where_its_silhouette_is() -> None:
             assert float(z.min()) == pytest.approx(int(rows.min()), abs=3)
         if columns.min() > 0 and columns.max() < width - 1:
             assert float(x.max()) == pytest.approx(int(columns.max()) + 1, abs=3)
+
+
+def test_weights_that_never_saw_other_masks_begin_as_they_are() -> None:
+    """What is beside an object counts nothing at first, so that a network that learns it can begin with one that did not."""
+    before, after = (
+        A3D(replace(WIDE, beside=beside, refine_widths=()), S3DIS).eval() for beside in (False, True)
+    )
+    missing = after.load_state_dict(before.state_dict(), strict=False).missing_keys
+    assert sorted(missing) == ["shape.encoder.beside.weight", "viewpoint.encoder.beside.weight"]
+    scan = tiny_view()
+    batch = _batch(after)
+    assert bool((batch.beside > 0).any())
+    seen = visible_part(scan.truth, width=scan.input.image.shape[2], whole_boxes=True)
+    assert before.refine(scan.input, seen).whole == after.refine(scan.input, seen).whole
+
+
+def test_the_loss_of_what_others_may_hide_has_a_weight_of_its_own() -> None:
+    method = A3D(replace(WIDE, behind_weight=3.0), S3DIS)
+    batch = _batch(method)
+    prediction = method(batch)
+    a, y = prediction.refined.detach().double().sigmoid(), batch.whole.double()
+    cost = -(y * a.log() + (1 - y) * (1 - a).log())
+    weight = torch.where(batch.visible > 0.5, 1.0, torch.where(batch.beside > 0.5, 3.0, 0.5))
+    assert bool((weight == 3).any())
+    assert float(method.losses(prediction, batch, START)["edge"].detach()) == pytest.approx(
+        float((weight * cost).mean()), rel=1e-4
+    )
 
 
 def test_a_class_that_nobody_gives_becomes_the_networks() -> None:

@@ -8,8 +8,9 @@ from scipy.spatial import ConvexHull
 from gestalt3d.methods.plain_masks import PlainMasksConfig, box, hull
 from gestalt3d.testing import Case
 
-CASES = tuple(
-    Case(config=PlainMasksConfig(complete=complete), name=complete) for complete in ("not", "hull", "box")
+CASES = (
+    *(Case(config=PlainMasksConfig(complete=complete), name=complete) for complete in ("not", "hull", "box")),
+    Case(config=PlainMasksConfig(behind=True), name="behind", by_itself=False),
 )
 
 

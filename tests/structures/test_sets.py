@@ -11,8 +11,7 @@ members = st.lists(st.sets(st.integers(0, 9)).map(sorted), max_size=6)
 
 
 def made(rows: list[list[int]], size: int = 10) -> Sets:
-    sizes = torch.tensor([len(row) for row in rows], dtype=torch.int64)
-    return Sets.from_sizes(sizes, torch.tensor([e for row in rows for e in row], dtype=torch.int64), size)
+    return Sets.of([torch.tensor(row, dtype=torch.int64) for row in rows], size)
 
 
 def listed(sets: Sets) -> list[list[int]]:

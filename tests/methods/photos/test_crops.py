@@ -1,0 +1,39 @@
+"""What of the other masks of a photo shows in the crop of one, and what they can hide."""
+
+import torch
+
+from gestalt3d.methods.photos.crops import cut_masks, only_behind, others_in_crops
+from gestalt3d.structures.sets import Sets
+
+WIDTH, HEIGHT = 6, 4
+SIZE = WIDTH * HEIGHT
+
+
+def _masks(*rows: list[int]) -> Sets:
+    return Sets.of([torch.tensor(row, dtype=torch.int64) for row in rows], SIZE)
+
+
+def test_nothing_but_another_mask_hides() -> None:
+    """Of pixels of the whole stay those of the object's own mask and of any other's, be it before or behind."""
+    masks = _masks([0, 1, 2], [3, 4], [4, 5], [])
+    whole = _masks([0, 1, 2, 3, 4, 8], [0, 3, 4, 9], [4, 5], [5, 23])
+    assert [own.tolist() for own in only_behind(whole, masks)] == [[0, 1, 2, 3, 4], [0, 3, 4], [4, 5], [5]]
+
+
+def test_pixels_of_two_masks_are_beside_both() -> None:
+    """Overlapping visible masks, which detectors give, show each other where they overlap."""
+    masks = _masks([0, 1, 6, 7], [1, 2], [20])
+    boxes = torch.tensor([[0.0, 0.0, 6.0, 4.0]]).repeat(3, 1)
+    boxes[:, 3] = 6.0  # square: two rows below the photo, where nothing is
+    found = others_in_crops(masks, masks, (WIDTH, HEIGHT), boxes, 6)
+    dense = torch.zeros(3, 36)
+    dense[0, [1, 2, 20]] = dense[1, [0, 1, 6, 7, 20]] = dense[2, [0, 1, 2, 6, 7]] = 1
+    assert torch.equal(found, dense.view(3, 6, 6))
+
+
+def test_some_objects_are_beside_all_others() -> None:
+    every = _masks([0, 1], [2, 3], [8])
+    boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
+    found = others_in_crops(every.take(torch.tensor([1])), every, (WIDTH, HEIGHT), boxes, 4)
+    both = cut_masks(_masks([0, 1, 8]), (WIDTH, HEIGHT), boxes, 4)
+    assert torch.equal(found, both)
