@@ -1,16 +1,21 @@
 """Tables of A3D: rows that are given the same, and figures that are perfect where the truth answers."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gestalt3d import reproduce
 from gestalt3d.data import open_data
+from gestalt3d.engine import checkpoint
 from gestalt3d.engine.model import Model, load
+from gestalt3d.errors import UserError
 from gestalt3d.methods.a3d import A3D, A3DConfig
-from gestalt3d.methods.mask_rcnn import MaskRCNNConfig
-from gestalt3d.reproduce import a3d_rows, completions
+from gestalt3d.methods.mask_rcnn import MaskRCNN, MaskRCNNConfig
+from gestalt3d.methods.pcnet import PCNetConfig
+from gestalt3d.reproduce import a3d_rows, completions, run
+from gestalt3d.reproduce.network_costs import cost
 from gestalt3d.structures.vocabulary import SHAPENET13
 from tests.methods import test_a3d
 
@@ -83,3 +88,67 @@ def test_silhouettes_alone_are_answered_without_refinement(few: Few) -> None:
     alone = a3d_rows.silhouettes_alone(Model("small", method))
     assert alone.method.refinement.convs is None  # pyright: ignore[reportAttributeAccessIssue]
     assert _told(alone, few).values["mIoU"] != with_edges
+
+
+def test_rows_of_photos_differ_in_method_and_start_alone() -> None:
+    """Every training of Tables 2 and 3 sees as many photos; those that it goes on from saw a part of the single objects."""
+    for name in ("a3d-table2", "a3d-table3"):
+        for row in reproduce.TABLES[name].rows:
+            if row.untrained is not None:
+                continue
+            made = a3d_rows.row_of_photos(row.key, steps=7, seed=1)
+            assert (made.data, made.scans_per_step, made.optim.steps, made.count) == (
+                "photos:train",
+                6,
+                7,
+                None,
+            )
+            assert made.optim == a3d_rows.row_of_photos("a3d-photos-none", steps=7, seed=1).optim
+            assert (row.start is None) == row.key.endswith("-none")
+            if row.start is None:
+                continue
+            before = a3d_rows.row_of_photos(row.start, steps=7, seed=1)
+            part = {"few": 8_775, "all": 35_100}[row.start.rpartition("-")[2]]
+            assert (before.data, before.count, type(before.model)) == (
+                "objects:train",
+                part,
+                type(made.model),
+            )
+    with pytest.raises(UserError, match="no row 'a3d-photos-some'"):
+        a3d_rows.row_of_photos("a3d-photos-some", steps=None, seed=0)
+
+
+def test_a_row_that_says_how_many_scans_it_learns_from_gets_them(tmp_path: Path) -> None:
+    """What a training goes on from has its own number; the table's is for those that say none."""
+    table = reproduce.TABLES["a3d-table3"]
+    tiny = replace(a3d_rows.row_of_photos("pcnet-few", steps=1, seed=0), count=13)
+    table = replace(table, setting=replace(table.setting, recipe=lambda *_: tiny))
+    run._trained_by_key(table, "pcnet-few", (), 0, tmp_path, table.setting.quick, "cpu", lambda *_: None)  # pyright: ignore[reportPrivateUsage]
+    recipe = checkpoint.read(tmp_path / "pcnet-few-seed0" / "last.safetensors").about["recipe"]
+    assert recipe["count"] == 13 != table.setting.quick.train
+
+
+def test_costs_are_those_of_the_layers() -> None:
+    """PCNet-M completes ten crops, each by 3 x 3 convolutions whose products can be counted by hand."""
+    config = PCNetConfig(side=16, widths=(4,))
+    found = cost(config, SHAPENET13, (100, 40))
+    network = 2 * (3 * 3) * (2 * 4 + 4 * 4) * 16 * 16 + 2 * 4 * 2 * 16 * 16
+    # Neighbours are looked at in pairs for the order, which adds two crops for each of nine pairs.
+    assert found.flops in (network * (18 + hidden) for hidden in range(11))
+    assert found.parameters == 9 * (2 * 4 + 4 * 4) + 2 * 4 * 2 + 4 * 2 + 2
+    assert cost(load("convex-hulls").method.config, SHAPENET13, (100, 40)) == (0, 0)
+
+
+def test_photos_are_measured_with_what_one_finder_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row completes the same masks for mAP: with a finder that finds nothing, it is 0, whatever IoU says."""
+    finder = MaskRCNNConfig(
+        levels="mobilenetv2", width=8, shorter=64, longer=64, box_hidden=8, mask_width=8, mask_layers=1,
+        masks="visible", min_score=1.0,
+    )  # fmt: skip
+    method, rule = MaskRCNN.from_config(finder, SHAPENET13).eval(), load("convex-hulls")
+    monkeypatch.setattr("gestalt3d.engine.model.load", lambda name: Model(name, method))
+    photos: Any = open_data("photos:test", limit=2)
+    found = completions.measure_photos(rule, photos, lambda *_: None)
+    assert found.values["mAP"] == 0.0 and (found.values["mIoU"] or 0) > 20
+    assert found.values["parameters (M)"] == sum(p.numel() for p in method.parameters()) / 1e6
+    assert set(found.values) == set(reproduce.TABLES["a3d-table2"].columns)

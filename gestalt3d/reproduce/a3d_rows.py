@@ -9,6 +9,7 @@ from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.errors import UserError
 from gestalt3d.methods.a3d import A3D, A3DConfig
 from gestalt3d.methods.mask_rcnn import MaskRCNNConfig
+from gestalt3d.methods.pcnet import PCNetConfig
 from gestalt3d.recipes import recipe
 
 _SMALL = recipe("a3d-objects").model
@@ -28,13 +29,52 @@ ROWS: dict[str, Config] = {
     "shapedict-objects": replace(_RCNN, head="shapedict"),
 }
 """Settings by key. A step is sixteen objects: two pictures of each with `cross_view`, else one."""
+_AT_PHOTO_SIZE = replace(
+    _RCNN, shorter=240, longer=320, anchors=(16, 32, 64, 128, 192), proposals=200, rois=64
+)
+_OF_PHOTOS: dict[str, Config] = {
+    "a3d": replace(_A3D, cross_view=False),
+    "pcnet": PCNetConfig(side=64, widths=(16, 32, 64, 64)),
+    "mask-rcnn": _AT_PHOTO_SIZE,
+    "orcnn": replace(_AT_PHOTO_SIZE, head="orcnn"),
+    "bcnet": replace(_AT_PHOTO_SIZE, head="bcnet"),
+    "shapedict": replace(_AT_PHOTO_SIZE, head="shapedict"),
+}
+PICTURES = 35_100
+"""Single objects to learn from, `objects:train`."""
+SHARES = {"few": 4, "all": 1}
+"""Which part of the single objects a training on photos starts from learnt from, where it does not start from nothing."""
 
 
 def row(key: str, *, steps: int | None, seed: int) -> Recipe:
     """The training of a row of `ROWS`; `UserError` for any other. Rows without `cross_view` see as many pictures."""
     if key not in ROWS:
         raise UserError(f"no row {key!r}; there are {', '.join(ROWS)}")
-    model = ROWS[key]
+    return _of_objects(key, ROWS[key], steps, seed)
+
+
+def row_of_photos(key: str, *, steps: int | None, seed: int) -> Recipe:
+    """A training on photos, "METHOD-photos-START" with a start of `SHARES` or "none", or what it starts from, "METHOD-START":
+    as many steps on pictures of single objects, two of each where the method makes use of it.
+    """
+    name, _, start = key.rpartition("-")
+    method = name.removesuffix("-photos")
+    if method not in _OF_PHOTOS or start not in (*SHARES, "none"):
+        raise UserError(f"no row {key!r}; there are those of {', '.join(_OF_PHOTOS)}")
+    model = _OF_PHOTOS[method]
+    if name == method:
+        if isinstance(model, A3DConfig):
+            model = replace(model, cross_view=True)
+        elif isinstance(model, MaskRCNNConfig):
+            # The size at which an object fills its picture as it fills its box in a photo.
+            model = replace(model, shorter=128, longer=128)
+        return replace(_of_objects(key, model, steps, seed), count=PICTURES // SHARES[start])
+    base = recipe("a3d-photos")
+    optim = replace(base.optim, steps=steps or base.optim.steps, precision="no")
+    return replace(base, name=key, model=model, optim=optim, seed=seed)
+
+
+def _of_objects(key: str, model: Config, steps: int | None, seed: int) -> Recipe:
     pairs = isinstance(model, A3DConfig) and model.cross_view
     base = recipe("a3d-objects")
     optim: Optim = replace(base.optim, steps=steps or base.optim.steps, precision="no")

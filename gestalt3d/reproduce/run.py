@@ -122,7 +122,9 @@ def _trained_by_key(
 
     out = folder / f"{key}-seed{seed}"
     last = out / f"last{checkpoint.SUFFIX}"
-    recipe = replace(table.setting.recipe(key, budget.steps, seed), count=budget.train, init=init)
+    recipe = table.setting.recipe(key, budget.steps, seed)
+    # A recipe that says how many scans it learns from differs from other rows in just this.
+    recipe = replace(recipe, count=budget.train if recipe.count is None else recipe.count, init=init)
 
     def report(step: int, steps: int, _terms: dict[str, float]) -> None:
         say(f"train {key} seed {seed}", step, steps)
