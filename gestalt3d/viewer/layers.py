@@ -112,12 +112,10 @@ class ImagePlane:
     """(h, w) int64: the instance seen there, -1 for none."""
     boxes: np.ndarray
     """(i, 4) left, top, right and bottom edge of each instance in pixels; NaN without pixels."""
-    whole: np.ndarray | None = None
-    """(h, w) int64: the instance that reaches there, hidden or not; -1 for none."""
     outlines: Lines | None = None
     """Around all that an instance covers, hidden or not."""
     hidden: np.ndarray | None = None
-    """(h, w) int64: the instance that reaches there and is not seen; -1 for none."""
+    """(h, w) int64: the instance that reaches there without being seen there, the surest where there are several; -1 for none."""
     name: str = "Photo"
 
     def __len__(self) -> int:
@@ -126,27 +124,38 @@ class ImagePlane:
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """Where a photo was taken from: lines from the eye to its corners, between which it hangs in the room."""
+    """Where a photo hangs in the room and, where that is known, the eye that took it, with lines from there to its corners."""
 
-    eye: np.ndarray
+    eye: np.ndarray | None
     """(3,) float64."""
     corners: np.ndarray
     """(4, 3) float64: upper left, upper right, lower left and lower right corner of the photo."""
     name: str = "Camera"
 
     @property
+    def places(self) -> np.ndarray:
+        """(k, 3) what of it is to be seen."""
+        return self.corners if self.eye is None else np.vstack([self.eye, self.corners])
+
+    @property
     def azimuth(self) -> float:
-        """Degrees around z at which the eye stands, as seen from what it looks at."""
-        back = self.eye - self.corners.mean(0)
+        """Degrees around z at which the eye stands, as seen from what it looks at; without an eye, before the photo."""
+        if self.eye is None:
+            right, down = self.corners[1] - self.corners[0], self.corners[2] - self.corners[0]
+            back = np.cross(down, right)
+        else:
+            back = self.eye - self.corners.mean(0)
         return float(np.rad2deg(np.arctan2(back[1], back[0])))
 
     @cached_property
     def lines(self) -> Lines:
-        """The eight edges of the pyramid."""
+        """The eight edges of the pyramid, or the four of the photo."""
         around = self.corners[[0, 1, 3, 2]]
-        rays = np.stack([np.broadcast_to(self.eye, (4, 3)), around], axis=1)
-        sides = np.stack([around, np.roll(around, -1, axis=0)], axis=1)
-        return Lines(np.concatenate([rays, sides]).astype(np.float32), np.full(8, -1), name=self.name)
+        ends = np.stack([around, np.roll(around, -1, axis=0)], axis=1)
+        if self.eye is not None:
+            rays = np.stack([np.broadcast_to(self.eye, (4, 3)), around], axis=1)
+            ends = np.concatenate([rays, ends])
+        return Lines(ends.astype(np.float32), np.full(len(ends), -1), name=self.name)
 
 
 Layer = Points | Triangles | Lines | ImagePlane | Sight

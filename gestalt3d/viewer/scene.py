@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from gestalt3d.structures.vocabulary import Vocabulary
 from gestalt3d.viewer.cutaway import cutaway_codes, hidden_from
 from gestalt3d.viewer.layers import ImagePlane, Layer, Points, Triangles
 from gestalt3d.viewer.shapes import outlines, whole_shapes
-from gestalt3d.viewer.sight import sight_of
+from gestalt3d.viewer.sight import backdrop, sight_of
 from gestalt3d.viewer.viewpoint import Viewpoint, project, visible_value
 
 _SAMPLE = 50_000
@@ -48,6 +49,10 @@ class Room:
     """(k, 3) what is to be seen besides: a camera, whole shapes."""
     side: float | None = None
     """Degrees: the azimuth from which a single camera saw it; a look from another side shows the backs of things."""
+    places: np.ndarray | None = None
+    """(i, 7) boxes to look at instances by, where not by `boxes`."""
+    unit: Literal["m", "px"] = "m"
+    """Of lengths: metres, or pixels of a photo whose camera nobody knows."""
 
     def fit_points(self) -> np.ndarray:
         """Points for fitting a view to, strays pulled to the bounds."""
@@ -145,11 +150,16 @@ def scene_of(
         if isinstance(given, View):
             sight = sight_of(given)
             layers.append(sight)
-            room = replace(room, beside=np.vstack([sight.eye, sight.corners]), side=sight.azimuth)
+            room = replace(room, beside=sight.places, side=sight.azimuth)
         if ghosts:
             room = replace(room, beside=np.concatenate([room.beside, _some_of(ghosts)]))
     elif ghosts:
         room = _room_of(ghosts, instances)
+        if isinstance(given, View):
+            # Shapes of a photo alone are in its pixels.
+            hung = backdrop((given.image.shape[2], given.image.shape[1]), float(room.bounds[1, 1]))
+            layers.append(hung)
+            room = replace(room, beside=hung.places, side=hung.azimuth, unit="px")
     return Scene((*layers, *ghosts), instances, room, tuple(dict.fromkeys(notes)))
 
 
@@ -225,7 +235,6 @@ def _photo(view: View, instances: Instances, labels: np.ndarray, notes: list[str
         pixels,
         shown(labels),
         boxes / shrink,
-        None if whole is None else shown(whole.to_labels(instances.scores).cpu().numpy()),
         None if whole is None else outlines(whole, (height, width), shrink),
         None
         if whole is None
@@ -278,7 +287,23 @@ def _room_of(ghosts: Sequence[Points | Triangles], instances: Instances) -> Room
         if boxes is None
         else boxes.cpu().numpy().astype(np.float64),
         origin=np.zeros(3),
+        places=_around(ghosts, len(instances)),
     )
+
+
+def _around(ghosts: Sequence[Points | Triangles], count: int) -> np.ndarray:
+    """(count, 7) boxes along the axes around the shapes of each instance, NaN without one."""
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    for ghost in ghosts:
+        if isinstance(ghost, Points):
+            positions, labels = ghost.positions, ghost.labels
+        else:
+            positions, labels = ghost.vertices[ghost.faces].reshape(-1, 3), np.repeat(ghost.labels, 3)
+        named = labels >= 0
+        np.minimum.at(low, labels[named], positions[named])
+        np.maximum.at(high, labels[named], positions[named])
+    low[low > high] = np.nan
+    return np.concatenate([(low + high) / 2, high - low, np.zeros((count, 1))], axis=1)
 
 
 def _columns(points: np.ndarray, bounds: np.ndarray) -> np.ndarray:

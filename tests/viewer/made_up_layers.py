@@ -55,7 +55,7 @@ def room_with_ghosts(points: int = 100_000) -> Scene:
 def photo_of_rectangles() -> Scene:
     """320 x 200 pixels: a table (0) before a chair (1), which reaches behind it, and a lamp (2) at the edge."""
     pixels = np.full((200, 320, 3), (90, 100, 110), dtype=np.uint8)
-    labels, whole = np.full((200, 320), -1), np.full((200, 320), -1)
+    labels, hidden = np.full((200, 320), -1), np.full((200, 320), -1)
     for label, (left, top, right, bottom), shade in (
         (1, (120, 40, 200, 150), 60),
         (0, (60, 90, 160, 180), 150),
@@ -63,9 +63,9 @@ def photo_of_rectangles() -> Scene:
     ):
         pixels[top:bottom, left:right] = shade
         labels[top:bottom, left:right] = label
-        whole[top:bottom, left:right] = label
-    # The chair goes on below, where nothing that was found hides it.
-    whole[150:180, 170:190] = 1
+    # The chair goes on behind the table, and below, where nothing that was found hides it.
+    hidden[90:150, 120:160] = 1
+    hidden[150:180, 170:190] = 1
     corners = np.array([[120, -40], [200, -40], [200, -180], [120, -180]], dtype=np.float32)
     ends = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
     outlines = Lines(np.concatenate([ends, np.zeros((4, 2, 1), np.float32)], axis=2), np.ones(4, np.int64))
@@ -78,7 +78,7 @@ def photo_of_rectangles() -> Scene:
         vocabulary=S3DIS,
         method="made up",
     )
-    return Scene((ImagePlane(pixels, labels, boxes, whole, outlines),), found, None)
+    return Scene((ImagePlane(pixels, labels, boxes, outlines, hidden),), found, None)
 
 
 def frame() -> tuple[View, Instances]:

@@ -6,11 +6,24 @@ import numpy as np
 import pytest
 import torch
 
+from gestalt3d.structures.instances import Instances
+from gestalt3d.structures.mesh import Mesh
+from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.view import View
+from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.viewer.coloring import instance_colors
 from gestalt3d.viewer.page import save_page, write_page
 from tests.viewer.browsing import complaints, drawn, picture, ready, resized
 from tests.viewer.chromium import Browser, find_chromium
-from tests.viewer.made_up_layers import BOOKCASE, CHAIR, SOFA, frame, photo_of_rectangles, room_with_ghosts
+from tests.viewer.made_up_layers import (
+    BOOKCASE,
+    CHAIR,
+    SOFA,
+    box_mesh,
+    frame,
+    photo_of_rectangles,
+    room_with_ghosts,
+)
 
 FLOOR, TABLE = 0, 5
 # Where there is no point of the scan: the upper side of the whole sofa, of the whole bookcase, an edge beside the chair.
@@ -165,8 +178,7 @@ def flat(photo: Browser) -> Browser:
     resized(photo, 1280, 800)
     photo.press("Escape")
     photo.evaluate("gestalt3d.colorBy('instance')")
-    if photo.evaluate("gestalt3d.state().amodal"):
-        photo.press("a")
+    photo.evaluate("gestalt3d.setFade(0)")
     photo.press("0")
     drawn(photo)
     return photo
@@ -217,10 +229,67 @@ def test_whole_masks_are_outlined_and_pointed_at_where_nothing_covers_them(flat:
     x, y = pixel(flat, 130, 119.5)  # the chair's left edge, behind the table
     assert np.abs(before[y, x] - instance_colors(3)[1]).max() > 60
     flat.press("a")
+    flat.wait_for("gestalt3d.state().fade === 1")
     shown = picture(flat)
     assert np.abs(shown[y, x - 2 : x + 3] - instance_colors(3)[1]).max(-1).min() < 40
     assert pick(flat, pixel(flat, 165, 180)) == 1, "what no visible mask has"
     assert pick(flat, pixel(flat, 120, 140)) == 0, "what is seen goes before"
+
+
+def test_hidden_parts_fade_in(flat: Browser) -> None:
+    """In stripes of the hidden object's colour over what hides it; of a chosen object its own alone."""
+    rows = [pixel(flat, 120, column) for column in range(126, 155)]
+
+    def behind() -> np.ndarray:
+        image = picture(flat)
+        return np.array([image[y, x] for x, y in rows]).astype(int)
+
+    hider, hidden = (instance_colors(3)[i].astype(int) for i in (0, 1))
+    looks = []
+    for fade in (0, 0.5, 1):
+        flat.evaluate(f"gestalt3d.setFade({fade})")
+        looks.append(behind())
+    np.testing.assert_allclose(looks[0], np.broadcast_to((hider + 150) / 2, looks[0].shape), atol=4)
+    to_hidden = [np.abs(look - hidden).max(1) for look in looks]
+    assert to_hidden[0].min() > to_hidden[1].min() > to_hidden[2].min()
+    assert to_hidden[2].min() < 4 < 40 < to_hidden[2].max(), "stripes, and the hider between them"
+    flat.evaluate("gestalt3d.isolate(1)")
+    assert np.abs(behind() - hidden).max(1).min() < 4
+    flat.evaluate("gestalt3d.isolate(0)")
+    assert np.abs(behind() - hidden).max(1).min() > 40
+
+
+def test_shapes_of_a_photo_stand_before_it(tmp_path) -> None:
+    """In its pixels: a box at its lower left, and the photo behind, seen from the front."""
+    mesh = box_mesh((10.0, -8.0, 10.0), (26.0, 8.0, 24.0), 0)
+    image = torch.full((3, 80, 100), 0.5)
+    mask = torch.zeros(80, 100, dtype=torch.int64)
+    mask[56:70, 10:26] = 1
+    found = Instances(
+        masks=Sets.of([mask.flatten().nonzero()[:, 0]], 8000), classes=torch.tensor([0]), scores=torch.ones(1),
+        vocabulary=S3DIS, shapes=(Mesh(torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)),), method="made up",
+    )  # fmt: skip
+    save_page(tmp_path / "photo.html", View(image), found)
+    with Browser(tmp_path / "photo.html", size=(1000, 800)) as browser:
+        ready(browser)
+        assert not browser.evaluate("gestalt3d.state().flat")
+        assert pick(browser, place(browser, (18.0, -8.0, 17.0))) == 0, "the box"
+        x, y = place(browser, (90.0, 12.0, 75.0))
+        np.testing.assert_allclose(
+            picture(browser)[y, x], [128] * 3, atol=6, err_msg="the grey photo behind it"
+        )
+        rows = browser.evaluate(
+            "[...document.querySelectorAll('#layers .row')].map(r => r.innerText.split('\\n'))"
+        )
+        assert rows == [["Photo", "behind them"], ["Whole shapes", "of 1 object"]]
+        tools = browser.evaluate(
+            "[...document.querySelectorAll('#tools button, #tools .slide')].filter(e => e.checkVisibility()).map(e => e.id)"
+        )
+        assert not {"measure", "cutaway", "size-row", "boxes"} & {*tools}, "they are for scans, in metres"
+        far = browser.evaluate("gestalt3d.state().camera.distance")
+        browser.evaluate("gestalt3d.zoomTo(0)")
+        browser.wait_for(f"gestalt3d.state().camera.distance < {0.9 * far}")
+        assert not complaints(browser)
 
 
 def test_a_photo_is_moved_and_zoomed_but_not_turned(flat: Browser) -> None:
@@ -248,7 +317,7 @@ def test_a_photo_has_the_tools_that_it_needs_also_on_a_phone(flat: Browser) -> N
     resized(flat, 390, 844)
     seen = "[...document.querySelectorAll('#tools button, #tools .slide')].filter(e => e.checkVisibility())"
     assert flat.evaluate(f"{seen}.map(e => e.id)") == [
-        "amodal",
+        "fade-row",
         "home",
         "shot",
         "theme",

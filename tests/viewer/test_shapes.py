@@ -16,7 +16,7 @@ from gestalt3d.viewer import shapes
 from gestalt3d.viewer.layers import ImagePlane, Points, Sight, Triangles
 from gestalt3d.viewer.scene import scene_of
 from gestalt3d.viewer.shapes import box_lines, outlines, whole_shapes
-from tests.viewer.made_up_layers import frame
+from tests.viewer.made_up_layers import box_mesh, frame
 
 
 def found(count: int, **more) -> Instances:
@@ -141,6 +141,27 @@ def test_the_photo_hangs_between_the_eye_and_what_it_shows() -> None:
     assert np.linalg.norm(ends[4:, 1] - ends[4:, 0], axis=1).tolist() == pytest.approx(
         [2 * wide, 2 * high] * 2
     )
+
+
+def test_a_photo_without_a_camera_hangs_behind_the_shapes_in_it() -> None:
+    """Upright, a pixel as large as one of the shapes, whose origin is its lower left corner; it is looked at from the front."""
+    mesh = box_mesh((30.0, -20.0, 20.0), (70.0, 25.0, 50.0), 0)
+    found = Instances(
+        masks=Sets.of([torch.arange(5), torch.arange(5, 9)], 8000), classes=torch.tensor([0, 0]), scores=torch.ones(2),
+        vocabulary=S3DIS,
+        shapes=(
+            Mesh(torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)),
+            Mesh(torch.zeros(0, 3), torch.zeros(0, 3).long()),
+        ),
+    )  # fmt: skip
+    scene = scene_of(View(torch.rand(3, 80, 100)), found)
+    (hung,) = (layer for layer in scene.layers if isinstance(layer, Sight))
+    np.testing.assert_allclose(hung.corners, [[x, 29.0, z] for z in (80, 0) for x in (0, 100)])
+    assert hung.eye is None and hung.azimuth == pytest.approx(-90) and hung.lines.ends.shape == (4, 2, 3)
+    assert scene.room is not None and scene.room.unit == "px" and scene.room.side == hung.azimuth
+    assert scene.room.places is not None
+    np.testing.assert_allclose(scene.room.places[0], [50, 2.5, 35, 40, 45, 30, 0])
+    assert np.isnan(scene.room.places[1, :6]).all()
 
 
 def test_a_frame_is_looked_at_from_the_side_of_its_camera_and_with_its_whole_shapes() -> None:

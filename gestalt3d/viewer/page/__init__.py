@@ -156,6 +156,8 @@ def _room(room: Room) -> dict[str, Any]:
         "extent": rounded(room.extent, 5),
         "origin": room.origin.tolist(),
         "beside": rounded(room.beside, 4),
+        "places": None if room.places is None else rounded(room.places.ravel(), 4),
+        "unit": room.unit,
         "view": {"azimuth": viewpoint.azimuth, "elevation": viewpoint.elevation},
     }
 

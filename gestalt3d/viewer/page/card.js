@@ -1,14 +1,15 @@
 const number = new Intl.NumberFormat("en");
-const metres = (box) => {
+const UNIT = room ? room.unit : "m";
+const lengthsOf = (box) => {
   const longest = Math.max(box[3], box[4], box[5]);
   const digits = longest < 0.1 ? 4 : longest < 1 ? 3 : 2;
-  return `${box.slice(3, 6).map((v) => v.toFixed(digits)).join(" × ")} m`;
+  return `${box.slice(3, 6).map((v) => v.toFixed(digits)).join(" × ")} ${UNIT}`;
 };
 const scoreText = (i) => (instances.score[i] === null ? "–" : instances.score[i].toFixed(2));
 const nameOf = (i) => className(classOf(i)).replaceAll("_", " ");
 const MEANING = {
   Size: "Of the box around its visible points: along its own two level axes, and upright",
-  Centre: "Of that box: x, y, z in metres, z up",
+  Centre: "Of that box: x, y, z, with z up",
   Yaw: "By how much that box is turned about the upright axis, counterclockwise from above",
   Pixels: "Visible ones",
   Hidden: "Share of all its pixels that something else covers",
@@ -28,9 +29,9 @@ function fillCard(i) {
   const box = boxOf(instances.boxes, i), whole = boxOf(instances.amodal, i);
   if (box) {
     const centre = [0, 1, 2].map((k) => (box[k] + room.origin[k]).toFixed(2));
-    facts.push(["Size", metres(box)], ["Centre", `${centre.join(", ")} m`], ["Yaw", `${(box[6] * 180 / Math.PI).toFixed(1)}°`]);
+    facts.push(["Size", lengthsOf(box)], ["Centre", `${centre.join(", ")} ${UNIT}`], ["Yaw", `${(box[6] * 180 / Math.PI).toFixed(1)}°`]);
   }
-  if (whole) facts.push(["Whole", metres(whole)]);
+  if (whole) facts.push(["Whole", lengthsOf(whole)]);
   $("card-facts").replaceChildren(...facts.flatMap(([term, value]) => {
     const name = element("dt", "", term);
     name.title = MEANING[term] || "";

@@ -38,6 +38,19 @@ function changeSpace() {
   aim = firstView;
   fly(firstView(), true);
 }
+function setFade(value) {
+  state.fade = value;
+  $("fade").value = value;
+  ask();
+}
+// In the photo hidden parts come and go by and by.
+function toggleFade() {
+  const goal = state.fade > 0 ? 0 : 1, step = () => {
+    setFade(goal ? Math.min(1, state.fade + 0.08) : Math.max(0, state.fade - 0.08));
+    if (state.fade !== goal) requestAnimationFrame(step);
+  };
+  step();
+}
 function setSize(value) {
   state.size = Math.min(2, Math.max(-2, value));
   $("size").value = state.size;
@@ -100,6 +113,7 @@ function listen() {
 
   for (const b of document.querySelectorAll("[data-mode]")) b.addEventListener("click", () => colorBy(b.dataset.mode));
   for (const key of ["boxes", "amodal", "cutaway"]) $(key).addEventListener("click", () => press(key, key));
+  $("fade").addEventListener("input", (e) => setFade(Number(e.target.value)));
   $("size").addEventListener("input", (e) => setSize(Number(e.target.value)));
   $("height").addEventListener("input", (e) => {
     const t = Number(e.target.value);
@@ -139,7 +153,7 @@ const keys = {
   1: () => colorBy("rgb"), 2: () => colorBy("instance"), 3: () => colorBy("class"), 4: () => colorBy("score"),
   0: goHome, t: () => { if (!state.flat) goTop(); }, p: screenshot, l: () => setTheme(!state.dark),
   b: () => press("boxes", "boxes"), c: () => press("cutaway", "cutaway"),
-  a: () => { if (!$("amodal").hidden) press("amodal", "amodal"); },
+  a: () => { if (!$("amodal").hidden) press("amodal", "amodal"); else if (!$("fade-row").hidden) toggleFade(); },
   r: () => { if (!state.flat) measure(!state.measuring); },
   v: changeSpace,
   f: () => { if (state.selected !== NONE) zoomTo(state.selected); },

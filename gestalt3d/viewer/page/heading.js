@@ -23,7 +23,8 @@ function extentOfRoom() {
 function buildControls() {
   $("notes").replaceChildren(...about.notes.map((note) => element("li", "", note)));
   document.querySelector("[data-sort=points]").firstChild.textContent = photo ? "Pixels" : "Points";
-  $("boxes").hidden = !total;
+  $("boxes").hidden = !total || !(room && instances.boxes.some((v) => v !== null));
+  for (const id of ["size-row", "cutaway", "measure"]) $(id).hidden = !scans.length;
   for (const e of document.querySelectorAll("[data-both]")) e.hidden = !(photo && room);
   if (!about.hasColor) document.querySelector("[data-mode=rgb]").textContent = "Height";
   const classless = !about.classPoints.slice(0, unknown).some((n) => n > 0);

@@ -6,7 +6,7 @@ function buildLayers(unpacked) {
     const li = element("li"), button = element("button", "row");
     const of = new Set(unpacked[layers.indexOf(layer)].labels);
     of.delete(0);
-    const held = cameras.includes(layer) ? "its photo" : scans.includes(layer) ? `${number.format(layer.rows)} points` : `of ${number.format(of.size)} object${of.size === 1 ? "" : "s"}`;
+    const held = cameras.includes(layer) ? (layer.eye ? "its photo" : "behind them") : scans.includes(layer) ? `${number.format(layer.rows)} points` : `of ${number.format(of.size)} object${of.size === 1 ? "" : "s"}`;
     button.append(element("span", "swatch"), element("span", "name", layer.name), element("span", "count", held));
     button.setAttribute("aria-pressed", "true");
     button.title = `Hide or show: ${layer.name}`;

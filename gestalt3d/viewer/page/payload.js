@@ -60,10 +60,10 @@ const UNPACK = {
     return { ends: Float32Array.from(grid, (v, k) => layer.low[k % 3] + layer.unit[k % 3] * v), labels: from.numbers(layer.rows, layer.labelBytes) };
   },
   camera: () => ({ labels: [] }),
-  // Two numbers a pixel: who is seen there, and who reaches there.
+  // Two numbers a pixel: who is seen there, and who reaches there unseen.
   image(layer, from) {
     const labels = from.numbers(layer.rows, layer.labelBytes, new Uint32Array(2 * layer.rows), 0, 2);
-    if (layer.wholeBytes) from.numbers(layer.rows, layer.wholeBytes, labels, 1, 2);
+    if (layer.hiddenBytes) from.numbers(layer.rows, layer.hiddenBytes, labels, 1, 2);
     return { labels, outlines: layer.outlines && UNPACK.lines(layer.outlines, from) };
   },
 };

@@ -100,7 +100,7 @@ def _lines(layer: Lines) -> Packed:
 
 
 def _image(layer: ImagePlane) -> Packed:
-    """instance + 1 of every pixel row by row, then of `whole`, then the outlines as a layer of lines."""
+    """instance + 1 of every pixel row by row, then of `hidden`, then the outlines as a layer of lines."""
     height, width = layer.labels.shape
     labels = _labels(layer.labels.ravel())
     about: dict[str, Any] = {
@@ -114,10 +114,10 @@ def _image(layer: ImagePlane) -> Packed:
         "pixels": _data_uri(layer.pixels),
     }
     data = np.stack(labels).tobytes()
-    if layer.whole is not None:
-        whole = _labels(layer.whole.ravel())
-        about["wholeBytes"] = len(whole)
-        data += np.stack(whole).tobytes()
+    if layer.hidden is not None:
+        hidden = _labels(layer.hidden.ravel())
+        about["hiddenBytes"] = len(hidden)
+        data += np.stack(hidden).tobytes()
     if layer.outlines is not None:
         about["outlines"], more = _lines(layer.outlines)
         data += more
@@ -126,7 +126,8 @@ def _image(layer: ImagePlane) -> Packed:
 
 def _camera(layer: Sight) -> Packed:
     """No bytes: the photo is that of the image."""
-    places = {"eye": rounded(layer.eye, 5), "corners": rounded(layer.corners, 5)}
+    eye = None if layer.eye is None else rounded(layer.eye, 5)
+    places = {"eye": eye, "corners": rounded(layer.corners, 5)}
     return Packed({"kind": "camera", "name": layer.name, "rows": 0} | places, b"")
 
 

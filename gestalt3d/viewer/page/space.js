@@ -9,7 +9,7 @@ function makeSpace(bounds, boxes, view) {
 }
 const radians = (degrees) => degrees * Math.PI / 180;
 const spaces = {
-  room: room && makeSpace(room.bounds, instances.boxes, { azimuth: radians(room.view.azimuth), elevation: radians(room.view.elevation) }),
+  room: room && makeSpace(room.bounds, room.places || instances.boxes, { azimuth: radians(room.view.azimuth), elevation: radians(room.view.elevation) }),
   photo: photo && photoSpace(photo),
 };
 let space = state.flat ? spaces.photo : spaces.room;
@@ -31,7 +31,8 @@ function enter(flat) {
   document.body.classList.toggle("flat", flat);
   $("flat").hidden = !(photo && room);
   $("flat").setAttribute("aria-pressed", String(flat));
-  $("amodal").hidden = !(flat ? photo.outlines : instances.amodal);
+  $("amodal").hidden = flat || !instances.amodal;
+  $("fade-row").hidden = !(photo && photo.hiddenBytes);
   canvas.setAttribute("aria-label", flat
     ? "Photo. Drag to move it, click an object to isolate it, press question mark for keys."
     : "Point cloud. Drag to turn, click an object to isolate it, press question mark for keys.");

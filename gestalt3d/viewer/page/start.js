@@ -43,7 +43,7 @@ async function start() {
 window.gestalt3d = {
   firstFrameMs: null,
   error: null,
-  pick, isolate, colorBy, toggleClass, zoomTo, keepScoresFrom,
+  pick, isolate, colorBy, toggleClass, zoomTo, keepScoresFrom, setFade,
   measured: () => (ends.length === 2 ? { ends, ...lengths() } : null),
   turn: turnBy,
   // Where a place, or the middle of an instance's box, lies on the canvas, for pointing at it.

@@ -21,6 +21,7 @@ const state = {
   alone: false,
   boxes: false,
   amodal: false,
+  fade: 0.6, // How much is seen of hidden parts in the photo.
   cutaway: true,
   size: 0,
   cut: Infinity,
