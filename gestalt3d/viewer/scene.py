@@ -62,8 +62,11 @@ class Room:
     def best_viewpoint(self) -> Viewpoint:
         """Of sixteen azimuths the one that shows most of what stands on the ground, whatever was found there.
 
-        Of what one camera saw, of those on its side.
+        Of what one camera saw, of those on its side. Before a photo nothing stands on a ground: a little from its right.
         """
+        if self.unit == "px":
+            assert self.side is not None
+            return Viewpoint(self.side + _ASIDE / 2)
         points, fit_to, size = self.sample, self.fit_points(), (128, 96)
         codes = cutaway_codes(points, np.full(len(points), -1), Vocabulary("none", ()), self.bounds)
         groups = _columns(points, self.bounds)
