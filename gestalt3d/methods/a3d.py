@@ -22,7 +22,7 @@ Ours, and off where a field says nothing else: `around="visible"` cuts around wh
 knows, with `shift`, by which the object need not stand in the middle; `azimuths` asks for several guesses of the camera, which
 learn by how probable they are, since one guess is often wrong by half a turn and cannot get out (Monnier et al., "Share With Thy
 Neighbors", ECCV 2022); `beside` shows the other masks of the photo as well, as PCNet-M's input does (Zhan et al., CVPR 2020), and
-`behind` lets nothing else hide an object; `unet` draws the mask anew by a network that
+`behind` lets nothing else hide an object, and `front` one object of two be in front; `unet` draws the mask anew by a network that
 sees the silhouette, and not its edge alone.
 """
 
@@ -46,6 +46,7 @@ from gestalt3d.methods.photos.crops import (
     boxes_to_cut,
     cut_image,
     cut_masks,
+    in_order,
     only_behind,
     others_in_crops,
     pasted,
@@ -126,6 +127,8 @@ class A3DConfig:
     """Show the networks what else is visible: all other masks, among which is what hides the object."""
     behind: bool = False
     """Believe in hidden parts only where another mask is, for photos all of whose objects are given."""
+    front: Share = 0.0
+    """Of two objects that reach behind each other, one is in front that does so by less than this share of the other's pixels."""
     cross_view: bool = False
     """Take two views of each object, where the data have them, and see the shape of each from the camera of the other."""
     mirror: Share = 0.5
@@ -378,7 +381,7 @@ class Redrawn(nn.Module):
 class A3D(Learned[View, Batch, Prediction]):
     name = "a3d"
     takes = View
-    not_trained = ("threshold", "keep_visible", "behind")
+    not_trained = ("threshold", "keep_visible", "behind", "front")
     config: A3DConfig
 
     def __init__(self, config: A3DConfig, vocabulary: Vocabulary) -> None:
@@ -582,6 +585,8 @@ class A3D(Learned[View, Batch, Prediction]):
             whole = united(whole, seen.masks)
         if c.behind:
             whole = only_behind(whole, seen.masks)
+        if c.front > 0:
+            whole = in_order(whole, seen.masks, c.front)
         return replace(seen, whole=whole, shapes=tuple(shapes), classes=classes, method=self.name)
 
 

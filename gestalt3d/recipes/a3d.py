@@ -50,7 +50,13 @@ def a3d_photos() -> Recipe:
         a3d_objects(),
         name="a3d-photos",
         model=replace(
-            _SMALL, cross_view=False, beside=True, behind=True, behind_weight=3.0, unet=(16, 32, 64, 64, 64)
+            _SMALL,
+            cross_view=False,
+            beside=True,
+            behind=True,
+            front=1.0,
+            behind_weight=3.0,
+            unet=(16, 32, 64, 64, 64),
         ),
         optim=replace(_OPTIM, steps=1_500, lr=5e-4, samples_per_step=6),
         data="photos:train",

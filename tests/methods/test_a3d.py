@@ -49,7 +49,14 @@ CASES = (
         for name, changes in {
             "visible": {"around": "visible", "margin": 2.0, "shift": True},
             "sectors": {"azimuths": 3, "class_forcing": 0.5},
-            "beside": {"around": "visible", "margin": 2.0, "beside": True, "behind": True, "unet": (8, 8)},
+            "beside": {
+                "around": "visible",
+                "margin": 2.0,
+                "beside": True,
+                "behind": True,
+                "front": 1.0,
+                "unet": (8, 8),
+            },
             "coarse": {"pool": False, "refine_widths": (), "stretch": True, "keep_visible": False},
         }.items()
     ),

@@ -104,6 +104,33 @@ def only_behind(whole: Sets, masks: Sets) -> Sets:
     return Sets.of(kept, whole.size)
 
 
+def in_order(whole: Sets, masks: Sets, share: float = 1.0) -> Sets:
+    """The whole masks without what would hide behind an object that itself hides behind this one.
+
+    Of two objects each of which reaches behind the other's visible pixels, the one that does so with fewer than `share` times the
+    pixels of the other is in front, and keeps nothing there; where both reach as far, both keep it. A pixel that several others
+    show stays where one of them may be in front.
+    """
+    count = len(masks)
+    hidden = whole.without(masks)
+    # Every mask that shows a hidden pixel: (set, place among the hidden, mask).
+    order = torch.argsort(masks.indices, stable=True)
+    keys, owners = masks.indices[order], masks.owners[order]
+    low, high = (torch.searchsorted(keys, hidden.indices, right=right) for right in (False, True))
+    times = high - low
+    place = torch.arange(len(hidden.indices)).repeat_interleave(times)
+    start = (times.cumsum(0) - times).repeat_interleave(times)
+    over = owners[low[place] + torch.arange(len(place)) - start]
+    under = hidden.owners[place]
+    reach = torch.bincount(under * count + over, minlength=count * count).view(count, count)
+    is_front = (reach < share * reach.T) & (reach > 0)  # of a pair (set, mask): the set before the mask
+    may_hide = torch.zeros(len(hidden.indices), dtype=torch.bool)
+    may_hide[place[~is_front[under, over]]] = True
+    drop = (times > 0) & ~may_hide
+    sizes = torch.bincount(hidden.owners[drop], minlength=count)
+    return whole.without(Sets.from_sizes(sizes, hidden.indices[drop], whole.size))
+
+
 def others_in_crops(
     masks: Sets, every: Sets, size: tuple[int, int], boxes: Float[Tensor, "i 4"], side: int
 ) -> Float[Tensor, "i side side"]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from gestalt3d.methods.photos.crops import cut_masks, only_behind, others_in_crops
+from gestalt3d.methods.photos.crops import cut_masks, in_order, only_behind, others_in_crops
 from gestalt3d.structures.sets import Sets
 
 WIDTH, HEIGHT = 6, 4
@@ -37,3 +37,28 @@ def test_some_objects_are_beside_all_others() -> None:
     found = others_in_crops(every.take(torch.tensor([1])), every, (WIDTH, HEIGHT), boxes, 4)
     both = cut_masks(_masks([0, 1, 8]), (WIDTH, HEIGHT), boxes, 4)
     assert torch.equal(found, both)
+
+
+def test_of_two_objects_one_is_in_front() -> None:
+    """0 reaches behind 1 with three pixels, 1 behind 0 with one; 2 is behind both. Where two masks overlap one suffices."""
+    masks = _masks([0, 1, 2, 3], [4, 5, 6, 7], [12, 13])
+    whole = _masks([0, 1, 2, 3, 4, 5, 6], [3, 4, 5, 6, 7], [3, 4, 12, 13])
+    assert [own.tolist() for own in in_order(whole, masks)] == [
+        [0, 1, 2, 3, 4, 5, 6],
+        [4, 5, 6, 7],
+        [3, 4, 12, 13],
+    ]
+    # A third of the pixels is not less than a quarter of them.
+    assert in_order(whole, masks, 0.25) == whole
+    overlapping = _masks([0, 1, 2, 3], [4, 5, 6, 7], [3, 12, 13])
+    assert in_order(whole, overlapping)[1].tolist() == [3, 4, 5, 6, 7], "it may hide behind 2"
+
+
+def test_two_objects_that_reach_as_far_both_do() -> None:
+    masks, whole = _masks([0, 1], [2, 3]), _masks([0, 1, 2], [1, 2, 3])
+    assert in_order(whole, masks) == whole
+
+
+def test_what_reaches_behind_nobody_stays() -> None:
+    masks, whole = _masks([0, 1], []), _masks([0, 1, 9], [4])
+    assert in_order(whole, masks) == whole
