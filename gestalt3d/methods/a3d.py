@@ -411,8 +411,8 @@ class A3D(Learned[View, Batch, Prediction]):
             if len(batch.twin) == len(twin.twin) == 1:
                 batch = Batch.cat([batch, twin])._replace(twin=torch.tensor([1, 0]))
         if rng.random() < self.config.mirror:
-            shown = (batch.image, batch.visible, batch.whole, batch.beside)
-            batch = Batch(*(values.flip(-1) for values in shown), batch.classes, batch.twin)
+            flipped = {name: getattr(batch, name).flip(-1) for name in ("image", "visible", "whole", "beside")}
+            batch = batch._replace(**flipped)
         return batch
 
     def _crops(self, sample: LabelledView) -> Batch:

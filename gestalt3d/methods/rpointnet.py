@@ -433,7 +433,7 @@ class RPointNet(Learned[PointCloud, Batch, Prediction]):
             shapes=tuple(PointCloud(proposals.points_of(i)) for i in kept[found.row].tolist()),
             method=self.name,
         )
-        return every[sizes > 0], of_points
+        return every[every.sizes > 0], of_points
 
     def _semantics(
         self, cloud: PointCloud, rows: Int[Tensor, "n"], encoded: gspn.Encoded

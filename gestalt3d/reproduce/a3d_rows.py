@@ -7,7 +7,7 @@ from gestalt3d.data.augment_views import AS_IT_IS
 from gestalt3d.engine.model import Model
 from gestalt3d.engine.recipe import Optim, Recipe
 from gestalt3d.errors import UserError
-from gestalt3d.methods.a3d import A3D, A3DConfig
+from gestalt3d.methods.a3d import A3D, A3DConfig, EdgeRefine
 from gestalt3d.methods.mask_rcnn import MaskRCNNConfig
 from gestalt3d.methods.pcnet import PCNetConfig
 from gestalt3d.recipes import recipe
@@ -93,6 +93,6 @@ def _of_objects(key: str, model: Config, steps: int | None, seed: int) -> Recipe
 
 def silhouettes_alone(model: Model) -> Model:
     """A trained A3D that answers with the silhouettes of its meshes, their edges not refined."""
-    assert isinstance(model.method, A3D)
+    assert isinstance(model.method, A3D) and isinstance(model.method.refinement, EdgeRefine)
     model.method.refinement.convs = None
     return model

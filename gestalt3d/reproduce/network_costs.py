@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gestalt3d.configs import Config
 from gestalt3d.methods import method_of
 from gestalt3d.methods.mask_rcnn import MaskRCNNConfig
+from gestalt3d.methods.method import takes_views
 from gestalt3d.methods.refiner import finds, refines
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.sets import Sets
@@ -40,7 +41,7 @@ def cost(config: Config, vocabulary: Vocabulary, size: tuple[int, int]) -> Cost:
     view = View(torch.zeros(3, size[1], size[0]))
     method = method_of(config).from_config(config, vocabulary)
     with FlopCounterMode(display=False) as counter:
-        if finds(method):
+        if takes_views(method) and finds(method):
             method.segment(view)
         elif refines(method):
             method.refine(view, _side_by_side(view, vocabulary))
