@@ -65,6 +65,12 @@ UNTRAINED: dict[str, Untrained] = {
     "convex-hulls": Untrained(
         "plain-masks", {"complete": "hull"}, "the convex hulls of visible masks", SHAPENET13
     ),
+    "hulls-behind-others": Untrained(
+        "plain-masks",
+        {"complete": "hull", "behind": True},
+        "convex hulls of visible masks, as far as other masks hide them",
+        SHAPENET13,
+    ),
     "filled-boxes": Untrained(
         "plain-masks", {"complete": "box"}, "the boxes of visible masks, filled", SHAPENET13
     ),
