@@ -51,7 +51,7 @@ def demo(
             scan = rooms[seed]
         found = ready.segment(scan.input)
         with stage("write"):
-            answer = Answer("room", scan.input, found, notes_on(scan.input, ready, found))
+            answer = Answer("room", scan.input, found, notes_on(scan.input, ready, found.method))
             files = write_results(out, answer, ALL)
             save_cloud(out / "room.ply", scan.input)
     evaluator = rooms.evaluator(ready.vocabulary)

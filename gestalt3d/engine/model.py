@@ -101,6 +101,11 @@ class Model:
         return replace(found, image_boxes=pixel_boxes(found.masks, width=given.image.shape[2]))
 
     @property
+    def vocabulary_of_photos(self) -> Vocabulary:
+        """In which the classes of masks are understood that somebody has found in a photo."""
+        return self.vocabulary
+
+    @property
     def finds(self) -> bool:
         """Whether it finds objects itself."""
         return finds(self.method)
@@ -214,7 +219,7 @@ def without_photos(name: str) -> str:
 
 def _finds_in_photos(method: str) -> bool:
     kind = methods.method_class(method)
-    return kind.takes is View and not needs_depth(kind) and not hasattr(kind, "refine")
+    return kind.takes is View and not needs_depth(kind) and finds(kind)
 
 
 def _expect_depth(view: View, name: str) -> None:

@@ -194,15 +194,16 @@ def _segment_file(
             expect_free(out, result_names(name, given, options.kinds))
             seen, odd = None, list[str]()
             if given_masks is not None:
-                seen, odd = given_masks.of(_expect_photo(given, given_masks), model.vocabulary)
+                seen, odd = given_masks.of(_expect_photo(given, given_masks), model.vocabulary_of_photos)
         found = (
             model.segment(given, classes=options.classes, min_score=options.min_score)
             if seen is None
             else model.refine(given, _chosen(seen, options))
         )
+        notes = notes_on(given, model, found.method, masks_given=seen is not None)
         if options.refiner is not None:
             found = options.refiner.refine(given, found)
-        answer = Answer(name, given, found, (*notes_on(given, model, found), *odd))
+        answer = Answer(name, given, found, (*notes, *odd))
         with stage("write"):
             files = write_results(out, answer, options.kinds)
     return Result(source.path, answer, files, work)
@@ -241,12 +242,16 @@ def _chosen(seen: Instances, options: Options) -> Instances:
     return seen[keep.nonzero()[:, 0]]
 
 
-def notes_on(given: PointCloud | View, model: Model, found: Instances) -> tuple[str, ...]:
-    """What was decided for the user about the input and the model that segmented it."""
+def notes_on(
+    given: PointCloud | View, model: Model, method: str, *, masks_given: bool = False
+) -> tuple[str, ...]:
+    """What was decided for the user about the input and the model that segmented it, whose name is `method`."""
     if isinstance(given, View):
         notes = list(given.notes)
     else:
         notes = [] if given.source is None else list(given.source.notes)
         if given.colors is None:
             notes.append("no colour in the input: objects are told apart by shape alone")
-    return (*notes, *([why(found.method)] if found.method != model.name else []))
+    if method == model.name:
+        return tuple(notes)
+    return (*notes, why(method, masks_given=masks_given))

@@ -411,7 +411,9 @@ class A3D(Learned[View, Batch, Prediction]):
             if len(batch.twin) == len(twin.twin) == 1:
                 batch = Batch.cat([batch, twin])._replace(twin=torch.tensor([1, 0]))
         if rng.random() < self.config.mirror:
-            flipped = {name: getattr(batch, name).flip(-1) for name in ("image", "visible", "whole", "beside")}
+            flipped = {
+                name: getattr(batch, name).flip(-1) for name in ("image", "visible", "whole", "beside")
+            }
             batch = batch._replace(**flipped)
         return batch
 

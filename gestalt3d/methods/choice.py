@@ -1,10 +1,17 @@
-"""The model where none is named: by the size of the scan one trained on rooms, or geometry with settings for table tops."""
+"""The model where none is named: by the size of the scan one trained on rooms, or geometry with settings for table tops; for
+photos without depth one that finds objects and one that completes them.
+"""
 
 from gestalt3d.methods.geometric import TABLE_TOP, is_table_top
 from gestalt3d.structures.pointcloud import PointCloud
 
 USUAL, SMALL = "mtml-rooms", "geometric-regions"
-ABOUT = f"{USUAL}, and for scans under {TABLE_TOP:g} m along every axis {SMALL}"
+FINDER, COMPLETER = "mask-rcnn-photos", "a3d-photos"
+LEAST_SCORE = 0.5
+"""Of what the finder finds; what is less sure is wrong more often than right."""
+ABOUT = (
+    f"{USUAL}, for scans under {TABLE_TOP:g} m along every axis {SMALL}, for photos {FINDER} and {COMPLETER}"
+)
 
 
 def is_small(cloud: PointCloud) -> bool:
@@ -12,8 +19,12 @@ def is_small(cloud: PointCloud) -> bool:
     return cloud.semantic is None and is_table_top(cloud)
 
 
-def why(name: str) -> str:
+def why(name: str, *, masks_given: bool = False) -> str:
     """One clause for the user about the model that was chosen, and how to overrule it."""
+    if masks_given:
+        return f"model: {name}; -m overrules"
+    if name == COMPLETER:
+        return f"models: {FINDER} finds objects, {COMPLETER} completes them; -m and --refiner overrule"
     if name == USUAL:
         return f"model: {USUAL}, made for rooms; -m overrules"
     return (
