@@ -23,7 +23,7 @@ from gestalt3d.synth.rooms import RoomConfig
 
 class Floor(NamedTuple):
     scene: int
-    """Of the validation split; of models that complete masks the last of those up to there."""
+    """Of the validation split; of models for photos the last of those up to there."""
     figures: dict[str, float]
     """About 80 % of what was printed when the weights were shipped; of models for frames whatever the class."""
 
@@ -42,21 +42,26 @@ FLOORS = {
 def pooled(model: Model, number: int, folder: Path) -> dict[str, Any]:
     """Figures of one scene."""
     vocabulary, name = model.vocabulary, model.name
-    if model.refines:
-        pictures, scores = (
-            open_data("objects:val", vocabulary=vocabulary, limit=number + 1),
+    world = name.rpartition("-")[2]
+    if world in ("objects", "photos"):
+        photos, scores = (
+            open_data(f"{world}:val", vocabulary=vocabulary, limit=number + 1),
             PhotoScores(vocabulary),
         )
         for i in range(number + 1):
-            seen = visible_part(pictures[i].truth, width=pictures[i].input.image.shape[2])
-            scores.see(pictures[i], model.refine(pictures[i].input, seen))
+            photo = photos[i]
+            if model.finds:
+                found = model.segment(photo.input)
+            else:
+                found = model.refine(photo.input, visible_part(photo.truth, width=photo.input.image.shape[2]))
+            scores.see(photo, found)
         return scores.results()["pooled"]
     if model.takes is View:
         view = open_data("views:val", vocabulary=vocabulary, limit=number + 1)[number]
         whole = WholeScores(vocabulary)
         whole.see(view, model.segment(view.input))
         return whole.results()["pooled"]["class_agnostic"]
-    scan = scene(number, vocabulary, folder, world=name.rpartition("-")[2])
+    scan = scene(number, vocabulary, folder, world=world)
     evaluator = CloudScores(vocabulary)
     evaluator.see(scan, model.segment(scan.input))
     return evaluator.results()["pooled"]

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torchvision.ops import roi_align
 
+from gestalt3d.ops.roi_align_2d import roi_align_2d
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pixels import pixel_boxes
 from gestalt3d.structures.sets import Sets
@@ -174,6 +174,9 @@ def _part(
 def _cut(part: Float[Tensor, "c i j"], box: Float[Tensor, "4"], side: int) -> Float[Tensor, "1 c side side"]:
     if part.shape[1] == 0 or part.shape[2] == 0:
         return part.new_zeros(1, len(part), side, side)
-    # Beyond the image roi_align repeats its last pixel; there nothing is.
+    # Beyond the image the operator repeats its last pixel; there nothing is.
     part = F.pad(part, (1, 1, 1, 1))
-    return roi_align(part[None], [box[None] + 1], side, sampling_ratio=-1, aligned=True)
+    longest = float((box[2:] - box[:2]).max())
+    samples = max(1, math.ceil(longest / side))
+    first = torch.zeros(1, dtype=torch.int64)
+    return roi_align_2d(part[None], box[None] + 1, first, scale=1.0, size=side, samples=samples)

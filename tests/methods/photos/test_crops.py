@@ -1,8 +1,11 @@
 """What of the other masks of a photo shows in the crop of one, and what they can hide."""
 
+import numpy as np
+import pytest
 import torch
+import torchvision
 
-from gestalt3d.methods.photos.crops import cut_masks, in_order, only_behind, others_in_crops
+from gestalt3d.methods.photos.crops import cut_image, cut_masks, in_order, only_behind, others_in_crops
 from gestalt3d.structures.sets import Sets
 
 WIDTH, HEIGHT = 6, 4
@@ -11,6 +14,18 @@ SIZE = WIDTH * HEIGHT
 
 def _masks(*rows: list[int]) -> Sets:
     return Sets.of([torch.tensor(row, dtype=torch.int64) for row in rows], SIZE)
+
+
+@pytest.mark.parametrize("box", [(-3.0, 2.0, 21.0, 26.0), (5.0, 4.0, 9.5, 8.5), (0.0, 0.0, 40.0, 40.0)])
+def test_crops_are_torchvisions_of_the_photo_in_the_dark(box: tuple[float, float, float, float]) -> None:
+    """Beyond the photo nothing is; a pixel of a small crop is the mean of as many places as pixels are under it."""
+    image = torch.rand(3, 30, 33, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([box])
+    dark = torch.nn.functional.pad(image, (40, 40, 40, 40))
+    wanted = torchvision.ops.roi_align(dark[None], [boxes + 40], 8, sampling_ratio=-1, aligned=True)
+    # At the edge of a crop nothing of the photo beyond it counts.
+    inner = np.s_[..., 1:-1, 1:-1]
+    assert torch.allclose(cut_image(image, boxes, 8)[inner], wanted[inner], atol=1e-5)
 
 
 def test_nothing_but_another_mask_hides() -> None:
@@ -28,7 +43,7 @@ def test_pixels_of_two_masks_are_beside_both() -> None:
     found = others_in_crops(masks, masks, (WIDTH, HEIGHT), boxes, 6)
     dense = torch.zeros(3, 36)
     dense[0, [1, 2, 20]] = dense[1, [0, 1, 6, 7, 20]] = dense[2, [0, 1, 2, 6, 7]] = 1
-    assert torch.equal(found, dense.view(3, 6, 6))
+    assert torch.allclose(found, dense.view(3, 6, 6), atol=1e-6)
 
 
 def test_some_objects_are_beside_all_others() -> None:
