@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 
 class NothingDrawn(TorchFunctionMode):
-    """Leaves tensors without memory as they are where they would be filled with normal numbers.
+    """Leaves tensors without memory as they are where they would be filled with initial values.
 
     There torch asks its compiler what these would be like, whose import takes longer than all the rest of loading.
     """
@@ -19,6 +19,9 @@ class NothingDrawn(TorchFunctionMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        if func is Tensor.normal_ and isinstance(args[0], Tensor) and args[0].is_meta:
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        given = {} if kwargs is None else kwargs
+        fills = func is Tensor.normal_ or getattr(func, "__module__", None) == nn.init.__name__
+        filled = args[0] if args else given.get("tensor")
+        if fills and isinstance(filled, Tensor) and filled.is_meta:
+            return filled
+        return func(*args, **given)

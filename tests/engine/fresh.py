@@ -6,6 +6,19 @@ import numpy as np
 import torch
 
 
+COMPILER = "torch._dynamo"
+"""Its import takes longer than all other work on a small scan."""
+
+
+def loads_the_compiler(name: str) -> bool:
+    """Whether loading a shipped weight imports torch's compiler."""
+    assert COMPILER not in sys.modules
+    import gestalt3d as g3
+
+    g3.load(name)
+    return COMPILER in sys.modules
+
+
 def segmented(name: str) -> int:
     """Length of the masks that a shipped weight finds, or completes, among 60 points or pixels."""
     assert "gestalt3d" not in sys.modules

@@ -167,6 +167,14 @@ def test_shipped_weights_segment_in_a_process_that_has_imported_nothing_else(
         assert process.submit(fresh.segmented, name).result(timeout=300) == 60
 
 
+def test_weights_are_loaded_without_torchs_compiler(processes: multiprocessing.context.BaseContext) -> None:
+    """But for those of Mask R-CNN, whose parts are torchvision's."""
+    for name, path in checkpoint.shipped().items():
+        with ProcessPoolExecutor(1, mp_context=processes) as process:
+            loaded = process.submit(fresh.loads_the_compiler, name).result(timeout=300)
+        assert loaded == (checkpoint.method_in(path) == "mask-rcnn"), name
+
+
 def test_the_device_is_one_of_this_machine() -> None:
     assert checkpoint.usable_device("cpu").type == "cpu"
     assert checkpoint.usable_device("auto").type in ("cpu", "cuda")
