@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import torch
 
-
 COMPILER = "torch._dynamo"
 """Its import takes longer than all other work on a small scan."""
 

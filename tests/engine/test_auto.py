@@ -1,18 +1,24 @@
 """The model where none is named."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import gestalt3d as g3
+from gestalt3d.data import open_data
 from gestalt3d.data.folder import save_scan
 from gestalt3d.engine.auto import Auto
 from gestalt3d.engine.model import load
+from gestalt3d.methods.choice import COMPLETER, FINDER, LEAST_SCORE
 from gestalt3d.methods.choice import SMALL as TABLE_TOPS
 from gestalt3d.methods.choice import USUAL as ROOMS
+from gestalt3d.methods.refiner import visible_part
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.samples import LabelledView
 from gestalt3d.synth.table_tops import make_table_top
 from tests.command import Command
 from tests.scenes import tiny_scan
@@ -107,3 +113,45 @@ def test_evaluate_takes_it_and_says_who_segmented_what(
         f"room: segmented by {ROOMS}" in answer.out
         and f"table_top_0000002: segmented by {TABLE_TOPS}" in answer.out
     )
+
+
+@pytest.fixture(scope="module")
+def photo() -> LabelledView:
+    sample = open_data("photos:val", limit=1)[0]
+    assert isinstance(sample, LabelledView)
+    return sample
+
+
+def test_a_photo_is_searched_by_one_model_and_completed_by_another(auto: Auto, photo: LabelledView) -> None:
+    """What is found is what the finder is sure of, and its visible masks and classes stay."""
+    found, alone = auto.segment(photo.input), load(FINDER).segment(photo.input, min_score=LEAST_SCORE)
+    assert found.method == COMPLETER and len(found) == len(alone) > 0
+    assert found.masks == alone.masks and torch.equal(found.classes, alone.classes)
+    assert found.whole is not None and found.whole.sizes.sum() > found.masks.sizes.sum()
+    assert found.shapes is not None
+    name = alone.class_name(0)
+    some = auto.segment(photo.input, classes=[name])
+    assert 0 < len(some) == sum(alone.class_name(i) == name for i in range(len(alone)))
+    sure = auto.segment(photo.input, min_score=0.9)
+    assert len(sure) == int((alone.scores >= 0.9).sum())
+
+
+def test_given_masks_of_a_photo_are_completed(auto: Auto, photo: LabelledView) -> None:
+    seen = visible_part(photo.truth, width=photo.input.image.shape[2])
+    assert auto.refines and auto.finds
+    assert auto.refine(photo.input, seen).whole == load(COMPLETER).refine(photo.input, seen).whole
+
+
+def test_segment_says_who_found_and_completed(command: Command, photo: LabelledView, tmp_path: Path) -> None:
+    pixels = (photo.input.image.permute(1, 2, 0).numpy() * 255).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "desk.png")
+    plain = ["-o", tmp_path / "out", "--no-picture", "--no-page"]
+    answer = command("segment", tmp_path / "desk.png", *plain)
+    assert answer.code == 0, answer.err
+    assert f"models: {FINDER} finds objects, {COMPLETER} completes them" in answer.out
+    written = tmp_path / "out" / "desk.whole.json"
+    again = command("segment", tmp_path / "desk.png", "--masks", written, "-o", tmp_path / "two", "--no-page")
+    assert again.code == 0, again.err
+    assert f"model: {COMPLETER}; -m overrules" in again.out
+    kept, given = (json.loads(p.read_text()) for p in (tmp_path / "two" / "desk.whole.json", written))
+    assert kept["categories"] == given["categories"], "names are those of the completer's vocabulary"
