@@ -10,6 +10,8 @@ from gestalt3d.data import DataSet, Seen
 from gestalt3d.engine.faults import in_one_line
 from gestalt3d.engine.model import Model
 from gestalt3d.engine.tally import Tally
+from gestalt3d.errors import UserError
+from gestalt3d.methods.choice import COMPLETER, FINDER
 from gestalt3d.methods.refiner import visible_part, wants_whole_boxes
 from gestalt3d.metrics.report import Figures, Results
 from gestalt3d.structures.instances import Instances
@@ -73,6 +75,7 @@ def evaluate(
             "evaluate(model, scans): wants a model and a data set, as load and open_data give them, "
             f"got {model!r:.40} and {scans!r:.40}"
         )
+    _expect_one_vocabulary(model, scans)
     make = lambda: scans.evaluator(model.vocabulary, class_agnostic=class_agnostic)  # noqa: E731
     tally = None
     if add_to is not None:
@@ -118,6 +121,20 @@ def evaluate(
     if failed:
         result["failed"] = failed
     return result
+
+
+def _expect_one_vocabulary(model: Model, scans: DataSet) -> None:
+    """`UserError` for one that chooses by the scan where it would answer photos in other classes than it says."""
+    if model.vocabulary_of_photos == model.vocabulary or not len(scans):
+        return
+    try:
+        view: object = scans[0].input
+    except Exception:
+        return  # whoever reads it next says what is wrong with it
+    if isinstance(view, View) and view.depth is None:
+        raise UserError(
+            f"{model.name} leaves photos to {FINDER} and {COMPLETER}, which know other classes; evaluate one of these"
+        )
 
 
 def _answer(model: Model, scan: Scan) -> Instances:

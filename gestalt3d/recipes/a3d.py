@@ -54,7 +54,7 @@ def a3d_photos() -> Recipe:
             cross_view=False,
             beside=True,
             behind=True,
-            front=1.0,
+            front=0.25,
             behind_weight=3.0,
             unet=(16, 32, 64, 64, 64),
         ),

@@ -11,8 +11,10 @@ from PIL import Image
 import gestalt3d as g3
 from gestalt3d.data import open_data
 from gestalt3d.data.folder import save_scan
+from gestalt3d.data.photo_scenes import Photos
 from gestalt3d.engine.auto import Auto
 from gestalt3d.engine.model import load
+from gestalt3d.errors import UserError
 from gestalt3d.methods.choice import COMPLETER, FINDER, LEAST_SCORE
 from gestalt3d.methods.choice import SMALL as TABLE_TOPS
 from gestalt3d.methods.choice import USUAL as ROOMS
@@ -117,9 +119,7 @@ def test_evaluate_takes_it_and_says_who_segmented_what(
 
 @pytest.fixture(scope="module")
 def photo() -> LabelledView:
-    sample = open_data("photos:val", limit=1)[0]
-    assert isinstance(sample, LabelledView)
-    return sample
+    return Photos("val", count=1)[0]
 
 
 def test_a_photo_is_searched_by_one_model_and_completed_by_another(auto: Auto, photo: LabelledView) -> None:
@@ -155,3 +155,8 @@ def test_segment_says_who_found_and_completed(command: Command, photo: LabelledV
     assert f"model: {COMPLETER}; -m overrules" in again.out
     kept, given = (json.loads(p.read_text()) for p in (tmp_path / "two" / "desk.whole.json", written))
     assert kept["categories"] == given["categories"], "names are those of the completer's vocabulary"
+
+
+def test_photos_are_not_scored_in_classes_that_nobody_answers_in(auto: Auto) -> None:
+    with pytest.raises(UserError, match=f"{FINDER} and {COMPLETER}, which know other classes"):
+        g3.evaluate(auto, open_data("photos:val", vocabulary=auto.vocabulary, limit=1))

@@ -30,6 +30,8 @@ class Floor(NamedTuple):
 
 FLOORS = {
     "a3d-objects": Floor(25, {"mIoU": 64, "hidden_mIoU": 34}),
+    "a3d-photos": Floor(3, {"mIoU": 74, "hidden_mIoU": 38}),
+    "mask-rcnn-photos": Floor(3, {"AP50": 47, "mIoU": 46}),
     "a3is-rooms": Floor(3, {"AP2": 14, "APb": 21, "recallb": 26}),
     "asis-rooms": Floor(2, {"AP50": 54, "mCov": 63, "mIoU": 61}),
     "mtml-rooms": Floor(0, {"AP50": 51, "mCov": 33, "mIoU": 55}),
