@@ -54,7 +54,7 @@ def with_number(config: Any, path: tuple[str, ...], number: Any) -> Any:
     old = getattr(config, first)
     if rest:
         return replace(config, **{first: with_number(old, tuple(rest), number)})
-    return replace(config, **{first: tuple(number for _ in old) if isinstance(old, tuple) else number})
+    return replace(config, **{first: tuple(number for _ in old or "1") if isinstance(old, tuple) else number})
 
 
 def has_range(hint: Any) -> bool:

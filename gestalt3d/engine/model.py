@@ -15,7 +15,6 @@ from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
 from gestalt3d.methods.method import AnyMethod, needs_depth, takes_clouds, takes_views
 from gestalt3d.methods.refiner import finds, refines
-from gestalt3d.methods.untrained import UNTRAINED
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
@@ -208,12 +207,7 @@ def without_photos(name: str) -> str:
     shipped = [
         name for name, file in checkpoint.shipped().items() if _finds_in_photos(checkpoint.method_in(file))
     ]
-    completers = [n for n, it in UNTRAINED.items() if hasattr(methods.method_class(it.method), "refine")]
-    remedy = (
-        f"for photos there are {', '.join(shipped)}"
-        if shipped
-        else f"no model of this package finds objects in photos yet; {', '.join(completers)} complete masks that you give"
-    )
+    remedy = f"photos are for {', '.join(shipped)}"
     return f"{name} wants depth, too (a colour image and its depth in a folder); {remedy}"
 
 

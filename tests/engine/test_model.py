@@ -257,7 +257,7 @@ def test_a_view_without_depth_or_camera_is_refused_by_models_for_clouds() -> Non
     model = Model("halves", Halves())
     with pytest.raises(
         UserError,
-        match=r"photo without depth; halves wants depth, too .*; no model of this package finds objects in photos yet",
+        match=r"photo without depth; halves wants depth, too .*; photos are for mask-rcnn-photos",
     ):
         model.segment(some_view(depth=False))
     with pytest.raises(UserError, match="no camera"):

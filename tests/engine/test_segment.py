@@ -186,10 +186,7 @@ def test_photos_are_refused_by_name_and_as_a_folder(model: Model, tmp_path: Path
     )
     folder, photo = outcome.failed
     assert "only photos without depth; geometric wants depth, too" in folder
-    assert (
-        str(tmp_path / "in" / "holiday.jpg") in photo
-        and "no model of this package finds objects in photos yet" in photo
-    )
+    assert str(tmp_path / "in" / "holiday.jpg") in photo and "photos are for mask-rcnn-photos" in photo
 
 
 class Solid(Fake):

@@ -102,7 +102,7 @@ def test_more_points_than_a_page_takes_are_thinned_out_and_it_says_so() -> None:
 
 def test_a_missing_colour_is_said_once() -> None:
     cloud, instances = made_up_room(500, color=False)
-    page = page_html(cloud, instances, title="room", notes=notes_on(cloud, load("geometric"), instances))
+    page = page_html(cloud, instances, title="room", notes=notes_on(cloud, load("geometric"), "geometric"))
     assert sum("colour" in note for note in about(page)["notes"]) == 1
 
 
