@@ -8,6 +8,7 @@ from gestalt3d.engine import checkpoint
 from gestalt3d.engine.model import Model, load
 from gestalt3d.io.given import InputLike, input_of
 from gestalt3d.methods import choice
+from gestalt3d.stages import stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.view import View
@@ -59,7 +60,8 @@ class Auto(Model):
 
 @lru_cache(maxsize=4)
 def _loaded(name: str, device: str) -> Model:
-    return load(name, device=device)
+    with stage("load"):
+        return load(name, device=device)
 
 
 def load_auto(device: str) -> Auto:
