@@ -38,7 +38,8 @@ OBJECTS = Setting(
     measure=completions.measure,
     about="pictures of single synthetic objects: {train} to train on, {test} of new objects from viewpoints that training held"
     " out (objects:test), and as many from its viewpoints; {steps} steps of 32 pictures a row, seeds {seeds}; every row is given"
-    " the true boxes and visible masks, which belong to every answer. Mask R-CNN's family begins with ImageNet's MobileNetV2 and learns at half A3D's rate;"
+    " the true boxes and visible masks, which belong to every answer."
+    " Mask R-CNN's family begins with ImageNet's MobileNetV2 and learns at half A3D's rate;"
     " paper: ShapeNet, where it finds boxes and masks itself",
 )
 
@@ -53,7 +54,8 @@ PHOTOS = Setting(
     " 6 photos a row, seeds {seeds}, before which those that start from single objects had as many steps of 32 pictures of them."
     " For IoU every row is given the true boxes and visible masks, for mAP what the shipped mask-rcnn-photos finds. Costs are"
     " those of a photo of 320 x 240 with ten objects; of A3D and Deocclusion with this finder. Mask R-CNN's family begins with"
-    " ImageNet's MobileNetV2, the others from nothing; paper: the mean of D2SA, KINS and COCOA-cls, where each finds masks itself",
+    " ImageNet's MobileNetV2, the others from nothing; paper: the mean of D2SA, KINS and COCOA-cls, where each finds masks"
+    " itself",
 )
 
 
