@@ -251,17 +251,11 @@ def _neighbours(masks: Sets, width: int) -> Int[Tensor, "p 2"]:
     count = len(masks)
     owners, pixels = masks.owners, masks.indices
     found = [torch.zeros(0, dtype=torch.int64)]
-    order = torch.argsort(pixels, stable=True)
-    keys, owned = pixels[order], owners[order]
     for step in (0, 1, width):
         # An image's last pixel of a row does not touch the first of the next.
-        there = pixels + step
-        valid = (pixels % width != width - 1) if step == 1 else torch.ones_like(pixels, dtype=torch.bool)
-        low, high = torch.searchsorted(keys, there), torch.searchsorted(keys, there, right=True)
-        amount = torch.where(valid, high - low, 0)
-        mine = owners.repeat_interleave(amount)
-        at = torch.arange(int(amount.sum())) - (amount.cumsum(0) - amount).repeat_interleave(amount)
-        theirs = owned[low.repeat_interleave(amount) + at]
+        inside = (pixels % width != width - 1) if step == 1 else torch.ones_like(pixels, dtype=torch.bool)
+        place, theirs = masks.holding(pixels[inside] + step)
+        mine = owners[inside][place]
         a, b = torch.minimum(mine, theirs), torch.maximum(mine, theirs)
         found.append((a * max(count, 1) + b)[a != b].unique())
     keys = torch.cat(found).unique()

@@ -146,6 +146,16 @@ class Sets:
         """Whether any element is in two sets."""
         return bool((torch.bincount(self.indices, minlength=1) > 1).any())
 
+    def holding(self, elements: Int[Tensor, "k"]) -> tuple[Int[Tensor, "p"], Int[Tensor, "p"]]:
+        """Pairs of a place in `elements` and a set that has the element there, the places ascending; elements may be in none."""
+        order = torch.argsort(self.indices, stable=True)
+        keys, owners = self.indices[order], self.owners[order]
+        low, high = torch.searchsorted(keys, elements), torch.searchsorted(keys, elements, right=True)
+        times = high - low
+        place = torch.arange(len(elements)).repeat_interleave(times)
+        start = (times.cumsum(0) - times).repeat_interleave(times)
+        return place, owners[low[place] + torch.arange(len(place)) - start]
+
     def restricted(self, elements: Int[Tensor, "k"]) -> "Sets":
         """The sets among these elements, none of which is named twice; they are counted anew in the order given."""
         place = self.indices.new_full((self.size,), -1)

@@ -104,3 +104,9 @@ def test_what_other_sets_have_is_taken_from_sets_of_the_same_number() -> None:
     assert [mask.tolist() for mask in one.without(other)] == [[0, 4], [], [2]]
     with pytest.raises(ValueError, match="cannot be taken"):
         one.without(Sets.empty(5))
+
+
+def test_who_holds_an_element() -> None:
+    """Each place with every set that has its element; elements that none has are in no pair."""
+    place, owner = made([[1, 2], [], [2, 5]]).holding(torch.tensor([2, 9, 5, 2, 0]))
+    assert [*zip(place.tolist(), owner.tolist(), strict=True)] == [(0, 0), (0, 2), (2, 2), (3, 0), (3, 2)]

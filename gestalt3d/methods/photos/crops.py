@@ -113,20 +113,13 @@ def in_order(whole: Sets, masks: Sets, share: float = 1.0) -> Sets:
     """
     count = len(masks)
     hidden = whole.without(masks)
-    # Every mask that shows a hidden pixel: (set, place among the hidden, mask).
-    order = torch.argsort(masks.indices, stable=True)
-    keys, owners = masks.indices[order], masks.owners[order]
-    low, high = (torch.searchsorted(keys, hidden.indices, right=right) for right in (False, True))
-    times = high - low
-    place = torch.arange(len(hidden.indices)).repeat_interleave(times)
-    start = (times.cumsum(0) - times).repeat_interleave(times)
-    over = owners[low[place] + torch.arange(len(place)) - start]
+    place, over = masks.holding(hidden.indices)
     under = hidden.owners[place]
     reach = torch.bincount(under * count + over, minlength=count * count).view(count, count)
     is_front = (reach < share * reach.T) & (reach > 0)  # of a pair (set, mask): the set before the mask
-    may_hide = torch.zeros(len(hidden.indices), dtype=torch.bool)
-    may_hide[place[~is_front[under, over]]] = True
-    drop = (times > 0) & ~may_hide
+    drop = torch.zeros(len(hidden.indices), dtype=torch.bool)
+    drop[place] = True
+    drop[place[~is_front[under, over]]] = False
     sizes = torch.bincount(hidden.owners[drop], minlength=count)
     return whole.without(Sets.from_sizes(sizes, hidden.indices[drop], whole.size))
 
