@@ -265,7 +265,7 @@ def test_rows_with_and_without_directions_draw_the_same_proposals(monkeypatch: p
     rows = {row.key: row for row in reproduce.TABLES["mtml-table2"].rows}
     drawn = []
     monkeypatch.setattr(
-        "gestalt3d.methods.voxels.proposals.best_first",
+        "gestalt3d.methods.voxels.grouping.best_first",
         lambda scores, sizes: (drawn.append(sizes.tolist()), torch.arange(0))[1],
     )
     for key in ("mtml-rooms-fe", "mtml-rooms-both", "mtml-rooms-both-scored-as-fe"):

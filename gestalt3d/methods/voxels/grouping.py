@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gestalt3d.configs import Count, NotNegative, Positive, Share, Within, check_ranges
+from gestalt3d.methods.overlapping import best_first, suppress, without_overlap
 from gestalt3d.methods.voxels import proposals
 from gestalt3d.methods.voxels.labelled import one_hot
 from gestalt3d.ops.segment import segment_mode
@@ -142,12 +143,12 @@ def grouped(
         labels = proposals.probable_class(certain, made)
         semantics = certain if semantics is None else semantics
         scores = score(embeddings, direction, coordinates, semantics, made, labels, config, sizes)
-        order = proposals.best_first(scores, made.sizes)
+        order = best_first(scores, made.sizes)
     with stage("suppression"):
-        kept = proposals.suppress(made, order, max_iou=c.nms_iou)
+        kept = suppress(made, order, max_iou=c.nms_iou)
         if not c.coherent:
             return Scored(made.take(kept), labels[kept], scores[kept])
-        parts, kept = proposals.without_overlap(made, kept, min_rest=c.min_rest, min_voxels=c.min_voxels)
+        parts, kept = without_overlap(made, kept, min_rest=c.min_rest, least=c.min_voxels)
     return Scored(parts, labels[kept], scores[kept])
 
 

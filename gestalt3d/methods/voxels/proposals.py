@@ -17,10 +17,8 @@ Readings, where the paper is silent:
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from gestalt3d.methods.voxels import labelled
@@ -34,8 +32,6 @@ from gestalt3d.structures.sets import Sets
 
 _MEMBERS_AT_ONCE = 2**20
 """What scores gather has room for this many voxels, or for the largest proposal."""
-_ROWS_AT_ONCE = 256
-"""Proposals whose overlaps with all others are known at a time."""
 
 
 # ── proposals ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -298,67 +294,3 @@ def total_score(
     if not weight > 0:
         raise ValueError(f"weights must sum to more than 0, got {[w for w, _ in scores]}")
     return torch.stack([w / weight * s.clamp(min=0) for w, s in scores]).sum(0)
-
-
-# ── choice ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def best_first(scores: Float[Tensor, "p"], sizes: Int[Tensor, "p"]) -> Int[Tensor, "p"]:
-    """Proposals by score, then size, both descending, then by number."""
-    by_size = torch.argsort(sizes, descending=True, stable=True)
-    return by_size[torch.argsort(scores[by_size], descending=True, stable=True)]
-
-
-def suppress(proposals: Sets, order: Int[Tensor, "p"], *, max_iou: float) -> Int[Tensor, "q"]:
-    """Non-maximum suppression over sets: in the given order, each that overlaps no kept one by an IoU above `max_iou`."""
-    if len(order) == 0:
-        return order
-    ranked = proposals.take(order)
-    sizes = ranked.sizes.cpu().numpy()
-    members = csr_matrix(
-        (
-            np.ones(len(ranked.indices), dtype=np.int32),
-            ranked.indices.cpu().numpy(),
-            ranked.offsets.cpu().numpy(),
-        ),
-        shape=(len(order), proposals.size),
-    )
-    holders = members.T.tocsr()
-    gone, kept = np.zeros(len(order), dtype=bool), []
-    for first in range(0, len(order), _ROWS_AT_ONCE):
-        # Of those that an earlier one has dropped nothing need be known.
-        rows = first + np.flatnonzero(~gone[first : first + _ROWS_AT_ONCE])
-        shared = (members[rows] @ holders).tocsr()
-        for i, start, stop in zip(rows.tolist(), shared.indptr, shared.indptr[1:], strict=False):
-            if gone[i]:
-                continue
-            kept.append(i)
-            others, common = shared.indices[start:stop], shared.data[start:stop]
-            gone[others[common > max_iou * (sizes[i] + sizes[others] - common)]] = True
-    return order[torch.tensor(kept, device=order.device)]
-
-
-def without_overlap(
-    proposals: Sets,
-    order: Int[Tensor, "q"],
-    *,
-    min_rest: float,
-    min_voxels: int,
-) -> tuple[Sets, Int[Tensor, "r"]]:
-    """One coherent labelling: in the given order each takes its voxels that no earlier one took; and which were kept.
-
-    A proposal that less than the share `min_rest` of its voxels, or fewer than `min_voxels`, is left of takes none.
-    """
-    free = torch.ones(proposals.size, dtype=torch.bool, device=order.device)
-    parts, kept = [], []
-    members = list(proposals)
-    for i in order.tolist():
-        own = members[i]
-        rest = own[free[own]]
-        if len(rest) >= max(min_voxels, 1) and len(rest) >= min_rest * len(own):
-            free[rest] = False
-            parts.append(rest)
-            kept.append(i)
-    sizes = order.new_tensor([len(part) for part in parts])
-    indices = torch.cat([order.new_zeros(0), *parts])
-    return Sets.from_sizes(sizes, indices, proposals.size), order.new_tensor(kept)
