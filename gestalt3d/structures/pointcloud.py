@@ -18,6 +18,7 @@ STRAY = 50.0
 FEWEST_ZEROS = 10
 """Fewer points at 0 0 0 may well lie there."""
 _SAMPLE = 100_000
+_PER_POINT = ("colors", "normals", "semantic", "features", "superpoints")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,10 @@ class PointCloud:
     """
     features: Float[Tensor, "n c"] | None = None
     """More about each point that is given as input: scores of the classes, or what a network saw."""
+    superpoints: Int[Tensor, "n"] | None = None
+    """Piece of surface that each point is of, from 0 without gaps, where that is known; methods that go by superpoints then
+    make none of their own.
+    """
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3:
@@ -70,7 +75,7 @@ class PointCloud:
                 raise ValueError(
                     f"{name} must be {tuple(self.points.shape)} like the points, got {tuple(value.shape)}"
                 )
-        for name in ("semantic", "features"):
+        for name in ("semantic", "features", "superpoints"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.points):
                 raise ValueError(
@@ -171,6 +176,7 @@ class PointCloud:
             self.origin,
             semantic=pick(self.semantic),
             features=pick(self.features),
+            superpoints=None if self.superpoints is None else _without_gaps(self.superpoints[index]),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -185,7 +191,7 @@ class PointCloud:
         if len(finite):
             size = (finite.amax(0) - finite.amin(0)).tolist()
             parts.append(" x ".join(f"{s:.4g}" for s in size) + " m")
-        held = [n for n in ("colors", "normals", "semantic", "features") if getattr(self, n) is not None]
+        held = [n for n in _PER_POINT if getattr(self, n) is not None]
         parts += [f"with {' and '.join(held)}"] if held else []
         if self.origin is not None:
             parts.append(f"around ({', '.join(f'{v:.10g}' for v in self.origin.tolist())})")
@@ -210,5 +216,10 @@ class PointCloud:
         return np.linalg.inv(self.source.world_from_source) @ world_from_cloud
 
     def to(self, device: torch.device | str) -> "PointCloud":
-        names = ("points", "colors", "normals", "semantic", "features")
+        names = ("points", *_PER_POINT)
         return replace(self, **{n: v.to(device) for n in names if (v := getattr(self, n)) is not None})
+
+
+def _without_gaps(labels: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """Numbered anew from 0, in the same order."""
+    return torch.unique(labels, return_inverse=True)[1]
