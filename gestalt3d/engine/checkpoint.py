@@ -214,8 +214,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> AnyMethod:
     name, target = str(name_or_path), usable_device(device)
     if name in UNTRAINED:
         untrained = UNTRAINED[name]
-        stages = untrained.semantics_of
-        return untrained.make(None if stages is None else load(stages, device=device))
+        return untrained.make({needed: load(needed, device=device) for needed in untrained.needs})
     known = shipped()
     path = known.get(name, Path(name_or_path))
     if name not in known and not path.exists():

@@ -32,6 +32,7 @@ METHODS: dict[str, str] = {
     "mask-rcnn": "gestalt3d.methods.mask_rcnn",
     "pcnet": "gestalt3d.methods.pcnet",
     "plain-masks": "gestalt3d.methods.plain_masks",
+    "consensus": "gestalt3d.methods.consensus",
 }
 """Name of a method of ours → its module."""
 

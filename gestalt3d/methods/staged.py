@@ -6,6 +6,7 @@ predicts (Sec. 3.3). The semantic stage stays as it is, running statistics inclu
 A cloud that carries its semantics needs no labels: they are taken as they are.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -122,6 +123,14 @@ class Staged(Learned[PointCloud, Batch, mtml.Prediction]):
     def with_parter(self, parter: MTML | Components) -> "Staged":
         """The same semantic stage before another parter."""
         return Staged(self.semantics, parter)
+
+    def with_turns(self, turns: int) -> "Staged":
+        """The same with the same weights, both stages looking at so many quarter turns, 1 to 4."""
+        stages = copy.copy(self.semantics), copy.copy(self.parter)
+        for made in stages:
+            if not isinstance(made, Components):
+                made.config = replace(made.config, turns=turns)
+        return Staged(*stages)
 
     def train(self, mode: bool = True) -> "Staged":
         """As ever, but the semantic stage learns nothing."""

@@ -1,7 +1,9 @@
 """Models that need no weights of their own, and the choice between models where none is named."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gestalt3d.lazy import imported
 from gestalt3d.methods import config_class, method_class
 from gestalt3d.structures.vocabulary import S3DIS, SHAPENET13, TOYBOXES, Vocabulary
 
@@ -17,20 +19,27 @@ class Untrained(NamedTuple):
     settings: dict[str, Any]
     about: str
     vocabulary: Vocabulary = VOCABULARY
-    semantics_of: str | None = None
-    """The shipped model of two stages of which this is another second one; its vocabulary counts."""
+    config: str = ""
+    """Where a configuration stands that is too long for `settings`, as "module:NAME"."""
+    needs: tuple[str, ...] = ()
+    """Shipped models that it stands behind; the vocabulary is that of the first."""
 
-    def make(self, stages: "AnyMethod | None") -> "AnyMethod":
-        """The method; where `stages` are given, the two stages with it as the second."""
-        cls, config = method_class(self.method), config_class(self.method)(**self.settings)
-        if stages is None:
+    def make(self, given: "Mapping[str, AnyMethod]") -> "AnyMethod":
+        """The method; `given` are the models that it needs."""
+        cls = method_class(self.method)
+        config = imported(self.config) if self.config else config_class(self.method)(**self.settings)
+        if not self.needs:
             return cls.from_config(config, self.vocabulary)
         from gestalt3d.methods.components import Components
+        from gestalt3d.methods.consensus import Consensus
         from gestalt3d.methods.staged import Staged
 
-        parter = cls.from_config(config, stages.vocabulary)
-        assert isinstance(stages, Staged) and isinstance(parter, Components)
-        return stages.with_parter(parter)
+        first = given[self.needs[0]]
+        if issubclass(cls, Consensus):
+            return cls(config, first.vocabulary, given)
+        parter = cls.from_config(config, first.vocabulary)
+        assert isinstance(first, Staged) and isinstance(parter, Components)
+        return first.with_parter(parter)
 
 
 UNTRAINED: dict[str, Untrained] = {
@@ -51,13 +60,27 @@ UNTRAINED: dict[str, Untrained] = {
         "components",
         {"min_voxels": 3},
         "connected components of the classes that mtml-rooms predicts",
-        semantics_of="mtml-rooms",
+        needs=("mtml-rooms",),
     ),
     "classes-rooms": Untrained(
         "components",
         {"connected": False},
         "each class that mtml-rooms predicts as one instance",
-        semantics_of="mtml-rooms",
+        needs=("mtml-rooms",),
+    ),
+    "consensus-fast": Untrained(
+        "consensus",
+        {},
+        "what mtml-rooms, asis-rooms, rpointnet-rooms and geometry agree on, in one look",
+        config="gestalt3d.methods.consensus:FAST",
+        needs=("mtml-rooms", "asis-rooms", "rpointnet-rooms", "geometric-regions"),
+    ),
+    "consensus-best": Untrained(
+        "consensus",
+        {},
+        "the same in several looks",
+        config="gestalt3d.methods.consensus:BEST",
+        needs=("mtml-rooms", "asis-rooms", "rpointnet-rooms", "geometric-regions"),
     ),
     "visible-masks": Untrained(
         "plain-masks", {"complete": "not"}, "visible masks taken for whole objects", SHAPENET13

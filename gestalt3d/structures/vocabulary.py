@@ -56,6 +56,10 @@ class Vocabulary:
         return np.where(official[order][at] == ids, order[at], -1)
 
 
+REST = ("clutter", "otherfurniture", "object")
+"""What is none of the other classes, in the vocabularies that have such a class."""
+
+
 def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
     """(len(source) + 1,) int64 table: `table[id]` is the target's id. Entry -1 maps to -1, so index with ids as they are.
 
@@ -65,9 +69,7 @@ def translate(source: Vocabulary, target: Vocabulary) -> np.ndarray:
     """
     if (source.title, target.title) == (NYU40.title, NYU13.title):
         return np.append(NYU13.from_official(np.array(NYU13_OF_NYU40)), -1)
-    rest = next(
-        (target.id(name) for name in ("clutter", "otherfurniture", "object") if name in target.names), -1
-    )
+    rest = next((target.id(name) for name in REST if name in target.names), -1)
     table = np.full(len(source) + 1, -1, dtype=np.int64)
     for i, name in enumerate(source.names):
         candidates = (name, *SYNONYMS.get(name, ()))

@@ -12,6 +12,7 @@ Readings:
   Batch Normalization", 2018), not by running means: rooms differ more than blocks of one room do.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -174,6 +175,12 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
     def migrated(cls, config: dict[str, Any]) -> Migrated:
         """Settings of blocks were one flat table before."""
         return Migrated(cls.name, flat.nested(config) if flat.is_flat(config) else config)
+
+    def with_turns(self, turns: int) -> "BlockMethod[Predicted]":
+        """The same with the same weights, looking at so many turns."""
+        method = copy.copy(self)
+        method.config = replace(self.config, turns=turns)
+        return method
 
     def group(self, prediction: Predicted) -> Int[Tensor, "n"]:
         """Instances of a prediction for a single block, counted from 0, -1 for none."""
