@@ -17,7 +17,7 @@ from gestalt3d.structures.vocabulary import SYNTH, Vocabulary, mapping
 from gestalt3d.synth.rooms import GENERATOR_VERSION, SPLITS, RoomConfig, make_room
 from gestalt3d.synth.whole import SHAPES_VERSION
 
-COUNTS = {"train": 1000, "val": 20, "test": 50}
+COUNTS = {"train": 1000, "second": 100, "val": 20, "test": 50}
 """Rooms per split where nothing is said."""
 
 

@@ -224,7 +224,16 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> AnyMethod:
             f"{name}: neither a shipped model nor a file; shipped are {', '.join([*known, *UNTRAINED])}"
             + ("" if path.suffix == SUFFIX else f" (a weight file ends in {SUFFIX})")
         )
-    return load_network(path).to(target)
+    return standing(load_network(path).to(target), device)
+
+
+def standing(method: Network, device: str) -> Network:
+    """The network on the shipped models that it needs; `UserError` for any other: a file may name what it likes."""
+    if unknown := [name for name in method.needs if name not in shipped()]:
+        raise UserError(f"the method {method.name} needs {unknown[0]}, which is no shipped model")
+    if method.needs:
+        method.stand_on({name: load(name, device=device) for name in method.needs})
+    return method
 
 
 def load_network(path: Path) -> Network:

@@ -78,6 +78,7 @@ def train(
     method = method_of(recipe.model).from_config(recipe.model, recipe.vocabulary() or scans.vocabulary)
     if not learns(method):
         raise UserError(f"{recipe.name}: the method {method.name!r} has nothing to train")
+    checkpoint.standing(method, device)
     scans, kept = parted(scans, recipe, say, instances=method.finds_instances)
     if not resume:
         taken = initialise(method, recipe.init)

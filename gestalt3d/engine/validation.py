@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gestalt3d.configs import Number
 from gestalt3d.data import DataSet, open_data
+from gestalt3d.engine import checkpoint
 from gestalt3d.engine.evaluate import evaluate
 from gestalt3d.engine.interrupt import Interrupt
 from gestalt3d.engine.model import Model
@@ -43,7 +44,8 @@ class Validation:
         recipe = self._recipe
         twin = type(method).from_config(recipe.model, method.vocabulary)
         twin.load_state_dict(weights)
-        twin = twin.to(next(method.parameters()).device).eval()
+        device = next(method.parameters()).device
+        twin = checkpoint.standing(twin.to(device).eval(), str(device))
         scans = self._kept or open_data(
             recipe.validate,
             root=recipe.root,

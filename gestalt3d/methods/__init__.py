@@ -33,6 +33,7 @@ METHODS: dict[str, str] = {
     "pcnet": "gestalt3d.methods.pcnet",
     "plain-masks": "gestalt3d.methods.plain_masks",
     "consensus": "gestalt3d.methods.consensus",
+    "judge": "gestalt3d.methods.judge",
 }
 """Name of a method of ours → its module."""
 

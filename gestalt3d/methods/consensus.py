@@ -18,7 +18,7 @@ Readings:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +36,9 @@ from gestalt3d.stages import counted, stage
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.pointcloud import PointCloud
 from gestalt3d.structures.vocabulary import REST, Vocabulary, translate
+
+if TYPE_CHECKING:
+    from gestalt3d.methods.untrained import Untrained
 
 
 @dataclass(frozen=True)
@@ -91,31 +94,31 @@ class ConsensusConfig:
         if twice := {name for name in names if names.count(name) > 1}:
             raise UserError(f"sources name {', '.join(sorted(twice))} twice; give one more looks instead")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The sources that have weights."""
+        return tuple(source.model for source in self.sources if source.model not in _weightless())
 
-_ONE = (Look(),)
-_SEVERAL = (
-    Look(),
-    Look(degrees=30.0),
-    Look(degrees=60.0),
-    Look(top=0.3),
-    Look(spacing=0.03),
-    Look(colors=False),
-)
+    def with_first_looks(self) -> "ConsensusConfig":
+        """Every source looking once, its first look."""
+        return replace(self, sources=tuple(replace(s, looks=s.looks[:1]) for s in self.sources))
 
 
-def _rooms(looks: tuple[Look, ...]) -> ConsensusConfig:
-    return ConsensusConfig(
-        sources=(
-            SourceConfig("mtml-rooms", looks),
-            SourceConfig("asis-rooms", looks, turns=1),
-            SourceConfig("rpointnet-rooms"),
-            SourceConfig("geometric-regions", names=False),
-        )
-    )
+def _weightless() -> "dict[str, Untrained]":
+    from gestalt3d.methods.untrained import UNTRAINED
+
+    return {name: model for name, model in UNTRAINED.items() if not model.needs}
 
 
-FAST, BEST = _rooms(_ONE), _rooms(_SEVERAL)
-"""For rooms: one look, or several."""
+class Answers(NamedTuple):
+    """What all sources have said of a cloud."""
+
+    superpoints: Int[Tensor, "n"]
+    weights: Int[Tensor, "s"]
+    """Points of each superpoint."""
+    pool: Pool
+    votes: Float[Tensor, "s c"]
+    """What share of those that have seen a superpoint, and do not abstain, sees each class in it."""
 
 
 class Consensus:
@@ -130,42 +133,83 @@ class Consensus:
         self, config: ConsensusConfig, vocabulary: Vocabulary, methods: Mapping[str, AnyMethod]
     ) -> None:
         """`methods` are those that `config.sources` name; `UserError` where one is missing or takes no clouds."""
-        self.config, self.vocabulary = config, vocabulary
+        self.config, self.vocabulary, self.models = config, vocabulary, dict(methods)
         self.methods: dict[str, Method[PointCloud]] = {}
         for source in config.sources:
             method = methods.get(source.model)
             if method is None:
                 known = ", ".join(methods) or "none"
-                raise UserError(f"a consensus with {source.model} wants that method, got {known}")
+                raise UserError(f"a consensus with {source.model} wants that model, got {known}")
             if not takes_clouds(method):
                 raise UserError(f"{source.model} takes no clouds, so it is no source of a consensus")
             self.methods[source.model] = method if source.turns is None else with_turns(method, source.turns)
 
     @classmethod
     def from_config(cls, config: ConsensusConfig, vocabulary: Vocabulary) -> "Consensus":
-        """Of sources without weights; `UserError` where it names others, which `load` of a shipped consensus finds."""
-        from gestalt3d.methods.untrained import UNTRAINED
+        """Of sources without weights; `UserError` where it names others."""
+        return cls.behind(config, vocabulary, {})
 
-        made = {
-            source.model: UNTRAINED[source.model].make({})
-            for source in config.sources
-            if source.model in UNTRAINED and not UNTRAINED[source.model].needs
-        }
-        return cls(config, vocabulary, made)
+    @classmethod
+    def behind(
+        cls, config: ConsensusConfig, vocabulary: Vocabulary, models: Mapping[str, AnyMethod]
+    ) -> "Consensus":
+        """Of these `models`, and of those that need none."""
+        known = _weightless()
+        names = [source.model for source in config.sources if source.model in known]
+        return cls(config, vocabulary, {**{name: known[name].make({}) for name in names}, **models})
 
     def segment(self, cloud: PointCloud) -> Instances:
         """Instances of a cloud, the best first; they may overlap unless `coherent` forbids. Scores are from 0 to 1.
 
         `element_classes` are what most sources see in a superpoint, the building included; -1 where all abstain.
         """
+        answers = self.ask(cloud)
+        with stage("agreement"):
+            scores = self.scores(answers)
+        return self.decide(answers, scores)
+
+    def ask(self, cloud: PointCloud) -> "Answers":
+        """What all sources find in a cloud."""
         with stage("superpoints"):
             pieces = superpoints(cloud, self.config.superpoints)
         count = int(pieces.max()) + 1 if len(pieces) else 0
-        weights = torch.bincount(pieces, minlength=count)
-        found, votes = self._asked(replace(cloud, superpoints=pieces), pieces, count)
-        with stage("agreement"):
-            pool = Pool.of(found, count)
-            scores = self._scores(pool, weights)
+        carrying = replace(cloud, superpoints=pieces)
+        found: list[Found] = []
+        votes = torch.zeros(count, len(self.vocabulary), dtype=torch.float64)
+        asked = [(source, look) for source in self.config.sources for look in source.looks]
+        with stage("looks"):
+            for source, look in counted(asked):
+                with stage(source.model):
+                    seen, rows = shown(carrying, look)
+                    answer = self.methods[source.model].segment(seen)
+                found.append(self._found(answer, pieces, rows, count))
+                if source.names:
+                    votes += self._votes(answer, pieces[rows], count)
+        total = votes.sum(1, keepdim=True)
+        shares = (votes / total.clamp(min=1e-9)).float()
+        return Answers(pieces, torch.bincount(pieces, minlength=count), Pool.of(found, count), shares)
+
+    @property
+    def looks(self) -> list[int]:
+        """How often each method looks."""
+        return [len(source.looks) for source in self.config.sources]
+
+    def agreement(self, answers: "Answers") -> Float[Tensor, "p sources"]:
+        """Of each source with each proposal, NaN for that which has found it."""
+        return agreement(answers.pool, answers.weights, sources=sum(self.looks))
+
+    def scores(self, answers: "Answers") -> Float[Tensor, "p"]:
+        """Agreement, size and the sources' own scores, weighted; from 0 to 1."""
+        c = self.config
+        of_methods = [looks.nanmean(1) for looks in self.agreement(answers).split(self.looks, dim=1)]
+        agreed = torch.stack(of_methods, dim=1).nanmean(1).nan_to_num(0.0)
+        size = _relative_size(sizes_of(answers.pool.sets, answers.weights))
+        parts = [(1.0, agreed), (c.size_weight, size), (c.own_weight, answers.pool.scores.clamp(0, 1))]
+        return torch.stack([weight * value for weight, value in parts]).sum(0) / sum(w for w, _ in parts)
+
+    def decide(self, answers: "Answers", scores: Float[Tensor, "p"]) -> Instances:
+        """Of proposals with these scores those that stay, as instances of the cloud that was asked about."""
+        pieces, weights, pool, votes = answers
         with stage("suppression"):
             order = best_first(scores, sizes_of(pool.sets, weights))
             kept = suppress(pool.sets, order, max_iou=self.config.max_iou, weights=weights)
@@ -182,24 +226,6 @@ class Consensus:
                 element_classes=probable_class(votes)[pieces],
                 method=self.name,
             )
-
-    def _asked(
-        self, cloud: PointCloud, pieces: Int[Tensor, "n"], count: int
-    ) -> tuple[list[Found], Float[Tensor, "s c"]]:
-        """What each source finds, and what share of those that have seen a superpoint sees each class in it."""
-        found: list[Found] = []
-        votes = torch.zeros(count, len(self.vocabulary), dtype=torch.float64)
-        asked = [(source, look) for source in self.config.sources for look in source.looks]
-        with stage("looks"):
-            for source, look in counted(asked):
-                with stage(source.model):
-                    seen, rows = shown(cloud, look)
-                    answer = self.methods[source.model].segment(seen)
-                found.append(self._found(answer, pieces, rows, count))
-                if source.names:
-                    votes += self._votes(answer, pieces[rows], count)
-        total = votes.sum(1, keepdim=True)
-        return found, (votes / total.clamp(min=1e-9)).float()
 
     def _found(
         self, answer: Instances, pieces: Int[Tensor, "n"], rows: Int[Tensor, "k"], count: int
@@ -222,16 +248,6 @@ class Consensus:
         counts = torch.bincount(keys, minlength=count * len(self.vocabulary))
         counts = counts.reshape(count, len(self.vocabulary))
         return counts / torch.bincount(pieces, minlength=count).clamp(min=1)[:, None].double()
-
-    def _scores(self, pool: Pool, weights: Int[Tensor, "s"]) -> Float[Tensor, "p"]:
-        """Agreement, size and the sources' own scores, weighted; from 0 to 1."""
-        c = self.config
-        looks = [len(source.looks) for source in c.sources]
-        each = agreement(pool, weights, sources=sum(looks)).split(looks, dim=1)
-        agreed = torch.stack([of_looks.nanmean(1) for of_looks in each], dim=1).nanmean(1).nan_to_num(0.0)
-        parts = [(1.0, agreed), (c.size_weight, _relative_size(sizes_of(pool.sets, weights)))]
-        parts.append((c.own_weight, pool.scores.clamp(0, 1)))
-        return torch.stack([weight * value for weight, value in parts]).sum(0) / sum(w for w, _ in parts)
 
     def _classes(self, votes: Float[Tensor, "p c"]) -> Int[Tensor, "p"]:
         """The class with most votes that is no structure, the lowest on ties; the rest class where there are none, else -1."""

@@ -4,7 +4,7 @@ A method that learns is a network with four more functions: `prepare` makes a ba
 `losses` supervises, `segment` decides. `fit` looks at the training set once before.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -161,6 +161,14 @@ class Network(nn.Module):
         does not know it leaves for `configs.from_plain` to refuse.
         """
         return Migrated(cls.name, config)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the shipped models that it stands on, whose weights are in files of their own; by default none."""
+        return ()
+
+    def stand_on(self, models: Mapping[str, AnyMethod]) -> None:
+        """Take what it `needs`, before it is asked anything."""
 
     @property
     def finds_instances(self) -> bool:

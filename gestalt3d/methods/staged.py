@@ -126,11 +126,11 @@ class Staged(Learned[PointCloud, Batch, mtml.Prediction]):
 
     def with_turns(self, turns: int) -> "Staged":
         """The same with the same weights, both stages looking at so many quarter turns, 1 to 4."""
-        stages = copy.copy(self.semantics), copy.copy(self.parter)
-        for made in stages:
-            if not isinstance(made, Components):
-                made.config = replace(made.config, turns=turns)
-        return Staged(*stages)
+        semantics, parter = copy.copy(self.semantics), copy.copy(self.parter)
+        semantics.config = replace(semantics.config, turns=turns)
+        if isinstance(parter, MTML):
+            parter.config = replace(parter.config, turns=turns)
+        return Staged(semantics, parter)
 
     def train(self, mode: bool = True) -> "Staged":
         """As ever, but the semantic stage learns nothing."""

@@ -71,7 +71,7 @@ class SuperpointConfig:
 
 
 def superpoints(cloud: PointCloud, config: SuperpointConfig) -> Int[Tensor, "n"]:
-    """Superpoint of each point, numbered from 0: the one that the cloud carries. If it carries none, points of a voxel are of one."""
+    """Superpoint of each point, numbered from 0: as the cloud carries them, else made here; then points of a voxel are of one."""
     if cloud.superpoints is not None:
         return cloud.superpoints
     voxels = voxelize(cloud.points, voxel_size=config.voxel_size)

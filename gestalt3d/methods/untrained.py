@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gestalt3d.lazy import imported
 from gestalt3d.methods import config_class, method_class
 from gestalt3d.structures.vocabulary import S3DIS, SHAPENET13, TOYBOXES, Vocabulary
 
@@ -19,24 +18,21 @@ class Untrained(NamedTuple):
     settings: dict[str, Any]
     about: str
     vocabulary: Vocabulary = VOCABULARY
-    config: str = ""
-    """Where a configuration stands that is too long for `settings`, as "module:NAME"."""
     needs: tuple[str, ...] = ()
-    """Shipped models that it stands behind; the vocabulary is that of the first."""
+    """The shipped model that it is another form of, whose vocabulary counts."""
 
     def make(self, given: "Mapping[str, AnyMethod]") -> "AnyMethod":
         """The method; `given` are the models that it needs."""
-        cls = method_class(self.method)
-        config = imported(self.config) if self.config else config_class(self.method)(**self.settings)
+        cls, config = method_class(self.method), config_class(self.method)(**self.settings)
         if not self.needs:
             return cls.from_config(config, self.vocabulary)
         from gestalt3d.methods.components import Components
-        from gestalt3d.methods.consensus import Consensus
+        from gestalt3d.methods.judge import Judge
         from gestalt3d.methods.staged import Staged
 
         first = given[self.needs[0]]
-        if issubclass(cls, Consensus):
-            return cls(config, first.vocabulary, given)
+        if isinstance(first, Judge):
+            return first.with_consensus(first.config.consensus.with_first_looks())
         parter = cls.from_config(config, first.vocabulary)
         assert isinstance(first, Staged) and isinstance(parter, Components)
         return first.with_parter(parter)
@@ -69,18 +65,7 @@ UNTRAINED: dict[str, Untrained] = {
         needs=("mtml-rooms",),
     ),
     "consensus-fast": Untrained(
-        "consensus",
-        {},
-        "what mtml-rooms, asis-rooms, rpointnet-rooms and geometry agree on, in one look",
-        config="gestalt3d.methods.consensus:FAST",
-        needs=("mtml-rooms", "asis-rooms", "rpointnet-rooms", "geometric-regions"),
-    ),
-    "consensus-best": Untrained(
-        "consensus",
-        {},
-        "the same in several looks",
-        config="gestalt3d.methods.consensus:BEST",
-        needs=("mtml-rooms", "asis-rooms", "rpointnet-rooms", "geometric-regions"),
+        "judge", {}, "consensus-best with one look of each method", needs=("consensus-best",)
     ),
     "visible-masks": Untrained(
         "plain-masks", {"complete": "not"}, "visible masks taken for whole objects", SHAPENET13

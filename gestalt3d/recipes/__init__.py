@@ -6,7 +6,7 @@ from gestalt3d import plugins
 from gestalt3d.data import needs_root
 from gestalt3d.engine.recipe import Recipe
 from gestalt3d.errors import UserError
-from gestalt3d.recipes import a3d, a3is, asis, gspn, mtml, parts, sgpn
+from gestalt3d.recipes import a3d, a3is, asis, consensus, gspn, mtml, parts, sgpn
 from gestalt3d.recipes.commands import ROOT, training
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -17,6 +17,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **parts.RECIPES,
     **a3is.RECIPES,
     **a3d.RECIPES,
+    **consensus.RECIPES,
 }
 """Ours, by name."""
 _CHAINS = {
@@ -27,6 +28,7 @@ _CHAINS = {
     **parts.CHAINS,
     **a3is.CHAINS,
     **a3d.CHAINS,
+    **consensus.CHAINS,
 }
 
 

@@ -24,8 +24,10 @@ from gestalt3d.synth.shapes import Builder
 from gestalt3d.synth.whole import with_whole_objects
 
 GENERATOR_VERSION = 1
-SPLITS = {"train": 0, "val": 1_000_000, "test": 2_000_000}
-"""First seed of each split; a split ends where the next begins."""
+SPLITS = {"train": 0, "second": 500_000, "val": 1_000_000, "test": 2_000_000}
+"""First seed of each split; a split ends where the next begins. "second" is for what learns from the answers of methods that have
+learnt from "train".
+"""
 MIN_POINTS = 20
 
 

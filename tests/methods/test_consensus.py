@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gestalt3d.errors import UserError
-from gestalt3d.methods.consensus import BEST, Consensus, ConsensusConfig, SourceConfig
+from gestalt3d.methods.consensus import Consensus, ConsensusConfig, SourceConfig
 from gestalt3d.methods.ensemble.looks import Look, shown, with_turns
 from gestalt3d.methods.ensemble.pool import Found, Pool, agreement, mean_of, of_points, of_superpoints
 from gestalt3d.methods.untrained import UNTRAINED
@@ -195,7 +195,7 @@ def test_superpoints_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_cannot_be_a_source_is_refused_in_words() -> None:
     with pytest.raises(UserError, match="mtml-rooms"):
-        Consensus.from_config(BEST, SCANNET21)
+        Consensus.from_config(ConsensusConfig(sources=(SourceConfig("mtml-rooms"),)), SCANNET21)
     with pytest.raises(UserError, match="one at least"):
         ConsensusConfig(sources=())
     with pytest.raises(UserError, match="twice"):
@@ -205,15 +205,6 @@ def test_what_cannot_be_a_source_is_refused_in_words() -> None:
     config = ConsensusConfig(sources=(SourceConfig("visible-masks"),))
     with pytest.raises(UserError, match="takes no clouds"):
         Consensus.from_config(config, SCANNET21)
-
-
-def test_the_shipped_ones_name_models_that_there_are() -> None:
-    for name in ("consensus-fast", "consensus-best"):
-        shipped = UNTRAINED[name]
-        from gestalt3d.lazy import imported
-
-        named = [source.model for source in imported(shipped.config).sources]
-        assert list(shipped.needs) == named
 
 
 def test_a_geometric_source_has_no_turns_of_its_own() -> None:

@@ -48,6 +48,14 @@ class Pool(NamedTuple):
             torch.arange(len(found)).repeat_interleave(counts),
         )
 
+    def of_sources(self, chosen: Sequence[int]) -> "Pool":
+        """What these sources have found, which are counted anew in the order given; each once."""
+        each = [(self.source == source).nonzero()[:, 0] for source in chosen]
+        rows = torch.cat([torch.zeros(0, dtype=torch.int64), *each])
+        counts = torch.tensor([len(own) for own in each], dtype=torch.int64)
+        source = torch.arange(len(chosen)).repeat_interleave(counts)
+        return Pool(self.sets.take(rows), self.scores[rows], source)
+
 
 def of_superpoints(
     masks: Sets, superpoints: Int[Tensor, "n"], shown: Int[Tensor, "k"], *, count: int, least: float

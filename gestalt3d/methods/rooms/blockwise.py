@@ -177,9 +177,11 @@ class BlockMethod(Learned[PointCloud, Batch, Predicted]):
         return Migrated(cls.name, flat.nested(config) if flat.is_flat(config) else config)
 
     def with_turns(self, turns: int) -> "BlockMethod[Predicted]":
-        """The same with the same weights, looking at so many turns."""
+        """The same with the same weights, looking at so many turns of clouds that may be turned already."""
         method = copy.copy(self)
-        method.config = replace(self.config, turns=turns)
+        # It will be shown turned clouds instead: what is one room stays one.
+        blocks = replace(self.config.blocks, max_room=self.config.blocks.max_room * math.sqrt(2))
+        method.config = replace(self.config, turns=turns, blocks=blocks)
         return method
 
     def group(self, prediction: Predicted) -> Int[Tensor, "n"]:
