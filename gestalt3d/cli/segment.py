@@ -45,6 +45,13 @@ def segment(
     min_score: Annotated[
         float, option("keep only objects of which the model is at least this sure, 0 to 1", "SCORE")
     ] = 0.0,
+    no_overlap: Annotated[
+        bool,
+        option(
+            "every point in one object at most, of models that find objects which overlap; `auto` does so anyway",
+            default="",
+        ),
+    ] = False,
     units: Annotated[
         Literal["m", "cm", "mm", "ft", "in"] | None,
         option(
@@ -114,6 +121,7 @@ def segment(
         masks,
         None if refiner is None else load(refiner, device=device),
         Kinds(picture=picture, page=page, objects=objects),
+        False if no_overlap else None,
     )
     reports: list[dict[str, Any]] = []
     failed: list[str] = []

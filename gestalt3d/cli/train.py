@@ -65,6 +65,7 @@ def train(arguments: list[str]) -> None:
             epochs=run.epochs,
             report=_Expected(bar),
             note=complain,
+            on_progress=bar,
         )
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         _say_training(out, last, run.recipe)

@@ -121,7 +121,8 @@ ViewsSpec = Literal[
 ]  # fmt: skip
 """The data whose samples are views."""
 KNOWN = {
-    "rooms": "rooms:train, rooms:val, rooms:test",
+    "rooms": "rooms:train, rooms:second, rooms:val, rooms:test",
+    "rooms-other": "rooms-other:val, rooms-other:test (of another generator, not to train on)",
     "rooms-whole": "rooms-whole:train, … (the same rooms, whole shapes and amodal boxes known)",
     "table-tops": "table-tops:train, table-tops:val, table-tops:test",
     "views": "views:train, views:val, views:test (RGB-D frames of the rooms)",
@@ -147,6 +148,7 @@ VIEWS = ("views", "objects", "photos", "sunrgbd", "sunrgbd-v1", "nyuv2", *PHOTOS
 """Names of the data whose samples are views."""
 _MADE = (
     "rooms",
+    "rooms-other",
     "rooms-whole",
     "table-tops",
     "views",
@@ -217,6 +219,11 @@ def open_data(
         return Rooms(
             split or "test", count=limit, vocabulary=vocabulary or SYNTH, shapes=name == "rooms-whole"
         )
+    if name == "rooms-other":
+        from gestalt3d.data.other_rooms import OtherRooms
+        from gestalt3d.structures.vocabulary import SYNTH
+
+        return OtherRooms(split or "test", count=limit, vocabulary=vocabulary or SYNTH)
     if name == "table-tops":
         from gestalt3d.data.table_tops import TableTops
         from gestalt3d.structures.vocabulary import TABLE_TOPS

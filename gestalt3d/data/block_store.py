@@ -19,6 +19,7 @@ from torch import Tensor
 from gestalt3d.data import DataSet
 from gestalt3d.data.cache import FolderCache, digest, fingerprint
 from gestalt3d.errors import UserError
+from gestalt3d.stages import counted, stage
 from gestalt3d.structures.samples import Scan
 
 _FORMAT = 1
@@ -60,10 +61,11 @@ class BlockStore:
     ) -> None:
         cache = FolderCache(f"blocks-{_FORMAT}-{digest(settings, scans.vocabulary.names)}", root=root)
         parts: dict[int, _Part] = {}
-        for n in range(len(scans)):
-            i = (first + n) % len(scans)
-            key = digest(fingerprint(scans, i))
-            parts[i] = _kept(cache, key) or _made(cache, key, scans[i], cut)
+        with stage("cutting blocks"):
+            for n in counted(range(len(scans))):
+                i = (first + n) % len(scans)
+                key = digest(fingerprint(scans, i))
+                parts[i] = _kept(cache, key) or _made(cache, key, scans[i], cut)
         self._parts = [parts[i] for i in range(len(scans)) if parts[i].count]
         self._ends = np.cumsum([part.count for part in self._parts])
         if not self._parts:

@@ -19,14 +19,18 @@ NAME = "auto"
 
 @dataclass(frozen=True, repr=False)
 class Auto(Model):
-    """`method` is that of the usual model for clouds. Photos without depth have models of their own, loaded when one comes."""
+    """`method` is that of the model for clouds with semantics. Photos without depth have models of their own, loaded when one
+    comes.
+    """
 
+    for_rooms: Model
     for_small: Model
     device: str
 
     def for_cloud(self, cloud: PointCloud) -> Model:
-        """Who segments this cloud. Both answer in one vocabulary."""
-        return self.for_small if choice.is_small(cloud) else Model(choice.USUAL, self.method)
+        """Who segments this cloud. All answer in one vocabulary."""
+        labelled = Model(choice.LABELLED, self.method)
+        return next(m for m in (self.for_rooms, self.for_small, labelled) if m.name == choice.chosen(cloud))
 
     @property
     def refines(self) -> bool:
@@ -34,12 +38,19 @@ class Auto(Model):
         return True
 
     def segment(
-        self, given: InputLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+        self,
+        given: InputLike,
+        *,
+        classes: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        overlap: bool | None = None,
     ) -> Instances:
-        """As of any model; of a photo without depth the objects that one finds and another completes, of its own classes."""
+        """As of any model, but without overlap unless it is asked for; of a photo without depth the objects that one finds and
+        another completes, of its own classes.
+        """
         given = input_of(given, call="segment(given)")
         if not isinstance(given, View) or given.depth is not None:
-            return super().segment(given, classes=classes, min_score=min_score)
+            return super().segment(given, classes=classes, min_score=min_score, overlap=bool(overlap))
         found = _loaded(choice.FINDER, self.device).segment(
             given, classes=classes, min_score=max(min_score, choice.LEAST_SCORE)
         )
@@ -55,7 +66,8 @@ class Auto(Model):
         return _loaded(choice.COMPLETER, self.device).vocabulary
 
     def with_seed(self, seed: int) -> "Auto":
-        return Auto(self.name, super().with_seed(seed).method, self.for_small.with_seed(seed), self.device)
+        others = self.for_rooms.with_seed(seed), self.for_small.with_seed(seed)
+        return Auto(self.name, super().with_seed(seed).method, *others, self.device)
 
 
 @lru_cache(maxsize=4)
@@ -65,7 +77,8 @@ def _loaded(name: str, device: str) -> Model:
 
 
 def load_auto(device: str) -> Auto:
-    usual = checkpoint.load(choice.USUAL, device=device)
+    usual = load(choice.USUAL, device=device)
     small = checkpoint.load(choice.SMALL, device=device)
     for_small = Model(choice.SMALL, type(small).from_config(small.config, usual.vocabulary))
-    return Auto(NAME, usual, for_small, device)
+    labelled = checkpoint.load(choice.LABELLED, device=device)
+    return Auto(NAME, labelled, usual, for_small, device)

@@ -1,6 +1,5 @@
 """A loaded method that takes inputs as people have them: clouds with NaN points and far from the origin, RGB-D frames, photos."""
 
-import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,8 @@ from gestalt3d import methods
 from gestalt3d.engine import checkpoint
 from gestalt3d.errors import UserError
 from gestalt3d.io.given import InputLike, input_of
-from gestalt3d.methods.method import AnyMethod, needs_depth, takes_clouds, takes_views
+from gestalt3d.methods.method import AnyMethod, needs_depth, seeded, takes_clouds, takes_views
+from gestalt3d.methods.overlapping import apart
 from gestalt3d.methods.refiner import finds, refines
 from gestalt3d.ops.boxes import oriented_boxes
 from gestalt3d.stages import stage
@@ -52,11 +52,7 @@ class Model:
         """The same model drawing its samples from another seed, 0 to 2^63."""
         if not 0 <= seed < 2**63:
             raise UserError(f"the seed {seed} must be 0 or more and below 2^63")
-        if not hasattr(self.method.config, "seed"):
-            return self  # it draws none
-        method = copy.copy(self.method)
-        method.config = replace(method.config, seed=seed)
-        return Model(self.name, method)
+        return Model(self.name, seeded(self.method, seed))
 
     @property
     def takes(self) -> type[PointCloud] | type[View]:
@@ -64,7 +60,12 @@ class Model:
         return self.method.takes
 
     def segment(
-        self, given: InputLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+        self,
+        given: InputLike,
+        *,
+        classes: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        overlap: bool | None = None,
     ) -> Instances:
         """Instances in a cloud or a view, best first; points that are not `usable`, and pixels without depth, have none.
 
@@ -73,7 +74,9 @@ class Model:
         the frame of the cloud, or of `view.cloud()`; visible boxes, also those in the image, are the method's own, else those of
         the points. `to_dicts` gives boxes in the frame of the file or array.
 
-        `classes` and `min_score` choose among the instances found; they do not change the segmentation.
+        `classes` and `min_score` choose among the instances found; they do not change the segmentation. With `overlap` False each
+        point or pixel is visible in one of the chosen instances at most, that of the best score (`methods.overlapping.apart`); by
+        default it is as the method answers.
         `UserError` for an unknown class, when no point is finite, or where the model does not take such an input.
         """
         given = input_of(given, call="segment(given)")
@@ -91,11 +94,11 @@ class Model:
             if needs_depth(self.method):
                 _expect_depth(given, self.name)
             found = _expected(self.method.segment(given), given, self.name)
-            found = found[_best_first(found, wanted, min_score)]
+            found = _chosen(found, wanted, min_score, overlap=overlap)
             return replace(_with_boxes(found, given), method=self.name)
         if isinstance(given, PointCloud):
-            return self._segment_cloud(given, wanted, min_score)
-        found = self._segment_cloud(cloud_of_view(given, self.name), wanted, min_score)
+            return self._segment_cloud(given, wanted, min_score, overlap=overlap)
+        found = self._segment_cloud(cloud_of_view(given, self.name), wanted, min_score, overlap=overlap)
         found = _of_elements(found, given.pixels(), len(given))
         return replace(found, image_boxes=pixel_boxes(found.masks, width=given.image.shape[2]))
 
@@ -135,7 +138,9 @@ class Model:
         boxes = pixel_boxes(found.masks, width=given.image.shape[2])
         return replace(found, method=self.name, image_boxes=boxes)
 
-    def _segment_cloud(self, cloud: PointCloud, wanted: torch.Tensor | None, min_score: float) -> Instances:
+    def _segment_cloud(
+        self, cloud: PointCloud, wanted: torch.Tensor | None, min_score: float, *, overlap: bool | None
+    ) -> Instances:
         usable = cloud.usable()
         if not bool(usable.any()):
             raise UserError("the cloud has no finite point; nothing to segment")
@@ -145,7 +150,7 @@ class Model:
         found = _expected(chosen.method.segment(shown), shown, chosen.name)
         found = found if moved_by is None else found.moved(np.linalg.inv(moved_by))
         found = found if bool(usable.all()) else _of_elements(found, usable.nonzero().flatten(), len(cloud))
-        found = found[_best_first(found, wanted, min_score)]
+        found = _chosen(found, wanted, min_score, overlap=overlap)
         boxes = found.boxes
         if boxes is None:
             with stage("boxes"):
@@ -153,10 +158,15 @@ class Model:
         return replace(found, boxes=boxes, method=chosen.name, source_from_cloud=cloud.source_from_cloud)
 
     def __call__(
-        self, given: InputLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+        self,
+        given: InputLike,
+        *,
+        classes: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        overlap: bool | None = None,
     ) -> Instances:
         """`segment`."""
-        return self.segment(given, classes=classes, min_score=min_score)
+        return self.segment(given, classes=classes, min_score=min_score, overlap=overlap)
 
 
 def refiners() -> list[str]:
@@ -278,8 +288,11 @@ def _of_elements(found: Instances, where: torch.Tensor, size: int) -> Instances:
     )
 
 
-def _best_first(found: Instances, wanted: torch.Tensor | None, min_score: float) -> torch.Tensor:
-    """Rows of the wanted instances, in the order of their scores."""
+def _chosen(
+    found: Instances, wanted: torch.Tensor | None, min_score: float, *, overlap: bool | None
+) -> Instances:
+    """The wanted instances, in the order of their scores."""
     rows = torch.argsort(found.scores, descending=True, stable=True)
     rows = rows[found.scores[rows] >= min_score]
-    return rows if wanted is None else rows[torch.isin(found.classes[rows], wanted)]
+    chosen = found[rows if wanted is None else rows[torch.isin(found.classes[rows], wanted)]]
+    return apart(chosen) if overlap is False else chosen

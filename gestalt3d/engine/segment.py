@@ -49,6 +49,8 @@ class Options:
     """Completes the masks that the model finds."""
     kinds: Kinds = ALL
     """Files to write."""
+    overlap: bool | None = None
+    """Whether instances may share points or pixels; by default as the model does."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,12 @@ def _segment_file(
             if given_masks is not None:
                 seen, odd = given_masks.of(_expect_photo(given, given_masks), model.vocabulary_of_photos)
         found = (
-            model.segment(given, classes=options.classes, min_score=options.min_score)
+            model.segment(
+                given,
+                classes=options.classes,
+                min_score=options.min_score,
+                overlap=options.overlap,
+            )
             if seen is None
             else model.refine(given, _chosen(seen, options))
         )

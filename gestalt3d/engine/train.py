@@ -40,6 +40,7 @@ from gestalt3d.io.atomic import atomic_path
 from gestalt3d.methods import method_of
 from gestalt3d.methods.method import AnyBatch, Learned, Moment, Predicted, learns
 from gestalt3d.nn.norm import batch_norms, set_bn_momentum
+from gestalt3d.stages import Progress, measure
 
 Report = Callable[[int, int, dict[str, float]], None]
 """Called after each step with step, steps and the loss terms, means over the last `log_every` steps."""
@@ -53,6 +54,7 @@ def train(
     device: str = "auto",
     report: Report | None = None,
     note: Say | None = None,
+    on_progress: Progress | None = None,
     stop_after: int | None = None,
     epochs: Number | None = None,
 ) -> Path:
@@ -60,9 +62,9 @@ def train(
 
     `out` receives `recipe.json`, `log.jsonl`, `loss.png`, `last.safetensors` (every `checkpoint_every` steps) and, when the
     recipe validates, `best.safetensors`. `note` is told in words what there is to learn from, which tensors start anew and how
-    well it validates. `stop_after` ends early at that step, for tests and budgets; `epochs` sets the recipe's steps to so many
-    passes over the scans. The first Ctrl-C or SIGTERM finishes the step, saves and raises `KeyboardInterrupt` with the
-    command that goes on; the second ends at once.
+    well it validates, `on_progress` how far blocks are cut that are kept. `stop_after` ends early at that step, for tests and
+    budgets; `epochs` sets the recipe's steps to so many passes over the scans. The first Ctrl-C or SIGTERM finishes the step,
+    saves and raises `KeyboardInterrupt` with the command that goes on; the second ends at once.
     Raises `UserError` when `out` holds another run, when there is nothing to resume or to learn from, and when the loss is not
     finite.
     """
@@ -90,7 +92,8 @@ def train(
     blocks = None
     if recipe.stored_blocks:
         say(f"cutting {len(scans)} scans into blocks, which the cache keeps for the next time")
-        blocks = cut(scans, method, recipe, first=rank * len(scans) // world)
+        with measure(on_progress if main else None):
+            blocks = cut(scans, method, recipe, first=rank * len(scans) // world)
         say(f"{len(blocks):,} blocks, of which each epoch sees every one once")
     batches = StepBatches(scans, method, recipe, rank=rank, world=world, blocks=blocks)
     if epochs is not None:

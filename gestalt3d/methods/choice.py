@@ -1,22 +1,28 @@
-"""The model where none is named: by the size of the scan one trained on rooms, or geometry with settings for table tops; for
-photos without depth one that finds objects and one that completes them.
+"""The model where none is named: by the size of the scan what several models for rooms agree on, or geometry with settings for
+table tops; for photos without depth one that finds objects and one that completes them.
 """
 
 from gestalt3d.methods.geometric import TABLE_TOP, is_table_top
 from gestalt3d.structures.pointcloud import PointCloud
 
-USUAL, SMALL = "mtml-rooms", "geometric-regions"
+USUAL, SMALL = "consensus-fast", "geometric-regions"
+LABELLED = "mtml-rooms"
+"""For clouds that carry semantics, which it takes."""
+BETTER = "consensus-best"
 FINDER, COMPLETER = "mask-rcnn-photos", "a3d-photos"
 LEAST_SCORE = 0.35
 """Of what the finder finds, where precision and recall on photos:val are about equal."""
 ABOUT = (
-    f"{USUAL}, for scans under {TABLE_TOP:g} m along every axis {SMALL}, for photos {FINDER} and {COMPLETER}"
+    f"{USUAL} without overlap, for scans under {TABLE_TOP:g} m along every axis {SMALL}, "
+    f"for photos {FINDER} and {COMPLETER}"
 )
 
 
-def is_small(cloud: PointCloud) -> bool:
-    """Whether `SMALL` segments the cloud. Semantics that it carries only `USUAL` can use."""
-    return cloud.semantic is None and is_table_top(cloud)
+def chosen(cloud: PointCloud) -> str:
+    """Which of the three segments the cloud."""
+    if cloud.semantic is not None:
+        return LABELLED
+    return SMALL if is_table_top(cloud) else USUAL
 
 
 def why(name: str, *, masks_given: bool = False) -> str:
@@ -25,8 +31,10 @@ def why(name: str, *, masks_given: bool = False) -> str:
         return f"model: {name}; -m overrules"
     if name == COMPLETER:
         return f"models: {FINDER} finds objects, {COMPLETER} completes them; -m and --refiner overrule"
+    if name == LABELLED:
+        return f"model: {LABELLED}, as the scan carries its classes; -m overrules"
     if name == USUAL:
-        return f"model: {USUAL}, made for rooms; -m overrules"
+        return f"model: {USUAL}, made for rooms; -m overrules, {BETTER} is better and slower"
     return (
         f"model: {SMALL}, as the scan is under {TABLE_TOP:g} m along every axis; it finds things and names none; "
         f"-m {USUAL} overrules"

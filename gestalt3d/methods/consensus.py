@@ -28,7 +28,7 @@ from gestalt3d.configs import Count, NotNegative, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.ensemble.looks import Look, shown, with_turns
 from gestalt3d.methods.ensemble.pool import Found, Pool, agreement, mean_of, of_points, of_superpoints
-from gestalt3d.methods.method import AnyMethod, Method, takes_clouds
+from gestalt3d.methods.method import AnyMethod, Method, seeded, takes_clouds
 from gestalt3d.methods.overlapping import best_first, sizes_of, suppress, without_overlap
 from gestalt3d.methods.superpoints import SuperpointConfig, superpoints
 from gestalt3d.methods.voxels.labelled import is_object, probable_class
@@ -75,8 +75,10 @@ class ConsensusConfig:
     """A superpoint is in a set with more than this share of its points."""
     min_points: Count = 50
     """Fewer points are no instance."""
+    agreement_weight: NotNegative = 1.0
+    """Weight of the agreement."""
     size_weight: NotNegative = 0.25
-    """Weight of the logarithm of the size, from 0 for the smallest proposal to 1 for the largest, beside 1 for agreement."""
+    """Weight of the logarithm of the size, from 0 for the smallest proposal to 1 for the largest."""
     own_weight: NotNegative = 0.0
     """Weight of the score that the source itself gives."""
     max_iou: Share = 0.5
@@ -88,6 +90,8 @@ class ConsensusConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if not self.agreement_weight + self.size_weight + self.own_weight > 0:
+            raise UserError("agreement_weight, size_weight and own_weight must not all be 0")
         if not self.sources:
             raise UserError("sources must be one at least, got none")
         names = [source.model for source in self.sources]
@@ -108,6 +112,14 @@ def _weightless() -> "dict[str, Untrained]":
     from gestalt3d.methods.untrained import UNTRAINED
 
     return {name: model for name, model in UNTRAINED.items() if not model.needs}
+
+
+class Answer(NamedTuple):
+    """What one source has said of a cloud."""
+
+    found: Found
+    votes: Float[Tensor, "s c"]
+    """The share of the shown points of each superpoint that has each class; 0 where the source abstains."""
 
 
 class Answers(NamedTuple):
@@ -158,6 +170,11 @@ class Consensus:
         names = [source.model for source in config.sources if source.model in known]
         return cls(config, vocabulary, {**{name: known[name].make({}) for name in names}, **models})
 
+    def with_seed(self, seed: int) -> "Consensus":
+        """The same, whose sources draw from another seed."""
+        models = {name: seeded(model, seed) for name, model in self.models.items()}
+        return type(self)(self.config, self.vocabulary, models)
+
     def segment(self, cloud: PointCloud) -> Instances:
         """Instances of a cloud, the best first; they may overlap unless `coherent` forbids. Scores are from 0 to 1.
 
@@ -179,15 +196,24 @@ class Consensus:
         asked = [(source, look) for source in self.config.sources for look in source.looks]
         with stage("looks"):
             for source, look in counted(asked):
-                with stage(source.model):
-                    seen, rows = shown(carrying, look)
-                    answer = self.methods[source.model].segment(seen)
-                found.append(self._found(answer, pieces, rows, count))
-                if source.names:
-                    votes += self._votes(answer, pieces[rows], count)
+                answer = self.answer(carrying, source, look, count)
+                found.append(answer.found)
+                votes += answer.votes
         total = votes.sum(1, keepdim=True)
         shares = (votes / total.clamp(min=1e-9)).float()
         return Answers(pieces, torch.bincount(pieces, minlength=count), Pool.of(found, count), shares)
+
+    def answer(self, cloud: PointCloud, source: SourceConfig, look: Look, count: int) -> "Answer":
+        """What one source finds in one look at a cloud, which carries its superpoints, so many."""
+        pieces = cloud.superpoints
+        assert pieces is not None
+        with stage(source.model):
+            seen, rows = shown(cloud, look)
+            answer = self.methods[source.model].segment(seen)
+        votes = torch.zeros(count, len(self.vocabulary), dtype=torch.float64)
+        if source.names:
+            votes = self._votes(answer, pieces[rows], count)
+        return Answer(self._found(answer, pieces, rows, count), votes)
 
     @property
     def looks(self) -> list[int]:
@@ -204,7 +230,11 @@ class Consensus:
         of_methods = [looks.nanmean(1) for looks in self.agreement(answers).split(self.looks, dim=1)]
         agreed = torch.stack(of_methods, dim=1).nanmean(1).nan_to_num(0.0)
         size = _relative_size(sizes_of(answers.pool.sets, answers.weights))
-        parts = [(1.0, agreed), (c.size_weight, size), (c.own_weight, answers.pool.scores.clamp(0, 1))]
+        parts = [
+            (c.agreement_weight, agreed),
+            (c.size_weight, size),
+            (c.own_weight, answers.pool.scores.clamp(0, 1)),
+        ]
         return torch.stack([weight * value for weight, value in parts]).sum(0) / sum(w for w, _ in parts)
 
     def decide(self, answers: "Answers", scores: Float[Tensor, "p"]) -> Instances:

@@ -139,9 +139,17 @@ class Judge(Learned[PointCloud, Batch, Prediction]):
 
     def with_consensus(self, config: ConsensusConfig) -> "Judge":
         """The same with the same weights, behind a consensus of the same methods with other settings."""
+        own = self.consensus
+        return self.behind(type(own)(config, self.vocabulary, own.models))
+
+    def with_seed(self, seed: int) -> "Judge":
+        """The same with the same weights, whose sources draw from another seed."""
+        return self.behind(self.consensus.with_seed(seed))
+
+    def behind(self, consensus: Consensus) -> "Judge":
+        """The same with the same weights, behind another consensus of as many methods."""
         judge = copy.copy(self)
-        judge.config = replace(self.config, consensus=config)
-        judge._consensus = Consensus.behind(config, self.vocabulary, self.consensus.models)
+        judge.config, judge._consensus = replace(self.config, consensus=consensus.config), consensus
         return judge
 
     def prepare(self, scan: Scan, rng: np.random.Generator) -> Batch:
@@ -162,7 +170,7 @@ class Judge(Learned[PointCloud, Batch, Prediction]):
 
     def lattice_settings(self) -> tuple[Any, ...]:
         """All that `lattice` depends on, the weights of its sources, too."""
-        weights = [_print_of(method) for method in self.consensus.methods.values()]
+        weights = [print_of(method) for method in self.consensus.methods.values()]
         return self.name, repr(self.config.consensus), self.config.proposals, *weights
 
     def _judged(self, scan: Scan) -> Iterator[Batch]:
@@ -240,7 +248,7 @@ def _true_iou(sets: Sets, truth: Instances, answers: Answers) -> Float[Tensor, "
     return torch.from_numpy(iou.max(axis=1, initial=0.0)).float()
 
 
-def _print_of(method: AnyMethod) -> str:
+def print_of(method: AnyMethod) -> str:
     """Changes with the settings and the weights of a method."""
     found = hashlib.sha256(repr(method.config).encode())
     if isinstance(method, nn.Module):

@@ -4,7 +4,9 @@ A method that learns is a network with four more functions: `prepare` makes a ba
 `losses` supervises, `segment` decides. `fit` looks at the training set once before.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -35,6 +37,7 @@ Given = TypeVar("Given", contravariant=True)
 Predicted = TypeVar("Predicted")
 _Batch = TypeVar("_Batch", bound="Batch")
 _Network = TypeVar("_Network", bound="Network")
+_Any = TypeVar("_Any", bound="Method[Never]")
 
 
 @runtime_checkable
@@ -84,6 +87,18 @@ def takes_views(method: AnyMethod) -> TypeGuard[Method[View]]:
 def needs_depth(method: object) -> bool:
     """Whether a view must have depth and camera for it; a method that says nothing of it takes photos."""
     return bool(getattr(method, "needs_depth", False))
+
+
+def seeded(method: _Any, seed: int) -> _Any:
+    """The method drawing its samples from another seed; itself where it draws none."""
+    own = getattr(method, "with_seed", None)
+    if own is not None:
+        return own(seed)
+    if not hasattr(method.config, "seed"):
+        return method
+    other = copy.copy(method)
+    other.config = replace(method.config, seed=seed)
+    return other
 
 
 @runtime_checkable

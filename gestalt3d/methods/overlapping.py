@@ -1,6 +1,7 @@
 """Sets that overlap: by how much, and which of them stay. Elements count as one each, or as their `weights` say."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.sets import Sets
 
 _ROWS_AT_ONCE = 256
@@ -104,3 +106,14 @@ def without_overlap(
     sizes = order.new_tensor([len(part) for part in parts])
     indices = torch.cat([order.new_zeros(0), *parts])
     return Sets.from_sizes(sizes, indices, proposals.size), order.new_tensor(kept)
+
+
+def apart(found: Instances, *, min_rest: float = 0.5) -> Instances:
+    """Each element in one instance at most, that of the best score; ties as in `best_first`. The best come first.
+
+    An instance of which better ones leave less than the share `min_rest` is gone, and what they took with it. Whole objects and
+    boxes that a method gives stay as they are.
+    """
+    order = best_first(found.scores, found.sizes)
+    masks, kept = without_overlap(found.masks, order, min_rest=min_rest, least=1)
+    return replace(found[kept], masks=masks)

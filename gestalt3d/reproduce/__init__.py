@@ -11,14 +11,21 @@ from pathlib import Path
 
 from gestalt3d import plugins
 from gestalt3d.errors import UserError
-from gestalt3d.reproduce import a3d, a3is, asis, gspn, mtml
+from gestalt3d.reproduce import a3d, a3is, asis, consensus, gspn, mtml
 from gestalt3d.reproduce.result import Result, assemble, judgements, shown_rows
 from gestalt3d.reproduce.run import Run, one_run, read
 from gestalt3d.reproduce.table import Progress, Table
 
 __all__ = ["TABLES", "committed", "judgements", "retrain", "shown_rows", "table_of", "titles"]
 
-TABLES: dict[str, Table] = {**asis.TABLES, **mtml.TABLES, **gspn.TABLES, **a3is.TABLES, **a3d.TABLES}
+TABLES: dict[str, Table] = {
+    **asis.TABLES,
+    **mtml.TABLES,
+    **gspn.TABLES,
+    **a3is.TABLES,
+    **a3d.TABLES,
+    **consensus.TABLES,
+}
 
 
 def titles() -> dict[str, str]:

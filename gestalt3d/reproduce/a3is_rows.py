@@ -86,10 +86,16 @@ class Guessing(Model):
     guess: Callable[[View, Instances], Instances]
 
     def segment(
-        self, given: InputLike, *, classes: Sequence[str] | None = None, min_score: float = 0.0
+        self,
+        given: InputLike,
+        *,
+        classes: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        overlap: bool | None = None,
     ) -> Instances:
         assert isinstance(given, View), "whole objects are guessed in views"
-        return self.guess(given, super().segment(given, classes=classes, min_score=min_score))
+        found = super().segment(given, classes=classes, min_score=min_score, overlap=overlap)
+        return self.guess(given, found)
 
 
 def filling_boxes(model: Model) -> Guessing:

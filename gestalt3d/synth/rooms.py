@@ -39,7 +39,7 @@ class RoomConfig:
     """"fused", "static" or "single" (see `scanner`); None draws it."""
 
 
-def _structure(scene: Scene, plan: plans.Plan, rng: np.random.Generator) -> list[list[int]]:
+def structure(scene: Scene, plan: plans.Plan, rng: np.random.Generator) -> list[list[int]]:
     """Floor (0), ceiling (1), walls and what is in them, beams, columns. Returns each cell's wall indices."""
     scene.add(plans.floor_shape(plan), 0, 0, 0, 0, 0)
     scene.add(plans.ceiling_shape(plan, rng), 0, 0, 0, 0, 1)
@@ -198,7 +198,7 @@ def furnish_room(seed: int) -> tuple[plans.Plan, Scene]:
     root = np.random.default_rng([seed, GENERATOR_VERSION, 0])
     plan = plans.make_plan(root)
     scene = Scene()
-    walls = _structure(scene, plan, np.random.default_rng([seed, GENERATOR_VERSION, 1]))
+    walls = structure(scene, plan, np.random.default_rng([seed, GENERATOR_VERSION, 1]))
     for k, cell in enumerate(plan.cells):
         rng = np.random.default_rng([seed, GENERATOR_VERSION, 2, k])
         Furnisher(scene, plan, cell, walls[k], rng, tidy=float(rng.beta(1.6, 1.2))).furnish()
@@ -288,7 +288,7 @@ def build_world(plan: plans.Plan, scene: Scene, rng: np.random.Generator) -> Wor
     )
 
 
-def _merge_small(objects: np.ndarray, scene: Scene) -> np.ndarray:
+def merge_small(objects: np.ndarray, scene: Scene) -> np.ndarray:
     """Points of instances too small to be one go to their support, the smallest first, until none is left."""
     counts = np.bincount(objects, minlength=len(scene.placed))
     target = np.arange(len(scene.placed))
@@ -314,7 +314,7 @@ def make_room(seed: int, config: RoomConfig = RoomConfig(), *, shapes: bool = Fa
     shot = scanner.scan(
         world, np.random.default_rng([seed, GENERATOR_VERSION, 4]), points=config.points, mode=config.mode
     )
-    objects = _merge_small(shot.objects, scene)
+    objects = merge_small(shot.objects, scene)
     present, labels = np.unique(objects, return_inverse=True)
     classes = np.array([SYNTH.id(scene.placed[i].shape.kind) for i in present], np.int64)
     cloud = PointCloud(torch.from_numpy(shot.points), torch.from_numpy(shot.colors))

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from gestalt3d.methods import overlapping
-from gestalt3d.methods.overlapping import Overlaps, best_first, sizes_of, suppress, without_overlap
+from gestalt3d.methods.overlapping import Overlaps, apart, best_first, sizes_of, suppress, without_overlap
+from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.sets import Sets
+from gestalt3d.structures.vocabulary import S3DIS
 
 
 def sets(*members: list[int], size: int = 100) -> Sets:
@@ -59,6 +61,20 @@ def test_weights_count_as_so_many_elements() -> None:
     parts, left = without_overlap(weighted, order, min_rest=0.3, least=10, weights=weights)
     expected, expected_left = without_overlap(plain, order, min_rest=0.3, least=10)
     assert torch.equal(left, expected_left) and torch.equal(sizes_of(parts, weights), expected.sizes)
+
+
+def test_apart_leaves_each_element_to_the_best_that_has_it() -> None:
+    found = Instances(
+        masks=sets([0, 1, 2, 3], [2, 3, 4, 5], [3, 4], [8, 9], size=10),
+        classes=torch.tensor([0, 1, 2, 3]),
+        scores=torch.tensor([0.5, 0.9, 0.4, 0.9]),
+        vocabulary=S3DIS,
+    )
+    alone = apart(found)
+    assert as_sets(alone.masks) == [[2, 3, 4, 5], [8, 9], [0, 1]] and alone.classes.tolist() == [1, 3, 0]
+    assert apart(alone) == alone and not alone.masks.overlap
+    assert len(apart(found[:0])) == 0
+    assert apart(found, min_rest=0.6).classes.tolist() == [1, 3]
 
 
 def test_overlaps_are_intersections_over_unions() -> None:

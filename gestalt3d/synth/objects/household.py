@@ -5,9 +5,9 @@ import numpy as np
 from gestalt3d.synth import colours, props, storage, tables
 from gestalt3d.synth.colours import Material
 from gestalt3d.synth.objects.hulls import dressed
-from gestalt3d.synth.parts.lamps import lamp as lamp_in_parts
-from gestalt3d.synth.parts.storage import storage as storage_in_parts
-from gestalt3d.synth.parts.tables import table as table_in_parts
+from gestalt3d.synth.parts import lamps as lamp_parts
+from gestalt3d.synth.parts import storage as storage_parts
+from gestalt3d.synth.parts import tables as table_parts
 from gestalt3d.synth.shapes import Builder, Part, Shape
 
 _MOST_PARTS = 90
@@ -18,8 +18,11 @@ def cabinet(rng: np.random.Generator) -> Shape:
     """Cupboards, chests of drawers, night stands, shelves with doors."""
     makers = (storage.cabinet, storage.dresser, storage.night_stand, storage.media_console)
     k = int(rng.choice(5, p=(0.4, 0.2, 0.1, 0.08, 0.22)))
-    if k < 4:
-        return makers[k](rng)
+    return makers[k](rng) if k < 4 else cabinet_in_parts(rng)
+
+
+def cabinet_in_parts(rng: np.random.Generator) -> Shape:
+    """Storage furniture with its doors, drawers and shelves as parts."""
     body, front = colours.hard(rng), colours.hard(rng)
     if rng.random() < 0.6:
         front = body
@@ -30,7 +33,7 @@ def cabinet(rng: np.random.Generator) -> Shape:
         "door": front,
         "drawer": front,
     }
-    return _painted(_few(storage_in_parts, rng), paint, body, "cabinet")
+    return _painted(_few(storage_parts.storage, rng), paint, body, "cabinet")
 
 
 def table(rng: np.random.Generator) -> Shape:
@@ -42,6 +45,11 @@ def table(rng: np.random.Generator) -> Shape:
         return tables.coffee_table(rng)
     if u < 0.55:
         return tables.desk(rng)
+    return table_in_parts(rng)
+
+
+def table_in_parts(rng: np.random.Generator) -> Shape:
+    """Tables of one leg or many, with drawers or shelves, as parts."""
     top = colours.hard(rng)
     legs = top if rng.random() < 0.6 else colours.metal(rng) if rng.random() < 0.5 else colours.hard(rng)
     paint = {
@@ -50,7 +58,7 @@ def table(rng: np.random.Generator) -> Shape:
         "knob": colours.metal(rng),
         "tabletop": top,
     }
-    return _painted(_few(table_in_parts, rng), paint, legs, "table")
+    return _painted(_few(table_parts.table, rng), paint, legs, "table")
 
 
 def lamp(rng: np.random.Generator) -> Shape:
@@ -60,6 +68,11 @@ def lamp(rng: np.random.Generator) -> Shape:
         return props.table_lamp(rng)
     if u < 0.34:
         return props.floor_lamp(rng)
+    return lamp_in_parts(rng)
+
+
+def lamp_in_parts(rng: np.random.Generator) -> Shape:
+    """Lamps of arms, chains and shades."""
     v = rng.random()
     shade = Material(color=(0.92, 0.87, 0.76), emission=float(rng.choice((0.0, 0.4))))
     if v < 0.5:
@@ -72,7 +85,7 @@ def lamp(rng: np.random.Generator) -> Shape:
         else colours.ceramic(rng)
     )
     bulb = Material(color=(0.98, 0.95, 0.8), emission=0.7)
-    return _painted(_few(lamp_in_parts, rng), {"shade": shade, "bulb": bulb}, body, "lamp")
+    return _painted(_few(lamp_parts.lamp, rng), {"shade": shade, "bulb": bulb}, body, "lamp")
 
 
 def _few(make, rng: np.random.Generator) -> list[Part]:

@@ -18,10 +18,11 @@ def chair(rng: np.random.Generator) -> Shape:
         return seating.office_chair(rng)
     if u < 0.73:
         return seating.armchair(rng)
-    return _slatted(rng, "chair", seats=1)
+    return slatted(rng, "chair", seats=1)
 
 
-def _slatted(rng: np.random.Generator, kind: str, *, seats: int) -> Shape:
+def slatted(rng: np.random.Generator, kind: str, *, seats: int) -> Shape:
+    """A frame with slats, for so many side by side."""
     parts = chairs.slatted(rng, seats=seats)
     frame = _outdoors(rng)
     slats = frame if rng.random() < 0.5 else _outdoors(rng)
@@ -45,15 +46,15 @@ def bench(rng: np.random.Generator) -> Shape:
     """For several: in parks, without a back, of stone, at tables."""
     u = rng.random()
     if u < 0.4:
-        return _park(rng)
+        return park_bench(rng)
     if u < 0.6:
-        return _slatted(rng, "bench", seats=int(rng.integers(2, 4)))
+        return slatted(rng, "bench", seats=int(rng.integers(2, 4)))
     if u < 0.8:
         return seating.bench(rng)
-    return _blocks(rng)
+    return block_bench(rng)
 
 
-def _park(rng: np.random.Generator) -> Shape:
+def park_bench(rng: np.random.Generator) -> Shape:
     """Planks for seat and back between sides of iron or wood."""
     b = Builder()
     w, d = float(rng.uniform(0.6, 1.1)), float(rng.uniform(0.36, 0.5))
@@ -99,7 +100,7 @@ def _park(rng: np.random.Generator) -> Shape:
     return b.finish("bench")
 
 
-def _blocks(rng: np.random.Generator) -> Shape:
+def block_bench(rng: np.random.Generator) -> Shape:
     """A slab on two blocks or on a box, of stone or wood."""
     b = Builder()
     w, d, h = float(rng.uniform(0.5, 1.0)), float(rng.uniform(0.17, 0.25)), float(rng.uniform(0.38, 0.48))
@@ -126,14 +127,14 @@ def sofa(rng: np.random.Generator) -> Shape:
         return seating.sofa(rng)
     if u < 0.67:
         return seating.armchair(rng)
-    return _rolled(rng)
+    return rolled_sofa(rng)
 
 
 def _roll(b: Builder, name: str, start: np.ndarray, end: np.ndarray, r: Number, cover: Material) -> None:
     b.cylinder(name, tuple(start.tolist()), tuple(end.tolist()), r, r, cover, 14)
 
 
-def _rolled(rng: np.random.Generator) -> Shape:
+def rolled_sofa(rng: np.random.Generator) -> Shape:
     """Arms and back end in rolls of one height, or the back is higher and bowed."""
     b = Builder()
     seats = int(rng.choice((1, 2, 3, 3)))
