@@ -132,7 +132,7 @@ def test_what_trains_and_measures_names_no_method_and_no_data_set(file: Path) ->
     named = {part for name in (*METHODS, *KNOWN) for part in name.split("-")}
     anybodys = {"components", "hard", "folder", "table", "tops", "aligned", "part", "parts", "whole", "views"}
     anybodys |= {"plain", "mask", "masks", "objects", "photos"}
-    anybodys |= {"cls", "amodal"}
+    anybodys |= {"cls", "amodal", "other"}
     assert not words_of(file) & (named - anybodys)
 
 

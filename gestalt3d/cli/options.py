@@ -24,8 +24,8 @@ def option(
 ModelName = Annotated[
     str,
     option(
-        "a shipped model (`gestalt3d models` lists them), a weight file, or auto: mtml-rooms, but geometric-regions for what "
-        "is under 2 m long",
+        "a shipped model (`gestalt3d models` lists them), a weight file, or auto: consensus-fast, but geometric-regions for "
+        "what is under 2 m long",
         "MODEL",
         short="-m",
     ),

@@ -23,14 +23,14 @@ class Auto(Model):
     comes.
     """
 
-    for_rooms: Model
+    usual: Model
     for_small: Model
     device: str
 
     def for_cloud(self, cloud: PointCloud) -> Model:
         """Who segments this cloud. All answer in one vocabulary."""
         labelled = Model(choice.LABELLED, self.method)
-        return next(m for m in (self.for_rooms, self.for_small, labelled) if m.name == choice.chosen(cloud))
+        return next(m for m in (self.usual, self.for_small, labelled) if m.name == choice.chosen(cloud))
 
     @property
     def refines(self) -> bool:
@@ -66,7 +66,7 @@ class Auto(Model):
         return _loaded(choice.COMPLETER, self.device).vocabulary
 
     def with_seed(self, seed: int) -> "Auto":
-        others = self.for_rooms.with_seed(seed), self.for_small.with_seed(seed)
+        others = self.usual.with_seed(seed), self.for_small.with_seed(seed)
         return Auto(self.name, super().with_seed(seed).method, *others, self.device)
 
 

@@ -112,7 +112,7 @@ def test_classes_are_mapped_to_the_vocabulary_asked_for() -> None:
 
 
 def test_splits_and_positions_are_checked() -> None:
-    with pytest.raises(UserError, match="train, val, test"):
+    with pytest.raises(UserError, match="train, second, val, test"):
         Rooms("dev")
     with pytest.raises(IndexError):
         Rooms("val", count=1)[1]

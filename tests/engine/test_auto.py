@@ -15,7 +15,7 @@ from gestalt3d.data.photo_scenes import Photos
 from gestalt3d.engine.auto import Auto
 from gestalt3d.engine.model import load
 from gestalt3d.errors import UserError
-from gestalt3d.methods.choice import COMPLETER, FINDER, LEAST_SCORE
+from gestalt3d.methods.choice import COMPLETER, FINDER, LABELLED, LEAST_SCORE
 from gestalt3d.methods.choice import SMALL as TABLE_TOPS
 from gestalt3d.methods.choice import USUAL as ROOMS
 from gestalt3d.methods.refiner import visible_part
@@ -63,14 +63,15 @@ def test_a_narrow_high_room_is_a_room(auto: Auto) -> None:
 def test_given_semantics_go_to_the_model_that_takes_them(auto: Auto) -> None:
     cloud = small(tiny_scan().input, 1.0)
     given = replace(cloud, semantic=torch.zeros(len(cloud), dtype=torch.int64))
-    assert auto.takes_semantics and auto.for_cloud(given).name == ROOMS
+    assert auto.takes_semantics and auto.for_cloud(given).name == LABELLED
 
 
 def test_a_room_gets_the_answer_of_the_model_for_rooms(auto: Auto) -> None:
     cloud = small(tiny_scan().input, 2.5)
-    one, other = auto.segment(cloud), load(ROOMS).segment(cloud)
+    one, other = auto.segment(cloud), load(ROOMS).segment(cloud, overlap=False)
     assert torch.equal(one.to_labels(), other.to_labels()) and torch.equal(one.scores, other.scores)
-    assert one.method == ROOMS
+    assert one.method == ROOMS and not one.masks.overlap
+    assert auto.segment(cloud, overlap=True) == load(ROOMS).segment(cloud)
 
 
 def test_both_answer_in_one_vocabulary_and_the_instances_say_which_it_was(auto: Auto) -> None:
@@ -82,6 +83,8 @@ def test_both_answer_in_one_vocabulary_and_the_instances_say_which_it_was(auto: 
 def test_the_seed_reaches_both(auto: Auto) -> None:
     other = auto.with_seed(7)
     assert isinstance(other, Auto) and other.for_small.method.config.seed == 7
+    drawing = other.usual.method.consensus.methods  # type: ignore[attr-defined]
+    assert drawing["asis-rooms"].config.seed == drawing["rpointnet-rooms"].config.seed == 7
     assert auto.for_small.method.config.seed == 0
 
 
@@ -94,7 +97,7 @@ def test_segment_says_which_model_it_took_and_how_to_overrule(command: Command, 
     g3.save_cloud(tmp_path / "table.ply", make_table_top(1).input)
     plain = ["-o", tmp_path / "out", "--no-picture", "--no-page"]
     answer = command("segment", tmp_path / "table.ply", *plain)
-    assert answer.code == 0 and "model: geometric-regions" in answer.out and "-m mtml-rooms" in answer.out
+    assert answer.code == 0 and "model: geometric-regions" in answer.out and f"-m {ROOMS}" in answer.out
     assert "model:" not in command("segment", tmp_path / "table.ply", "-m", "geometric", *plain).out
 
 

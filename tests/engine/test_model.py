@@ -17,6 +17,7 @@ from gestalt3d.structures.camera import LEVEL, Camera
 from gestalt3d.structures.instances import Instances
 from gestalt3d.structures.mesh import Mesh
 from gestalt3d.structures.pointcloud import PointCloud
+from gestalt3d.structures.sets import Sets
 from gestalt3d.structures.view import View
 from gestalt3d.structures.vocabulary import S3DIS
 from gestalt3d.structures.voxelgrid import VoxelGrid
@@ -37,6 +38,16 @@ class Halves(Fake):
         )
 
 
+class Shared(Fake):
+    """Two things that share the middle of the cloud, the second the surer one."""
+
+    def segment(self, cloud: PointCloud) -> Instances:
+        third = len(cloud) // 3
+        masks = Sets.of([torch.arange(2 * third), torch.arange(third, 3 * third)], len(cloud))
+        scores = torch.tensor([0.4, 0.9])
+        return Instances(masks=masks, classes=torch.tensor([7, 8]), scores=scores, vocabulary=S3DIS)
+
+
 def cloud_of(points: torch.Tensor) -> PointCloud:
     return PointCloud(points, torch.rand(len(points), 3))
 
@@ -51,6 +62,18 @@ def test_instances_come_best_first_with_a_box_that_holds_them() -> None:
         c, s = found.boxes[i, 6].cos(), found.boxes[i, 6].sin()
         turned = torch.stack([c * own[:, 0] + s * own[:, 1], c * own[:, 1] - s * own[:, 0], own[:, 2]], 1)
         assert bool((turned.abs() <= found.boxes[i, 3:6] / 2 + 1e-4).all())
+
+
+def test_without_overlap_each_point_is_in_the_surest_of_those_that_are_wanted() -> None:
+    points, model = torch.rand(90, 3), Model("shared", Shared())
+    shared = model.segment(cloud_of(points))
+    assert shared.masks.overlap and shared.sizes.tolist() == [60, 60]
+    apart = model.segment(cloud_of(points), overlap=False)
+    assert apart.sizes.tolist() == [60, 30] and apart.scores.tolist() == pytest.approx([0.9, 0.4])
+    assert apart.boxes is not None and shared.boxes is not None
+    assert float(apart.boxes[1, 3:6].prod()) < float(shared.boxes[1, 3:6].prod()) * 1.01
+    alone = model(cloud_of(points), classes=[S3DIS.names[7]], overlap=False)
+    assert alone.sizes.tolist() == [60]  # what is not wanted takes nothing away
 
 
 def test_points_that_are_not_finite_never_reach_the_method_and_get_minus_one() -> None:

@@ -441,6 +441,19 @@ def test_a_run_on_stored_blocks_resumes_bit_for_bit(folder: Path, tmp_path: Path
     assert_equal(whole, parts)
 
 
+def test_cutting_blocks_says_how_far_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GESTALT3D_CACHE", str(tmp_path / "cache"))
+    told: list[tuple[str, float, int]] = []
+    train(
+        stored(folder), tmp_path / "run", device="cpu", stop_after=1, on_progress=lambda *it: told.append(it)
+    )
+    count = len(open_data("folder", root=folder))
+    assert told and {stage for stage, _, _ in told} == {"cutting blocks"}
+    assert [done for _, done, total in told if total == count][-1] == count > 1
+
+
 def test_two_processes_share_the_stored_blocks_of_a_step(folder: Path, tmp_path: Path) -> None:
     recipe = stored(folder)
     scans = open_data("folder", root=folder)
