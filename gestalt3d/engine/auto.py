@@ -81,4 +81,4 @@ def load_auto(device: str) -> Auto:
     small = checkpoint.load(choice.SMALL, device=device)
     for_small = Model(choice.SMALL, type(small).from_config(small.config, usual.vocabulary))
     labelled = checkpoint.load(choice.LABELLED, device=device)
-    return Auto(NAME, labelled, usual, for_small, device)
+    return Auto(NAME, labelled, Model(choice.USUAL, choice.sure(usual.method)), for_small, device)

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from gestalt3d.configs import Count, Width, Within, check_ranges
+from gestalt3d.configs import Count, Share, Width, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.consensus import Answers, Consensus, ConsensusConfig
 from gestalt3d.methods.ensemble.evidence import GENERAL, evidence, surface_of
@@ -63,6 +63,8 @@ class JudgeConfig:
     """Share of the hidden channels that training leaves out."""
     proposals: Count = 128
     """Proposals of a training sample."""
+    min_score: Share = 0.0
+    """What is predicted to have a lower IoU is no instance."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -106,7 +108,7 @@ class Scale(nn.BatchNorm1d):
 class Judge(Learned[PointCloud, Batch, Prediction]):
     name = "judge"
     takes = PointCloud
-    not_trained = ("consensus",)
+    not_trained = ("consensus", "min_score")
     batch_class = Batch
     config: JudgeConfig
 
@@ -210,7 +212,8 @@ class Judge(Learned[PointCloud, Batch, Prediction]):
         answers = self.consensus.ask(cloud)
         with stage("judge"):
             scores = self.scores(cloud, answers)
-        return replace(self.consensus.decide(answers, scores), method=self.name)
+        found = self.consensus.decide(answers, scores)
+        return replace(found[found.scores >= self.config.min_score], method=self.name)
 
     def scores(self, cloud: PointCloud, answers: Answers) -> Float[Tensor, "p"]:
         """The IoU of each proposal with an object, as it is predicted."""

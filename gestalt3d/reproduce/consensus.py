@@ -44,7 +44,7 @@ def _recipe(key: str, _steps: int | None, _seed: int) -> "Recipe":
 
 ROOMS = Setting(
     data="rooms:test",
-    full=Budget(train=24, test=20, seeds=(0, 1, 2)),
+    full=Budget(train=24, test=12, seeds=(0, 1, 2)),
     quick=Budget(train=1, test=1, seeds=(0,)),
     recipe=_recipe,
     measure=measure,

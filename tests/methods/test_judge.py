@@ -178,6 +178,16 @@ def test_first_looks_ask_every_method_once_with_the_same_weights() -> None:
     assert len(fast.segment(CASE.scan().input))
 
 
+def test_what_is_hardly_an_object_can_be_left_out() -> None:
+    judge = CASE.build().eval()
+    every = judge.segment(CASE.scan().input)
+    middle = float(every.scores.median())
+    sure = CASE.build(replace(CASE.config, min_score=middle)).eval()
+    some = sure.segment(CASE.scan().input)
+    assert 0 < len(some) < len(every) and float(some.scores.min()) >= middle
+    assert judge.not_trained == ("consensus", "min_score")
+
+
 def test_a_judge_needs_the_models_that_it_stands_on(tmp_path: Path) -> None:
     config = JudgeConfig(
         consensus=ConsensusConfig(sources=(SourceConfig("mtml-rooms"), SourceConfig("geometric")))
