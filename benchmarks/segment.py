@@ -73,7 +73,7 @@ def measure(file: Path, model: str) -> dict[str, Any]:
 
 def run(
     points: Sequence[int] = (100_000, 1_000_000, 10_000_000),
-    models: Sequence[str] = ("asis-rooms", "mtml-rooms", "geometric"),
+    models: Sequence[str] = ("asis-rooms", "mtml-rooms", "consensus-fast", "consensus-best", "geometric"),
     rooms: Sequence[int] = (12, 120),
 ) -> list[dict[str, Any]]:
     rows = []
