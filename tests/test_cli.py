@@ -593,6 +593,7 @@ def test_models_lists_those_that_need_no_training(command: Command, tmp_path: Pa
         "semantics",
         "components-rooms",
         "classes-rooms",
+        "consensus-fast",
         "visible-masks",
         "convex-hulls",
         "filled-boxes",

@@ -79,7 +79,7 @@ def test_a_room_is_segmented_on_a_short_way_without_detours(
     """With the model that is taken where none is named."""
     save_cloud(tmp_path / "room.ply", tiny_scan(points=1500).input)
     counted = segmented(capsys, tmp_path / "room.ply")
-    once = (*ONCE, "methods/superpoints.py superpoints", "methods/geometric.py is_table_top")
+    once = (*ONCE, "methods/superpoints.py _means", "structures/pointcloud.py PointCloud.extents")
     assert {name: counted[name] for name in once} == dict.fromkeys(once, 1)
     assert len(folders(counted)) <= MOST_FOLDERS, folders(counted)
     assert {"cli", "engine", "io", "methods", "nn", "ops", "structures", "viewer"} == folders(counted)

@@ -34,8 +34,8 @@ class Views(LabelledClouds):
         vocabulary: Vocabulary = SYNTH,
         config: ViewConfig | None = None,
     ) -> None:
-        if split not in SPLITS:
-            raise UserError(f"views has no split {split!r}; it has {', '.join(SPLITS)}")
+        if split not in COUNTS:
+            raise UserError(f"views has no split {split!r}; it has {', '.join(COUNTS)}")
         self.split, self.vocabulary = split, vocabulary
         self.config = ViewConfig() if config is None else config
         places = (divmod(i, PER_ROOM) for i in range(COUNTS[split] if count is None else count))

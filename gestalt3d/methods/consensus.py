@@ -190,7 +190,7 @@ class Consensus:
         with stage("superpoints"):
             pieces = superpoints(cloud, self.config.superpoints)
         count = int(pieces.max()) + 1 if len(pieces) else 0
-        carrying = replace(cloud, superpoints=pieces)
+        carrying = cloud.same_points(superpoints=pieces)
         found: list[Found] = []
         votes = torch.zeros(count, len(self.vocabulary), dtype=torch.float64)
         asked = [(source, look) for source in self.config.sources for look in source.looks]

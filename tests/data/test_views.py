@@ -40,8 +40,8 @@ def test_open_data_gives_views() -> None:
 
 
 def test_no_two_splits_share_a_room() -> None:
-    views = {split: Views(split) for split in SPLITS}
-    rooms = {split: {views[split].seed_of(i)[0] for i in range(COUNTS[split])} for split in SPLITS}
+    views = {split: Views(split) for split in COUNTS}
+    rooms = {split: {views[split].seed_of(i)[0] for i in range(COUNTS[split])} for split in COUNTS}
     for split, seeds in rooms.items():
         assert len(seeds) == COUNTS[split] // PER_ROOM
         assert min(seeds) == SPLITS[split]
