@@ -27,7 +27,15 @@ from torch import Tensor
 from gestalt3d.configs import Count, NotNegative, Share, Within, check_ranges
 from gestalt3d.errors import UserError
 from gestalt3d.methods.ensemble.looks import Look, shown, with_turns
-from gestalt3d.methods.ensemble.pool import Found, Pool, agreement, mean_of, of_points, of_superpoints
+from gestalt3d.methods.ensemble.pool import (
+    Found,
+    Pool,
+    agreement,
+    by_method,
+    mean_of,
+    of_points,
+    of_superpoints,
+)
 from gestalt3d.methods.method import AnyMethod, Method, seeded, takes_clouds
 from gestalt3d.methods.overlapping import best_first, sizes_of, suppress, without_overlap
 from gestalt3d.methods.superpoints import SuperpointConfig, superpoints
@@ -227,8 +235,7 @@ class Consensus:
     def scores(self, answers: "Answers") -> Float[Tensor, "p"]:
         """Agreement, size and the sources' own scores, weighted; from 0 to 1."""
         c = self.config
-        of_methods = [looks.nanmean(1) for looks in self.agreement(answers).split(self.looks, dim=1)]
-        agreed = torch.stack(of_methods, dim=1).nanmean(1).nan_to_num(0.0)
+        agreed = by_method(self.agreement(answers), self.looks).nanmean(1).nan_to_num(0.0)
         size = _relative_size(sizes_of(answers.pool.sets, answers.weights))
         parts = [
             (c.agreement_weight, agreed),

@@ -33,7 +33,7 @@ from gestalt3d.methods.consensus import Answers, Consensus, ConsensusConfig
 from gestalt3d.methods.ensemble.evidence import GENERAL, evidence, surface_of
 from gestalt3d.methods.ensemble.pool import agreement
 from gestalt3d.methods.method import AnyMethod, Learned, Moment
-from gestalt3d.methods.overlapping import sizes_of
+from gestalt3d.methods.overlapping import sizes_of, table_of
 from gestalt3d.methods.voxels.labelled import is_object
 from gestalt3d.nn.dropout import Dropout
 from gestalt3d.nn.modes import evaluating
@@ -241,11 +241,7 @@ def _true_iou(sets: Sets, truth: Instances, answers: Answers) -> Float[Tensor, "
     count = len(answers.weights)
     owners, pieces = objects.owners.numpy(), answers.superpoints[objects.indices].numpy()
     inside = csr_matrix((np.ones(len(owners)), (owners, pieces)), shape=(len(objects), count))
-    shape = (len(sets), count)
-    members = csr_matrix(
-        (np.ones(len(sets.indices)), sets.indices.numpy(), sets.offsets.numpy()), shape=shape
-    )
-    shared = (members @ inside.T).toarray()
+    shared = (table_of(sets) @ inside.T).toarray()
     sizes = sizes_of(sets, answers.weights).double().numpy()[:, None]
     iou = shared / np.maximum(sizes + objects.sizes.double().numpy()[None] - shared, 1)
     return torch.from_numpy(iou.max(axis=1, initial=0.0)).float()

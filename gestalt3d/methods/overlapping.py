@@ -24,6 +24,14 @@ def sizes_of(sets: Sets, weights: Int[Tensor, "e"] | None = None) -> Int[Tensor,
     return weights.new_zeros(len(sets)).index_add_(0, sets.owners, weights[sets.indices])
 
 
+def table_of(sets: Sets, weights: Int[Tensor, "e"] | None = None) -> csr_matrix:
+    """(p, e) int64: what element of a column counts in the set of a row."""
+    index = sets.indices.cpu().numpy()
+    ones = np.ones(len(index), dtype=np.int64)
+    each = ones if weights is None else weights.long().cpu().numpy()[index]
+    return csr_matrix((each, index, sets.offsets.cpu().numpy()), shape=(len(sets), sets.size))
+
+
 class Overlap(NamedTuple):
     """Those sets that share anything with one set, itself included."""
 
@@ -39,11 +47,7 @@ class Overlaps:
 
     def __init__(self, sets: Sets, weights: Int[Tensor, "e"] | None = None) -> None:
         self.sizes = sizes_of(sets, weights).cpu().numpy()
-        index, offsets = sets.indices.cpu().numpy(), sets.offsets.cpu().numpy()
-        shape, ones = (len(sets), sets.size), np.ones(len(index), dtype=np.int64)
-        each = ones if weights is None else weights.long().cpu().numpy()[index]
-        self._members = csr_matrix((ones, index, offsets), shape=shape)
-        self._holders = csr_matrix((each, index, offsets), shape=shape).T.tocsr()
+        self._members, self._holders = table_of(sets), table_of(sets, weights).T.tocsr()
 
     def of(self, rows: np.ndarray) -> Iterator[Overlap]:
         """Those of the sets of these numbers, one by one."""

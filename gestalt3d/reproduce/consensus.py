@@ -50,7 +50,9 @@ ROOMS = Setting(
     measure=measure,
     about="{test} synthetic rooms (rooms:test), whatever the class but for the last column; sources draw with seeds {seeds}; the"
     " judge is the shipped one, which has learnt from {train} rooms of another split. All rows with several sources choose among"
-    " what the same sources have found in the same looks, but for those that a row leaves out",
+    " what the same sources have found in the same looks, but for those that a row leaves out, and may overlap unless they say"
+    " so. Models alone answer as they are shipped: those of mtml-rooms, asis-rooms and geometric-regions do not overlap, and"
+    " asis-rooms looks at two turns, where a look of the consensus is one",
 )
 
 

@@ -12,8 +12,8 @@ from jaxtyping import Float, Float64, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from gestalt3d.methods.ensemble.pool import Pool
-from gestalt3d.methods.overlapping import Overlaps, sizes_of
+from gestalt3d.methods.ensemble.pool import Pool, by_method
+from gestalt3d.methods.overlapping import Overlaps, sizes_of, table_of
 from gestalt3d.ops.components import voxel_pairs
 from gestalt3d.ops.segment import segment_mode
 from gestalt3d.ops.voxelize import voxelize
@@ -63,7 +63,7 @@ def surface_of(cloud: PointCloud, superpoints: Int[Tensor, "n"], count: int) -> 
     voxels = voxelize(cloud.points, voxel_size=VOXEL)
     owner = segment_mode(superpoints, voxels.voxel_of_point, len(voxels.counts), max(count, 1)).numpy()
     cells = voxels.coordinates.numpy()
-    low = cells.min(axis=0, initial=0) if not len(cells) else cells.min(axis=0)
+    low = cells.min(axis=0) if len(cells) else np.zeros(3, dtype=np.int64)
     places = (cells - low) * VOXEL
     # The lowest of two hundred voxels may be a reflection.
     floor = np.quantile(places[:, 2], 0.005, method="lower") if len(places) else 0.0
@@ -104,7 +104,7 @@ def _borders(
 def _colors(
     cloud: PointCloud, superpoints: Int[Tensor, "n"], count: int
 ) -> Float64[np.ndarray, "s 3"] | None:
-    """Mean colour of each superpoint, of 1/255 and less: what is added in another order is the same."""
+    """Mean colour of each superpoint; colours are rounded to whole parts of 2^20, whose sums are the same in any order."""
     if cloud.colors is None:
         return None
     steps = (cloud.colors.double().nan_to_num(0.0, 0.0, 0.0) * 2**20).round().numpy()
@@ -124,28 +124,24 @@ def evidence(
     count = len(pool.sets)
     if not count:
         return torch.zeros(0, len(looks) + len(GENERAL))
-    of_methods = torch.stack([part.nanmean(1) for part in agreed.split(list(looks), dim=1)], dim=1)
+    of_methods = by_method(agreed, looks)
     agreement = of_methods.nanmean(1, keepdim=True).nan_to_num(0.0)
     of_methods = torch.where(of_methods.isnan(), agreement, of_methods)
     known = ~agreed.isnan()
     share = [((agreed > least) & known).sum(1) / known.sum(1).clamp(min=1) for least in (_FIRM, _FIRMER)]
     judged = [agreement[:, 0], of_methods.amax(1), of_methods.amin(1), *share]
-    members = _table(pool)
-    shape = _shapes(members, pool, surface)
-    bonds = _bonds(members, pool, surface, looks)
+    members = table_of(pool.sets)
+    # Which borders lie inside each proposal, and which are its own.
+    inside = csr_matrix(members[:, surface.a].multiply(members[:, surface.b]))
+    about = csr_matrix(members[:, surface.a] + members[:, surface.b] - 2 * inside)
+    shape = _shapes(members, about, pool, surface)
+    bonds = _bonds(members, inside, about, surface, _said(pool, surface, looks))
     holding = _holding(pool, surface.points, agreement[:, 0].double().numpy())
     rest = np.stack([*shape, *bonds, *holding], axis=1)
     return torch.cat([of_methods, torch.stack(judged, dim=1), torch.from_numpy(rest)], dim=1).float()
 
 
-def _table(pool: Pool) -> csr_matrix:
-    """A row for each proposal, a column for each superpoint."""
-    sets = pool.sets
-    shape, ones = (len(sets), sets.size), np.ones(len(sets.indices))
-    return csr_matrix((ones, sets.indices.numpy(), sets.offsets.numpy()), shape=shape)
-
-
-def _shapes(members: csr_matrix, pool: Pool, surface: Surface) -> list[np.ndarray]:
+def _shapes(members: csr_matrix, about: csr_matrix, pool: Pool, surface: Surface) -> list[np.ndarray]:
     """Size, extent and form. Along and across are the axes of the ground on which the voxels vary most and least."""
     points = sizes_of(pool.sets, surface.points).double().numpy()
     log_points = np.log(np.maximum(points, 1))
@@ -164,7 +160,7 @@ def _shapes(members: csr_matrix, pool: Pool, surface: Surface) -> list[np.ndarra
     low, high = _ends(pool, surface)
     height = high - low + VOXEL
     filling = voxels * VOXEL**3 / (on_ground.prod(axis=1) * height)
-    borders = np.asarray(_either(members, surface).sum(axis=1)).ravel()
+    borders = np.asarray(about.sum(axis=1)).ravel()
     density = surface.points.sum().item() / max(surface.voxels.sum(), 1)
     return [
         relative, log_points, np.log(voxels), np.log(np.maximum(pool.sets.sizes.numpy(), 1)), np.log1p(borders),
@@ -185,20 +181,15 @@ def _ends(pool: Pool, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _both(members: csr_matrix, surface: Surface) -> csr_matrix:
-    """Which borders lie inside each proposal."""
-    return csr_matrix(members[:, surface.a].multiply(members[:, surface.b]))
-
-
-def _either(members: csr_matrix, surface: Surface) -> csr_matrix:
-    """Which borders are those of each proposal."""
-    return csr_matrix(members[:, surface.a] + members[:, surface.b] - 2 * _both(members, surface))
-
-
-def _bonds(members: csr_matrix, pool: Pool, surface: Surface, looks: Sequence[int]) -> list[np.ndarray]:
+def _bonds(
+    members: csr_matrix,
+    inside: csr_matrix,
+    about: csr_matrix,
+    surface: Surface,
+    said: tuple[Float64[np.ndarray, "s"], Float64[np.ndarray, "e"]],
+) -> list[np.ndarray]:
     """What sources say of the superpoints inside and around, and of the borders within and about each proposal."""
-    found, together = _said(pool, surface, looks)
-    inside, about = _both(members, surface), _either(members, surface)
+    found, together = said
     within, around = inside @ surface.lengths, about @ surface.lengths
     points = surface.points.double().numpy()
     found_inside = (members @ (points * found)) / np.maximum(members @ points, 1)

@@ -97,6 +97,11 @@ def agreement(pool: Pool, weights: Int[Tensor, "s"], *, sources: int) -> Float[T
     return torch.from_numpy(best).float()
 
 
+def by_method(agreed: Float[Tensor, "p sources"], looks: Sequence[int]) -> Float[Tensor, "p methods"]:
+    """The mean over the looks of each method, which number `looks`; NaN of who has found the proposal in its only look."""
+    return torch.stack([part.nanmean(1) for part in agreed.split(list(looks), dim=1)], dim=1)
+
+
 def mean_of(sets: Sets, values: Float[Tensor, "s c"], weights: Int[Tensor, "s"]) -> Float[Tensor, "p c"]:
     """Mean over the points of each set of what is known of their superpoints; 0 in an empty set."""
     sums = torch.zeros(len(sets), values.shape[1], dtype=torch.float64)
